@@ -1,0 +1,1 @@
+"""ExpireEye: watches the expiry dates of a person's products and tells them live."""

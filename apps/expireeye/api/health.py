@@ -1,0 +1,55 @@
+"""Liveness, readiness and metrics."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from apps.expireeye.api.access import Held, address_of
+from apps.expireeye.expiry import oldest_overdue
+from apps.expireeye.health import readiness
+from apps.expireeye.problems import Problem
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/health/ready")
+async def ready(services: Held) -> JSONResponse:
+    """The scheduler is up and the check has succeeded lately."""
+    state = await readiness(services)
+    body = {
+        "status": "ok" if state.ready else "unavailable",
+        "scheduler": state.scheduler,
+        "database": state.database,
+        "lastRunAgeSeconds": state.last_run_age,
+    }
+    return JSONResponse(body, 200 if state.ready else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request, services: Held) -> Response:
+    """Prometheus text, for the networks that may read it."""
+    if not _inside(address_of(request), services.settings.metrics_networks):
+        raise Problem(403, "forbidden", "Metrics are not for this network.")
+    now = services.clock.now()
+    async with services.database.session() as session:
+        oldest = await oldest_overdue(session, now)
+    services.metrics.lag.set((now - oldest).total_seconds() if oldest else 0)
+    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _inside(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        held = ip_address(address)
+    except ValueError:
+        return False
+    return any(held in ip_network(network) for network in networks)

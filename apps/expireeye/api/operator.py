@@ -1,0 +1,92 @@
+"""The operator's view of the scheduler: thin calls on Duly."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from apps.expireeye.api.access import Held, Operator
+from apps.expireeye.api.shapes import FrequencyChange, show_entry, show_job
+from apps.expireeye.frequency import NAMED, frequency
+from apps.expireeye.history import Outcome, history, last_executed, outcome_of
+from apps.expireeye.jobs import CHECK
+from apps.expireeye.models import User
+from apps.expireeye.problems import Problem
+from apps.expireeye.services import Services
+from duly import JobRecord, RunRecord
+from duly.errors import OverlapError
+
+router = APIRouter(prefix="/scheduler", tags=["operator"])
+
+RUN_WAIT = 30.0
+
+
+@router.get("/status")
+async def status(_: Operator, services: Held) -> dict[str, Any]:
+    """Whether the scheduler runs, what it will do next and did last."""
+    scheduler = services.scheduler
+    state = await scheduler.aio.status()
+    last = await last_executed(scheduler)
+    job = show_job(await scheduler.aio.job(CHECK))
+    return {"running": state.running, "jobs": [job | {"lastRun": last and show_entry(last)}]}
+
+
+@router.get("/history")
+async def runs(
+    _: Operator,
+    services: Held,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    outcome: Outcome | None = None,
+) -> dict[str, Any]:
+    """The newest runs."""
+    found = await history(services.scheduler, limit=limit, outcome=outcome)
+    return {"items": [show_entry(entry) for entry in found]}
+
+
+@router.post("/jobs/check_product_expiry/run")
+async def run_now(user: Operator, services: Held) -> JSONResponse:
+    """Run the check now; answers with its summary, or with 202 when it takes long."""
+    run = await run_check(services, user)
+    if not run.is_terminal:
+        return JSONResponse({"runId": run.id, "outcome": outcome_of(run)}, 202)
+    summary = run.result if isinstance(run.result, dict) else {"error": run.error_message}
+    return JSONResponse({"runId": run.id, "outcome": outcome_of(run), **summary})
+
+
+@router.patch("/jobs/check_product_expiry")
+async def change(user: Operator, body: FrequencyChange, services: Held) -> dict[str, Any]:
+    """Change how often the check runs; it holds until it is reset, across restarts."""
+    if body.frequency not in NAMED:
+        raise Problem(422, "unknown_frequency", f"Choose one of {', '.join(NAMED)}.", "frequency")
+    return show_job(await change_frequency(services, user, body.frequency))
+
+
+async def run_check(services: Services, user: User) -> RunRecord:
+    """Run the check by hand and wait for it.
+
+    Raises:
+        Problem: 409 while a run is in progress.
+    """
+    try:
+        run: RunRecord = await services.scheduler.aio.run_now(
+            CHECK, wait=RUN_WAIT, actor=actor(user)
+        )
+    except OverlapError:
+        raise Problem(409, "already_running", "A run of the check is in progress.") from None
+    return run
+
+
+async def change_frequency(services: Services, user: User, name: str) -> JobRecord:
+    """Give the job another frequency by hand."""
+    chosen = frequency(name, services.settings.scheduler_timezone)
+    job: JobRecord = await services.scheduler.aio.edit(
+        CHECK, trigger=chosen.trigger, misfire_grace=chosen.grace, actor=actor(user)
+    )
+    return job
+
+
+def actor(user: User) -> str:
+    """How a user is named in the audit trail: an id, not an address."""
+    return f"expireeye user {user.id}"

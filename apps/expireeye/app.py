@@ -1,0 +1,128 @@
+"""The application object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from apps.expireeye import problems
+from apps.expireeye.api import auth, health, notifications, operator, products, socket
+from apps.expireeye.jobs import declare_jobs
+from apps.expireeye.logs import set_up_logging
+from apps.expireeye.middleware import BodyLimit, SecurityHeaders
+from apps.expireeye.pages import account, member
+from apps.expireeye.pages import operator as operator_page
+from apps.expireeye.pages.browser import FOLDER, SignInFirst, visitor
+from apps.expireeye.pages.session import visit_of
+from apps.expireeye.problems import Problem
+from apps.expireeye.services import Services
+from apps.expireeye.settings import Settings
+from duly import Clock, DulyError
+from duly.web import Principal, web_app
+
+log = logging.getLogger(__name__)
+
+_FIRST_TRY_SECONDS = 5.0
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: its configuration.
+        clock: the source of time; default: the machine's.
+    """
+    services = Services(settings, clock)
+    declare_jobs(services)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with _running(services):
+            yield
+
+    app = FastAPI(
+        title="ExpireEye", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi"
+    )
+    app.state.services = services
+    for part in (auth, products, notifications, operator, health, socket):
+        app.include_router(part.router)
+    for page in (account, member, operator_page):
+        app.include_router(page.router)
+    app.mount("/duly", web_app(services.scheduler, access=_operators_of(services)), name="duly")
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
+
+    async def problem_page(request: Request, problem: Problem) -> Response:
+        browser = await visitor(request, services)
+        return await browser.show("problem.html", status=problem.status, problem=problem)
+
+    problems.install(app, problem_page)
+
+    @app.exception_handler(SignInFirst)
+    async def sign_in_first(request: Request, _: SignInFirst) -> Response:
+        return (await visitor(request, services)).go_to("sign-in")
+
+    return app
+
+
+def _operators_of(services: Services) -> Callable[[Request], Awaitable[Principal | None]]:
+    """Who may open Duly's dashboard: operators, by the session of our own pages."""
+
+    async def access(request: Request) -> Principal | None:
+        user = (await visit_of(request, services)).user
+        if user is None or user.role != "operator":
+            return None
+        return Principal(name=operator.actor(user), role="operator")
+
+    return access
+
+
+def from_environment() -> FastAPI:
+    """The application as the environment configures it; for ``uvicorn --factory``."""
+    settings = Settings.from_environment()
+    set_up_logging(settings.log_level)
+    app = create_app(settings)
+    gc.freeze()  # what is loaded by now stays: collections in a busy run need not look through it
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _running(services: Services) -> AsyncIterator[None]:
+    """Tables, follower and scheduler, in this order; ended in the other."""
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(services.database.close)
+        creating = asyncio.create_task(services.database.create_tables_when_reachable())
+        stack.push_async_callback(_end, creating)
+        await asyncio.wait({creating}, timeout=_FIRST_TRY_SECONDS)
+        following = asyncio.create_task(services.follower.run())
+        stack.push_async_callback(_end, following)
+        await _start(services)
+        stack.push_async_callback(services.scheduler.aio.stop)
+        yield
+
+
+async def _start(services: Services) -> None:
+    """Start the scheduler; whatever is wrong with it, requests are served and `ready` says so."""
+    scheduler = services.scheduler
+    if not services.settings.scheduler_enabled:
+        scheduler.attach(asyncio.get_running_loop())
+        return
+    try:
+        await scheduler.aio.start()
+        log.info("scheduler started")
+    except DulyError:
+        log.exception("the scheduler does not start")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

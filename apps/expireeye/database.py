@@ -1,0 +1,69 @@
+"""The host's own async engine, on the database that Duly shares."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+from apps.expireeye.models import Base
+from duly import prepare_engine
+
+log = logging.getLogger(__name__)
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_ASYNC = {"sqlite+aiosqlite", "postgresql+psycopg", "postgresql+asyncpg"}
+_CREATE_LOCK = 7_306_001
+_RETRY_SECONDS = 2.0
+
+
+class Database:
+    """The engine and its sessions.
+
+    Args:
+        url: any SQLite or PostgreSQL URL; an async driver is chosen where it names none.
+
+    Attributes:
+        session: ``async with database.session() as session`` for reading.
+        begin: ``async with database.begin() as session`` commits at its end, or rolls back.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_async_engine(async_url(url))
+        prepare_engine(self.engine)
+        reading = self.engine.execution_options(duly_read_only=True)
+        self.session = async_sessionmaker(reading, expire_on_commit=False)
+        self.begin = async_sessionmaker(self.engine, expire_on_commit=False).begin
+
+    async def create_tables(self) -> None:
+        """Create what is missing; several processes may do so at once."""
+        async with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
+            await connection.run_sync(Base.metadata.create_all)
+
+    async def create_tables_when_reachable(self) -> None:
+        """As `create_tables`, trying again for as long as the database is away."""
+        while True:
+            try:
+                return await self.create_tables()
+            except (SQLAlchemyError, OSError) as error:
+                log.error("database not usable yet, trying again: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def async_url(text: str) -> URL:
+    """The URL with an async driver; the folder of a SQLite file is made."""
+    url = make_url(text)
+    backend = url.get_backend_name()
+    if backend == "sqlite" and url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    return url if url.drivername in _ASYNC else url.set(drivername=_DRIVERS[backend])

@@ -1,0 +1,83 @@
+"""What an expiry date means: text from a person in, one instant in UTC out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+_BARE = re.compile(r"\d{4}-\d\d-\d\d")
+_FULL = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII
+)
+
+
+class BadDate(ValueError):
+    """A text that names no expiry date; the message says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a product stops being good.
+
+    Attributes:
+        instant: aware UTC; the product is expired once the clock is past it.
+        date_only: whether a bare date was given, good through the end of that day.
+    """
+
+    instant: datetime
+    date_only: bool = False
+
+
+def parse_expiry(text: str, zone: str) -> Expiry:
+    """Read a bare date, a local date-time, or an instant with an offset.
+
+    Args:
+        text: ISO 8601, for example ``2026-01-31``, ``2026-01-31 18:00`` or ``2026-01-31T18:00Z``.
+        zone: the owner's time zone, in which a text without offset is meant. A local time that
+            the clocks skip is read with the offset before the change; of one that they repeat, the
+            first is meant.
+
+    Raises:
+        BadDate: anything else, or an instant outside the years 1 to 9999.
+    """
+    text = text.strip().upper()
+    try:
+        if _BARE.fullmatch(text):
+            next_day = date.fromisoformat(text) + timedelta(days=1)
+            midnight = datetime(next_day.year, next_day.month, next_day.day, tzinfo=ZoneInfo(zone))
+            return Expiry(midnight.astimezone(UTC), date_only=True)
+        if _FULL.fullmatch(text):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=ZoneInfo(zone))
+            return Expiry(moment.astimezone(UTC))
+    except (ValueError, OverflowError):
+        pass
+    raise BadDate(
+        f"{text[:40]!r} is no date; write 2026-01-31, 2026-01-31T18:00 or 2026-01-31T18:00:00Z"
+    )
+
+
+def last_good_day(expiry: Expiry, zone: str) -> date:
+    """The bare date that ``expiry`` was made from, or the local day of its instant."""
+    local = expiry.instant.astimezone(ZoneInfo(zone))
+    return (local - timedelta(microseconds=1)).date() if expiry.date_only else local.date()
+
+
+def to_wire(moment: datetime) -> str:
+    """An instant as the API writes it: UTC with ``Z``, a fraction only where there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """Every time zone name that a user may choose, sorted."""
+    return tuple(sorted(available_timezones() - {"localtime", "Factory"}))
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether ``name`` is an IANA time zone known here."""
+    return name in time_zones()

@@ -1,0 +1,151 @@
+"""Brings stored notices to the users connected to this process, whichever process stored them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from apps.expireeye.database import Database
+from apps.expireeye.models import Notification
+from apps.expireeye.notices import count_unread, mark_pushed, pushed_message
+from apps.expireeye.push import Frame, Hub
+from duly import Clock
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+OUT_OF_ORDER = 2_000
+REPLAY_LIMIT = 1_000
+_CHUNK = 500
+_AT_ONCE = 50
+
+
+class Follower:
+    """Follows the notifications table on behalf of the hub.
+
+    PostgreSQL may commit a smaller id after a larger one. So the follower looks back
+    ``OUT_OF_ORDER`` ids behind the newest (four of the job's largest usual batches; one run stores
+    at a time) and remembers which of those it has seen.
+
+    Args:
+        database: where notices are stored.
+        hub: who is connected here.
+        clock: stamps ``firstPushedAt``.
+    """
+
+    def __init__(self, database: Database, hub: Hub, clock: Clock) -> None:
+        self._database = database
+        self._hub = hub
+        self._clock = clock
+        self._users: set[int] = set()
+        self._seen: set[int] = set()
+        self._floor: int | None = None
+        self._wanted = asyncio.Event()
+
+    async def join(self, user_id: int) -> list[Frame]:
+        """Start to follow for a user who has just attached a socket.
+
+        Returns:
+            What that socket is to be sent first: ``ready``, then unread notices never pushed.
+        """
+        async with self._database.session() as session:
+            if self._floor is None:
+                self._floor = await self._newest(session) - OUT_OF_ORDER
+            mine = Notification.user_id == user_id
+            never = mine & Notification.read.is_(False) & Notification.first_pushed_at.is_(None)
+            waiting = await session.scalars(
+                select(Notification).where(never).order_by(Notification.id).limit(REPLAY_LIMIT)
+            )
+            replay = [Frame.of(pushed_message(notice), notice.id) for notice in waiting]
+            if user_id not in self._users:
+                held = select(Notification.id).where(mine, Notification.id > self._floor)
+                self._seen.update(await session.scalars(held))
+            unread = await count_unread(session, user_id)
+        self._users.add(user_id)
+        self._wanted.set()
+        return [Frame.of({"type": "ready", "unread": unread}), *replay]
+
+    def leave(self, user_id: int) -> None:
+        """Stop following for a user whose last socket has gone."""
+        if not self._hub.count(user_id):
+            self._users.discard(user_id)
+
+    async def deliver(self, notices: Iterable[Notification]) -> int:
+        """Hand committed notices to the sockets of this process, once each.
+
+        Returns:
+            How many reached the queue of at least one socket here.
+        """
+        pushed = 0
+        for count, notice in enumerate(notices):
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # a socket that reads may empty its queue meanwhile
+            if notice.id in self._seen or not self._hub.count(notice.user_id):
+                continue
+            taken = self._hub.send(notice.user_id, Frame.of(pushed_message(notice), notice.id))
+            log.info(
+                "notification %s to user %s: %s",
+                notice.id, notice.user_id, "queued" if taken else "not taken",
+            )  # fmt: skip
+            self._seen.add(notice.id)
+            pushed += taken
+            self._wanted.set()
+        return pushed
+
+    async def run(self) -> None:
+        """Follow until cancelled; nothing is asked of the database while nobody is connected."""
+        try:
+            while True:
+                await self._wanted.wait()
+                try:
+                    await self.poll()
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("notices cannot be followed now: %s", error)
+                if not self._users:
+                    self._wanted.clear()
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            await asyncio.shield(self._settle())
+
+    async def poll(self) -> None:
+        """One look at the table: push what is new, remember what has been delivered."""
+        await self._record_deliveries()
+        if not self._users or self._floor is None:
+            return
+        async with self._database.session() as session:
+            newest = await self._newest(session)
+            visible = await session.scalars(
+                select(Notification.id).where(
+                    Notification.user_id.in_(self._users), Notification.id > self._floor
+                )
+            )
+            new = sorted(set(visible) - self._seen)
+            for start in range(0, len(new), _CHUNK):
+                chunk = new[start : start + _CHUNK]
+                rows = await session.scalars(
+                    select(Notification).where(Notification.id.in_(chunk)).order_by(Notification.id)
+                )
+                await self.deliver(rows)
+        self._floor = max(self._floor, newest - OUT_OF_ORDER)
+        self._seen = {notice_id for notice_id in self._seen if notice_id > self._floor}
+
+    async def _settle(self) -> None:
+        try:
+            await self._record_deliveries()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("last deliveries not recorded, they will be repeated: %s", error)
+
+    async def _record_deliveries(self) -> None:
+        delivered: Sequence[int] = self._hub.take_delivered()
+        for start in range(0, len(delivered), _CHUNK):
+            async with self._database.begin() as session:
+                chunk = delivered[start : start + _CHUNK]
+                await mark_pushed(session, chunk, self._clock.now())
+
+    async def _newest(self, session: AsyncSession) -> int:
+        return await session.scalar(select(func.max(Notification.id))) or 0

@@ -1,0 +1,114 @@
+"""Duly's runs in the words of ExpireEye."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, get_args
+
+from apps.expireeye.jobs import CHECK
+from duly import RunRecord, Scheduler
+
+Outcome = Literal["ok", "partial", "error", "missed", "skipped", "interrupted"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+_STATES: dict[str, tuple[str, ...]] = {
+    "ok": ("succeeded",),
+    "partial": ("succeeded",),
+    "error": ("failed",),
+    "missed": ("missed",),
+    "skipped": ("skipped",),
+    "interrupted": ("cancelled", "discarded", "ready"),
+}
+_SAME = {"failed": "error", "cancelled": "interrupted", "discarded": "interrupted"}
+_EXECUTED = ("succeeded", "failed", "cancelled")
+_PAGE = 200
+_RANGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the history: a run, or ticks in a row that were missed.
+
+    Attributes:
+        at: when it started; when it should have, if it never did.
+        ticks: how many ticks the line speaks of.
+        duration: seconds; ``None`` while it runs, or when it never started.
+        detail: an error's message, or why there was no run.
+    """
+
+    at: datetime
+    outcome: str
+    id: str | None = None
+    ticks: int = 1
+    by_hand: bool = False
+    worker: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration: float | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    detail: str | None = None
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Entry:
+        """The line for a run."""
+        return cls(
+            at=run.started_at or run.scheduled_for or run.due_at,
+            outcome=outcome_of(run),
+            id=run.id,
+            by_hand=run.cause in ("manual", "retry_by_hand"),
+            worker=run.worker_id,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            duration=None if run.duration is None else run.duration.total_seconds(),
+            counters=run.counters,
+            detail=run.error_message or run.reason,
+        )
+
+
+def outcome_of(run: RunRecord) -> str:
+    """One of `OUTCOMES`, or ``running`` or ``waiting`` for a run that is not over.
+
+    A run that succeeded with failed items is ``partial``; one that was given back at a stop, or
+    whose process died, is ``interrupted`` until it is started again.
+    """
+    if run.state == "succeeded":
+        return "partial" if run.counters.get("failed") else "ok"
+    if run.state in ("ready", "scheduled"):
+        return "interrupted" if run.crashes or run.started_at else "waiting"
+    return _SAME.get(run.state, run.state)
+
+
+async def history(scheduler: Scheduler, *, limit: int, outcome: str | None = None) -> list[Entry]:
+    """The check's newest lines, at most ``limit``, of one outcome if given."""
+    found = await _runs(scheduler, limit, outcome)
+    if outcome in (None, "missed"):
+        for gap in await scheduler.aio.missed(CHECK, limit=_RANGES):
+            found.append(Entry(at=gap.first, outcome="missed", ticks=gap.count, detail=gap.reason))
+    return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
+
+
+async def last_executed(scheduler: Scheduler) -> Entry | None:
+    """The newest run that was executed and is over."""
+    runs = await scheduler.aio.runs(job=CHECK, state=_EXECUTED, limit=1)
+    return Entry.of(runs[0]) if runs else None
+
+
+async def last_success_at(scheduler: Scheduler) -> datetime | None:
+    """When the newest successful run ended."""
+    runs: list[RunRecord] = await scheduler.aio.runs(job=CHECK, state="succeeded", limit=1)
+    return runs[0].finished_at if runs else None
+
+
+async def _runs(scheduler: Scheduler, limit: int, outcome: str | None) -> list[Entry]:
+    found: list[Entry] = []
+    after: str | None = None
+    while len(found) < limit:
+        states = None if outcome is None else _STATES[outcome]
+        page = await scheduler.aio.runs(job=CHECK, state=states, limit=_PAGE, after=after)
+        entries = map(Entry.of, page)
+        found += [entry for entry in entries if outcome in (None, entry.outcome)]
+        if len(page) < _PAGE:
+            break
+        after = page[-1].id
+    return found

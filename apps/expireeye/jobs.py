@@ -1,0 +1,74 @@
+"""The one job of ExpireEye. Locks, history, retries and retention are Duly's."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from apps.expireeye.expiry import Batch, DueItem, due_items, expire_batch
+from apps.expireeye.frequency import interval
+from apps.expireeye.logs import names_run
+from apps.expireeye.services import Services
+from duly import Run
+
+log = logging.getLogger(__name__)
+
+CHECK = "check_product_expiry"
+BUDGET = 0.8
+"""Share of the interval after which a run leaves what remains to the next one."""
+
+
+def declare_jobs(services: Services) -> None:
+    """Declare the job on the application's scheduler."""
+    settings, clock = services.settings, services.clock
+    database, scheduler = services.database, services.scheduler
+    follower, metrics = services.follower, services.metrics
+
+    scheduler.around(names_run)
+
+    @scheduler.job(
+        settings.frequency.trigger,
+        id=CHECK,
+        misfire_grace=settings.frequency.grace,
+        catch_up="latest",
+        overlap="skip",
+        keep=settings.history_retention_days,
+    )
+    async def check_product_expiry(run: Run) -> dict[str, int]:
+        """Expire every product whose date has passed, and tell its owner."""
+        now, begun = run.now(), clock.monotonic()
+        run.count(checked=0, expired=0, notified=0, pushed=0, failed=0)
+        last: DueItem | None = None
+        while True:
+            async with database.begin() as session:
+                items = await due_items(session, now, after=last, limit=settings.expiry_batch_size)
+                batch = await expire_batch(session, items, now)
+            tell(batch)
+            run.count(
+                checked=len(items),
+                expired=len(batch.expired),
+                notified=len(batch.notices),
+                pushed=await follower.deliver(batch.notices),
+                failed=batch.failed,
+            )
+            if len(items) < settings.expiry_batch_size or run.cancelled:
+                break
+            last = items[-1]
+            if clock.monotonic() - begun > BUDGET * await seconds_between_ticks(now):
+                break
+        summary = {**run.counters, "durationMs": round((clock.monotonic() - begun) * 1000)}
+        metrics.run_done(summary)
+        log.log(logging.INFO if run.counters["checked"] else logging.DEBUG, "checked: %s", summary)
+        return summary
+
+    async def seconds_between_ticks(now: datetime) -> float:
+        trigger = (await scheduler.aio.job(CHECK)).trigger or settings.frequency.trigger
+        return interval(trigger, now).total_seconds()
+
+
+def tell(batch: Batch) -> None:
+    """Log what a committed batch has done."""
+    for item in batch.expired:
+        log.info("item %s has expired", item.id)
+    for notice in batch.notices:
+        log.info("notification %s stored: user %s, %r", notice.id, notice.user_id, notice.message)

@@ -1,0 +1,121 @@
+"""The business tables. Runs, leases and history are Duly's, in the same database."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from sqlalchemy import CheckConstraint, DateTime, Dialect, ForeignKey, Index, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+ItemStatus = Literal["active", "expired"]
+Role = Literal["member", "operator"]
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant; a naive datetime is refused on its way in."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """See `TypeDecorator`."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r}; an instant needs a time zone")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """See `TypeDecorator`."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Declarative base of the application's tables."""
+
+    type_annotation_map: ClassVar = {datetime: Instant}
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+class User(Base):
+    """A person with an account."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[Role] = mapped_column(String(10), default="member")
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
+    created_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("role in ('member', 'operator')", name="user_role"),)
+
+
+class Product(Base):
+    """An entry of the catalogue that all users share."""
+
+    __tablename__ = "products"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=_new_id)
+    name: Mapped[str] = mapped_column(String(200), index=True)
+
+
+class UserProduct(Base):
+    """One item that a user owns.
+
+    ``product_id`` carries no foreign key: a catalogue row may vanish without taking the item, and
+    its warning, with it. ``failures`` and ``parked_until`` keep an item that cannot be processed
+    from being tried every ten seconds.
+    """
+
+    __tablename__ = "user_products"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=_new_id)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    product_id: Mapped[str] = mapped_column(String(36))
+    expiry_date: Mapped[datetime]
+    expiry_is_date_only: Mapped[bool] = mapped_column(default=False)
+    status: Mapped[ItemStatus] = mapped_column(String(10), default="active")
+    quantity: Mapped[int] = mapped_column(default=1)
+    note: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    expired_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    parked_until: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("status in ('active', 'expired')", name="user_product_status"),
+        CheckConstraint("quantity >= 1", name="user_product_quantity"),
+        Index("ix_user_products_due", "status", "expiry_date", "id"),
+    )
+
+
+class Notification(Base):
+    """A stored notice. ``type`` is ``warning`` here and ``product_expiration`` on the wire.
+
+    ``user_product_id`` carries no foreign key: the notice outlives its item.
+    """
+
+    __tablename__ = "notifications"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    product_name: Mapped[str] = mapped_column(String(255))
+    message: Mapped[str] = mapped_column(Text)
+    type: Mapped[str] = mapped_column(String(20), default="warning")
+    user_product_id: Mapped[str] = mapped_column(String(36))
+    expiry_date: Mapped[datetime]
+    dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
+    read: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    first_pushed_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_notifications_of_user", "user_id", "id"),)

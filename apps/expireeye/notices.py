@@ -1,0 +1,76 @@
+"""Stored notices, and the one place that knows how they look on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from apps.expireeye.dates import to_wire
+from apps.expireeye.models import Notification, User
+from apps.expireeye.problems import not_found
+
+STORED_TYPE = "warning"
+WIRE_TYPES = {STORED_TYPE: "product_expiration"}
+"""A notice's ``type`` in the database and the list, and what a pushed message calls it."""
+
+
+def pushed_message(notice: Notification) -> dict[str, Any]:
+    """The message that a socket receives: exactly these six keys."""
+    return {
+        "id": notice.id,
+        "type": WIRE_TYPES[notice.type],
+        "message": notice.message,
+        "productName": notice.product_name,
+        "expiryDate": to_wire(notice.expiry_date),
+        "timestamp": to_wire(notice.created_at),
+    }
+
+
+async def list_notices(
+    session: AsyncSession, user: User, *, unread: bool = False, after_id: int = 0, limit: int = 100
+) -> Sequence[Notification]:
+    """The user's notices: newest first, or in order of their ids after ``after_id``."""
+    wanted = select(Notification).where(Notification.user_id == user.id)
+    if unread:
+        wanted = wanted.where(Notification.read.is_(False))
+    order = Notification.id.asc() if after_id else Notification.id.desc()
+    rows = await session.scalars(
+        wanted.where(Notification.id > after_id).order_by(order).limit(limit)
+    )
+    return rows.all()
+
+
+async def count_unread(session: AsyncSession, user_id: int) -> int:
+    """How many notices the user has not read."""
+    wanted = select(func.count()).where(
+        Notification.user_id == user_id, Notification.read.is_(False)
+    )
+    return await session.scalar(wanted) or 0
+
+
+async def mark_read(session: AsyncSession, user: User, notice_id: int) -> None:
+    """Mark one notice as read.
+
+    Raises:
+        Problem: 404 when there is none, or it is another user's.
+    """
+    mine = (Notification.id == notice_id) & (Notification.user_id == user.id)
+    if await session.scalar(select(Notification.id).where(mine)) is None:
+        raise not_found("notification")
+    await session.execute(update(Notification).where(mine).values(read=True))
+
+
+async def mark_all_read(session: AsyncSession, user: User) -> None:
+    """Mark every notice of the user as read."""
+    mine = (Notification.user_id == user.id) & Notification.read.is_(False)
+    await session.execute(update(Notification).where(mine).values(read=True))
+
+
+async def mark_pushed(session: AsyncSession, ids: Sequence[int], now: datetime) -> None:
+    """Remember that these notices have reached a socket."""
+    new = Notification.id.in_(ids) & Notification.first_pushed_at.is_(None)
+    await session.execute(update(Notification).where(new).values(first_pushed_at=now))

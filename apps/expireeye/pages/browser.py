@@ -1,0 +1,101 @@
+"""The browser in front of us: who sits there, and how to show it something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from apps.expireeye.api.access import Held
+from apps.expireeye.models import User
+from apps.expireeye.notices import count_unread
+from apps.expireeye.pages import words
+from apps.expireeye.pages.session import Visit, checked_visit, csrf_token, remember, visit_of
+from apps.expireeye.services import Services
+
+FOLDER = Path(__file__).parent
+
+templates = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+templates.globals["words"] = words
+
+
+class SignInFirst(Exception):
+    """The page is for users only: the browser is sent to the sign-in page."""
+
+
+class Browser:
+    """A request for a page, and the answers that it may get."""
+
+    def __init__(self, request: Request, services: Services, visit: Visit) -> None:
+        self.request = request
+        self.services = services
+        self.visit = visit
+
+    @property
+    def user(self) -> User:
+        """Who is signed in.
+
+        Raises:
+            SignInFirst: nobody.
+        """
+        if self.visit.user is None:
+            raise SignInFirst
+        return self.visit.user
+
+    async def show(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        """A page, with the session's cookie renewed."""
+        user, services = self.visit.user, self.services
+        unread = 0
+        if user is not None:
+            async with services.database.session() as session:
+                unread = await count_unread(session, user.id)
+        html = templates.get_template(template).render(
+            url=self._path,
+            user=user,
+            csrf=csrf_token(services, self.visit),
+            now=services.clock.now(),
+            unread=unread,
+            **context,
+        )
+        response = HTMLResponse(html, status)
+        remember(response, self.request, services, self.visit)
+        return response
+
+    def go_to(self, page: str, **query: str) -> Response:
+        """Send the browser to a page of ours."""
+        return RedirectResponse(self._path(page) + (f"?{urlencode(query)}" if query else ""), 303)
+
+    def go_as(self, user: User | None) -> Response:
+        """Sign in as ``user``, or out, and go to the first page."""
+        response = self.go_to("home")
+        remember(response, self.request, self.services, Visit.new(user))
+        return response
+
+    def _path(self, name: str, /, **parameters: Any) -> str:
+        """The address of a route of this application, wherever it is mounted."""
+        app: FastAPI = self.request.app
+        return f"{self.request.scope.get('root_path', '')}{app.url_path_for(name, **parameters)}"
+
+
+async def visitor(request: Request, services: Held) -> Browser:
+    """Any browser."""
+    return Browser(request, services, await visit_of(request, services))
+
+
+async def sender(request: Request, services: Held) -> Browser:
+    """A browser that sends a form of ours."""
+    return Browser(request, services, await checked_visit(request, services))
+
+
+Visitor = Annotated[Browser, Depends(visitor)]
+Sender = Annotated[Browser, Depends(sender)]

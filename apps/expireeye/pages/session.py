@@ -1,0 +1,94 @@
+"""The visitor's session: a signed cookie, and forms that only our own pages can send."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from apps.expireeye.api.access import Held, user_by_id
+from apps.expireeye.models import User
+from apps.expireeye.services import Services
+from apps.expireeye.tokens import SESSION
+
+COOKIE = "expireeye_session"
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "x-csrf-token"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_FOREIGN = "This form is out of date or came from elsewhere. Go back, reload and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One browser's session.
+
+    Attributes:
+        id: random; the anti-forgery token is bound to it.
+        user: ``None`` before sign-in.
+    """
+
+    id: str
+    user: User | None = None
+
+    @classmethod
+    def new(cls, user: User | None = None) -> Visit:
+        """A session under an id that nobody can have planted."""
+        return cls(secrets.token_urlsafe(16), user)
+
+
+async def visit_of(request: Request, services: Held) -> Visit:
+    """The session of the cookie, or a new one."""
+    claims = services.tokens.read("session", request.cookies.get(COOKIE, ""))
+    if claims is None:
+        return Visit.new()
+    async with services.database.session() as session:
+        return Visit(str(claims["id"]), await user_by_id(session, claims))
+
+
+async def checked_visit(request: Request, services: Held) -> Visit:
+    """The session of a form or script of our own pages.
+
+    Raises:
+        HTTPException: 403 when it may come from elsewhere.
+    """
+    visit = await visit_of(request, services)
+    token = request.headers.get(CSRF_HEADER)
+    if token is None:
+        token = str((await request.form()).get(CSRF_FIELD, ""))
+    claims = services.tokens.read("csrf", token)
+    if not _same_origin(request) or claims is None or claims.get("id") != visit.id:
+        raise HTTPException(403, _FOREIGN)
+    return visit
+
+
+def csrf_token(services: Services, visit: Visit) -> str:
+    """The token that forms of this session carry."""
+    return services.tokens.issue("csrf", SESSION, id=visit.id)
+
+
+def remember(response: Response, request: Request, services: Services, visit: Visit) -> None:
+    """Put the session into the answer's cookie."""
+    user = visit.user.id if visit.user else None
+    response.set_cookie(
+        COOKIE,
+        services.tokens.issue("session", SESSION, id=visit.id, user=user),
+        max_age=int(SESSION.total_seconds()),
+        path=request.scope.get("root_path") or "/",
+        secure=request.url.hostname not in _LOOPBACK,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _same_origin(request: Request) -> bool:
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site != "same-origin":
+        return False
+    origin = request.headers.get("origin")
+    if origin is None:
+        return site is not None
+    return urlsplit(origin).netloc == request.headers.get("host")

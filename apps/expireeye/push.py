@@ -1,0 +1,135 @@
+"""Open sockets of this process, and how a message reaches them without waiting for any."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from apps.expireeye.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 100
+SEND_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message on its way to a socket; ``notice_id`` where it carries a notice."""
+
+    text: str
+    notice_id: int | None = None
+
+    @classmethod
+    def of(cls, message: dict[str, Any], notice_id: int | None = None) -> Frame:
+        """A frame holding ``message`` as JSON."""
+        return cls(json.dumps(message, ensure_ascii=False), notice_id)
+
+
+class Socket:
+    """One connected browser or phone: a bounded queue, emptied by a task of its own.
+
+    Args:
+        websocket: the accepted connection.
+        user_id: whose it is.
+        sent: called with a notice's id once its frame has left.
+    """
+
+    def __init__(self, websocket: WebSocket, user_id: int, sent: Callable[[int], None]) -> None:
+        self.user_id = user_id
+        self.dropped = asyncio.Event()
+        self._websocket = websocket
+        self._sent = sent
+        self._queue: asyncio.Queue[Frame] = asyncio.Queue(QUEUE_LIMIT)
+        self._replayed: set[int] = set()
+
+    def offer(self, frame: Frame) -> bool:
+        """Queue a frame; a socket whose queue is full is dropped. Never waits."""
+        try:
+            self._queue.put_nowait(frame)
+        except asyncio.QueueFull:
+            if not self.dropped.is_set():
+                log.warning("socket of user %s dropped: it does not read", self.user_id)
+            self.dropped.set()
+            return False
+        return True
+
+    async def pump(self, first: Iterable[Frame]) -> None:
+        """Send the ``first`` frames, then what is offered, until the socket fails or is dropped."""
+        for frame in first:
+            await self._send(frame)
+            if frame.notice_id is not None:
+                self._replayed.add(frame.notice_id)
+        while True:
+            frame = await self._queue.get()
+            if frame.notice_id not in self._replayed:
+                await self._send(frame)
+
+    async def _send(self, frame: Frame) -> None:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._websocket.send_text(frame.text)
+        if frame.notice_id is not None:
+            self._sent(frame.notice_id)
+
+
+class Hub:
+    """Which users are connected to this process.
+
+    Args:
+        max_per_user: sockets that one user may hold here.
+        metrics: where deliveries are counted.
+    """
+
+    def __init__(self, max_per_user: int, metrics: Metrics) -> None:
+        self._max_per_user = max_per_user
+        self._metrics = metrics
+        self._sockets: defaultdict[int, set[Socket]] = defaultdict(set)
+        self._delivered: set[int] = set()
+
+    def attach(self, websocket: WebSocket, user_id: int) -> Socket | None:
+        """Register a socket; ``None`` when the user holds as many as are allowed."""
+        if len(self._sockets[user_id]) >= self._max_per_user:
+            return None
+        socket = Socket(websocket, user_id, self._note_delivery)
+        self._sockets[user_id].add(socket)
+        self._metrics.open_sockets.inc()
+        return socket
+
+    def detach(self, socket: Socket) -> None:
+        """Forget a socket."""
+        held = self._sockets[socket.user_id]
+        held.discard(socket)
+        if not held:
+            del self._sockets[socket.user_id]
+        self._metrics.open_sockets.dec()
+
+    def count(self, user_id: int) -> int:
+        """How many sockets the user has here."""
+        return len(self._sockets.get(user_id, ()))
+
+    def send(self, user_id: int, frame: Frame) -> bool:
+        """Queue a frame for every socket of a user; says whether any took it."""
+        taken = [socket.offer(frame) for socket in self._sockets.get(user_id, ())]
+        if taken and not all(taken):
+            self._metrics.pushes.labels("failed").inc()
+        return any(taken)
+
+    def take_delivered(self) -> list[int]:
+        """Ids of notices that have left through a socket since the last call."""
+        delivered, self._delivered = self._delivered, set()
+        return sorted(delivered)
+
+    def _note_delivery(self, notice_id: int) -> None:
+        self._metrics.pushes.labels("ok").inc()
+        self._delivered.add(notice_id)
+
+
+SOCKET_ERRORS = (WebSocketDisconnect, TimeoutError, OSError, RuntimeError)
+"""What a broken or stalled connection raises."""

@@ -1,0 +1,46 @@
+"""Signed, expiring tokens: access tokens, socket tickets and page sessions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from duly import Clock
+
+Purpose = Literal["access", "socket", "session", "csrf"]
+
+ACCESS = timedelta(hours=1)
+SOCKET = timedelta(seconds=30)
+SESSION = timedelta(hours=12)
+
+
+class Tokens:
+    """Makes and reads tokens. A token of one purpose is worthless for another.
+
+    Args:
+        secret: the signing key, the same in every process.
+        clock: what decides that a token has expired.
+    """
+
+    def __init__(self, secret: str, clock: Clock) -> None:
+        self._secret = secret
+        self._clock = clock
+
+    def issue(self, purpose: Purpose, lifetime: timedelta, **claims: Any) -> str:
+        """A token that carries ``claims`` for ``lifetime``."""
+        expires = (self._clock.now() + lifetime).timestamp()
+        return str(self._serializer(purpose).dumps({**claims, "expires": int(expires)}))
+
+    def read(self, purpose: Purpose, token: str) -> dict[str, Any] | None:
+        """The claims of a token, or ``None`` when it is forged, expired or for something else."""
+        try:
+            claims = self._serializer(purpose).loads(token)
+        except BadData:
+            return None
+        fresh = isinstance(claims, dict) and claims["expires"] > self._clock.now().timestamp()
+        return claims if fresh else None
+
+    def _serializer(self, purpose: Purpose) -> URLSafeSerializer:
+        return URLSafeSerializer(self._secret, salt=f"expireeye.{purpose}")

@@ -1,0 +1,1 @@
+"""Benchmarks: Duly and its peers in one run, on one machine and database."""

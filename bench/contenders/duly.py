@@ -1,0 +1,179 @@
+"""Duly, with default settings."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, create_engine, event
+
+from bench.support.contender import helpers
+from bench.support.figures import Figures, at_share
+from bench.support.ledger import open_ledger, pen
+from bench.support.window import Window
+from duly import Run, Scheduler, at, every, prepare_engine
+
+ADDED_PER_SECOND = 1000
+CHUNK = 1000
+SETTLE = 2.0
+
+
+def scheduler_on(url: str) -> Scheduler:
+    """A scheduler with the measured tasks."""
+    scheduler, note = Scheduler(url), pen().note
+    scheduler.task(name="noop")(note)
+
+    @scheduler.task(name="late")
+    def late(run: Run) -> None:
+        assert run.scheduled_for is not None
+        note(time.time() - run.scheduled_for.timestamp())
+
+    @scheduler.task(name="since")
+    def since(sent: float) -> None:
+        note(time.time() - sent)
+
+    @scheduler.task(name="numbered")
+    def numbered(number: int) -> None:
+        note(number)
+
+    scheduler.prepare()
+    return scheduler
+
+
+def fires(url: str, jobs: int, seconds: float) -> Figures:
+    """Many jobs of one second each, spread evenly: how many fire, and how late."""
+    with open_ledger() as ledger, _host_engine(url) as engine:
+        scheduler = scheduler_on(url)
+        start = datetime.now(UTC) + timedelta(seconds=1 + jobs / ADDED_PER_SECOND)
+        with engine.begin() as conn:
+            for n in range(jobs):
+                trigger = every(seconds=1, anchor=start + timedelta(seconds=n / jobs))
+                scheduler.add("late", trigger, id=f"job-{n}", start=start, session=conn)
+        with scheduler.running():
+            time.sleep(max(0, start.timestamp() + SETTLE - time.time()))
+            with Window(ledger) as window:
+                time.sleep(seconds)
+    return window.figures
+
+
+def same_instant(url: str, jobs: int, seconds: float) -> Figures:
+    """Many jobs of one instant: how many are missed within these seconds, and how long it takes."""
+    with open_ledger() as ledger, _host_engine(url) as engine:
+        scheduler = scheduler_on(url)
+        when = datetime.now(UTC) + timedelta(seconds=3 + jobs / ADDED_PER_SECOND)
+        with engine.begin() as conn:
+            for n in range(jobs):
+                scheduler.add("noop", at(when), id=f"job-{n}", session=conn)
+        with scheduler.running():
+            ledger.wait(jobs, when.timestamp() - time.time() + seconds)
+    done = max((noted for _value, noted in ledger.notes), default=float("nan"))
+    return {"missed": jobs - len(ledger.notes), "seconds": done - when.timestamp()}
+
+
+def drain(url: str, count: int, seconds: float) -> Figures:
+    """Runs are enqueued, one by one and in bulk; then this process works them off."""
+    with open_ledger() as ledger, _host_engine(url) as engine:
+        scheduler = scheduler_on(url)
+        alone = min(count // 2, 500)
+        began = time.perf_counter()
+        for _ in range(alone):
+            scheduler.enqueue("noop")
+        single = alone / (time.perf_counter() - began)
+        began = time.perf_counter()
+        _enqueue(scheduler, engine, count - alone)
+        bulk = (count - alone) / (time.perf_counter() - began)
+        with scheduler.running():
+            ledger.wait(count, seconds)
+    return {"rate": ledger.per_second(), "done": len(ledger.notes), "single": single, "bulk": bulk}
+
+
+def latency(url: str, count: int, pause: float, apart: bool) -> Figures:
+    """How long after the call a run starts: in this process, or in another one."""
+    with open_ledger() as ledger:
+        scheduler = scheduler_on(url)
+
+        def call() -> None:
+            scheduler.enqueue("since", sent=time.time())
+
+        if apart:
+            with helpers((":duly", "work", json.dumps({"url": url}))):
+                ledger.send(call, count, pause)
+        else:
+            with scheduler.running():
+                ledger.send(call, count, pause)
+    return ledger.latencies()
+
+
+def scale(url: str, count: int, workers: int, seconds: float) -> Figures:
+    """Runs are enqueued; then several processes work them off."""
+    with open_ledger() as ledger, _host_engine(url) as engine:
+        scheduler = scheduler_on(url)
+        _enqueue(scheduler, engine, count, numbered=True)
+        with helpers(*[(":duly", "work", json.dumps({"url": url}))] * workers):
+            ledger.wait(count, seconds)
+    return ledger.shared()
+
+
+def work(url: str) -> Figures:
+    """A worker, until it is told to end."""
+    with scheduler_on(url).running():
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    return {}
+
+
+def churn(url: str, count: int, seconds: float) -> Figures:
+    """How long a claim takes at first and at last, while dead rows add up."""
+    taken: list[float] = []
+    with open_ledger() as ledger, _host_engine(url) as engine:
+        scheduler = scheduler_on(url)
+        _time_claims(scheduler.store.engine, taken)
+        until = time.monotonic() + seconds
+        with scheduler.running():
+            for sent in range(0, count, CHUNK):
+                _enqueue(scheduler, engine, min(CHUNK, count - sent))
+                ledger.wait(sent + 1, until - time.monotonic())  # about one chunk waits
+            ledger.wait(count, until - time.monotonic())
+    part = max(1, len(taken) // 10)
+    return {
+        "first": at_share(taken[:part], 0.99), "last": at_share(taken[-part:], 0.99),
+        "p99": at_share(taken, 0.99), "claims": len(taken), "done": len(ledger.notes),
+    }  # fmt: skip
+
+
+def _time_claims(engine: Engine, taken: list[float]) -> None:
+    began = [0.0]
+
+    def is_claim(statement: str) -> bool:
+        return statement.startswith("UPDATE duly_run") and "claim_id" in statement
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def before(conn, cursor, statement, *rest):  # type: ignore[no-untyped-def]
+        if is_claim(statement):
+            began[0] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def after(conn, cursor, statement, *rest):  # type: ignore[no-untyped-def]
+        if is_claim(statement):
+            taken.append((time.perf_counter() - began[0]) * 1000)
+
+
+def _enqueue(scheduler: Scheduler, engine: Engine, count: int, *, numbered: bool = False) -> None:
+    """Many runs, a thousand in a transaction."""
+    task = "numbered" if numbered else "noop"
+    for first in range(0, count, CHUNK):
+        with engine.begin() as conn:
+            for number in range(first, min(first + CHUNK, count)):
+                args = {"number": number} if numbered else {}
+                scheduler.enqueue(task, args=args, session=conn)
+
+
+@contextmanager
+def _host_engine(url: str) -> Iterator[Engine]:
+    """An engine as an application has it, for what is done in its own transaction."""
+    engine = prepare_engine(create_engine(url))
+    yield engine
+    engine.dispose()

@@ -1,0 +1,1 @@
+"""What the scenarios and the contenders share; standard library only, as peers import it too."""

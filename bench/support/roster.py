@@ -1,0 +1,29 @@
+"""Who is measured."""
+
+from __future__ import annotations
+
+from bench.support.contender import Contender
+from bench.support.line import DULY
+
+OWN = Contender(DULY, "duly")
+STORING = Contender(DULY, "duly_store")
+LIMIT = Contender("limit", "limit")
+APSCHEDULER = Contender("APScheduler 3", "apscheduler3", "peers")
+APSCHEDULER4 = Contender("APScheduler 4", "apscheduler4", "apscheduler4")
+HUEY = Contender("Huey", "huey", "peers")
+PGQUEUER = Contender("PgQueuer", "pgqueuer", "peers")
+PROCRASTINATE = Contender("Procrastinate", "procrastinate", "peers")
+CELERY = Contender("Celery", "celery", "peers")
+
+
+def variants(contender: Contender, option: str, *values: object) -> list[Contender]:
+    """The contender with an option set to each of these values."""
+    return [
+        Contender(
+            f"{contender.name} {option}={value}",
+            contender.module,
+            contender.environment,
+            {**contender.arguments, option: value},
+        )
+        for value in values
+    ]

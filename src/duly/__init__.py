@@ -1,0 +1,93 @@
+"""Duly: a durable job scheduler for Python web applications.
+
+The public door. Names are loaded when they are first used (PEP 562), so that ``import duly``
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duly.clock import Clock as Clock
+    from duly.clock import SystemClock as SystemClock
+    from duly.clock import VirtualClock as VirtualClock
+    from duly.context import Run as Run
+    from duly.errors import Discard as Discard
+    from duly.errors import DulyError as DulyError
+    from duly.errors import RetryAfter as RetryAfter
+    from duly.errors import Snooze as Snooze
+    from duly.model.event import Event as Event
+    from duly.model.job import JobRecord as JobRecord
+    from duly.model.policy import CatchUp as CatchUp
+    from duly.model.policy import JobDefaults as JobDefaults
+    from duly.model.policy import Retry as Retry
+    from duly.model.run import RunRecord as RunRecord
+    from duly.model.watch import Watch as Watch
+    from duly.model.worker import Heartbeat as Heartbeat
+    from duly.scheduler import Scheduler as Scheduler
+    from duly.store.host_engine import prepare_engine as prepare_engine
+    from duly.triggers import Trigger as Trigger
+    from duly.triggers import all_of as all_of
+    from duly.triggers import any_of as any_of
+    from duly.triggers import at as at
+    from duly.triggers import blackout as blackout
+    from duly.triggers import calendar as calendar
+    from duly.triggers import closed_hours as closed_hours
+    from duly.triggers import cron as cron
+    from duly.triggers import dates as dates
+    from duly.triggers import every as every
+    from duly.triggers import explain as explain
+    from duly.triggers import frequency as frequency
+    from duly.triggers import holidays as holidays
+    from duly.triggers import rrule as rrule
+    from duly.triggers import weekends as weekends
+
+_HOMES = {
+    "CatchUp": "duly.model.policy",
+    "Clock": "duly.clock",
+    "Discard": "duly.errors",
+    "DulyError": "duly.errors",
+    "Event": "duly.model.event",
+    "Heartbeat": "duly.model.worker",
+    "JobDefaults": "duly.model.policy",
+    "JobRecord": "duly.model.job",
+    "Retry": "duly.model.policy",
+    "RetryAfter": "duly.errors",
+    "Run": "duly.context",
+    "RunRecord": "duly.model.run",
+    "Scheduler": "duly.scheduler",
+    "Snooze": "duly.errors",
+    "SystemClock": "duly.clock",
+    "Trigger": "duly.triggers",
+    "VirtualClock": "duly.clock",
+    "Watch": "duly.model.watch",
+    "all_of": "duly.triggers",
+    "any_of": "duly.triggers",
+    "at": "duly.triggers",
+    "blackout": "duly.triggers",
+    "calendar": "duly.triggers",
+    "closed_hours": "duly.triggers",
+    "cron": "duly.triggers",
+    "dates": "duly.triggers",
+    "every": "duly.triggers",
+    "explain": "duly.triggers",
+    "frequency": "duly.triggers",
+    "holidays": "duly.triggers",
+    "prepare_engine": "duly.store.host_engine",
+    "rrule": "duly.triggers",
+    "weekends": "duly.triggers",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the same names, in one place
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'duly' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

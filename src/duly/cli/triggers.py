@@ -1,0 +1,88 @@
+"""``duly next`` and ``duly explain``: what a trigger will do, before it is put into a job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from duly.cli.instants import instant
+from duly.triggers import Explanation, Trigger, cron, decode, explain
+
+MOST = 1000
+_ARGUMENT = click.argument("trigger", metavar="TRIGGER")
+_OPTIONS = (
+    click.option("--tz", default="UTC", show_default=True, help="Time zone, such as Europe/Madrid"),
+    click.option("--after", metavar="INSTANT", help="ISO 8601 with its offset; default: now"),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON"),
+    click.option(
+        "-n",
+        "count",
+        type=click.IntRange(1, MOST),
+        default=10,
+        show_default=True,
+        help="How many fires",
+    ),
+)
+
+
+def _options(command: Any) -> Any:
+    for option in (*_OPTIONS, _ARGUMENT):
+        command = option(command)
+    return command
+
+
+@click.command("next")
+@_options
+def next_command(trigger: str, count: int, tz: str, after: str | None, as_json: bool) -> None:
+    """Print the next fires of TRIGGER.
+
+    TRIGGER is a cron text ("0 9 * * 1-5", "@daily") or a trigger as JSON, as the API shows it.
+    """
+    told = _explain(trigger, count, tz, after)
+    fires = [fire for fire in told.fires if "excluded" not in fire.marks]
+    if as_json:
+        click.echo(json.dumps([fire.instant.isoformat() for fire in fires]))
+        return
+    for fire in fires:
+        click.echo(f"{fire.local:%a %Y-%m-%d %H:%M:%S %z}  {fire.instant:%Y-%m-%dT%H:%M:%SZ}")
+    if not fires:
+        click.echo("never fires again")
+
+
+@click.command("explain")
+@_options
+def explain_command(trigger: str, count: int, tz: str, after: str | None, as_json: bool) -> None:
+    """Explain TRIGGER in English, with its next fires and what may surprise.
+
+    Fires that a clock change or a calendar touches are marked. TRIGGER: see "duly next".
+    """
+    told = _explain(trigger, count, tz, after)
+    click.echo(json.dumps(_plain(told), indent=2) if as_json else str(told))
+
+
+def _explain(text: str, count: int, tz: str, after: str | None) -> Explanation:
+    return explain(_read(text, tz), instant(after, "--after"), count, tz=tz)
+
+
+def _read(text: str, tz: str) -> Trigger:
+    return decode(text) if text.lstrip().startswith("{") else cron(text, tz=tz)
+
+
+def _plain(told: Explanation) -> dict[str, Any]:
+    return {
+        "text": told.text,
+        "crontab": told.crontab,
+        "tz": told.tz,
+        "fires": [
+            {
+                "instant": fire.instant.isoformat(),
+                "local": fire.local.isoformat(),
+                "marks": list(fire.marks),
+                "note": fire.note,
+            }
+            for fire in told.fires
+        ],
+        "warnings": list(told.warnings),
+    }

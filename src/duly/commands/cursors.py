@@ -1,0 +1,73 @@
+"""Where a job goes on when its trigger or its bounds change: its cursor, and its state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from duly.model.job import JobState
+from duly.model.policy import JobOptions
+from duly.occurrences import settle
+from duly.policies import first_fire, next_fire
+from duly.store import history, jobs
+from duly.store.rows import definition
+from duly.store.transaction import Transaction
+from duly.triggers import After, Trigger
+
+
+def resting(trigger: Trigger, following: datetime | None) -> JobState:
+    """The state of a job that waits for its next time; one that waits for others has none."""
+    return "active" if following or isinstance(trigger, After) else "finished"
+
+
+def new_cursor(
+    tx: Transaction, row: Row[Any], trigger: Trigger, options: JobOptions
+) -> dict[str, Any]:
+    """Where a job goes on under a new trigger or new bounds, and the state that follows from it."""
+    last = _decide_overdue(tx, row)
+    if trigger.kind == "at":
+        following = first_fire(trigger, options, tx.now)
+    else:
+        following = next_fire(trigger, options, max(tx.now, last) if last else tx.now)
+    if options.max_fires is not None and row.fired_count >= options.max_fires:
+        following = None
+    state = row.state
+    if state in ("active", "finished", "unresolved"):
+        state = resting(trigger, following)
+    return {"next_fire_at": following, "state": state, "unresolved_reason": None}
+
+
+def _decide_overdue(tx: Transaction, row: Row[Any]) -> datetime | None:
+    """Decide what fell due under the old definition; returns the last time that is decided."""
+    held = row
+    while held.state == "active" and held.next_fire_at and held.next_fire_at <= tx.now:
+        settle(tx, [held])
+        held = jobs.lock(tx, [row.id])[0]
+    if held.state in _HOLDING and held.next_fire_at and held.next_fire_at <= tx.now:
+        return _miss_held(tx, held)
+    last: datetime | None = held.last_nominal
+    return last
+
+
+_HOLDING = {
+    "paused": "edited while it was paused", "unresolved": "edited while it could not be read",
+}  # fmt: skip
+
+
+def _miss_held(tx: Transaction, row: Row[Any]) -> datetime:
+    """Times held back under the old trigger have nothing to be caught up with any more."""
+    trigger, _options, _problem = definition(row)
+    count = 1
+    last: datetime = row.next_fire_at
+    if trigger is not None:
+        due = trigger.due(last, tx.now, keep=0, limit=1_000_000)
+        count, last = count + due.count, due.last or last
+    missed = {
+        "job_id": row.id, "job_uid": row.uid, "first": row.next_fire_at, "last": last,
+        "count": count, "reason": _HOLDING[row.state], "decided_at": tx.now,
+        "follows": None,
+    }  # fmt: skip
+    history.add_ranges(tx, [missed])
+    return last

@@ -1,0 +1,132 @@
+"""Storing which jobs come after which, and what becomes of children when jobs are steered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Row
+
+from duly.errors import DependencyError, JobInUse, did_you_mean
+from duly.model.dependency_graph import check_graph
+from duly.occurrences import replace_live, run_again
+from duly.policies import place
+from duly.store import dependencies, jobs, runs
+from duly.store.rows import definition, overridden
+from duly.store.transaction import Transaction
+from duly.triggers import After, Trigger
+
+
+@contextmanager
+def relinked(
+    tx: Transaction,
+    wanted: Mapping[str, Trigger],
+    *,
+    replace: bool = True,
+    declared: bool = False,
+) -> Iterator[None]:
+    """Around the storing of jobs: what they depend on is checked before it and stored after it.
+
+    Locks everything that has to do with it before anything else is locked.
+
+    Args:
+        tx: the transaction.
+        wanted: the triggers that are about to be stored.
+        replace: whether some of these jobs may exist.
+        declared: whether triggers that were edited by hand stay as they are.
+
+    Raises:
+        DependencyError: an unknown parent, a circle, too long a chain.
+    """
+    rows = lock_related(tx, wanted, replace=replace)
+    if rows is None:
+        yield
+        return
+    edited = {name for name, row in rows.items() if declared and "trigger" in overridden(row)}
+    changing = {name: held for name, held in wanted.items() if name not in edited}
+    _check(tx, changing, {*rows, *wanted})
+    yield
+    _link(tx, sorted(wanted))
+
+
+def lock_related(
+    tx: Transaction, wanted: Mapping[str, Trigger], *, replace: bool = True
+) -> dict[str, Row[Any]] | None:
+    """Lock jobs and all that they depend on or shall depend on; ``None``: nothing does."""
+    before = dependencies.parents_of(tx.conn, list(wanted)) if replace else {}
+    parents = {name for names in before.values() for name in names}
+    parents |= {name for held in wanted.values() for name in parents_in(held)}
+    if not parents:
+        return None
+    dependencies.lock_graph(tx)
+    return {row.id: row for row in jobs.lock(tx, {*wanted, *parents})}
+
+
+def refuse_in_use(tx: Transaction, job_ids: Sequence[str]) -> None:
+    """Before locked jobs are removed: no other job may come after them.
+
+    Raises:
+        JobInUse: one does.
+    """
+    for parent, children in dependencies.children_of(tx.conn, job_ids).items():
+        left = [child for child in children if child not in job_ids]
+        if left:
+            raise JobInUse(parent, left)
+    dependencies.forget(tx, job_ids)
+
+
+def catch_up_paused(tx: Transaction, row: Row[Any]) -> None:
+    """A child is resumed: what it did not run meanwhile is decided by its catch-up policy."""
+    trigger, options, _problem = definition(row)
+    if not isinstance(trigger, After) or row.paused_at is None or options.catch_up.mode == "none":
+        return
+    limit = options.catch_up.limit if options.catch_up.mode == "all" else 1
+    skipped = dependencies.held_back(tx, row, limit)
+    held = runs.occupancy(tx.conn, [row.id])[row.id]
+    for run in skipped:
+        where = place(options, "catch_up", held)
+        if where == "replace":
+            replace_live(tx, [row.id])
+        if where != "skip":
+            run_again(tx, run, waits=where != "ready", feeds=row.feeds)
+
+
+def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) -> None:
+    wanted = {name: set(parents_in(held)) for name, held in changing.items()}
+    for child, parents in wanted.items():
+        for parent in sorted(parents):
+            if parent not in known:
+                raise DependencyError(
+                    f"job {child!r} is to run after {parent!r}, and no such job is stored"
+                    f"{did_you_mean(parent, known - {child})}"
+                )
+    linked = {name: parents for name, parents in wanted.items() if parents}
+    graph = dependencies.connected(tx.conn, set(linked).union(*linked.values()))
+    check_graph(graph | {name: held for name, held in wanted.items() if held or name in graph})
+
+
+def parents_in(trigger: Trigger) -> tuple[str, ...]:
+    """The jobs that a trigger waits for."""
+    return trigger.parents if isinstance(trigger, After) else ()
+
+
+def _link(tx: Transaction, children: Sequence[str]) -> None:
+    """Make the dependency rows of locked jobs what their stored triggers say."""
+    before = dependencies.parents_of(tx.conn, children)
+    touched: set[str] = set()
+    for row in jobs.lock(tx, children):
+        trigger, _options, problem = definition(row)
+        if problem is not None:
+            continue
+        after = trigger if isinstance(trigger, After) else None
+        wanted = dict.fromkeys(after.parents, after.on) if after else {}
+        held = before.get(row.id, {})
+        gone = [name for name in held if wanted.get(name) != held[name]]
+        fresh = [name for name in wanted if held.get(name) != wanted[name]]
+        dependencies.unlink(tx, row.id, gone)
+        if after:
+            dependencies.link(tx, row.id, fresh, after.on)
+        touched |= {*gone, *fresh}
+    if touched:
+        dependencies.mark_parents(tx, touched)

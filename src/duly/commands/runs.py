@@ -1,0 +1,165 @@
+"""Enqueueing calls, running jobs now, and steering runs by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
+from duly.model.identity import is_id
+from duly.model.policy import JobOptions
+from duly.model.run import check_move
+from duly.occurrences import cancel_unstarted, replace_live, run_again
+from duly.policies import place
+from duly.registry import Task
+from duly.store import jobs, runs
+from duly.store.new_run import Origin, new_run, wait_turn
+from duly.store.rows import definition
+from duly.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One durable call of a task.
+
+    Attributes:
+        args: JSON text that fits the task.
+        due_at: not before this instant; ``None``: at once.
+        unique_key: while another run holds this key, that run is meant instead of a new one.
+        unique: until when it is held: ``until_start`` or ``until_done``.
+    """
+
+    task: Task
+    args: str
+    options: JobOptions
+    due_at: datetime | None = None
+    unique_key: str | None = None
+    unique: str = "until_start"
+
+
+def enqueue(tx: Transaction, call: Call) -> str:
+    """Store a call; returns its run's id, or that of the run that holds the unique key."""
+    row = new_run(
+        tx.run_id(), Origin("enqueue", tx.actor), task=call.task.name, args=call.args,
+        options=call.options, now=tx.now, due_at=max(call.due_at or tx.now, tx.now),
+    )  # fmt: skip
+    if call.unique_key is None:
+        runs.add(tx, [row])
+        return str(row["id"])
+    row["unique_key"], row["unique_scope"] = call.unique_key, call.unique
+    for _try in range(3):
+        runs.add(tx, [row])
+        holder = runs.holder_of_key(tx.conn, call.unique_key)
+        if holder is not None:
+            return holder
+    raise StateError(f"unique_key {call.unique_key!r} is taken and freed by others all the time")
+
+
+def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
+    """Make a run of a job outside its schedule; returns the run's id.
+
+    Raises:
+        JobNotFound: no such job.
+        OverlapError: its overlap policy forbids another run now.
+    """
+    job = _locked_job(tx, job_id)
+    _trigger, options, _problem = definition(job)
+    held = runs.occupancy(tx.conn, [job_id])[job_id]
+    where = place(options, "manual", held)
+    if where == "skip":
+        raise _overlap(job_id, options)
+    row = new_run(
+        tx.run_id(), Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds),
+        task=task.name, args=args or job.args,
+        options=replace(options, expires=None), now=tx.now, due_at=tx.now,
+    )  # fmt: skip
+    if where == "replace":
+        replace_live(tx, [job_id])
+    runs.add(tx, [wait_turn(row) if where != "ready" else row])
+    return str(row["id"])
+
+
+def cancel(tx: Transaction, run_id: str) -> None:
+    """Cancel a run: at once when it has not started, else its function is asked to stop.
+
+    Raises:
+        RunNotFound: no such run.
+        StateError: it is over.
+    """
+    row = _locked_run(tx, run_id)
+    check_move(run_id, row.state, "cancelled")
+    if row.state == "running":
+        runs.change(tx, [run_id], cancel_requested=True, reason="cancelled by hand")
+        tx.record("run.cancel_requested", job_id=row.job_id, run_id=run_id)
+    else:
+        cancel_unstarted(tx, [row], "cancelled by hand")
+
+
+def retry(tx: Transaction, run_id: str) -> None:
+    """Start a failed, missed or skipped run again, with as many attempts as it had at first.
+
+    Raises:
+        RunNotFound: no such run.
+        StateError: it is not over, or it succeeded.
+        OverlapError: the job's overlap policy forbids another run now.
+    """
+    found = runs.find(tx.conn, run_id) if is_id(run_id) else None
+    job = _lock_if_stored(tx, found.job_id) if found is not None else None
+    row = _locked_run(tx, run_id)
+    if row.state not in ("failed", "missed", "skipped"):
+        raise StateError(
+            f"run {run_id} is {row.state}; only failed, missed or skipped ones restart"
+        )
+    if job is not None:
+        _refuse_overlap(tx, job)
+    feeds = job is not None and job.uid == row.job_uid and job.feeds
+    run_again(tx, row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
+
+
+def discard(tx: Transaction, run_id: str, reason: str) -> None:
+    """Give up a failed run for good.
+
+    Raises:
+        RunNotFound: no such run.
+        StateError: it has not failed.
+    """
+    row = _locked_run(tx, run_id)
+    if row.state != "failed":
+        raise StateError(f"run {run_id} is {row.state}; only failed ones can be discarded")
+    runs.change(tx, [run_id], state="discarded", reason=reason)
+    tx.record("run.discarded", job_id=row.job_id, run_id=run_id, reason=reason)
+
+
+def _lock_if_stored(tx: Transaction, job_id: str | None) -> Row[Any] | None:
+    rows = jobs.lock(tx, [job_id]) if job_id is not None else []
+    return rows[0] if rows else None
+
+
+def _refuse_overlap(tx: Transaction, job: Row[Any]) -> None:
+    _trigger, options, _problem = definition(job)
+    if place(options, "manual", runs.occupancy(tx.conn, [job.id])[job.id]) != "ready":
+        raise _overlap(job.id, options)
+
+
+def _overlap(job_id: str, options: JobOptions) -> OverlapError:
+    return OverlapError(
+        f"job {job_id!r} has a run that is not over, and its policy is "
+        f"overlap={options.overlap!r}; cancel that run or wait for it"
+    )
+
+
+def _locked_job(tx: Transaction, job_id: str) -> Row[Any]:
+    rows = jobs.lock(tx, [job_id])
+    if not rows:
+        raise JobNotFound(job_id)
+    return rows[0]
+
+
+def _locked_run(tx: Transaction, run_id: str) -> Row[Any]:
+    rows = runs.lock(tx, [run_id]) if is_id(run_id) else []
+    if not rows:
+        raise RunNotFound(run_id)
+    return rows[0]

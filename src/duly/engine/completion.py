@@ -1,0 +1,296 @@
+"""Completion: what became of runs, written back in batches, each behind its fence."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from duly.engine.flight import Flight
+from duly.engine.outcome import Outcome, cancelled_if, judge
+from duly.errors import DataRefused, LeaseLost
+from duly.executors.base import Ending
+from duly.model import payload
+from duly.model.text import clean, told
+from duly.store import completions, jobs
+from duly.store.store import Store
+from duly.store.transaction import Transaction
+
+log = logging.getLogger("duly.engine")
+BATCH = 500
+MAX_REASON = 500
+REFUSALS = (DataRefused, ValueError, OverflowError)
+"""What a value makes the database or its driver say, as opposed to a database in trouble."""
+
+
+class Completions:
+    """Endings that are not written yet.
+
+    Args:
+        store: where they go.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ended: list[tuple[Flight, Ending]] = []
+        self._lock = threading.Lock()
+
+    def add(self, flight: Flight, ending: Ending) -> None:
+        """Keep an ending until the next `flush`."""
+        with self._lock:
+            self._ended.append((flight, ending))
+
+    def __len__(self) -> int:
+        return len(self._ended)
+
+    def claims(self) -> set[tuple[str, str]]:
+        """The runs whose endings are kept, each with its claim."""
+        with self._lock:
+            return {(flight.claim.id, flight.claim.claim_id) for flight, _ in self._ended}
+
+    def forget(self) -> None:
+        """Drop everything: this worker has lost its lease and must write nothing."""
+        with self._lock:
+            self._ended.clear()
+
+    def flush(self, worker_id: str) -> int:
+        """Write up to 500 endings; returns how many.
+
+        One transaction takes them all. When the database refuses a value among them, halves are
+        tried until the culprit is alone, and that run fails with the reason; the others are as
+        good as ever. When the database does not answer, all that is not written is kept, and the
+        next call tries it again, unless that is made in another life of the worker.
+        """
+        with self._lock:
+            batch, self._ended = self._ended[:BATCH], self._ended[BATCH:]
+        # A worker that was fenced while it wrote comes back under another id, and forgets.
+        own = [(f, ending) for f, ending in batch if f.claim.worker_id == worker_id]
+        parts = [own] if own else []
+        try:
+            while parts:
+                self._write_part(parts, worker_id)
+        except BaseException:
+            with self._lock:
+                self._ended[:0] = [ended for part in reversed(parts) for ended in part]
+            raise
+        return len(batch)
+
+    def abandon(self, flights: Sequence[Flight], worker_id: str) -> None:
+        """End runs whose functions cannot be stopped: their results no longer count."""
+        now = self._store.time.now()
+        judged = [(flight, _judged(flight, Ending(), now)) for flight in flights]
+        self._store.run(lambda tx: _write(tx, judged, (), worker_id, occupied=True))
+        for flight in flights:
+            flight.unsent.clear()
+            flight.abandoned = True
+
+    def _write_part(self, parts: list[list[tuple[Flight, Ending]]], worker_id: str) -> None:
+        """Write the last part, or put its halves in its place."""
+        part = parts[-1]
+        now = self._store.time.now()
+        over = [f.claim.fence for f, _ending in part if f.abandoned and not f.lost]
+        judged = [(f, _judged(f, ending, now)) for f, ending in part if not f.abandoned]
+        try:
+            self._store.run(lambda tx: _write(tx, judged, over, worker_id))
+        except REFUSALS as error:
+            if len(part) > 1:
+                half = len(part) // 2
+                parts[-1:] = [part[half:], part[:half]]
+                return
+            self._write_refused(judged, error, worker_id)
+        parts.pop()
+        for flight, _ending in part:
+            flight.unsent.clear()
+
+    def _write_refused(
+        self, judged: Sequence[tuple[Flight, Outcome]], error: Exception, worker_id: str
+    ) -> None:
+        """End one run whose ending the database does not take: without anything it said."""
+        for flight, _outcome in judged:
+            log.error("what run %s ended with cannot be stored: %s", flight.claim.id, error)
+            flight.work.run.forget_reports()
+            flight.unsent.clear()
+            why = (type(error).__name__, told(error, MAX_REASON), None)
+            refused = [(flight, Outcome("failed", "run.failed", error=why))]
+            try:
+                self._store.run(partial(_write, judged=refused, over=(), worker_id=worker_id))
+            except REFUSALS:
+                log.exception("run %s cannot be ended; it will be given back", flight.claim.id)
+
+
+def _judged(flight: Flight, ending: Ending, now: datetime) -> Outcome:
+    return judge(flight.claim, ending, flight.verdict, now)
+
+
+def _write(
+    tx: Transaction,
+    judged: Sequence[tuple[Flight, Outcome]],
+    over: Sequence[completions.Fence],
+    worker_id: str,
+    *,
+    occupied: bool = False,
+) -> None:
+    """Write outcomes, and free the places of functions that ended after their runs were over."""
+    locked = _lock_jobs(tx, judged)
+    completions.end_occupation(tx.conn, over)
+    if not judged:
+        return
+    found = completions.accepted(tx, [flight.claim.fence for flight, _ in judged])
+    for flight, outcome in judged:
+        if flight.claim.id in found.late:
+            _record_late(tx, flight, outcome, worker_id)
+    kept = [
+        (flight, cancelled_if(flight.claim.id in found.cancel, outcome))
+        for flight, outcome in judged
+        if flight.claim.id in found.standing
+    ]
+    _keep(tx, kept, locked, worker_id, occupied=occupied)
+
+
+def _keep(
+    tx: Transaction,
+    kept: Sequence[tuple[Flight, Outcome]],
+    locked: Sequence[str],
+    worker_id: str,
+    *,
+    occupied: bool = False,
+) -> None:
+    completions.write(tx, [_row(f, o, worker_id, tx.now, occupied) for f, o in kept])
+    completions.add_attempts(tx, [_attempt(f, o, worker_id, tx.now) for f, o in kept if o.error])
+    completions.add_log(tx.conn, [line for flight, _ in kept for line in log_rows(flight)])
+    _count(tx, kept, locked)
+    for flight, outcome in kept:
+        _record(tx, flight, outcome, worker_id)
+
+
+def complete(tx: Transaction, flight: Flight, ending: Ending) -> None:
+    """Write a success in the function's own transaction, behind its fence.
+
+    Args:
+        tx: the transaction that holds what the function did, and nothing else will follow in it.
+        flight: a transactional attempt whose function has returned.
+        ending: with what.
+
+    Raises:
+        LeaseLost: the run was taken away, cancelled or timed out meanwhile, so everything must be
+            rolled back; the ending then goes the way of all others, by `Completions.add`.
+    """
+    run_id, worker_id = flight.claim.id, flight.claim.worker_id or ""
+    outcome = judge(flight.claim, ending, None, tx.now)
+    locked = _lock_jobs(tx, [(flight, outcome)])
+    found = completions.accepted(tx, [flight.claim.fence])
+    if run_id in found.cancel and flight.verdict is None:
+        flight.verdict = "cancelled"
+    stopped = flight.verdict in ("cancelled", "timeout") or flight.abandoned
+    if stopped or run_id not in found.standing:
+        why = flight.verdict or "another worker has it"
+        raise LeaseLost(f"run {run_id} is not this worker's any more ({why}); nothing is committed")
+    _keep(tx, [(flight, outcome)], locked, worker_id)
+
+
+def log_rows(flight: Flight) -> list[dict[str, Any]]:
+    """The log lines of a run that no commit has taken yet, as rows."""
+    flight.unsent += flight.work.run.captured.take()
+    return [
+        {
+            "run_id": flight.claim.id, "at": line.at, "level": clean(line.level, 16),
+            "logger": clean(line.logger, 191), "message": line.message,
+        }
+        for line in flight.unsent
+    ]  # fmt: skip
+
+
+def _row(
+    flight: Flight, outcome: Outcome, worker_id: str, now: datetime, occupied: bool
+) -> dict[str, Any]:
+    claim, run = flight.claim, flight.work.run
+    over = outcome.state not in ("ready", "scheduled")
+    progress = run.reported
+    kind, message = outcome.error[:2] if outcome.error else (None, None)
+    return {
+        **claim.fence,
+        "to_state": outcome.state,
+        "to_token": claim.token + 1 if occupied else claim.token,
+        "to_attempt": claim.attempt - outcome.uncounted,
+        "to_due_at": outcome.due_at or claim.due_at,
+        "to_finished_at": now if over else None,
+        "to_keep_until": claim.policy.keep_until(outcome.state, now) if over else None,
+        "to_worker_id": worker_id if over or occupied else None,
+        "to_occupied": occupied,
+        "to_cancel_requested": False,
+        "to_unique_key": None if over else claim.unique_key,
+        "to_reason": _reason(flight, outcome),
+        "to_result": outcome.result,
+        "to_error_type": kind,
+        "to_error_message": message,
+        "to_counters": payload.encode(dict(run.counters)) if run.counters else None,
+        "to_progress_done": progress.done if progress else None,
+        "to_progress_total": progress.total if progress else None,
+        "to_progress_note": progress.note if progress else None,
+    }
+
+
+def _reason(flight: Flight, outcome: Outcome) -> str | None:
+    dropped = flight.work.run.captured.dropped
+    if outcome.reason is None and dropped:
+        return f"{dropped} log lines were dropped"
+    return outcome.reason
+
+
+def _attempt(flight: Flight, outcome: Outcome, worker_id: str, now: datetime) -> dict[str, Any]:
+    kind, message, trace = outcome.error or ("", "", None)
+    return {
+        "run_id": flight.claim.id, "attempt": flight.claim.attempt, "worker_id": worker_id,
+        "started_at": flight.claim.started_at, "finished_at": now, "error_type": kind,
+        "error_message": message, "traceback": trace,
+    }  # fmt: skip
+
+
+def _lock_jobs(tx: Transaction, judged: Sequence[tuple[Flight, Outcome]]) -> list[str]:
+    by_state: dict[str, set[str]] = {"failed": set(), "succeeded": set()}
+    for flight, outcome in judged:
+        if flight.claim.job_id is not None and outcome.state in by_state:
+            by_state[outcome.state].add(flight.claim.job_id)
+    return jobs.lock_counts(tx, by_state["failed"], by_state["succeeded"])
+
+
+def _count(tx: Transaction, kept: Sequence[tuple[Flight, Outcome]], locked: Sequence[str]) -> None:
+    for flight, outcome in kept:
+        job_id = flight.claim.job_id
+        if job_id is not None and job_id in locked and outcome.state == "failed":
+            jobs.count_failure(tx, job_id)
+        elif job_id is not None and job_id in locked and outcome.state == "succeeded":
+            jobs.end_failures(tx, job_id)
+
+
+def _record(tx: Transaction, flight: Flight, outcome: Outcome, worker_id: str) -> None:
+    claim = flight.claim
+    detail: dict[str, Any] = {"task": claim.task, "attempt": claim.attempt}
+    if outcome.error:
+        detail |= {"error": outcome.error[0], "message": outcome.error[1][:500]}
+        log.warning(
+            "run %s of %s, attempt %d: %s: %s; %s", claim.id, claim.job_id or claim.task,
+            claim.attempt, outcome.error[0], _one_line(outcome.error[1]),
+            f"again at {outcome.due_at:%H:%M:%S} UTC" if outcome.due_at else "given up",
+        )  # fmt: skip
+    if outcome.reason:
+        detail["reason"] = outcome.reason
+    if claim.policy.ping and outcome.state == "succeeded":
+        detail["ping"] = claim.policy.ping
+    tx.record(outcome.kind, job_id=claim.job_id, run_id=claim.id, worker_id=worker_id, **detail)
+
+
+def _record_late(tx: Transaction, flight: Flight, outcome: Outcome, worker_id: str) -> None:
+    claim = flight.claim
+    log.warning("run %s ended (%s) after this worker had lost it; ignored", claim.id, outcome.state)
+    tx.record(
+        "run.late_completion", job_id=claim.job_id, run_id=claim.id, worker_id=worker_id,
+        state=outcome.state, token=claim.token,
+    )  # fmt: skip
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:300]).split())

@@ -1,0 +1,341 @@
+"""The engine: one step function, `tick`, and a thread around it that only waits."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from duly.engine.claiming import Claimed, Claimer
+from duly.engine.completion import Completions
+from duly.engine.execution import Execution
+from duly.engine.firing import fire
+from duly.engine.heartbeat import Heart
+from duly.engine.listening import Ear
+from duly.engine.options import EngineOptions
+from duly.engine.pruning import prune
+from duly.engine.rescue import give_back, rescue, return_strays
+from duly.engine.resolving import resolve
+from duly.engine.solo import Soloist
+from duly.engine.turns import give_turns
+from duly.engine.wakeup import Wakeup
+from duly.engine.watching import watch
+from duly.errors import DulyError, LifecycleError
+from duly.executors.log_capture import run_log_handler
+from duly.model.policy import unit_hash
+from duly.registry import Registry
+from duly.store import workers
+from duly.store.agenda import Agenda, AgendaQuery
+from duly.store.store import Store
+
+log = logging.getLogger("duly.engine")
+State = Literal["stopped", "starting", "running", "stopping"]
+SECOND = 1.0
+PRUNE_EVERY = 600.0
+TEND_EVERY = 30.0
+WATCH_EVERY = 1.0
+LONGEST_BACKOFF = 30.0
+SLICE = 0.05
+SOON = 0.5
+BLOCKED = 0.1
+"""Seconds before looking again at a due job whose row somebody else has locked."""
+
+LAST_WORDS = 2.0
+"""Seconds that interrupted functions have to end at a stop before their runs are given back."""
+
+
+class Engine:
+    """One worker.
+
+    Args:
+        store: the database.
+        registry: the functions.
+        options: see `EngineOptions`.
+
+    Attributes:
+        state: what it is doing.
+        trouble: the last error of the loop, until a tick succeeds again.
+        last_tick: when the last tick succeeded, on the steady clock.
+        rested: when the last tick began, if it left nothing to do and nothing on its way.
+        hurry: set it, and a stop waits for nothing any more.
+    """
+
+    def __init__(self, store: Store, registry: Registry, options: EngineOptions) -> None:
+        self._store = store
+        self._registry = registry
+        self._options = options
+        self._wakeup = Wakeup(store)
+        self._ear = Ear(options.notices, store.clock, self._wakeup.set)
+        self._ended = Completions(store)
+        self.execution = Execution(store, registry, self._ended, self._wakeup.set, options.queues)
+        self._flights = self.execution.flights
+        self.heart = Heart(
+            store, options.app, options.queues, options.rhythm, self._fenced,
+            version=options.version,
+        )  # fmt: skip
+        self._agenda = AgendaQuery(options.queues)
+        self._claimer = Claimer(store, self._agenda)
+        self._soloist = Soloist(store, list(options.queues))
+        self._captures = False
+        self._thread: threading.Thread | None = None
+        self._halt = threading.Event()
+        self._due: dict[str, float] = {}
+        self._next: datetime | None = None
+        self._blocked = False
+        self._rate: float | None = None
+        self.state: State = "stopped"
+        self.trouble: str | None = None
+        self.last_tick: float | None = None
+        self.rested: float | None = None
+        self.hurry = threading.Event()
+
+    def wake(self) -> None:
+        """Make the loop look at the database now."""
+        self._wakeup.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is executed here, or has ended and is not written back."""
+        return self._live_flights() or bool(self._ended)
+
+    def start(self) -> None:
+        """Start the loop on a thread of its own; does nothing when it runs already."""
+        if self._thread is not None:
+            return
+        self.state = "starting"
+        self._halt.clear()
+        self.hurry.clear()
+        self._thread = threading.Thread(target=self._serve, name="duly-engine", daemon=True)
+        self._thread.start()
+        self._ear.start()
+
+    def stop(self, grace: float) -> None:
+        """Take no more runs, wait for those on their way, then give the rest back.
+
+        Args:
+            grace: seconds to wait for running functions before they are asked to stop.
+        """
+        if threading.current_thread() is self._thread:
+            raise LifecycleError("stop() was called by a listener, on the thread that it would end")
+        thread, self._thread = self._thread, None
+        if self.state == "stopped" and not self.heart.alive:
+            return
+        self.state = "stopping"
+        self._halt.set()
+        self._wakeup.set()
+        self._ear.stop()
+        if thread is not None:
+            thread.join(timeout=SOON)
+        self._land(grace, thread)
+        self.state = "stopped"
+
+    def tick(self, *, wait: bool = True) -> bool:
+        """One step: write back, fire, claim and start what is due.
+
+        Args:
+            wait: whether to wait until what this step started has ended and is written back.
+
+        Returns:
+            Whether there may be more to do at once.
+        """
+        began = self._store.clock.monotonic()
+        worker_id = self._live()
+        self._write_back(worker_id)
+        self._housekeep(worker_id)
+        more = self._step(self._ask(), worker_id)
+        if wait:
+            more |= self._settle(worker_id)
+        self.rested = None if more or self.busy else began
+        self.last_tick = self._store.clock.monotonic()
+        self.trouble = None
+        return more
+
+    def _live(self) -> str:
+        """This worker's id; a worker that has none (the first, or fenced) begins a life."""
+        if self._thread is None and self.heart.alive:
+            self.heart.beat_if_due()
+        worker_id = self.heart.worker_id
+        if not worker_id:
+            self._options.prepare()
+            if not self._captures:
+                run_log_handler.install()
+                self._captures = True
+            worker_id = self.heart.begin()
+        return worker_id
+
+    def _ask(self) -> Agenda:
+        with self._store.read() as conn:
+            agenda = self._agenda.ask(conn, self._store.time.now())
+        return agenda if self._options.fires else replace(agenda, next_fire=None)
+
+    def _step(self, agenda: Agenda, worker_id: str) -> bool:
+        times = [time for time in (agenda.next_fire, agenda.next_due) if time is not None]
+        self._next = None if agenda.stopped else min(times, default=None)
+        self._rate = None
+        if agenda.stopped:
+            return False
+        due = self._is_due(self._next)
+        fired = fire(self._store, agenda)
+        self._blocked = due and not fired
+        if agenda.feeding and resolve(self._store):
+            fired = True
+        elif agenda.feeding:  # its children are locked by others: look again soon
+            self._next, self._blocked = self._store.time.now(), True
+        if agenda.waiting:
+            give_turns(self._store)
+        if fired or agenda.ready or agenda.waiting:
+            if fired and not self._flights.room():
+                self._options.notices.send()
+            fired |= self._claim(worker_id)
+        return fired
+
+    def _claim(self, worker_id: str) -> bool:
+        """Claim as much as there is room for; says whether there may be more."""
+        room = self._flights.room()
+        if not room:
+            return False
+        tasks = self._registry.names()
+        alone = self._soloist.claim(worker_id, tasks, idle=not (self._flights or self._ended))
+        got = Claimed(alone) if alone is not None else self._claimer.claim(worker_id, room, tasks)
+        if got is None:
+            self.heart.fence(worker_id, "its row or its lease is gone")
+            return False
+        with self.heart.holding(worker_id) as alive:
+            if not alive:  # fenced meanwhile: these runs will be rescued
+                return False
+            self.execution.start(got.claims)
+        if got.pause is not None:
+            self._rate = self._store.clock.monotonic() + got.pause
+        return got.more
+
+    def _settle(self, worker_id: str) -> bool:
+        """Wait for what is on its way, write it back; says whether anything was."""
+        worked = self.busy
+        while self._flights or self._ended:
+            deadline = self.execution.next_deadline()
+            pause = None if deadline is None else deadline - self._store.clock.monotonic()
+            self._flights.empty.wait(SECOND if pause is None else max(0.0, min(pause, SECOND)))
+            if self._thread is None:
+                self.heart.beat_if_due()
+            self._housekeep(worker_id)
+            if not self._live_flights():
+                break
+        self._write_back(worker_id)
+        return worked
+
+    def _live_flights(self) -> bool:
+        return any(not flight.abandoned for flight in self._flights.all())
+
+    def _write_back(self, worker_id: str) -> None:
+        while self._ended and self.heart.worker_id == worker_id:
+            self._ended.flush(worker_id)
+
+    def _housekeep(self, worker_id: str) -> None:
+        """What is done from time to time, each at its own pace."""
+        rhythm = self._options.rhythm
+        self.execution.enforce_deadlines(worker_id)
+        if self._flights and self._comes_round("attend", SECOND):
+            self.execution.give_back_waiting(SECOND)
+            self.execution.report_progress()
+            with self._store.read() as conn:
+                asked = workers.cancel_requests(conn, worker_id)
+            self.execution.cancel(asked, worker_id)
+        if self._comes_round("strays", rhythm.interval):
+            return_strays(self._store, worker_id, self.execution.claims())
+        if self._comes_round("rescue", rhythm.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
+            rescue(self._store, self.heart, rhythm)
+        if self._comes_round("watch", WATCH_EVERY):
+            watch(self._store)
+        if self._comes_round("prune", PRUNE_EVERY):
+            prune(self._store)
+        if self._comes_round("tend", TEND_EVERY):
+            self._options.tend()
+
+    def _comes_round(self, what: str, period: float) -> bool:
+        steady = self._store.clock.monotonic()
+        if self._due.setdefault(what, steady) > steady:
+            return False
+        self._due[what] = steady + period
+        return True
+
+    def _is_due(self, moment: datetime | None) -> bool:
+        return moment is not None and moment <= self._store.time.now()
+
+    def _serve(self) -> None:
+        failures = 0
+        while not self._halt.is_set():
+            try:
+                self._wakeup.arm()
+                more = self.tick(wait=False)
+                if self.state == "starting":
+                    self.heart.start()
+                    self.state = "running"
+                    log.info("worker %s started on %s", self.heart.worker_id, self._store)
+                failures = 0
+                if not more:
+                    self._wakeup.wait(self._until_next())
+            except Exception as error:  # noqa: BLE001 - the loop must outlive everything
+                failures += 1
+                self._stumble(error, failures)
+
+    def _stumble(self, error: Exception, failures: int) -> None:
+        self.trouble = f"{type(error).__name__}: {error}"
+        pause = min(LONGEST_BACKOFF, 0.25 * 2**failures)
+        known = isinstance(error, DulyError)
+        log.error("%s; trying again in %.1f s", self.trouble, pause, exc_info=not known)
+        self._store.clock.wait(self._halt, pause)
+
+    def _until_next(self) -> float | None:
+        steady = self._store.clock.monotonic()
+        times = [self.execution.next_deadline(), self._rate]
+        if self._flights:
+            times.append(self._due.get("attend"))
+        times += [self._due.get("rescue"), self._due.get("prune")]
+        if self._next is not None:
+            wait = (self._next - self._store.time.now()).total_seconds()
+            times.append(steady + (max(wait, BLOCKED) if self._blocked else wait))
+        return min((moment - steady for moment in times if moment is not None), default=None)
+
+    def _fenced(self) -> None:
+        self.execution.lose_lease()
+        self._ended.forget()
+
+    def _see_off(self, worker_id: str, seconds: float, loop: threading.Thread | None) -> None:
+        """Wait for what is on its way, writing back each as it ends.
+
+        A loop that is still alive waits for a lock that a running function holds (SQLite has one
+        writer): then nothing is written here either.
+        """
+        for _slice in range(math.ceil(seconds / SLICE)):
+            if loop is None or not loop.is_alive():
+                self._write_back(worker_id)
+            if self.hurry.is_set() or self._flights.empty.wait(SLICE):
+                break
+
+    def _land(self, grace: float, loop: threading.Thread | None) -> None:
+        """The orderly end: wait, ask, give back, leave."""
+        worker_id = self.heart.worker_id
+        try:
+            self.heart.drain()
+            self.execution.give_back_waiting(0)
+            self._see_off(worker_id, grace, loop)
+            if self._flights:
+                self.execution.interrupt_all()
+                self._see_off(worker_id, LAST_WORDS, loop)
+            if loop is not None:
+                loop.join(timeout=LONGEST_BACKOFF)
+            self._write_back(worker_id)
+            if worker_id:
+                self._store.run(lambda tx: give_back(tx, worker_id))
+            self.heart.leave()
+        except DulyError as error:
+            log.error("could not leave in order (%s); the runs will be rescued", error)
+        finally:
+            self.execution.stop()
+            if self._captures:
+                run_log_handler.remove()
+                self._captures = False
+            self._wakeup.close()

@@ -1,0 +1,1 @@
+"""Where functions run: threads, the host's event loop, and later processes and Celery."""

@@ -1,0 +1,75 @@
+"""What an executor is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from duly.context import Run, current_run
+from duly.hooks import AroundRun
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One attempt as an executor sees it.
+
+    Attributes:
+        function: what to call.
+        arguments: with what, by name.
+        run: its context.
+        steady: the clock that measures how long the call takes.
+        around: context managers to enter around the call.
+        text: the arguments as they are stored, for a call in another process.
+    """
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+    run: Run
+    steady: Callable[[], float]
+    around: Sequence[AroundRun] = ()
+    text: str = "{}"
+
+    @contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """The run as the current one, inside everything that belongs around it."""
+        token = current_run.set(self.run)
+        try:
+            with ExitStack() as stack:
+                for enter in self.around:
+                    stack.enter_context(enter(self.run))
+                yield
+        finally:
+            current_run.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended: with a value, or with an error; and how many seconds it took."""
+
+    value: Any = None
+    error: BaseException | None = None
+    seconds: float = 0
+
+
+Done = Callable[[Work, Ending], None]
+
+
+class Executor(Protocol):
+    """A place where functions run.
+
+    Attributes:
+        interruptible: whether `interrupt` makes a call end soon.
+    """
+
+    interruptible: bool
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Start a call; ``done`` is called exactly once, from any thread, when it has ended."""
+
+    def interrupt(self, work: Work) -> None:
+        """Ask a call to end."""
+
+    def stop(self) -> None:
+        """Take no more calls and let threads end once their calls have."""

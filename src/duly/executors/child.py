@@ -1,0 +1,176 @@
+"""The program of a process that executes functions for a worker.
+
+The main thread calls the functions, since signals interrupt only that one. Another thread listens:
+it tells what a run reports, hears that it is to stop, and ends the process with its worker.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+from contextlib import suppress
+from datetime import datetime, timedelta
+from threading import Lock, Thread
+from typing import Any
+
+from duly.clock import SystemClock
+from duly.context import Run, current_run
+from duly.errors import StoreError
+from duly.executors import inside
+from duly.executors.failure import packed
+from duly.executors.log_capture import run_log_handler
+from duly.executors.report import facts_of, report_of
+from duly.executors.wire import Message, Wire
+from duly.model.result import result_text
+from duly.model.signature import Signature
+from duly.registry import TaskFunction
+
+REPORT_EVERY = 0.2
+"""Seconds between two reports of a running function, and between two looks at the worker."""
+
+ANSWER_WITHIN = 30.0
+PR_SET_PDEATHSIG = 1
+
+
+class Stopped(BaseException):
+    """The run is cancelled, over its time, or given back: its function is interrupted."""
+
+
+class Child:
+    """Executes calls, one at a time.
+
+    Args:
+        wire: to the worker.
+        worker: the worker's process id.
+    """
+
+    def __init__(self, wire: Wire, worker: int) -> None:
+        self._wire = wire
+        self._worker = worker
+        self._calls: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._clock = SystemClock()
+        self._run: Run | None = None
+        self._told: Message = {}
+        self._reporting = Lock()
+
+    def serve(self) -> None:
+        """Execute what comes, until the worker is gone."""
+        Thread(target=self._listen, name="duly-wire", daemon=True).start()
+        while True:
+            try:
+                self._execute(self._calls.get())
+            except Stopped:  # too late for its function: it was about to say how it ended
+                os._exit(0)
+
+    def interrupt(self) -> None:
+        """Interrupt the function, or end the process when none runs."""
+        run = self._run
+        if run is None:
+            os._exit(0)
+        run.request_stop()
+        raise Stopped
+
+    def _listen(self) -> None:
+        try:
+            while os.getppid() == self._worker:
+                message = self._wire.receive(REPORT_EVERY)
+                if message is None:
+                    self._report()
+                elif "call" in message:
+                    self._calls.put(message["call"])
+                elif "answer" in message:
+                    self._answers.put(message)
+                elif "stop" in message and self._run is not None:
+                    self._run.request_stop()
+        except (EOFError, OSError):
+            pass
+        os._exit(0)
+
+    def _execute(self, call: Message) -> None:
+        began, now = self._clock.monotonic(), datetime.fromisoformat(call["now"])
+        run = Run(
+            facts_of(call),
+            lambda: now + timedelta(seconds=self._clock.monotonic() - began),
+            self._previous_success,
+        )
+        root = logging.getLogger()
+        root.setLevel(min(root.level, call["level"]))
+        token = current_run.set(run)
+        try:
+            self._run = run
+            ending: Message = {"result": result_text(self._call(call, run))}
+        except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
+            ending = {"error": packed(error)}
+        finally:
+            current_run.reset(token)
+        with self._reporting:  # nothing is told of a run after its ending
+            self._run = None
+            self._wire.send({"report": report_of(run), **ending})
+
+    def _call(self, call: Message, run: Run) -> Any:
+        function = _function(call["module"], call["name"])
+        signature = Signature(function, run.task)
+        arguments = signature.decode(call["args"])
+        for name in signature.injected:
+            arguments[name] = run
+        self._wire.send({"begun": True})
+        return function(**arguments)
+
+    def _report(self) -> None:
+        with self._reporting:
+            if self._run is None:
+                return
+            report = report_of(self._run)
+            if report != self._told:
+                self._told = report
+                self._wire.send({"report": report})
+
+    def _previous_success(self) -> datetime | None:
+        self._wire.send({"ask": "previous_success"})
+        try:
+            held = self._answers.get(timeout=ANSWER_WITHIN)
+        except queue.Empty:
+            raise StoreError("the worker did not answer") from None
+        if "problem" in held:
+            raise StoreError(held["problem"])
+        return None if held["answer"] is None else datetime.fromisoformat(held["answer"])
+
+
+def _function(module: str, name: str) -> Any:
+    """A function that the worker has registered, in this process's copy of its module."""
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found.task.function if isinstance(found, TaskFunction) else found
+
+
+def _end_with(worker: int) -> None:
+    """Have the system kill this process when the worker's has ended, where it can (Linux)."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != worker:
+        os._exit(0)
+
+
+def main(end: int, worker: int) -> None:
+    """Serve a worker.
+
+    Args:
+        end: the file descriptor of this process's end of the wire.
+        worker: the worker's process id.
+    """
+    _end_with(worker)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches all: the worker decides
+    inside.enter()
+    run_log_handler.install()
+    child = Child(Wire(socket.socket(fileno=end)), worker)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: child.interrupt())
+    child.serve()

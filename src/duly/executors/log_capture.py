@@ -1,0 +1,55 @@
+"""Capturing what runs log: one handler on the root logger, for all engines of the process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from duly.context import current_run
+from duly.model.run import LogLine
+
+
+class RunLogHandler(logging.Handler):
+    """Keeps log records, from INFO up, with the run in which they were made."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._users = 0
+        self._count = threading.Lock()
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record."""
+        run = current_run.get()
+        if run is None:
+            return
+        try:
+            message = self.format(record)
+        except Exception:  # noqa: BLE001 - as every logging handler does
+            self.handleError(record)
+            return
+        run.captured.add(LogLine(run.now(), record.levelname, record.name, message))
+
+    def install(self) -> None:
+        """Listen as long as anybody who called this has not called `remove`.
+
+        The logger of runs passes INFO whatever the root's level is.
+        """
+        with self._count:
+            self._users += 1
+            if self._users == 1:
+                logging.getLogger().addHandler(self)
+                logger = logging.getLogger("duly.run")
+                if logger.level == logging.NOTSET:
+                    logger.setLevel(logging.INFO)
+
+    def remove(self) -> None:
+        """Stop listening for one caller of `install`."""
+        with self._count:
+            self._users -= 1
+            if self._users == 0:
+                logging.getLogger().removeHandler(self)
+
+
+run_log_handler = RunLogHandler()
+"""The one handler of this process."""

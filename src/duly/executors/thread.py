@@ -1,0 +1,79 @@
+"""Plain functions in threads of their own.
+
+The threads are daemons: a function that never returns must not keep the host process alive.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+from duly.executors.base import Done, Ending, Work
+
+
+class ThreadExecutor:
+    """A pool that grows to ``size`` threads as calls come. See `Executor`.
+
+    Args:
+        size: the most threads.
+        name: what the threads are called, with a number.
+    """
+
+    interruptible = False
+
+    def __init__(self, size: int, name: str = "duly-run") -> None:
+        self._size = size
+        self._name = name
+        self._calls: queue.SimpleQueue[tuple[Work, Done] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    def submit(self, work: Work, done: Done) -> None:
+        """See `Executor.submit`."""
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+            elif len(self._threads) < self._size:
+                name = f"{self._name}-{len(self._threads) + 1}"
+                thread = threading.Thread(
+                    target=self._serve, args=(self._calls,), name=name, daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError:  # the system gives no more threads
+                    if not self._threads:
+                        raise
+                else:
+                    self._threads.append(thread)
+            self._calls.put((work, done))
+
+    def interrupt(self, work: Work) -> None:
+        """A thread cannot be stopped from outside; the function may look at ``run.cancelled``."""
+
+    def stop(self) -> None:
+        """See `Executor.stop`."""
+        with self._lock:
+            calls, self._calls = self._calls, queue.SimpleQueue()
+            threads, self._threads, self._idle = self._threads, [], 0
+        for _thread in threads:
+            calls.put(None)
+
+    def _serve(self, calls: queue.SimpleQueue[tuple[Work, Done] | None]) -> None:
+        while (call := calls.get()) is not None:
+            work, done = call
+            done(work, _call(work))
+            del call, work, done
+            with self._lock:
+                if calls is self._calls:  # else it is left over from before a stop
+                    self._idle += 1
+
+
+def _call(work: Work) -> Ending:
+    began = work.steady()
+    try:
+        with work.surroundings():
+            value = work.function(**work.arguments)
+    except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
+        return Ending(error=error, seconds=work.steady() - began)
+    return Ending(value, seconds=work.steady() - began)

@@ -1,0 +1,1 @@
+"""The parts of `Scheduler`: declaring, steering, asking, and its life."""

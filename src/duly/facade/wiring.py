@@ -1,0 +1,299 @@
+"""What every part of the scheduler works with."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from duly.clock import Clock
+from duly.commands import zone_changes
+from duly.commands.declarations import declare, revive, settle, unresolved
+from duly.commands.jobs import CODE, Definition
+from duly.context import current_run
+from duly.engine.loop import Engine
+from duly.engine.options import EngineOptions
+from duly.errors import ConfigurationError, DatabaseUnavailable, LifecycleError
+from duly.facade import forking
+from duly.facade.listeners import Listeners
+from duly.facade.pinging import Pings
+from duly.model.checks import SECONDS, label
+from duly.model.event import Event
+from duly.model.job import MAX_ID
+from duly.model.policy import JobOptions
+from duly.model.release import Release
+from duly.model.worker import Heartbeat
+from duly.model.zone_data import tzdb_version
+from duly.registry import Registry
+from duly.store import declarations
+from duly.store.notices import Notices
+from duly.store.store import Store
+from duly.store.transaction import Transaction
+from duly.store.url import parse_url
+
+log = logging.getLogger("duly")
+ORPHANS = ("report", "pause")
+"""What may become of jobs that code declares no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a scheduler was made with.
+
+    Attributes:
+        name: whose declarations are compared with each other.
+        version: of these declarations, as `check_version` returns it.
+        orphans: ``report`` or ``pause``: what becomes of jobs that code declares no more.
+        timezone: IANA name; the zone of triggers that name none.
+        defaults: options of jobs and tasks that say nothing themselves.
+        queues: how many runs of each queue this process executes at once.
+        rhythm: its heartbeat.
+        required: whether `start` raises when the database is away, instead of trying again.
+        grace: seconds that running functions get to finish at a stop.
+        pooler: whether the URL leads to a transaction pooler.
+        listen_url: where notices are heard; default: at the URL, unless there is a pooler.
+        fires: whether this process fires jobs, or only executes runs.
+    """
+
+    name: str
+    timezone: str
+    defaults: JobOptions
+    queues: Mapping[str, int]
+    rhythm: Heartbeat
+    required: bool
+    grace: float
+    pooler: bool
+    listen_url: str | None
+    fires: bool = True
+    version: str = ""
+    orphans: str = "report"
+
+    @property
+    def release(self) -> Release:
+        """Whose declarations these are."""
+        return Release(self.name, self.version)
+
+    def __post_init__(self) -> None:
+        label(MAX_ID)("name", self.name)
+        if self.orphans not in ORPHANS:
+            raise ConfigurationError(f"orphans={self.orphans!r}; it must be one of {ORPHANS}")
+        SECONDS("grace", self.grace)
+        if not isinstance(self.defaults, JobOptions):
+            raise ConfigurationError(f"defaults={self.defaults!r}; give JobDefaults(…)")
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+            raise ConfigurationError(
+                f"timezone={self.timezone!r} is no IANA time zone; give for example 'Europe/Madrid'"
+            ) from None
+        for queue, places in self.queues.items():
+            if not _is_name(queue) or not _is_count(places):
+                raise ConfigurationError(
+                    f"queues={{{queue!r}: {places!r}}}: give a name and how many runs at once (≥ 1)"
+                )
+        if not self.queues:
+            raise ConfigurationError("queues={} leaves nowhere to run; give {'default': 10}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+class Wiring:
+    """The scheduler's services, and how they meet."""
+
+    def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.registry = Registry()
+        self.store = self._new_store(url)
+        self._notices = self._new_notices()
+        self._listeners = Listeners()
+        self._pings = Pings()
+        self.store.announce = self._announce
+        self._declared: dict[str, Definition] = {}
+        self._told: set[tuple[str, ...]] = set()
+        self._inherited: list[Engine] = []
+        self._stepping = threading.Lock()
+        self._engine = self._new_engine()
+        forking.remember(self)
+
+    def prepare(self) -> None:
+        """Make or migrate the tables and store what code declares; `start` and `tick` do it.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+            SchemaTooNew: a newer Duly wrote the tables.
+        """
+        self.store.prepare()
+        kept, lost = self.store.run(self._bring_in)
+        self._follow_zone_data()
+        self._tell_kept(kept)
+        self._tell_orphans(lost)
+
+    def _bring_in(self, tx: Transaction) -> tuple[dict[str, str], list[str]]:
+        kept = declare(tx, dict(self._declared), self.settings.release)
+        revive(tx, self.registry)
+        return kept, declarations.orphans(tx.conn, self.settings.name)
+
+    def _follow_zone_data(self) -> None:
+        with self.store.read() as conn:
+            news, behind = zone_changes.is_news(conn), zone_changes.is_behind(conn)
+        if behind:
+            log.warning(
+                "this process has older time zone data (%s) than others of its fleet: give all "
+                "the same, for example by updating the package tzdata", tzdb_version(),
+            )  # fmt: skip
+        after: str | None = "" if news else None
+        while after is not None:
+            with self.store.write() as tx:
+                after = zone_changes.follow(tx, after)
+
+    def declared(self) -> list[Definition]:
+        """The jobs that code declares, as it declares them."""
+        return list(self._declared.values())
+
+    def before_fork(self) -> None:
+        """In the parent: a fork waits until none of this scheduler's transactions is open."""
+        self.store.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """In the parent: everything goes on."""
+        self.store.after_fork_in_parent()
+
+    def after_fork(self) -> None:
+        """In a forked child: nothing runs here, and what the parent runs is none of its business.
+
+        The child may declare, ask, enqueue, and start a worker of its own.
+        """
+        self.store.after_fork()
+        self._stepping = threading.Lock()
+        self._notices, self._pings = self._new_notices(), Pings()
+        parents, self._engine = self._engine, self._new_engine()
+        self._engine.execution.around += parents.execution.around
+        if parents.heart.locks is not None:
+            parents.heart.locks.forsake()
+        self._inherited.append(parents)  # collected, it would close the parent's connections
+
+    def _tend(self) -> None:
+        """Bring stored jobs in line with what this process knows and what others still declare."""
+        held, worker_id = self.settings, self._engine.heart.worker_id
+        own = set(self._declared)
+        with self.store.read() as conn:
+            unread = unresolved(conn)
+            faded = declarations.faded(conn, held.release, own, worker_id)
+        if unread:
+            with self.store.write() as tx:
+                revive(tx, self.registry)
+        if faded:
+            pauses = held.orphans == "pause"
+            lost = self.store.run(
+                lambda tx: settle(tx, held.release, own, worker_id, pauses=pauses), actor=CODE
+            )
+            self._tell_orphans(lost)
+
+    def _tell_orphans(self, job_ids: list[str]) -> None:
+        """Once in each process; the audit trail has it once for all."""
+        for job_id in job_ids:
+            if self._is_news("orphan", job_id):
+                log.warning(
+                    "job %r was declared by the code of %r and is not any more; %s until "
+                    "somebody removes it, or code declares it again", job_id, self.settings.name,
+                    "it is paused" if self.settings.orphans == "pause" else "it goes on",
+                )  # fmt: skip
+
+    def _tell_kept(self, kept: Mapping[str, str]) -> None:
+        """Likewise."""
+        for job_id, by in kept.items():
+            if self._is_news("kept", job_id, by):
+                log.warning(
+                    "what this process declares of job %r is passed over: it is older (%s) than "
+                    "version %s of %r; to go back on purpose, deploy it under a higher version",
+                    job_id, self.settings.version or "no version", by, self.settings.name,
+                )  # fmt: skip
+
+    def _is_news(self, *what: str) -> bool:
+        if what in self._told:
+            return False
+        self._told.add(what)
+        return True
+
+    def _new_store(self, url: str) -> Store:
+        """The database; a simulation gives one whose transactions can fail."""
+        return Store(url, self.clock, pooler=self.settings.pooler)
+
+    def _new_engine(self) -> Engine:
+        held = self.settings
+        options = EngineOptions(
+            held.name, held.queues, held.rhythm, self.prepare, self._tend, self._notices,
+            held.fires, held.version,
+        )  # fmt: skip
+        return Engine(self.store, self.registry, options)
+
+    def _new_notices(self) -> Notices:
+        ear = None if self.settings.pooler else self.store.engine
+        if self.settings.listen_url is not None:
+            ear = self.store.dialect.create_engine(parse_url(self.settings.listen_url))
+        return Notices(self.store.engine, ear, self.store.dialect.notices)
+
+    def _wake(self) -> None:
+        """This process's engine looks at once at what was made, and others soon."""
+        self._engine.wake()
+        self._notices.send()
+
+    def _declare(self, wanted: Definition) -> None:
+        """Keep a declaration; one that comes after the start is stored at once."""
+        self._declared[wanted.id] = wanted
+        if self._engine.state not in ("starting", "running") and not self._engine.heart.alive:
+            return
+        try:
+            kept = self.store.run(
+                lambda tx: declare(tx, {wanted.id: wanted}, self.settings.release)
+            )
+        except DatabaseUnavailable:
+            if self._engine.heart.alive:
+                raise
+            return  # it is stored with all the others as soon as the database answers
+        self._tell_kept(kept)
+
+    @contextmanager
+    def _write(self, actor: str | None = None) -> Iterator[Transaction]:
+        """A transaction of Duly's own; this process's engine looks at once at what it made."""
+        self._refuse_behind_lock()
+        with self.store.write(actor) as tx:
+            yield tx
+        self._wake()
+
+    def _refuse_behind_lock(self) -> None:
+        """A transactional function would wait for the lock that its own transaction holds."""
+        run = current_run.get()
+        if run is None or run.given_session is None or self.store.dialect.session_limit is None:
+            return
+        raise LifecycleError(
+            f"a transactional function (task {run.task!r}) holds the write lock of {self.store}; "
+            "make this call part of its transaction: session=session, or make it elsewhere"
+        )
+
+    def _transaction(
+        self, session: object | None, actor: str | None
+    ) -> AbstractContextManager[Transaction]:
+        """A transaction of Duly's own, or the caller's."""
+        if session is None:
+            return self._write(actor)
+        return self.store.join(session, actor, self._joined)
+
+    def _joined(self, facts: list[Event]) -> None:
+        """The caller has committed what was done on its session."""
+        self._announce(facts)
+        self._wake()
+
+    def _announce(self, facts: list[Event]) -> None:
+        self._listeners.tell(facts)
+        self._pings.tell(facts)

@@ -1,0 +1,1 @@
+"""Adapters to web frameworks: when the scheduler lives, and how the application finds it."""

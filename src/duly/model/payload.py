@@ -1,0 +1,80 @@
+"""JSON as Duly stores it: canonical text, bounded in size and depth, without NaN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from duly.errors import PayloadError
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 32
+
+_encoder = json.JSONEncoder(
+    ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=True
+)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def encode(value: Any) -> str:
+    """Canonical JSON text of plain values (sorted keys, no spaces, ASCII only).
+
+    Raises:
+        PayloadError: the value is no plain JSON value or holds NaN or infinity.
+    """
+    try:
+        return _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(f"cannot be stored as JSON: {error}") from error
+
+
+def decode(text: str | bytes) -> Any:
+    """The value of a JSON text that `encode` made.
+
+    Raises:
+        PayloadError: the text is not JSON.
+    """
+    try:
+        return _decoder.decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"not JSON: {error}") from error
+
+
+def checked(text: str, what: str) -> str:
+    """The same JSON text when it is within the limits.
+
+    Args:
+        text: JSON text.
+        what: how to name it in the error.
+
+    Raises:
+        PayloadError: larger than 64 KiB or nested deeper than 32 levels.
+    """
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > MAX_BYTES:
+        raise PayloadError(
+            f"{what}: {size} bytes of JSON, more than the {MAX_BYTES} allowed; "
+            "store the data elsewhere and pass its id"
+        )
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(decode(text)) > MAX_DEPTH:
+        raise PayloadError(f"{what}: nested deeper than {MAX_DEPTH} levels")
+    return text
+
+
+def _depth(value: Any) -> int:
+    deepest, level = 0, [(value, 1)]
+    while level:
+        item, depth = level.pop()
+        deepest = max(deepest, depth)
+        if isinstance(item, Mapping):
+            level.extend((child, depth + 1) for child in item.values())
+        elif isinstance(item, list):
+            level.extend((child, depth + 1) for child in item)
+    return deepest

@@ -1,0 +1,336 @@
+"""How a job fires and how its runs are executed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal, Self
+
+from duly.errors import ConfigurationError, UnknownOption
+from duly.model import payload
+from duly.model.checks import (
+    SECONDS,
+    TIME,
+    Check,
+    check_fields,
+    choice,
+    instant,
+    label,
+    number,
+    optional,
+    web_address,
+    whole,
+)
+from duly.model.watch import Watch
+
+CatchUpMode = Literal["latest", "all", "none"]
+Overlap = Literal["skip", "queue", "allow", "cancel_running"]
+OnCrash = Literal["retry", "fail"]
+
+ALONE_AFTER = 2
+"""After so many crashes a run executes with nothing beside it: a crash blames all that ran."""
+
+CRASH_LIMIT = 3
+"""So many crashes, the last of them alone, make a run fail."""
+
+ALONE_AFTER = 2
+"""Crashes after which a run executes alone, so that only it can be to blame for the next."""
+
+KEEP_DAYS = {"succeeded": 30, "failed": 90}
+KEEP_DAYS_OTHERWISE = 30
+
+
+_RETRY: Mapping[str, Check] = {
+    "attempts": whole(1, 1000),
+    "wait": SECONDS,
+    "factor": number(1, 1e9, "1 or more, at most 1e9"),
+    "max_wait": SECONDS,
+    "jitter": number(0, 1, "0 to 1"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and when a failed run is tried again.
+
+    Attributes:
+        attempts: tries in all, the first included.
+        wait: seconds before the second attempt.
+        factor: what each further wait is multiplied by.
+        max_wait: the longest wait, in seconds.
+        jitter: share of the wait (0 to 1) by which it may be longer or shorter, so that many runs
+            failing together do not come back together.
+
+    Raises:
+        ConfigurationError: a number out of range.
+    """
+
+    attempts: int = 3
+    wait: float = 30
+    factor: float = 2
+    max_wait: float = 900
+    jitter: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields(self, _RETRY, "Retry({}=…)")
+
+    def delay(self, failed: int, key: str) -> timedelta:
+        """The wait after ``failed`` failed attempts; the same for the same ``key`` (the run)."""
+        try:
+            wait = min(self.wait * self.factor ** (failed - 1), self.max_wait)
+        except OverflowError:
+            wait = min(self.wait, 1) * self.max_wait
+        spread = 2 * unit_hash(f"{key}/{failed}") - 1
+        return timedelta(seconds=wait * (1 + self.jitter * spread))
+
+
+_CATCH_UP: Mapping[str, Check] = {
+    "mode": choice("latest", "all", "none"),
+    "limit": whole(1, 10_000),
+    "max_age": optional(TIME),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """What becomes of nominal times that passed while nobody could fire them.
+
+    Attributes:
+        mode: ``latest`` runs the newest and records the others as missed; ``all`` runs each, oldest
+            first; ``none`` runs only what is still on time.
+        limit: at most so many runs with ``all``; older times are recorded as missed.
+        max_age: seconds; what is older is recorded as missed. ``None``: any age.
+
+    Raises:
+        ConfigurationError: an unknown mode or a number out of range.
+    """
+
+    mode: CatchUpMode = "latest"
+    limit: int = 100
+    max_age: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, _CATCH_UP, "CatchUp({}=…)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """What a run carries with it from the moment it is made: how to execute it.
+
+    Attributes:
+        retry: ``None`` means one attempt.
+        timeout: seconds an attempt may take; ``None``: no limit.
+        on_crash: whether a run whose worker died is started again.
+        keep: days the finished run stays in history; ``None``: 30, failed ones 90.
+        ping: an address that is called after a success.
+    """
+
+    retry: Retry | None = None
+    timeout: float | None = None
+    on_crash: OnCrash = "retry"
+    keep: float | None = None
+    ping: str | None = None
+
+    @property
+    def max_attempts(self) -> int:
+        """Attempts in all."""
+        return self.retry.attempts if self.retry else 1
+
+    def keep_until(self, state: str, finished: datetime) -> datetime:
+        """When the history of a run that ended in ``state`` may be deleted."""
+        days = self.keep if self.keep is not None else KEEP_DAYS.get(state, KEEP_DAYS_OTHERWISE)
+        return finished + timedelta(days=days)
+
+
+def _group(group: type[Any], short: str) -> Check:
+    """One of the values above; a mapping of its options, or its most important option alone."""
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, group):
+            return value
+        held = value if isinstance(value, Mapping) else {short: value}
+        known = [field.name for field in fields(group)]
+        for option in held:
+            if option not in known:
+                raise UnknownOption(str(option), known, f"in {name}=")
+        try:
+            return group(**held)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}={value!r}: {error}") from None
+
+    return check
+
+
+_OPTIONS: Mapping[str, Check] = {
+    "queue": label(64),
+    "priority": whole(-32768, 32767),
+    "retry": optional(_group(Retry, "attempts")),
+    "timeout": optional(TIME),
+    "on_crash": choice("retry", "fail"),
+    "expires": optional(TIME),
+    "keep": optional(number(0, 36_500, "more than 0 days, at most 36500", above=True)),
+    "misfire_grace": optional(SECONDS),
+    "catch_up": _group(CatchUp, "mode"),
+    "overlap": choice("skip", "queue", "allow", "cancel_running"),
+    "max_running": whole(1, 1000),
+    "jitter": SECONDS,
+    "start": optional(instant),
+    "end": optional(instant),
+    "max_fires": optional(whole(1, 2**63 - 1)),
+    "concurrency_key": optional(label(191)),
+    "watch": optional(_group(Watch, "expected_every")),
+    "ping": optional(web_address),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Everything that may be set on a job (tasks take the part marked t; all are optional).
+
+    Attributes:
+        queue: (t) the lane its runs wait in.
+        priority: (t) smaller runs first.
+        retry: (t) see `Retry`; an int means that many attempts.
+        timeout: (t) seconds an attempt may take.
+        on_crash: (t) ``retry`` or ``fail`` when the worker died.
+        expires: (t) seconds a run may wait before its first start; then it is ``missed``.
+        keep: (t) days of history.
+        misfire_grace: seconds a fire may be late, nominal time to firing; ``None``: any.
+        catch_up: see `CatchUp`; its mode's name is enough.
+        overlap: when another run is not over yet: ``skip`` this time, ``queue`` one, ``allow`` it,
+            or ``cancel_running``.
+        max_running: how many runs count as "not over yet".
+        jitter: seconds over which starts are spread; the nominal time does not move.
+        start: no nominal time before this instant.
+        end: no nominal time after this instant.
+        max_fires: the job is finished after so many fires.
+        concurrency_key: (t) of all runs with the same key, whatever their job, task, queue or
+            worker, one runs at a time, or as many as ``scheduler.set_limit`` says.
+        watch: see `Watch`; a number means ``expected_every`` so many seconds.
+        ping: (t) an address that is called after each success, so that somebody else notices when
+            everything here is dead.
+
+    Raises:
+        ConfigurationError: a value out of range.
+    """
+
+    queue: str = "default"
+    priority: int = 0
+    retry: Retry | None = None
+    timeout: float | None = None
+    on_crash: OnCrash = "retry"
+    expires: float | None = None
+    keep: float | None = None
+    misfire_grace: float | None = None
+    catch_up: CatchUp = CatchUp()
+    overlap: Overlap = "skip"
+    max_running: int = 1
+    jitter: float = 0
+    start: datetime | None = None
+    end: datetime | None = None
+    max_fires: int | None = None
+    concurrency_key: str | None = None
+    watch: Watch | None = None
+    ping: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, _OPTIONS, "{}")
+
+    @property
+    def run_policy(self) -> RunPolicy:
+        """The part that each run carries."""
+        return RunPolicy(self.retry, self.timeout, self.on_crash, self.keep, self.ping)
+
+    def with_overrides(self, overrides: Mapping[str, Any], where: str) -> Self:
+        """A copy with some options set by name.
+
+        Args:
+            overrides: option names and values, as a user writes them.
+            where: how to name the place in an error, for example ``"for job 'x'"``.
+
+        Raises:
+            UnknownOption: a name that is no option.
+            ConfigurationError: a value of the wrong kind or out of range.
+        """
+        if not overrides:
+            return self
+        for name in overrides:
+            if name not in _OPTIONS:
+                raise UnknownOption(name, _OPTIONS, where)
+        try:
+            return replace(self, **overrides)
+        except UnknownOption as error:
+            raise UnknownOption(error.name, error.known, f"{error.where} {where}") from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error} ({where})") from error
+
+
+TASK_OPTIONS = frozenset(
+    {
+        "queue",
+        "priority",
+        "retry",
+        "timeout",
+        "on_crash",
+        "expires",
+        "keep",
+        "ping",
+        "concurrency_key",
+    }
+)
+JobDefaults = JobOptions
+"""What jobs and tasks get that say nothing themselves: ``Scheduler(defaults=JobDefaults(…))``."""
+
+
+def encode_policy(value: JobOptions | RunPolicy) -> str | None:
+    """JSON text of what differs from the defaults; ``None`` when nothing does."""
+    changed = {}
+    for field in fields(value):
+        held = getattr(value, field.name)
+        if field.default is not MISSING and held != field.default:
+            changed[field.name] = _plain(held)
+    return payload.encode(changed) if changed else None
+
+
+@lru_cache(maxsize=1024)
+def decode_options(text: str | None) -> JobOptions:
+    """The options of a stored job.
+
+    Raises:
+        ConfigurationError: an option that this version does not know.
+    """
+    held = payload.decode(text) if text else {}
+    if not isinstance(held, dict):
+        raise ConfigurationError(f"options must be names and values, not {text!r}")
+    return JobOptions().with_overrides(held, "in a stored job")
+
+
+@lru_cache(maxsize=1024)
+def decode_run_policy(text: str | None) -> RunPolicy:
+    """The policy of a stored run.
+
+    What a newer version wrote and this one cannot read is left out: the run must not stop others.
+    """
+    stored = payload.decode(text) if text else {}
+    names = {field.name for field in fields(RunPolicy)}
+    known = {name: value for name, value in stored.items() if name in names}
+    try:
+        return JobOptions().with_overrides(known, "in a stored run").run_policy
+    except ConfigurationError:
+        return RunPolicy()
+
+
+def unit_hash(text: str) -> float:
+    """A number from 0 (inclusive) to 1 (exclusive), always the same for the same text."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Retry | CatchUp | Watch):
+        return {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value

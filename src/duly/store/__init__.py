@@ -1,0 +1,1 @@
+"""The database: one implementation on SQLAlchemy Core, dialect differences side by side."""

@@ -1,0 +1,67 @@
+"""What a backfill reads and writes: the runs of nominal times, and the ranges that hold others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from duly.store.tables import decision_range, run
+from duly.store.transaction import Transaction
+
+
+class Range(NamedTuple):
+    """A stored range of missed times."""
+
+    id: int
+    first: datetime
+    last: datetime
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody wants here
+
+
+class Piece(NamedTuple):
+    """A part of a range that still did not run."""
+
+    first: datetime
+    last: datetime
+    count: int  # type: ignore[assignment]
+
+
+def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequence[Row[Any]]:
+    """The runs of a job whose nominal times lie from the first to the last of these."""
+    statement = select(run).where(
+        run.c.job_uid == job_uid, run.c.scheduled_for >= times[0], run.c.scheduled_for <= times[-1]
+    )
+    return conn.execute(statement).all()
+
+
+def ranges_over(tx: Transaction, job: Row[Any], first: datetime, last: datetime) -> list[Range]:
+    """The ranges of missed times of a locked job that touch a stretch, oldest first."""
+    held = decision_range.c
+    statement = (
+        select(held.id, held.first, held.last, held["count"])
+        .where(
+            held.job_id == job.id,
+            held.job_uid == job.uid,
+            held.superseded_at.is_(None),
+            held.last >= first,
+            held.first <= last,
+        )
+        .order_by(held.last)
+    )
+    return [Range(*row) for row in tx.conn.execute(statement)]
+
+
+def replace_range(tx: Transaction, held: Range, pieces: Sequence[Piece]) -> None:
+    """Leave these pieces of a range; without any it stays as a superseded record."""
+    row = decision_range.c.id == held.id
+    if not pieces:
+        tx.conn.execute(update(decision_range).where(row).values(superseded_at=tx.now))
+        return
+    stored = dict(tx.conn.execute(select(decision_range).where(row)).one()._mapping)
+    del stored["id"]
+    tx.conn.execute(update(decision_range).where(row).values(**pieces[0]._asdict()))
+    for piece in pieces[1:]:
+        tx.conn.execute(insert(decision_range).values(**stored | piece._asdict()))

@@ -1,0 +1,44 @@
+"""Named calendars: what jobs leave out, stored once and used by many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+
+from duly.store.tables import calendar, job
+from duly.store.transaction import Transaction
+from duly.triggers import Calendar, decode_calendar, encode_calendar
+
+_MARK = '"kind":"named","name":'
+
+
+def known(conn: Connection) -> dict[str, Calendar]:
+    """All calendars by name."""
+    rows = conn.execute(select(calendar).order_by(calendar.c.name))
+    return {row.name: decode_calendar(row.definition) for row in rows}
+
+
+def needed_by(conn: Connection, trigger: str) -> dict[str, Calendar] | None:
+    """The calendars that a trigger's text may name; ``None``: it names none."""
+    return known(conn) if _MARK in trigger else None
+
+
+def put(tx: Transaction, name: str, value: Calendar) -> None:
+    """Store a calendar under a name, in place of what stood there."""
+    row = {"name": name, "definition": encode_calendar(value), "updated_at": tx.now}
+    tx.dialect.upsert(tx.conn, calendar, row, ["name"])
+
+
+def remove(tx: Transaction, name: str) -> bool:
+    """Delete a calendar; says whether it was there."""
+    return tx.conn.execute(delete(calendar).where(calendar.c.name == name)).rowcount == 1
+
+
+def users(tx: Transaction, name: str) -> Sequence[Row[Any]]:
+    """The jobs, locked, whose triggers name a calendar."""
+    text = _MARK + json.dumps(name, ensure_ascii=False)
+    statement = select(job).where(job.c.trigger.contains(text, autoescape=True)).order_by(job.c.id)
+    return tx.conn.execute(tx.dialect.lock_rows(statement)).all()

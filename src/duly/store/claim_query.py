@@ -1,0 +1,138 @@
+"""The queries behind every claim: which ready runs come next, and what claiming writes."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    TextClause,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    select,
+)
+
+from duly.store.columns import Id, Instant, Name
+from duly.store.tables import READY, run
+
+KEYS_AT_ONCE = 500
+"""How many concurrency keys of a queue one claim looks at; the next claim goes on behind them."""
+
+
+class Choice(Enum):
+    """Which runs a claim may take.
+
+    ``PLAIN``: runs of a queue without a concurrency key, in claim order. Parameters:
+    ``claim_queue``, ``now``, ``tasks`` (a list), ``limit``.
+
+    ``AHEAD``: of these, such as may be claimed before there is a place for them: a unique key that
+    is given up at the claim must not be given up before the run starts. The same parameters.
+
+    ``LISTED``: those of the runs in ``ids`` that are ready.
+    """
+
+    PLAIN = auto()
+    AHEAD = auto()
+    LISTED = auto()
+
+
+def chosen_runs(choice: Choice) -> Select[Any]:
+    """The ids of the runs that a claim takes."""
+    if choice is Choice.LISTED:
+        return select(run.c.id).where(READY, run.c.id.in_(bindparam("ids", expanding=True)))
+    plain = in_claim_order(select(run.c.id).where(*_claimable(), run.c.concurrency_key.is_(None)))
+    if choice is Choice.AHEAD:
+        plain = plain.where(run.c.unique_key.is_(None) | (run.c.unique_scope == "until_done"))
+    return plain
+
+
+def plain_runs() -> Select[Any]:
+    """What `Choice.PLAIN` takes, with what its order is made of."""
+    wanted = select(*ORDER).where(*_claimable(), run.c.concurrency_key.is_(None))
+    return in_claim_order(wanted)
+
+
+def runs_of_key() -> Select[Any]:
+    """The next runs with a concurrency key; parameters: ``key`` and those of `Choice.PLAIN`."""
+    same = run.c.concurrency_key == bindparam("key", type_=Name)
+    return in_claim_order(select(*ORDER).where(*_claimable(), same))
+
+
+def first_of_keys() -> Select[Any]:
+    """Up to 500 concurrency keys of a queue behind ``after``, each with its next run's id.
+
+    Walks from key to key in the index, so it costs one look for each key, however many runs wait
+    behind it. Parameters: ``after`` and those of `Choice.PLAIN`.
+    """
+    behind = select(func.min(run.c.concurrency_key)).where(READY, _in_queue())
+    start = behind.where(run.c.concurrency_key > bindparam("after", type_=Name))
+    keys = select(start.scalar_subquery().label("key"), literal(1).label("place")).cte(
+        "keys", recursive=True
+    )
+    step = behind.where(run.c.concurrency_key > keys.c.key).correlate(keys).scalar_subquery()
+    more = keys.c.key.is_not(None) & (keys.c.place < KEYS_AT_ONCE)
+    keys = keys.union_all(select(step, keys.c.place + 1).where(more))
+    first = in_claim_order(
+        select(run.c.id).where(*_claimable(), run.c.concurrency_key == keys.c.key), limit=1
+    )
+    found = first.correlate(keys).scalar_subquery().label("id")
+    return select(keys.c.key, found).where(keys.c.key.is_not(None))
+
+
+def claim_values() -> dict[str, Any]:
+    """What a claim writes: a higher token, a fresh claim id, and who runs it since when."""
+    return {
+        "state": "running",
+        "token": run.c.token + 1,
+        "attempt": run.c.attempt + 1,
+        "claim_id": bindparam("claim", type_=Id),
+        "worker_id": bindparam("worker", type_=Id),
+        "started_at": _now(),
+        "cancel_requested": False,
+        "expires_at": null(),
+        "unique_key": case((run.c.unique_scope == "until_done", run.c.unique_key), else_=null()),
+    }
+
+
+def claim_order(row: Any) -> tuple[Any, ...]:
+    """Sort key of claimed rows: the order they were chosen in."""
+    return (row.priority, row.due_at, row.id)
+
+
+def in_claim_order(statement: Select[Any], *, limit: int | None = None) -> Select[Any]:
+    """The statement, for one key or none, with the order in which runs are claimed, and its limit.
+
+    The key is named only because PostgreSQL does not see that ``IS NULL`` leaves nothing to sort.
+    """
+    columns = (run.c.concurrency_key, run.c.priority, run.c.due_at, run.c.id)
+    wanted = statement.order_by(*columns)
+    return wanted.limit(bindparam("limit") if limit is None else limit)
+
+
+ORDER = (run.c.id, run.c.priority, run.c.due_at)
+
+
+def _claimable() -> tuple[ColumnElement[bool] | TextClause, ...]:
+    """Ready, due, not expired, in the queue, and of a task that the worker knows."""
+    return (
+        READY,
+        _in_queue(),
+        run.c.alone.is_(False),
+        run.c.due_at <= _now(),
+        run.c.expires_at.is_(None) | (run.c.expires_at > _now()),
+        run.c.task.in_(bindparam("tasks", expanding=True)),
+    )
+
+
+def _in_queue() -> ColumnElement[bool]:
+    return run.c.queue == bindparam("claim_queue")
+
+
+def _now() -> BindParameter[Any]:
+    return bindparam("now", type_=Instant)

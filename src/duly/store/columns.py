@@ -1,0 +1,69 @@
+"""Column types that mean the same on every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from duly.clock import aware_utc
+from duly.model.text import storable
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant to the microsecond; text of fixed width on SQLite, so that it sorts.
+
+    MariaDB's driver has no zones: there it is handed over, and taken back, without one.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite, ``timestamptz`` on PostgreSQL, ``DATETIME(6)`` on MariaDB."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(32))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse naive datetimes; write UTC."""
+        if value is None:
+            return None
+        moment = value if value.tzinfo is UTC else aware_utc(value, "an instant to be stored")
+        if dialect.name == "sqlite":
+            return moment.isoformat(timespec="microseconds")
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Read UTC."""
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+Id = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+"""A UUID, text in Python."""
+
+
+class Words(TypeDecorator[str]):
+    """Text from people: asked for or stored, it never holds what a database would refuse."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace NUL and lone surrogates."""
+        return None if value is None else storable(value)
+
+
+Name = Words(191)
+"""A name that people choose: job ids, task names, tags."""
+
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+"""A rising number that the database gives."""

@@ -1,0 +1,119 @@
+"""Fenced write-backs: what a worker may still say about a run that it claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypedDict
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from duly.store.columns import Id
+from duly.store.tables import attempt, run, run_log
+from duly.store.transaction import Transaction
+
+
+class Fence(TypedDict):
+    """What a write-back must still find: the claim that it belongs to."""
+
+    run: str
+    seen_token: int
+    seen_claim: str
+
+
+class Standing(NamedTuple):
+    """Which claims still stand.
+
+    Attributes:
+        standing: the ids of runs that may be written.
+        late: those that another claim or a rescuer has taken. A run that this very claim has
+            finished already (a commit whose acknowledgement was lost) is in neither.
+        cancel: those among ``standing`` that somebody has asked to cancel.
+    """
+
+    standing: set[str]
+    late: set[str]
+    cancel: set[str]
+
+
+def accepted(tx: Transaction, fences: Sequence[Fence]) -> Standing:
+    """Lock the runs of these claims and see which claims still stand."""
+    columns = (run.c.id, run.c.token, run.c.claim_id, run.c.state, run.c.cancel_requested)
+    statement = select(*columns).where(run.c.id.in_([fence["run"] for fence in fences]))
+    rows = tx.conn.execute(tx.dialect.lock_rows(statement.order_by(run.c.id))).all()
+    held = {row.id: (row.token, row.claim_id) for row in rows}
+    ours = {f["run"] for f in fences if held.get(f["run"]) == (f["seen_token"], f["seen_claim"])}
+    live = [row for row in rows if row.id in ours and row.state == "running"]
+    return Standing(
+        {row.id for row in live},
+        {fence["run"] for fence in fences} - ours,
+        {row.id for row in live if row.cancel_requested},
+    )
+
+
+def write(tx: Transaction, outcomes: Sequence[dict[str, Any]]) -> None:
+    """Write the outcomes of accepted claims.
+
+    Args:
+        tx: the transaction that called `accepted`.
+        outcomes: a `Fence`, and the new value of each column in `OUTCOME_COLUMNS`, prefixed
+            ``to_``.
+    """
+    if outcomes:
+        tx.conn.execute(_WRITE, outcomes)
+
+
+def add_attempts(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Store unsuccessful attempts."""
+    tx.insert_new(attempt, rows)
+
+
+def add_log(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store captured log lines."""
+    if rows:
+        conn.execute(insert(run_log), rows)
+
+
+def report_progress(conn: Connection, reports: Sequence[dict[str, Any]]) -> None:
+    """Store how far running runs are, each behind its fence."""
+    if reports:
+        conn.execute(_REPORT, reports)
+
+
+def end_occupation(conn: Connection, fences: Sequence[Fence]) -> None:
+    """Free the places of functions that went on after their run was over.
+
+    Only where nobody has claimed the run since: the end of the run raised the token by one.
+    """
+    if fences:
+        conn.execute(_FREE, fences)
+
+
+_FENCED = (
+    update(run)
+    .where(
+        run.c.id == bindparam("run"),
+        run.c.token == bindparam("seen_token"),
+        run.c.claim_id == bindparam("seen_claim", type_=Id),
+        run.c.state == "running",
+    )
+)  # fmt: skip
+OUTCOME_COLUMNS = (
+    "state", "token", "attempt", "due_at", "finished_at", "keep_until", "worker_id", "occupied",
+    "cancel_requested", "unique_key", "reason", "result", "error_type", "error_message",
+    "counters", "progress_done", "progress_total", "progress_note",
+)  # fmt: skip
+_WRITE = _FENCED.values(
+    {name: bindparam(f"to_{name}", type_=run.c[name].type) for name in OUTCOME_COLUMNS}
+)
+_REPORT = _FENCED.values(
+    progress_done=bindparam("to_done"),
+    progress_total=bindparam("to_total"),
+    progress_note=bindparam("to_note"),
+    counters=bindparam("to_counters"),
+)
+_FREE = (
+    update(run)
+    .where(run.c.id == bindparam("run"), run.c.token == bindparam("seen_token") + 1)
+    .where(run.c.claim_id == bindparam("seen_claim", type_=Id))
+    .values(occupied=False)
+)

@@ -1,0 +1,87 @@
+"""Switches that all workers obey: the scheduler's, and each queue's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from duly.model import payload
+from duly.store import tables
+from duly.store.transaction import Transaction
+
+STOPPED = "stopped"
+ZONE_DATA = "tzdb"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The scheduler is switched off for all workers: by whom, when and why."""
+
+    by: str | None
+    at: datetime
+    reason: str
+
+
+def stopped(conn: Connection) -> Stopped | None:
+    """Whether somebody has stopped the scheduler for all workers."""
+    held = select(tables.control.c.value).where(tables.control.c.name == STOPPED)
+    text = conn.execute(held).scalar()
+    if text is None:
+        return None
+    facts = payload.decode(text)
+    return Stopped(facts["by"], datetime.fromisoformat(facts["at"]), facts["reason"])
+
+
+def stop(tx: Transaction, reason: str) -> None:
+    """Stop the scheduler for all workers."""
+    facts = {"by": tx.actor, "at": tx.now.isoformat(), "reason": reason}
+    row = {"name": STOPPED, "value": payload.encode(facts)}
+    tx.dialect.upsert(tx.conn, tables.control, row, ["name"])
+
+
+def start(tx: Transaction) -> None:
+    """Start it again."""
+    tx.conn.execute(delete(tables.control).where(tables.control.c.name == STOPPED))
+
+
+def queues(conn: Connection) -> dict[str, Any]:
+    """The queues that are paused or have limits, by name."""
+    return {row.name: row for row in conn.execute(select(tables.queue))}
+
+
+def pause_queue(tx: Transaction, name: str, reason: str | None) -> None:
+    """Hold back a queue's ready runs."""
+    row = {
+        "name": name, "paused_by": tx.actor, "paused_reason": reason, "paused_at": tx.now,
+    }  # fmt: skip
+    tx.dialect.upsert(tx.conn, tables.queue, row, ["name"])
+
+
+def resume_queue(tx: Transaction, name: str) -> None:
+    """Let a queue's ready runs go; its limits stay."""
+    held = update(tables.queue).where(tables.queue.c.name == name)
+    tx.conn.execute(held.values(paused_by=None, paused_reason=None, paused_at=None))
+    forget_open(tx, name)
+
+
+def forget_open(tx: Transaction, name: str) -> None:
+    """Delete the row of a queue that is neither paused nor limited: it says nothing."""
+    row = tables.queue.c
+    silent = (row.paused_at.is_(None), row.max_running.is_(None), row.rate.is_(None))
+    tx.conn.execute(delete(tables.queue).where(row.name == name, *silent))
+
+
+def zone_data(conn: Connection) -> str | None:
+    """The newest time zone data that all next times have been worked out with."""
+    held = select(tables.control.c.value).where(tables.control.c.name == ZONE_DATA)
+    version: str | None = conn.execute(held).scalar()
+    return version
+
+
+def set_zone_data(tx: Transaction, version: str) -> None:
+    """Note that all next times have been worked out with this time zone data."""
+    row = {"name": ZONE_DATA, "value": version}
+    tx.dialect.upsert(tx.conn, tables.control, row, ["name"])

@@ -1,0 +1,185 @@
+"""Dependency rows: which job comes after which, and what its parents have done since it last ran.
+
+A child's row of each parent is a place for one run: the parent's newest run that ended. When
+every place holds a run that no decision has used, the child is decided and the places are used up.
+Who reads or writes them has locked the child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, insert, select, update
+
+from duly.model.identity import floor_id
+from duly.store.columns import Id
+from duly.store.control import STOPPED
+from duly.store.tables import FEEDING, control, dependency, job, run
+from duly.store.transaction import Transaction
+
+_ONE_ROW = "database_id"
+PAUSED = "the job was paused"
+"""Why a child did not run; resuming it looks for this."""
+
+
+def lock_graph(tx: Transaction) -> None:
+    """Be the only one who changes who depends on whom: two changes could close one circle."""
+    one_row = select(control.c.name).where(control.c.name == _ONE_ROW)
+    tx.conn.execute(tx.dialect.lock_rows(one_row)).all()
+
+
+def parents_of(conn: Connection, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """The parents of each of these jobs that has any, with the outcome that counts."""
+    return _pairs(conn, dependency.c.child_id.in_(list(job_ids)))
+
+
+def children_of(conn: Connection, job_ids: Collection[str]) -> dict[str, list[str]]:
+    """The children of each of these jobs that has any."""
+    found: dict[str, list[str]] = {}
+    for child, parents in sorted(_pairs(conn, dependency.c.parent_id.in_(list(job_ids))).items()):
+        for parent in parents:
+            found.setdefault(parent, []).append(child)
+    return found
+
+
+def connected(conn: Connection, job_ids: Collection[str]) -> dict[str, set[str]]:
+    """Everything above and below these jobs: the parents of each job that has any."""
+    found: dict[str, set[str]] = {}
+    for column in (dependency.c.child_id, dependency.c.parent_id):
+        upward = column is dependency.c.child_id
+        front, seen = set(job_ids), set(job_ids)
+        while front:
+            pairs = _pairs(conn, column.in_(list(front)))
+            reached = {parent for parents in pairs.values() for parent in parents}
+            for child, parents in pairs.items():
+                found.setdefault(child, set()).update(parents)
+            front = (reached if upward else set(pairs)) - seen
+            seen |= front
+    return found
+
+
+def link(tx: Transaction, child: str, parents: Iterable[str], outcome: str) -> None:
+    """Let a job depend on further jobs."""
+    rows = [{"child_id": child, "parent_id": held, "outcome": outcome} for held in parents]
+    if rows:
+        tx.conn.execute(insert(dependency), rows)
+
+
+def unlink(tx: Transaction, child: str, parents: Iterable[str]) -> None:
+    """Let a job depend on some jobs no longer."""
+    chosen = (dependency.c.child_id == child) & dependency.c.parent_id.in_(list(parents))
+    tx.conn.execute(delete(dependency).where(chosen))
+
+
+def forget(tx: Transaction, job_ids: Collection[str]) -> None:
+    """Jobs are removed: they depend on nothing any more."""
+    tx.conn.execute(delete(dependency).where(dependency.c.child_id.in_(list(job_ids))))
+
+
+def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
+    """Note on locked jobs, and on their runs that are not over, whether children wait for them."""
+    fed = set(children_of(tx.conn, job_ids))
+    rows = tx.conn.execute(select(job.c.id, job.c.uid, job.c.feeds).where(job.c.id.in_(job_ids)))
+    for row in rows.all():
+        if row.feeds != (row.id in fed):
+            tx.conn.execute(update(job).where(job.c.id == row.id).values(feeds=row.id in fed))
+    uids = select(job.c.uid).where(job.c.id.in_(fed))
+    live = run.c.state.in_(("scheduled", "ready", "running"))
+    ids = tx.conn.execute(select(run.c.id).where(run.c.job_uid.in_(uids), live)).scalars().all()
+    if ids:
+        tx.conn.execute(update(run).where(run.c.id.in_(ids), live).values(feeds=True))
+
+
+def ended(conn: Connection, limit: int) -> Sequence[Row[Any]]:
+    """Runs of parents that ended and whose children have not been told, oldest first."""
+    return conn.execute(_ENDED, {"limit": limit}).all()
+
+
+def lock_ended(tx: Transaction, run_ids: Iterable[str]) -> Sequence[Row[Any]]:
+    """Those of these runs whose children still have not been told, locked, oldest first."""
+    statement = select(run.c.id, run.c.job_id, run.c.job_uid, run.c.state).where(
+        run.c.id.in_(list(run_ids)), FEEDING
+    )
+    locked = tx.dialect.lock_rows(statement.order_by(run.c.id), skip_locked=True)
+    return tx.conn.execute(locked).all()
+
+
+def places(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
+    """All dependency rows of some children, each with its parent's ``parent_uid``."""
+    statement = (
+        select(dependency, job.c.uid.label("parent_uid"))
+        .join(job, job.c.id == dependency.c.parent_id)
+        .where(dependency.c.child_id.in_(list(children)))
+        .order_by(dependency.c.child_id, dependency.c.parent_id)
+    )
+    return conn.execute(statement).all()
+
+
+def fill_places(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write places: ``child``, ``parent``, and the new ``to_run``, ``to_fits``, ``to_decided``."""
+    if rows:
+        tx.conn.execute(_FILL, rows)
+
+
+def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str], Row[Any]]:
+    """The runs, also skipped ones, that name one of these as their parent: by child's uid and it.
+
+    Almost always there are none: a run is told once, but a retried one ends again.
+    """
+    made = select(run.c.id).where(run.c.parent_run_id.in_(list(run_ids)))
+    ids = tx.conn.execute(made).scalars().all()
+    if not ids:
+        return {}
+    statement = select(run).where(run.c.id.in_(ids)).order_by(run.c.id)
+    rows = tx.conn.execute(tx.dialect.lock_rows(statement)).all()
+    return {(row.job_uid, row.parent_run_id): row for row in rows}
+
+
+def held_back(tx: Transaction, child: Row[Any], limit: int) -> Sequence[Row[Any]]:
+    """The newest runs that a child did not make because it was paused, oldest first."""
+    statement = (
+        select(run)
+        .where(
+            run.c.job_id == child.id,
+            run.c.id >= floor_id(child.paused_at),
+            run.c.state == "skipped",
+            run.c.cause == "dependency",
+            run.c.reason == PAUSED,
+        )
+        .order_by(run.c.id.desc())
+        .limit(limit)
+    )
+    return list(reversed(tx.conn.execute(tx.dialect.lock_rows(statement)).all()))
+
+
+def told(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """The children of these locked runs know."""
+    if run_ids:
+        tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(feeds=False))
+
+
+def _pairs(conn: Connection, condition: Any) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for row in conn.execute(select(dependency).where(condition)):
+        found.setdefault(row.child_id, {})[row.parent_id] = row.outcome
+    return found
+
+
+_ENDED: Select[Any] = (
+    select(run.c.id, run.c.job_id)
+    .where(FEEDING, ~exists(select(control.c.name).where(control.c.name == STOPPED)))
+    .order_by(run.c.id)
+    .limit(bindparam("limit"))
+)
+_FILL = (
+    update(dependency)
+    .where(
+        dependency.c.child_id == bindparam("child"), dependency.c.parent_id == bindparam("parent")
+    )
+    .values(
+        run_id=bindparam("to_run", type_=Id),
+        fits=bindparam("to_fits"),
+        decided=bindparam("to_decided"),
+    )
+)

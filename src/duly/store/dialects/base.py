@@ -1,0 +1,112 @@
+"""What a database must be able to do for Duly; each sibling module does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import URL, Connection, Engine, Row, Table
+from sqlalchemy.exc import DBAPIError
+
+from duly.model.finding import Finding
+from duly.store.claim_query import Choice
+from duly.store.notices import Notifying
+
+
+class StoreDialect(Protocol):
+    """One database.
+
+    Attributes:
+        name: as SQLAlchemy names it.
+        shared_clock: whether the server has a clock that all workers can follow.
+        session_limit: seconds that a transactional function may hold its transaction open where
+            that stops all other writers; ``None``: as long as it likes.
+        transactional_ddl: whether a table is made when the transaction commits, or at once.
+        notices: how processes wake each other; ``None``: they cannot.
+    """
+
+    name: str
+    shared_clock: bool
+    transactional_ddl: bool
+    session_limit: float | None
+    notices: Notifying | None
+
+    def create_engine(self, url: URL) -> Engine:
+        """An engine with the settings that Duly's promises need."""
+
+    def lifeline(self, url: URL, patience: float) -> Engine | None:
+        """One connection for a heartbeat, apart from all others.
+
+        Args:
+            url: the database.
+            patience: seconds after which connecting, waiting for a lock or an answer should fail.
+
+        Returns:
+            ``None`` where no wait for the database can make a worker lose its lease.
+        """
+
+    def begin_write(self, conn: Connection) -> None:
+        """Take whatever a transaction needs before it reads what it is going to change."""
+
+    def begin_session(self, conn: Connection) -> None:
+        """Make a transaction of the host's own engine, in which nothing was done, a writer's."""
+
+    def holds_session(self, conn: Connection) -> bool:
+        """Whether a statement would still belong to that transaction, as far as can be told."""
+
+    def cut_session(self, conn: Connection) -> None:
+        """Roll back another thread's transaction; whatever that thread still executes fails."""
+
+    def server_identity(self, conn: Connection) -> str:
+        """Which server answers, and which line of its history (≤ 64 characters).
+
+        Another answer means that what was committed last may be gone. Empty: nobody can know.
+        """
+
+    def server_time(self, conn: Connection) -> datetime:
+        """The database server's present instant."""
+
+    def examine(self, conn: Connection, processes: int) -> list[Finding]:
+        """What there is to say about the database's version, its settings and who holds it up.
+
+        Args:
+            conn: a connection.
+            processes: how many processes take part now, as far as they have beaten.
+        """
+
+    def migration_lock(self, conn: Connection) -> AbstractContextManager[None]:
+        """Held by the one process that changes the tables."""
+
+    def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
+        """The SELECT with row locks, where the database has them."""
+
+    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose keys are free and pass over the others."""
+
+    def upsert(
+        self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
+    ) -> None:
+        """Insert a row or overwrite the one with the same keys."""
+
+    def claim(
+        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+    ) -> Sequence[Row[Any]]:
+        """Make ready runs running, and return them in claim order.
+
+        Args:
+            conn: the connection.
+            claim: ``claim`` (the claim's id), ``worker``, ``now``, and the parameters of the
+                choice.
+            choice: which runs.
+        """
+
+    def is_missing_table(self, error: DBAPIError) -> bool:
+        """Whether the server said that there is no such table."""
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        """Whether a driver's error means that the database does not answer."""
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether a driver's error means that the same transaction may succeed if run again."""

@@ -1,0 +1,227 @@
+"""MariaDB and MySQL: row locks, one clock for all workers, no partial indexes.
+
+Always READ COMMITTED: under REPEATABLE READ, which is the servers' default, an *empty* claim locks
+the gap that it looked at, and everybody who wants to insert waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Table,
+    bindparam,
+    create_engine,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.exc import DBAPIError
+
+from duly.errors import TransactionError
+from duly.model.finding import Finding
+from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
+from duly.store.dialects import mariadb_examination
+from duly.store.dialects.mariadb_ddl import DDL, Types
+from duly.store.notices import Notifying
+from duly.store.tables import run
+
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 20
+LOCK_TIMEOUT_S = 5
+"""Nobody's open transaction stops a worker for longer at a time."""
+
+RECYCLE_S = 1800
+"""Connections are replaced before any server or proxy thinks that they are idle."""
+
+SQL_MODE = (
+    "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION"
+)
+_LOCK_NAME = "concat('duly:', md5(database()))"
+"""Such locks belong to the whole server."""
+
+NO_SUCH_TABLE = 1146
+NO_SUCH_VARIABLE = 1193
+TRANSIENT = frozenset({1020, 1205, 1213})
+"""The row has changed since it was read; waited too long for a lock; deadlock."""
+
+UNAVAILABLE = frozenset({
+    0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055,  # the client: no connection
+    1040, 1041, 1042, 1043, 1044, 1045, 1049, 1129, 1130, 1203, 1226,  # not let in
+    1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # thrown out
+    1290, 1792, 1836,  # read only: a standby
+    3, 1021, 1026, 1030, 1114,  # its disk is full or broken
+})  # fmt: skip
+
+
+class MariaDB:
+    """See `StoreDialect`."""
+
+    name = "mysql"
+    shared_clock = True
+    session_limit: float | None = None
+    transactional_ddl = False
+    notices: Notifying | None = None
+
+    def create_engine(self, url: URL) -> Engine:
+        """See `StoreDialect.create_engine`."""
+        return _engine(url, READ_TIMEOUT_S, LOCK_TIMEOUT_S, pool_size=8, max_overflow=24)
+
+    def lifeline(self, url: URL, patience: float) -> Engine | None:
+        """See `StoreDialect.lifeline`."""
+        limit = max(2, math.ceil(patience))
+        return _engine(url, limit, limit, pool_size=1, max_overflow=0, pool_timeout=patience)
+
+    def begin_write(self, conn: Connection) -> None:
+        """Nothing: rows are locked as they are read."""
+
+    def begin_session(self, conn: Connection) -> None:
+        """Make sure that there is a transaction: a connection in AUTOCOMMIT would say nothing."""
+        if conn.execute(text("select @@autocommit")).scalar():
+            raise TransactionError("the session's connection is set to AUTOCOMMIT")
+
+    def holds_session(self, conn: Connection) -> bool:
+        """True: a statement outside of a transaction would begin another one."""
+        return True
+
+    def cut_session(self, conn: Connection) -> None:
+        """Nothing: an open transaction stops nobody else."""
+
+    def server_identity(self, conn: Connection) -> str:
+        """The server's own id: a replica that takes over has another one."""
+        known = conn.dialect.is_mariadb  # type: ignore[attr-defined]
+        try:
+            held = conn.execute(text("select @@server_uid" if known else "select @@server_uuid"))
+            return str(held.scalar_one())
+        except DBAPIError as error:
+            if _code(error) != NO_SUCH_VARIABLE:
+                raise
+            return ""
+
+    def server_time(self, conn: Connection) -> datetime:
+        """See `StoreDialect.server_time`."""
+        held: datetime = conn.execute(text("select utc_timestamp(6)")).scalar_one()
+        return held.replace(tzinfo=UTC)
+
+    def examine(self, conn: Connection, processes: int) -> list[Finding]:
+        """See `StoreDialect.examine`."""
+        return mariadb_examination.examine(conn, processes)
+
+    @contextmanager
+    def migration_lock(self, conn: Connection) -> Iterator[None]:
+        """A lock of the connection: each statement that makes a table commits, and ends others.
+
+        Asked for again and again, since no answer may take longer than the read timeout.
+        """
+        while not conn.execute(text(f"select get_lock({_LOCK_NAME}, 5)")).scalar():
+            pass
+        try:
+            yield
+        finally:
+            if not conn.invalidated:
+                conn.execute(text(f"select release_lock({_LOCK_NAME})"))
+
+    def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
+        """See `StoreDialect.lock_rows`."""
+        return statement.with_for_update(skip_locked=skip_locked, read=share)
+
+    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `StoreDialect.insert_new`.
+
+        A row that is there is set to what it is. INSERT IGNORE would also pass over, or store cut
+        off, what has no right to be stored at all.
+        """
+        key = next(iter(table.primary_key))
+        conn.execute(insert(table).on_duplicate_key_update({key.name: key}), rows)
+
+    def upsert(
+        self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
+    ) -> None:
+        """See `StoreDialect.upsert`."""
+        changed = {name: value for name, value in row.items() if name not in keys}
+        conn.execute(insert(table).values(**row).on_duplicate_key_update(changed))
+
+    def claim(
+        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+    ) -> Sequence[Row[Any]]:
+        """See `StoreDialect.claim`."""
+        ids = list(conn.execute(_READY[choice], claim).scalars())
+        if not ids:
+            return []
+        conn.execute(_CLAIM, {**claim, "ids": ids})
+        return sorted(conn.execute(_CLAIMED, {"ids": ids}).all(), key=claim_order)
+
+    def is_missing_table(self, error: DBAPIError) -> bool:
+        """See `StoreDialect.is_missing_table`."""
+        return _code(error) == NO_SUCH_TABLE
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        """See `StoreDialect.is_unavailable`."""
+        if not isinstance(error, DBAPIError):
+            return False
+        return error.connection_invalidated or _code(error) in UNAVAILABLE
+
+    def is_transient(self, error: BaseException) -> bool:
+        """See `StoreDialect.is_transient`."""
+        return isinstance(error, DBAPIError) and _code(error) in TRANSIENT
+
+
+def _ready(choice: Choice) -> Any:
+    """Read in the order of the index: to sort the ready rows, the server would lock them all.
+
+    Among few rows the optimizer prefers another index, and it does not see that a key which is
+    NULL leaves nothing to sort.
+    """
+    wanted = chosen_runs(choice).with_for_update(skip_locked=True)
+    if choice is Choice.LISTED:
+        return wanted
+    ordered = wanted.order_by(None).order_by(run.c.priority, run.c.due_at, run.c.id)
+    return ordered.with_hint(run, "FORCE INDEX (duly_run_ready)", "mysql")
+
+
+_READY = {choice: _ready(choice) for choice in Choice}
+_IDS = run.c.id.in_(bindparam("ids", expanding=True))
+_CLAIM = update(run).where(_IDS).values(claim_values())
+_CLAIMED = select(run).where(_IDS)
+
+
+def _engine(url: URL, read_timeout: int, lock_timeout: int, **pool: Any) -> Engine:
+    """An engine all of whose connections have the settings that Duly's promises need."""
+    settings = (
+        f"SET SESSION time_zone = '+00:00', sql_mode = '{SQL_MODE}',"
+        f" innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}"
+    )
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_recycle=RECYCLE_S,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "charset": "utf8mb4",
+            "connect_timeout": min(CONNECT_TIMEOUT_S, read_timeout),
+            "read_timeout": read_timeout,
+            "write_timeout": read_timeout,
+            "init_command": settings,
+        },
+        **pool,
+    )
+    engine.dialect.ddl_compiler = DDL
+    types = Types(engine.dialect)
+    engine.dialect.type_compiler_instance = engine.dialect.type_compiler = types  # Alembic's word
+    return engine
+
+
+def _code(error: DBAPIError) -> int | None:
+    """The number that the server or the driver gives an error."""
+    told = getattr(error.orig, "args", ())
+    return told[0] if told and isinstance(told[0], int) else None

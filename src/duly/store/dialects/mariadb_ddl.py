@@ -1,0 +1,72 @@
+"""How Duly's tables are made on MariaDB and MySQL.
+
+The migrations and the tables say what there is; these compilers, which only Duly's own engine has,
+say it in this database's words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects.mysql.base import MySQLDDLCompiler, MySQLTypeCompiler
+from sqlalchemy.schema import CreateIndex
+
+INDEXES = {
+    "duly_job_due": ("state", "next_fire_at"),
+    "duly_run_ready": ("state", "queue", "concurrency_key", "priority", "due_at"),
+    "duly_run_alone": ("alone", "state", "due_at"),
+    "duly_run_scheduled": ("state", "waits_turn", "occupied", "due_at"),
+    "duly_run_waiting": ("state", "waits_turn", "job_id"),
+    "duly_run_expiring": ("state", "expires_at"),
+    "duly_run_running": ("state", "worker_id"),
+    "duly_run_live": ("occupied", "state", "job_id"),
+    "duly_run_limited": ("concurrency_key", "occupied", "state"),
+    "duly_run_occupied": ("occupied", "worker_id"),
+    "duly_run_notable": ("state",),
+}
+"""The columns of what is a partial index elsewhere: there are none here, so what its condition asks
+for comes into the index. Each ends with the primary key, as InnoDB's indexes do.
+
+One whose condition is only ``… is not null`` needs nothing: NULLs do not clash in a unique index.
+"""
+
+
+def collation(is_mariadb: bool) -> str:
+    """How Duly's tables compare texts: byte by byte, a space at the end included."""
+    return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+
+
+class DDL(MySQLDDLCompiler):
+    """InnoDB, every text compared byte by byte, and whole indexes instead of partial ones."""
+
+    def post_create_table(self, table: Table) -> str:
+        """Names that differ in a capital, an accent or a space at the end are different names."""
+        held = collation(self.dialect.is_mariadb)
+        return f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={held}"
+
+    def visit_create_index(self, create: CreateIndex, **kw: Any) -> str:  # type: ignore[override]
+        """See `INDEXES`."""
+        index = create.element
+        columns = INDEXES.get(str(index.name))
+        if columns is None:
+            return super().visit_create_index(create, **kw)
+        quote = self.preparer.quote
+        table = self.preparer.format_table(index.table)  # type: ignore[arg-type]
+        return f"CREATE INDEX {index.name} ON {table} ({', '.join(map(quote, columns))})"
+
+
+class Types(MySQLTypeCompiler):
+    """Text that holds more than 64 KiB, instants to the microsecond, floats of 64 bits."""
+
+    def visit_TEXT(self, type_: Any, **kw: Any) -> str:  # noqa: N802 - SQLAlchemy's names
+        """Up to 16 MiB: a TEXT is one byte too short for a result of 64 KiB."""
+        return "MEDIUMTEXT"
+
+    def visit_DATETIME(self, type_: Any, **kw: Any) -> str:  # noqa: N802
+        """In UTC; a TIMESTAMP would end in 2038."""
+        return "DATETIME(6)"
+
+    def visit_FLOAT(self, type_: Any, **kw: Any) -> str:  # noqa: N802
+        """What Python calls a float."""
+        return "DOUBLE"

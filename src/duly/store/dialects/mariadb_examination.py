@@ -1,0 +1,84 @@
+"""What there is to say about a MariaDB or MySQL server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, text
+
+from duly.model.finding import Finding
+from duly.store.dialects.mariadb_ddl import collation
+from duly.store.dialects.server_examination import isolation
+from duly.store.tables import metadata
+
+OLDEST = {True: (10, 6), False: (8, 0, 17)}
+"""MariaDB, and MySQL: they have SKIP LOCKED and compare texts byte by byte."""
+
+_TABLES: BindParameter[list[str]] = bindparam("names", list(metadata.tables), expanding=True)
+_COLUMNS = text(
+    "select concat(table_name, '.', column_name) as place, collation_name as held"
+    " from information_schema.columns where table_schema = database() and table_name in :names"
+    " and collation_name is not null and collation_name <> :wanted order by place"
+).bindparams(_TABLES)
+_ENGINES = text(
+    "select table_name from information_schema.tables where table_schema = database()"
+    " and table_name in :names and engine <> 'InnoDB' order by table_name"
+).bindparams(_TABLES)
+
+
+def examine(conn: Connection, processes: int) -> list[Finding]:
+    """See `StoreDialect.examine`."""
+    dialect: Any = conn.dialect
+    flush = int(conn.execute(text("select @@innodb_flush_log_at_trx_commit")).scalar_one())
+    engines = list(conn.execute(_ENGINES).scalars())
+    wanted = collation(dialect.is_mariadb)
+    strange = [f"{row.place} ({row.held})" for row in conn.execute(_COLUMNS, {"wanted": wanted})]
+    return [
+        _version(conn),
+        isolation(conn),
+        _collations(strange, wanted),
+        _tables(engines),
+        durability(flush),
+    ]
+
+
+def _version(conn: Connection) -> Finding:
+    dialect: Any = conn.dialect
+    name = "MariaDB" if dialect.is_mariadb else "MySQL"
+    shown = f"{name} {conn.execute(text('select version()')).scalar_one()}"
+    oldest = OLDEST[dialect.is_mariadb]
+    if tuple(dialect.server_version_info) >= oldest:
+        return Finding("database", "ok", shown)
+    needed = ".".join(map(str, oldest))
+    return Finding("database", "problem", shown, f"Duly needs {name} {needed} or later")
+
+
+def _collations(strange: list[str], wanted: str) -> Finding:
+    if not strange:
+        return Finding("collation", "ok", f"{wanted} everywhere")
+    return Finding(
+        "collation",
+        "problem",
+        f"texts are not compared byte by byte: {', '.join(strange[:5])}",
+        f"convert these columns back to {wanted}: ids that differ in a capital or an accent are "
+        "taken for the same",
+    )
+
+
+def _tables(other: list[str]) -> Finding:
+    if not other:
+        return Finding("storage engine", "ok", "InnoDB everywhere")
+    advice = "ALTER TABLE … ENGINE=InnoDB: other engines have no transactions"
+    return Finding("storage engine", "problem", f"not InnoDB: {', '.join(other)}", advice)
+
+
+def durability(flush: int) -> Finding:
+    """Whether what the server has acknowledged outlives a crash of its machine."""
+    if flush == 1:
+        return Finding("durability", "ok", "what was acknowledged outlives a crash")
+    return Finding(
+        "durability",
+        "warning",
+        f"innodb_flush_log_at_trx_commit is {flush}: what was acknowledged may be lost in a crash",
+        "set it to 1; Duly's promises hold for commits that the database keeps",
+    )

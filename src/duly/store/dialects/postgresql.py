@@ -1,0 +1,230 @@
+"""PostgreSQL: row locks, one clock for all workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Table,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from duly.model.finding import Finding
+from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
+from duly.store.dialects import postgresql_examination
+from duly.store.dialects.postgresql_notices import PostgreSQLNotices
+from duly.store.notices import Notifying
+from duly.store.tables import run
+
+MIGRATION_LOCK = 0x64756C79
+"""Advisory lock number: the letters of "duly"."""
+
+CONNECT_TIMEOUT_S = 5
+LOCK_TIMEOUT_MS = 5_000
+"""Nobody's open transaction stops a worker for longer at a time."""
+
+IDLE_TIMEOUT_MS = 20_000
+"""The server ends a transaction of Duly's whose process has stood still for so long."""
+
+TRANSIENT = frozenset({"40001", "40P01", "55P03"})
+"""Another transaction was first; deadlock; waited too long for a lock."""
+
+KEEPALIVES = {
+    "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}  # fmt: skip
+
+
+class PostgreSQL:
+    """See `StoreDialect`.
+
+    Args:
+        pooler: whether a transaction pooler (PgBouncer) lends the connections out: then nothing is
+            kept in a database session.
+    """
+
+    name = "postgresql"
+    shared_clock = True
+    transactional_ddl = True
+    session_limit: float | None = None
+    notices: Notifying | None = PostgreSQLNotices()
+
+    def __init__(self, pooler: bool = False) -> None:
+        self._pooler = pooler
+        self._kept = {"prepare_threshold": None} if pooler else {}
+
+    def create_engine(self, url: URL) -> Engine:
+        """See `StoreDialect.create_engine`."""
+        engine = create_engine(
+            url,
+            pool_size=8,
+            max_overflow=24,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES, **self._kept},
+        )
+        idle = {"idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS}
+        return self._set_up(engine, {"lock_timeout": LOCK_TIMEOUT_MS, **idle})
+
+    def lifeline(self, url: URL, patience: float) -> Engine | None:
+        """See `StoreDialect.lifeline`."""
+        limit = math.ceil(patience)
+        engine = create_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=patience,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args={
+                "connect_timeout": max(2, limit), **KEEPALIVES, "tcp_user_timeout": limit * 1000,
+                "keepalives_idle": limit, "keepalives_interval": 1, **self._kept,
+            },
+        )  # fmt: skip
+        names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+        limits = dict.fromkeys(names, limit * 1000)
+        return self._set_up(engine, limits)
+
+    def begin_write(self, conn: Connection) -> None:
+        """Nothing: rows are locked as they are read."""
+
+    def begin_session(self, conn: Connection) -> None:
+        """Let the function think as long as it likes."""
+        conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def holds_session(self, conn: Connection) -> bool:
+        """True: a statement outside of a transaction would begin another one."""
+        return True
+
+    def cut_session(self, conn: Connection) -> None:
+        """Nothing: an open transaction stops nobody else."""
+
+    def server_identity(self, conn: Connection) -> str:
+        """The cluster's number and its timeline, which rises when a standby takes over."""
+        try:
+            with conn.begin_nested():
+                return str(conn.execute(_IDENTITY).scalar_one())
+        except (ProgrammingError, NotSupportedError):
+            return ""
+
+    def server_time(self, conn: Connection) -> datetime:
+        """See `StoreDialect.server_time`."""
+        held: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
+        return held
+
+    def examine(self, conn: Connection, processes: int) -> list[Finding]:
+        """See `StoreDialect.examine`."""
+        return postgresql_examination.examine(conn, processes)
+
+    @contextmanager
+    def migration_lock(self, conn: Connection) -> Iterator[None]:
+        """An advisory lock until the transaction ends."""
+        conn.execute(text("set local lock_timeout = '60s'"))
+        conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        yield
+
+    def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
+        """See `StoreDialect.lock_rows`."""
+        return statement.with_for_update(skip_locked=skip_locked, read=share)
+
+    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `StoreDialect.insert_new`."""
+        conn.execute(insert(table).on_conflict_do_nothing(), rows)
+
+    def upsert(
+        self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
+    ) -> None:
+        """See `StoreDialect.upsert`."""
+        changed = {name: value for name, value in row.items() if name not in keys}
+        statement = insert(table).values(**row)
+        conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+    def claim(
+        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+    ) -> Sequence[Row[Any]]:
+        """See `StoreDialect.claim`.
+
+        The row lock is inside a materialized CTE: a plain ``IN (SELECT … LIMIT n)`` was seen to
+        claim 12 rows for LIMIT 1 under a bad plan.
+        """
+        rows = conn.execute(_CLAIMS[choice], claim).all()
+        return sorted(rows, key=claim_order)
+
+    def is_missing_table(self, error: DBAPIError) -> bool:
+        """See `StoreDialect.is_missing_table`."""
+        return getattr(error.orig, "sqlstate", None) == "42P01"
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        """See `StoreDialect.is_unavailable`."""
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            return True
+        return isinstance(error, OperationalError | InterfaceError) and (
+            getattr(error.orig, "sqlstate", None) is None
+            or str(error.orig.sqlstate)[:2] in ("08", "57", "53")  # type: ignore[union-attr]
+        )
+
+    def is_transient(self, error: BaseException) -> bool:
+        """See `StoreDialect.is_transient`."""
+        orig = error.orig if isinstance(error, DBAPIError) else None
+        return getattr(orig, "sqlstate", None) in TRANSIENT
+
+    def _set_up(self, engine: Engine, settings: Mapping[str, int]) -> Engine:
+        """Give every connection of an engine these settings, or every transaction of a lent one."""
+
+        def on_connect(connection: Any, _record: Any) -> None:
+            connection.execute(_set("SESSION", settings))
+            connection.commit()
+
+        def on_begin(conn: Connection) -> None:
+            if conn.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+                conn.exec_driver_sql(_set("LOCAL", settings))
+
+        if self._pooler:
+            event.listen(engine, "begin", on_begin)
+        else:
+            event.listen(engine, "connect", on_connect)
+        return engine
+
+
+def _set(scope: str, settings: Mapping[str, int]) -> str:
+    return "; ".join(f"SET {scope} {name} = {value}" for name, value in settings.items())
+
+
+_IDENTITY = text(
+    "select system_identifier || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+    " from pg_control_system()"
+)
+
+
+def _claim(choice: Choice) -> Any:
+    ready = (
+        chosen_runs(choice)
+        .with_for_update(skip_locked=True)
+        .cte("ready")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    return update(run).where(run.c.id == ready.c.id).values(claim_values()).returning(run)
+
+
+_CLAIMS = {choice: _claim(choice) for choice in Choice}

@@ -1,0 +1,63 @@
+"""NOTIFY and LISTEN."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Any
+
+from sqlalchemy import Engine
+
+CHANNEL = "duly"
+
+
+class PostgreSQLNotices:
+    """See `Notifying`."""
+
+    def send_notice(self, engine: Engine) -> None:
+        """See `Notifying.send_notice`."""
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.exec_driver_sql(f"notify {CHANNEL}")
+
+    def hear(self, engine: Engine) -> Listener:
+        """See `Notifying.hear`."""
+        return Listener(engine.raw_connection())
+
+
+class Listener:
+    """See `Hearing`.
+
+    Args:
+        pooled: a connection, which is taken out of its pool.
+    """
+
+    def __init__(self, pooled: Any) -> None:
+        self._connection = pooled.driver_connection
+        pooled.detach()
+        self._pooled = pooled  # collected, it would close the connection
+        self._connection.autocommit = True
+        self._connection.execute(f"listen {CHANNEL}")
+        self._awake, self._stop = socket.socketpair()
+
+    def wait(self) -> bool:
+        """See `Hearing.wait`."""
+        while True:
+            heard, _, _ = select.select([self._connection, self._awake], [], [])
+            if self._awake in heard:
+                return False
+            self._connection.pgconn.consume_input()
+            found = False
+            while self._connection.pgconn.notifies() is not None:
+                found = True
+            if found:
+                return True
+
+    def stop(self) -> None:
+        """See `Hearing.stop`."""
+        self._stop.send(b".")
+
+    def close(self) -> None:
+        """See `Hearing.close`."""
+        self._pooled.close()
+        self._awake.close()
+        self._stop.close()

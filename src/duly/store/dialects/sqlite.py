@@ -1,0 +1,195 @@
+"""SQLite: one file, many processes of one machine, one writer at a time.
+
+Writers begin with BEGIN IMMEDIATE: a transaction that reads first and writes later cannot be
+rescued by any busy timeout (its snapshot is too old, SQLITE_BUSY_SNAPSHOT).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Table,
+    create_engine,
+    event,
+    false,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from duly.model.finding import Finding
+from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
+from duly.store.dialects import sqlite_examination
+from duly.store.dialects.sqlite_file_system import refuse_network
+from duly.store.notices import Notifying
+from duly.store.tables import run
+
+BUSY_TIMEOUT_MS = 10_000
+MOST_SWITCHING = 100
+READ_ONLY = "duly_read_only"
+_BUSY = ("database is locked", "database table is locked", "unable to open", "disk I/O error")
+
+
+class SQLite:
+    """See `StoreDialect`."""
+
+    name = "sqlite"
+    shared_clock = False
+    transactional_ddl = True
+    session_limit: float | None = 5.0
+    notices: Notifying | None = None
+
+    def create_engine(self, url: URL) -> Engine:
+        """See `StoreDialect.create_engine`."""
+        engine = create_engine(url, pool_size=8, max_overflow=24)
+        prepare(engine)
+        return engine
+
+    def lifeline(self, url: URL, patience: float) -> Engine | None:
+        """None: a worker's life is proved by a file lock, not by its beats."""
+        return None
+
+    def begin_write(self, conn: Connection) -> None:
+        """Nothing: the transaction began as a writer."""
+
+    def begin_session(self, conn: Connection) -> None:
+        """Take the writers' lock, whatever the host's engine has or has not begun."""
+        driver: Any = conn.connection.driver_connection
+        if driver.in_transaction:
+            conn.execute(_TAKE_LOCK)
+        else:
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def holds_session(self, conn: Connection) -> bool:
+        """See `StoreDialect.holds_session`; else the statement would commit on its own."""
+        driver: Any = conn.connection.driver_connection
+        return bool(driver.in_transaction)
+
+    def cut_session(self, conn: Connection) -> None:
+        """See `StoreDialect.cut_session`.
+
+        After the rollback a statement that was already on its way would commit on its own.
+        """
+        driver: Any = conn.connection.driver_connection
+        driver.execute("PRAGMA query_only = ON")
+        driver.rollback()
+
+    def server_identity(self, conn: Connection) -> str:
+        """A file has no server."""
+        return ""
+
+    def server_time(self, conn: Connection) -> datetime:
+        """SQLite has no clock of its own: the process's."""
+        held = conn.execute(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
+        return datetime.fromisoformat(held).replace(tzinfo=UTC)
+
+    def examine(self, conn: Connection, processes: int) -> list[Finding]:
+        """See `StoreDialect.examine`."""
+        return sqlite_examination.examine(conn, processes)
+
+    @contextmanager
+    def migration_lock(self, conn: Connection) -> Iterator[None]:
+        """Nothing: a writer is alone."""
+        yield
+
+    def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
+        """Nothing: a writer is alone."""
+        return statement
+
+    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `StoreDialect.insert_new`."""
+        conn.execute(insert(table).on_conflict_do_nothing(), rows)
+
+    def upsert(
+        self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
+    ) -> None:
+        """See `StoreDialect.upsert`."""
+        changed = {name: value for name, value in row.items() if name not in keys}
+        statement = insert(table).values(**row)
+        conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+    def claim(
+        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+    ) -> Sequence[Row[Any]]:
+        """See `StoreDialect.claim`; SQLite returns the rows in no order, so they are sorted."""
+        rows = conn.execute(_CLAIMS[choice], claim).all()
+        return sorted(rows, key=claim_order)
+
+    def is_missing_table(self, error: DBAPIError) -> bool:
+        """See `StoreDialect.is_missing_table`."""
+        return isinstance(error, OperationalError) and "no such table" in str(error.orig)
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        """See `StoreDialect.is_unavailable`."""
+        return isinstance(error, OperationalError) and any(
+            sign in str(error.orig) for sign in _BUSY
+        )
+
+    def is_transient(self, error: BaseException) -> bool:
+        """See `StoreDialect.is_transient`: another connection writes, or has written meanwhile."""
+        return isinstance(error, OperationalError) and " is locked" in str(error.orig)
+
+
+def prepare(engine: Engine) -> None:
+    """Give an engine WAL, a busy timeout, foreign keys and transactions that begin as writers.
+
+    A connection to a file on a network file system raises `ConfigurationError`.
+    """
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA database_list")
+    name = cursor.fetchone()[2]
+    if name:  # else it lies in memory
+        refuse_network(Path(name))
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    _use_wal(cursor)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Switch a new file to WAL. Where others do so too SQLite refuses at once, without waiting.
+
+    So wait as a writer, which does wait, until whoever was first has done it, and ask again.
+    """
+    for others in range(MOST_SWITCHING, -1, -1):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or not others:
+                raise
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("ROLLBACK")
+
+
+def _on_begin(conn: Connection) -> None:
+    deferred = conn.get_execution_options().get(READ_ONLY, False)
+    conn.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+
+
+def _claim(choice: Choice) -> Any:
+    chosen = select(chosen_runs(choice).subquery().c.id)
+    return update(run).where(run.c.id.in_(chosen)).values(claim_values()).returning(run)
+
+
+_TAKE_LOCK = update(run).where(false()).values(token=run.c.token)
+_CLAIMS = {choice: _claim(choice) for choice in Choice}

@@ -1,0 +1,162 @@
+"""What stays of the past: attempts, logs, missed ranges, events; and deleting it in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from duly.store.columns import Instant
+from duly.store.tables import attempt, decision_range, event, job, job_tag, run, run_log
+from duly.store.transaction import Transaction
+
+KEEP_EVENTS = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a query wants.
+
+    Attributes:
+        after: only events with a higher id than this.
+        before: only events with a lower id than this.
+        newest: newest first.
+    """
+
+    after: int = 0
+    before: int | None = None
+    kind: str | None = None
+    job: str | None = None
+    newest: bool = False
+    limit: int = 100
+
+
+def attempts(conn: Connection, run_id: str) -> Sequence[Row[Any]]:
+    """A run's unsuccessful attempts, oldest first."""
+    statement = select(attempt).where(attempt.c.run_id == run_id).order_by(attempt.c.attempt)
+    return conn.execute(statement).all()
+
+
+def log_lines(conn: Connection, run_id: str, after: int = 0) -> Sequence[Row[Any]]:
+    """A run's captured log, oldest line first."""
+    statement = select(run_log).where(run_log.c.run_id == run_id, run_log.c.id > after)
+    return conn.execute(statement.order_by(run_log.c.id)).all()
+
+
+def events(conn: Connection, wanted: EventFilter) -> Sequence[Row[Any]]:
+    """Stored events in the order that is wanted."""
+    statement = select(event).where(event.c.id > wanted.after)
+    if wanted.before is not None:
+        statement = statement.where(event.c.id < wanted.before)
+    if wanted.kind is not None:
+        statement = statement.where(event.c.kind == wanted.kind)
+    if wanted.job is not None:
+        statement = statement.where(event.c.job_id == wanted.job)
+    order = event.c.id.desc() if wanted.newest else event.c.id
+    return conn.execute(statement.order_by(order).limit(wanted.limit)).all()
+
+
+def add_ranges(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record nominal times that did not run; a range that goes on is made longer.
+
+    Args:
+        tx: the transaction.
+        rows: the columns of each range, and ``follows``: the nominal time of the job that was
+            decided just before the range's first one, or ``None``.
+    """
+    open_ends = _ranges_ending(tx, rows)
+    longer, fresh = [], []
+    for row in rows:
+        columns = {name: value for name, value in row.items() if name != "follows"}
+        held = open_ends.get((row["job_id"], row["follows"], row["reason"]))
+        if held is None:
+            fresh.append(columns)
+        else:
+            longer.append({"range_id": held, "to_last": row["last"], "more": row["count"]})
+    if longer:
+        tx.conn.execute(_LENGTHEN, longer)
+    if fresh:
+        tx.conn.execute(insert(decision_range), fresh)
+
+
+def _ranges_ending(
+    tx: Transaction, rows: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, datetime | None, str], int]:
+    ends = sorted({row["follows"] for row in rows if row["follows"] is not None})
+    if not ends:
+        return {}
+    columns = decision_range.c
+    statement = select(columns.id, columns.job_id, columns.last, columns.reason).where(
+        columns.job_uid.in_([row["job_uid"] for row in rows]),
+        columns.job_id.in_([row["job_id"] for row in rows]),
+        columns.last.in_(ends),
+        columns.superseded_at.is_(None),
+    )
+    return {(row.job_id, row.last, row.reason): row.id for row in tx.conn.execute(statement)}
+
+
+def ranges(conn: Connection, job_id: str, limit: int) -> Sequence[Row[Any]]:
+    """A job's missed ranges that still hold, newest first."""
+    statement = select(decision_range).where(
+        decision_range.c.job_id == job_id, decision_range.c.superseded_at.is_(None)
+    )
+    return conn.execute(statement.order_by(decision_range.c.last.desc()).limit(limit)).all()
+
+
+def prune(tx: Transaction, limit: int) -> int:
+    """Delete up to ``limit`` runs whose time in history is over, with all that belongs to them."""
+    chosen = (
+        select(run.c.id)
+        .where(run.c.keep_until.is_not(None), run.c.keep_until <= tx.now)
+        .order_by(run.c.keep_until)
+        .limit(limit)
+    )
+    ids = list(tx.conn.execute(tx.dialect.lock_rows(chosen, skip_locked=True)).scalars())
+    if ids:
+        for table in (attempt, run_log):
+            tx.conn.execute(delete(table).where(table.c.run_id.in_(ids)))
+        tx.conn.execute(delete(run).where(run.c.id.in_(ids)))
+    return len(ids)
+
+
+def prune_events(tx: Transaction, limit: int) -> int:
+    """Delete up to ``limit`` events that are older than 90 days."""
+    old = select(event.c.id).where(event.c.at < tx.now - KEEP_EVENTS).order_by(event.c.at)
+    ids = list(tx.conn.execute(old.limit(limit)).scalars())
+    if ids:
+        tx.conn.execute(delete(event).where(event.c.id.in_(ids)))
+    return len(ids)
+
+
+def prune_jobs(tx: Transaction, limit: int) -> int:
+    """Delete up to ``limit`` jobs that finished longer ago than the events are kept."""
+    old = select(job.c.id).where(job.c.state == "finished", job.c.origin != "code")
+    statement = old.where(job.c.updated_at < tx.now - KEEP_EVENTS).limit(limit)
+    ids = list(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).scalars())
+    if ids:
+        tx.conn.execute(delete(job_tag).where(job_tag.c.job_id.in_(ids)))
+        tx.conn.execute(delete(job).where(job.c.id.in_(ids)))
+    return len(ids)
+
+
+def prune_ranges(tx: Transaction, limit: int) -> int:
+    """Delete up to ``limit`` missed ranges that were decided longer ago than events are kept."""
+    oldest = select(decision_range.c.id, decision_range.c.decided_at).order_by(decision_range.c.id)
+    rows = tx.conn.execute(oldest.limit(limit)).all()
+    ids = [row.id for row in rows if row.decided_at < tx.now - KEEP_EVENTS]
+    if ids:
+        tx.conn.execute(delete(decision_range).where(decision_range.c.id.in_(ids)))
+    return len(ids)
+
+
+_LENGTHEN = (
+    update(decision_range)
+    .where(decision_range.c.id == bindparam("range_id"))
+    .values(
+        last=bindparam("to_last", type_=Instant),
+        count=decision_range.c["count"] + bindparam("more"),
+    )
+)

@@ -1,0 +1,255 @@
+"""Job rows: every statement that reads or writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from duly.store.columns import Instant
+from duly.store.control import STOPPED
+from duly.store.tables import ACTIVE, control, job, job_tag
+from duly.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a query wants; everything given must hold.
+
+    Attributes:
+        text: part of the id or of the task's name, in any case.
+        after: only ids that sort after this one: the last id of the page before.
+        failing: only jobs whose last runs failed.
+        order: ``id``, or ``next_fire_at`` for those that fire at all, soonest first.
+    """
+
+    tag: str | None = None
+    state: str | None = None
+    task: str | None = None
+    queue: str | None = None
+    text: str | None = None
+    after: str | None = None
+    limit: int = 100
+    failing: bool = False
+    order: Literal["id", "next_fire_at"] = "id"
+
+
+def add(tx: Transaction, row: Mapping[str, Any], tags: Sequence[str]) -> bool:
+    """Store a new job; says whether its id was free."""
+    held = None
+    while held is None:  # who had the id may remove its job between the two statements
+        tx.insert_new(job, [row])
+        held = tx.conn.execute(select(job.c.uid).where(job.c.id == row["id"])).scalar()
+    if held != row["uid"]:
+        return False
+    set_tags(tx, row["id"], tags)
+    return True
+
+
+def find(conn: Connection, job_id: str) -> Row[Any] | None:
+    """A job's row."""
+    return conn.execute(select(job).where(job.c.id == job_id)).one_or_none()
+
+
+def several(conn: Connection, job_ids: Iterable[str]) -> Sequence[Row[Any]]:
+    """The rows of some jobs."""
+    return conn.execute(select(job).where(job.c.id.in_(list(job_ids)))).all()
+
+
+def lock(
+    tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False
+) -> Sequence[Row[Any]]:
+    """Lock jobs, in the order of their ids so that two lockers cannot block each other.
+
+    Args:
+        tx: the transaction.
+        job_ids: which.
+        skip_locked: leave out those that somebody else has locked, instead of waiting.
+    """
+    statement = select(job).where(job.c.id.in_(list(job_ids))).order_by(job.c.id)
+    return tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=skip_locked)).all()
+
+
+def lock_by_the_clock(tx: Transaction, after: str, limit: int, release: str) -> Sequence[Row[Any]]:
+    """Lock the next jobs, by id, whose times were worked out with other zone data than this."""
+    statement = select(job).where(
+        job.c.id > after, job.c.next_fire_at.is_not(None), job.c.tzdb != release
+    )
+    return tx.conn.execute(tx.dialect.lock_rows(statement.order_by(job.c.id).limit(limit))).all()
+
+
+def page(conn: Connection, wanted: JobFilter) -> Sequence[Row[Any]]:
+    """Jobs in the order that is wanted."""
+    statement = _filtered(select(job), wanted)
+    if wanted.order == "next_fire_at":
+        statement = statement.where(job.c.next_fire_at.is_not(None)).order_by(job.c.next_fire_at)
+    statement = statement.order_by(job.c.id).limit(wanted.limit)
+    return conn.execute(statement).all()
+
+
+def ids_with_tag(conn: Connection, tag: str) -> list[str]:
+    """The ids of all jobs that carry a tag."""
+    return list(conn.execute(select(job_tag.c.job_id).where(job_tag.c.tag == tag)).scalars())
+
+
+def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The tags of several jobs."""
+    found: dict[str, list[str]] = {job_id: [] for job_id in job_ids}
+    statement = select(job_tag).where(job_tag.c.job_id.in_(job_ids)).order_by(job_tag.c.tag)
+    for row in conn.execute(statement):
+        found[row.job_id].append(row.tag)
+    return found
+
+
+def set_tags(tx: Transaction, job_id: str, tags: Sequence[str]) -> None:
+    """Replace a job's tags."""
+    tx.conn.execute(delete(job_tag).where(job_tag.c.job_id == job_id))
+    if tags:
+        tx.conn.execute(insert(job_tag), [{"tag": tag, "job_id": job_id} for tag in tags])
+
+
+def change(tx: Transaction, job_id: str, values: Mapping[str, Any]) -> None:
+    """Overwrite columns of one job."""
+    changed = {"updated_at": tx.now, **values}
+    tx.conn.execute(update(job).where(job.c.id == job_id).values(**changed))
+
+
+def remove(tx: Transaction, job_ids: Sequence[str]) -> None:
+    """Delete jobs; their runs stay as history."""
+    tx.conn.execute(delete(job_tag).where(job_tag.c.job_id.in_(job_ids)))
+    tx.conn.execute(delete(job).where(job.c.id.in_(job_ids)))
+
+
+def due(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
+    """Active jobs whose next time has come, locked; jobs that another worker fires are left out."""
+    statement = tx.dialect.lock_rows(_DUE, skip_locked=True)
+    return tx.conn.execute(statement, {"now": tx.now, "limit": limit}).all()
+
+
+def advance(tx: Transaction, cursors: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Move cursors on; returns the ids whose cursor was not where the caller saw it.
+
+    Args:
+        tx: the transaction that has read the jobs with `due`.
+        cursors: ``job_id``, ``seen`` and ``seen_revision`` as read; ``to_next``, ``nominal``,
+            ``fires`` (how many to count) and ``to_state`` as decided.
+    """
+    if tx.conn.execute(_ADVANCE, cursors).rowcount == len(cursors):
+        return set()
+    held = {row.id: row for row in lock(tx, [cursor["job_id"] for cursor in cursors])}
+    return {
+        cursor["job_id"]
+        for cursor in cursors
+        if cursor["job_id"] not in held
+        or held[cursor["job_id"]].last_nominal != cursor["nominal"]
+        or held[cursor["job_id"]].next_fire_at != cursor["to_next"]
+    }
+
+
+def lock_counts(tx: Transaction, failed: Set[str], succeeded: Set[str]) -> list[str]:
+    """Lock the jobs whose failures in a row will change; call it before locking their runs.
+
+    Everybody locks jobs before runs: whoever did it the other way round would deadlock.
+    """
+    wanted = set(failed)
+    if succeeded:  # read first: MariaDB waits for a lock before it looks at the count
+        mine = job.c.id.in_(sorted(succeeded))
+        ending = select(job.c.id).where(mine, job.c.consecutive_failures > 0)
+        wanted.update(tx.conn.execute(ending).scalars())
+    if not wanted:
+        return []
+    statement = select(job.c.id).where(job.c.id.in_(sorted(wanted))).order_by(job.c.id)
+    return list(tx.conn.execute(tx.dialect.lock_rows(statement)).scalars())
+
+
+def count_failure(tx: Transaction, job_id: str) -> None:
+    """Count one more failure in a row of a locked job."""
+    more = {"consecutive_failures": job.c.consecutive_failures + 1}
+    tx.conn.execute(update(job).where(job.c.id == job_id).values(**more))
+
+
+def end_failures(tx: Transaction, job_id: str) -> None:
+    """A success ends the failures in a row of a locked job."""
+    tx.conn.execute(update(job).where(job.c.id == job_id).values(consecutive_failures=0))
+
+
+def set_watch(tx: Transaction, job_id: str, at: datetime, alarm: str | None) -> None:
+    """When to look at a locked job's rules next, and which ones are broken."""
+    tx.conn.execute(update(job).where(job.c.id == job_id).values(watch_at=at, alarm=alarm))
+
+
+def next_due(conn: Connection) -> datetime | None:
+    """When the next active job fires."""
+    held: datetime | None = conn.execute(_NEXT_DUE).scalar()
+    return held
+
+
+def count_by_state(conn: Connection) -> dict[str, int]:
+    """How many jobs are in each state."""
+    rows = conn.execute(select(job.c.state, func.count().label("held")).group_by(job.c.state))
+    return {row.state: row.held for row in rows}
+
+
+def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
+    if wanted.state == "active":
+        statement = statement.where(ACTIVE)  # word for word: it may use the partial index
+    elif wanted.state is not None:
+        statement = statement.where(job.c.state == wanted.state)
+    if wanted.failing:
+        statement = statement.where(job.c.consecutive_failures > 0)
+    for column, value in (
+        (job.c.task, wanted.task),
+        (job.c.queue, wanted.queue),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.tag is not None:
+        tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
+        statement = statement.where(job.c.id.in_(tagged))
+    if wanted.text:
+        matches = job.c.id.icontains(wanted.text, autoescape=True)
+        statement = statement.where(matches | job.c.task.icontains(wanted.text, autoescape=True))
+    if wanted.after is not None:
+        statement = statement.where(job.c.id > wanted.after)
+    return statement
+
+
+_DUE = (
+    select(job)
+    .where(
+        ACTIVE,
+        job.c.next_fire_at <= bindparam("now", type_=Instant),
+        ~exists(select(control.c.name).where(control.c.name == STOPPED)),
+    )
+    .order_by(job.c.next_fire_at, job.c.id)
+    .limit(bindparam("limit"))
+)
+_NEXT_DUE = select(func.min(job.c.next_fire_at)).where(ACTIVE)
+_ADVANCE = (
+    update(job)
+    .where(
+        job.c.id == bindparam("job_id"),
+        job.c.next_fire_at == bindparam("seen", type_=Instant),
+        job.c.revision == bindparam("seen_revision"),
+    )
+    .values(
+        next_fire_at=bindparam("to_next", type_=Instant),
+        last_nominal=bindparam("nominal", type_=Instant),
+        fired_count=job.c.fired_count + bindparam("fires"),
+        state=bindparam("to_state"),
+    )
+)

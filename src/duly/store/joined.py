@@ -1,0 +1,85 @@
+"""Taking part in a transaction of the host application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session, scoped_session
+
+from duly.errors import ConfigurationError
+from duly.model.event import Event
+
+_KEY = "duly_pending_facts"
+Committed = Callable[[list[Event]], None]
+
+
+def connection_of(session: object) -> tuple[Connection, Session | None]:
+    """The connection that a caller's session works on.
+
+    Args:
+        session: an SQLAlchemy `Session`, `scoped_session` or `Connection`.
+
+    Raises:
+        ConfigurationError: something else; an asyncio session needs ``scheduler.aio``.
+    """
+    if isinstance(session, scoped_session):
+        session = session()
+    if isinstance(session, Session):
+        return session.connection(), session
+    if isinstance(session, Connection):
+        return session, None
+    kind = f"{type(session).__module__}.{type(session).__name__}"
+    if "async" in kind.lower():
+        raise ConfigurationError(
+            f"session= is a {kind}; use the awaitable form: await scheduler.aio.…(session=…)"
+        )
+    raise ConfigurationError(f"session= is a {kind}; give an SQLAlchemy Session or Connection")
+
+
+def backend_of(conn: Connection) -> str:
+    """Which database a caller's connection speaks to, as `StoreDialect.name` says it."""
+    return "mysql" if conn.dialect.name == "mariadb" else conn.dialect.name
+
+
+def call_after_commit(session: Session, facts: list[Event], committed: Committed) -> None:
+    """Call ``committed`` with the facts once the session's outermost transaction is committed.
+
+    What belongs to a savepoint that is rolled back is forgotten, as its rows are.
+    """
+    if _KEY not in session.info:
+        session.info[_KEY] = []
+        event.listen(session, "after_commit", _committed)
+        event.listen(session, "after_transaction_end", _ended)
+    session.info[_KEY].append((session.get_nested_transaction(), facts, committed))
+
+
+def _committed(session: Session) -> None:
+    released = session.get_nested_transaction()
+    if released is not None:
+        _hand_over(session, released)
+        return
+    pending, session.info[_KEY] = session.info[_KEY], []
+    for _savepoint, facts, committed in pending:
+        committed(facts)
+
+
+def _hand_over(session: Session, released: Any) -> None:
+    """What belongs to a savepoint that is released belongs to what is around it from now on."""
+    around = released.parent if released.parent.nested else None
+    session.info[_KEY] = [
+        (around if savepoint is released else savepoint, facts, committed)
+        for savepoint, facts, committed in session.info[_KEY]
+    ]
+
+
+def _ended(session: Session, transaction: Any) -> None:
+    """Whatever still belongs to what has ended was not committed: rolled back, or just closed.
+
+    The event of the rollback itself does not do: a savepoint in which a flush failed has none.
+    """
+    whole = transaction.parent is None
+    session.info[_KEY] = [
+        entry for entry in session.info[_KEY] if not whole and entry[0] is not transaction
+    ]

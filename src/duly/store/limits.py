@@ -1,0 +1,161 @@
+"""Limits: how many runs with one concurrency key, and of one queue, may run at once anywhere.
+
+A limit's row is locked by whoever claims under it, so that two claimers never count the same room.
+What is counted are run rows: those that run, and those whose functions go on although the run is
+over. A key that nobody set a limit for has a row with none, only to be locked; it allows one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, func, select, union_all, update
+
+from duly.store.tables import LIMITED, LIVE, OCCUPIED, RUNNING, limit, queue, run
+from duly.store.transaction import Transaction
+
+UNSET = 1
+"""How many runs with one key run at once where nobody has said it."""
+
+WHOLE = 1e-6
+"""How much a token may lack: refilling in fractions of a second must not lose one by rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimit:
+    """How many runs with a concurrency key may run at once, and how many do."""
+
+    key: str
+    max_running: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a queue's own limits allow now, while its row is locked.
+
+    Attributes:
+        name: the queue.
+        room: how many runs may be claimed; ``None``: any number.
+        tokens: what is in its bucket; ``None``: it has no rate.
+        pause: seconds until the bucket holds a token more than it has, when it is the rate that
+            holds the queue back.
+    """
+
+    name: str
+    room: int | None
+    tokens: float | None = None
+    pause: float | None = None
+
+
+def set_key(tx: Transaction, key: str, max_running: int) -> None:
+    """Say how many runs with a key may run at once."""
+    tx.dialect.upsert(tx.conn, limit, {"key": key, "max_running": max_running}, ["key"])
+
+
+def unset_key(tx: Transaction, key: str) -> bool:
+    """Forget that; says whether there was anything to forget."""
+    was_set = (limit.c.key == key, limit.c.max_running.is_not(None))
+    return tx.conn.execute(update(limit).where(*was_set).values(max_running=None)).rowcount > 0
+
+
+def all_keys(conn: Connection) -> list[KeyLimit]:
+    """The limits that somebody has set, by key."""
+    rows = conn.execute(select(limit).where(limit.c.max_running.is_not(None)).order_by(limit.c.key))
+    found = {row.key: row.max_running for row in rows}
+    held = held_by_key(conn, list(found))
+    return [KeyLimit(key, most, held[key]) for key, most in found.items()]
+
+
+def lock_keys(tx: Transaction, keys: Collection[str]) -> dict[str, int]:
+    """Lock the limits of these keys, in order; returns how many runs each allows.
+
+    A key is missing in the answer when its row went away meanwhile: nothing may be claimed then.
+    """
+    wanted = sorted(keys)
+    chosen = select(limit).where(limit.c.key.in_(wanted)).order_by(limit.c.key)
+    known = {row.key for row in tx.conn.execute(chosen)}
+    fresh = [key for key in wanted if key not in known]
+    tx.insert_new(limit, [{"key": key, "max_running": None} for key in fresh])
+    locked = tx.conn.execute(tx.dialect.lock_rows(chosen)).all()
+    return {row.key: UNSET if row.max_running is None else row.max_running for row in locked}
+
+
+def allowed(conn: Connection, keys: Collection[str]) -> dict[str, int]:
+    """The same without locking anything: good for passing over keys, not for claiming."""
+    chosen = select(limit).where(limit.c.key.in_(list(keys)), limit.c.max_running.is_not(None))
+    found = {row.key: row.max_running for row in conn.execute(chosen)}
+    return {key: found.get(key, UNSET) for key in keys}
+
+
+def held_by_key(conn: Connection, keys: Collection[str]) -> dict[str, int]:
+    """How many runs with each key run; count in a later statement than the one that locked."""
+    counted = (
+        select(run.c.concurrency_key, func.count())
+        .where(LIMITED, run.c.concurrency_key.in_(list(keys)))
+        .group_by(run.c.concurrency_key)
+    )
+    found = {row[0]: row[1] for row in conn.execute(counted)} if keys else {}
+    return {key: found.get(key, 0) for key in keys}
+
+
+def prune_keys(tx: Transaction, most: int) -> int:
+    """Delete rows that stand for no set limit, of keys that no live run has."""
+    needed = select(run.c.id).where(LIVE, run.c.concurrency_key == limit.c.key).exists()
+    chosen = select(limit.c.key).where(limit.c.max_running.is_(None), ~needed).limit(most)
+    keys = list(tx.conn.execute(tx.dialect.lock_rows(chosen, skip_locked=True)).scalars())
+    if keys:
+        unset = (limit.c.key.in_(keys), limit.c.max_running.is_(None))
+        tx.conn.execute(delete(limit).where(*unset))
+    return len(keys)
+
+
+def set_queue(
+    tx: Transaction, name: str, *, max_running: int | None, rate: int | None, period: float
+) -> None:
+    """Say what a queue allows, all of it; whether it is paused stays as it is."""
+    row = {
+        "name": name, "max_running": max_running, "rate": rate,
+        "rate_period": None if rate is None else period,
+        "allowance": None if rate is None else float(rate),
+        "refilled_at": None if rate is None else tx.now,
+    }  # fmt: skip
+    tx.dialect.upsert(tx.conn, queue, row, ["name"])
+
+
+def lock_queue(tx: Transaction, name: str) -> Quota:
+    """Lock a queue's limits and see what they allow."""
+    statement = select(queue).where(queue.c.name == name)
+    row = tx.conn.execute(tx.dialect.lock_rows(statement)).one_or_none()
+    if row is None:
+        return Quota(name, None)
+    room: int | None = None
+    if row.max_running is not None:
+        room = max(0, row.max_running - _held_in_queue(tx.conn, name))
+    if row.rate is None:
+        return Quota(name, room)
+    passed = max(timedelta(), tx.now - row.refilled_at) / timedelta(seconds=row.rate_period)
+    tokens = min(float(row.rate), row.allowance + passed * row.rate)
+    whole = int(tokens + WHOLE)
+    if room is not None and room < whole:
+        return Quota(name, room, tokens)
+    return Quota(name, whole, tokens, (whole + 1 - tokens) * row.rate_period / row.rate)
+
+
+def spend(tx: Transaction, quota: Quota, claimed: int) -> None:
+    """Take the tokens of claimed runs out of a queue's bucket; its row is locked."""
+    if quota.tokens is None or not claimed:
+        return
+    left = max(0.0, quota.tokens - claimed)
+    held = update(queue).where(queue.c.name == quota.name)
+    tx.conn.execute(held.values(allowance=left, refilled_at=tx.now))
+
+
+def _held_in_queue(conn: Connection, name: str) -> int:
+    running = select(run.c.id).where(RUNNING, run.c.queue == name)
+    going_on = select(run.c.id).where(OCCUPIED, run.c.state != "running", run.c.queue == name)
+    both = union_all(running, going_on).subquery()
+    held: int = conn.execute(select(func.count()).select_from(both)).scalar_one()
+    return held

@@ -1,0 +1,16 @@
+"""Runs the migrations on the connection that `duly.store.schema` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from duly.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table="duly_version",
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,108 @@
+"""Notices between processes: "there is something to do", sent after a commit, never relied upon.
+
+Polling stays the truth. A notice only makes another process look earlier, so that a call which
+one process enqueues starts in another within milliseconds. It goes out on a connection of Duly's
+own, never in the caller's transaction: there it would forbid two-phase commit and put all commits
+of the server in one queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Protocol
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from duly.errors import LifecycleError
+
+log = logging.getLogger("duly.store")
+LINGER = 5.0
+"""Seconds that the sending thread waits for something more to send before it ends."""
+
+
+class Hearing(Protocol):
+    """A connection that hears notices."""
+
+    def wait(self) -> bool:
+        """Wait for a notice; ``False`` when `stop` was called."""
+
+    def stop(self) -> None:
+        """End the wait; callable from any thread."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Notifying(Protocol):
+    """What a dialect does whose database carries notices."""
+
+    def send_notice(self, engine: Engine) -> None:
+        """Send one."""
+
+    def hear(self, engine: Engine) -> Hearing:
+        """Begin to listen."""
+
+
+class Notices:
+    """One process's notices.
+
+    Args:
+        engine: where they are sent.
+        ear: where they are heard: the same, or what reaches the server without a pooler between;
+            ``None``: nowhere.
+        dialect: ``None``: this database carries none, and others find out by looking.
+    """
+
+    def __init__(self, engine: Engine, ear: Engine | None, dialect: Notifying | None) -> None:
+        self._engine = engine
+        self._ear = ear
+        self._dialect = dialect
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._sender: threading.Thread | None = None
+
+    @property
+    def heard(self) -> bool:
+        """Whether this process can hear notices."""
+        return self._dialect is not None and self._ear is not None
+
+    def send(self) -> None:
+        """Tell the others soon; many calls at once become one notice."""
+        if self._dialect is None:
+            return
+        with self._changed:
+            self._wanted = True
+            self._changed.notify()
+            if self._sender is None:
+                self._sender = threading.Thread(
+                    target=self._serve, args=(self._dialect,), name="duly-notices", daemon=True
+                )
+                self._sender.start()
+
+    def hear(self) -> Hearing:
+        """Begin to listen.
+
+        Raises:
+            LifecycleError: nothing can be heard here.
+            SQLAlchemyError: the database does not answer.
+        """
+        if self._dialect is None or self._ear is None:
+            raise LifecycleError("this process cannot hear notices")
+        return self._dialect.hear(self._ear)
+
+    def _serve(self, dialect: Notifying) -> None:
+        while self._is_wanted():
+            try:
+                dialect.send_notice(self._engine)
+            except SQLAlchemyError as error:
+                log.debug("a notice was not sent (%s); the others look by themselves", error)
+
+    def _is_wanted(self) -> bool:
+        with self._changed:
+            wanted: Any = self._changed.wait_for(lambda: self._wanted, LINGER)
+            self._wanted = False
+            if not wanted:
+                self._sender = None
+            return bool(wanted)

@@ -1,0 +1,235 @@
+"""Run rows: every statement that reads or writes them, but claiming and completing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
+
+from duly.model.identity import floor_id
+from duly.model.job import Occupancy
+from duly.store.columns import Instant
+from duly.store.tables import EXPIRING, LIVE, READY, SCHEDULED, WAITING, job_tag, run
+from duly.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a query wants; everything given must hold.
+
+    Attributes:
+        state: one state or several.
+        parent: the run that they came after.
+        since: made at this instant or later.
+        text: part of the job's id, the task's name, or the error, in any case.
+        after: only runs older than this one: the last id of the page before.
+    """
+
+    job: str | None = None
+    task: str | None = None
+    state: str | Sequence[str] | None = None
+    queue: str | None = None
+    tag: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+    after: str | None = None
+    limit: int = 50
+    parent: str | None = None
+
+
+def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store new runs; a nominal time that has its row already is passed over.
+
+    All rows must have the same keys.
+    """
+    tx.insert_new(run, rows)
+
+
+def find(conn: Connection, run_id: str) -> Row[Any] | None:
+    """A run's row."""
+    return conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
+
+
+def lock(tx: Transaction, run_ids: Iterable[str]) -> Sequence[Row[Any]]:
+    """Lock runs, in the order of their ids."""
+    statement = select(run).where(run.c.id.in_(list(run_ids))).order_by(run.c.id)
+    return tx.conn.execute(tx.dialect.lock_rows(statement)).all()
+
+
+def change(tx: Transaction, run_ids: Sequence[str], **values: Any) -> None:
+    """Overwrite columns of runs that the caller has locked."""
+    tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(**values))
+
+
+def holder_of_key(conn: Connection, key: str) -> str | None:
+    """The id of the run that holds a unique key."""
+    held: str | None = conn.execute(select(run.c.id).where(run.c.unique_key == key)).scalar()
+    return held
+
+
+def page(conn: Connection, wanted: RunFilter) -> Sequence[Row[Any]]:
+    """Runs, newest first."""
+    statement = _filtered(select(run), wanted).order_by(run.c.id.desc()).limit(wanted.limit)
+    return conn.execute(statement).all()
+
+
+def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """The newest run of each job."""
+    of_job = (
+        select(run.c.id)
+        .where(run.c.job_id == bindparam("wanted"))
+        .order_by(run.c.id.desc())
+        .limit(1)
+    )
+    ids = [conn.execute(of_job, {"wanted": job_id}).scalar() for job_id in job_ids]
+    rows = conn.execute(select(run).where(run.c.id.in_([held for held in ids if held])))
+    return {row.job_id: row for row in rows}
+
+
+def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
+    """How many runs of each job are not over.
+
+    Count in a later statement than the one that locked the jobs: under READ COMMITTED the locking
+    statement itself does not see what its wait let others commit.
+    """
+    found = {job_id: Occupancy() for job_id in job_ids}
+    for row in conn.execute(_OCCUPANCY, {"job_ids": list(job_ids)}):
+        held, backfill = found[row.job_id], row.cause == "backfill"
+        if row.waits_turn:
+            held.waiting += 0 if backfill else row.held
+        elif backfill:
+            held.backfill += row.held
+        else:
+            held.active += row.held
+    return found
+
+
+def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """All runs of these jobs that are not over, oldest first."""
+    statement = select(run).where(run.c.job_id.in_(job_ids), LIVE).order_by(run.c.id)
+    return conn.execute(statement).all()
+
+
+def next_scheduled(conn: Connection) -> datetime | None:
+    """When the next run that waits for its time becomes ready."""
+    held: datetime | None = conn.execute(_NEXT_SCHEDULED).scalar()
+    return held
+
+
+def promote_due(tx: Transaction, limit: int) -> int:
+    """Make scheduled runs ready whose time has come."""
+    chosen = tx.conn.execute(
+        tx.dialect.lock_rows(_DUE, skip_locked=True), {"now": tx.now, "limit": limit}
+    ).scalars()
+    ids = list(chosen)
+    if ids:
+        change(tx, ids, state="ready")
+    return len(ids)
+
+
+def waiting_jobs(conn: Connection) -> list[str]:
+    """The ids of jobs that have runs waiting for their turn."""
+    return list(conn.execute(select(run.c.job_id).where(WAITING).distinct()).scalars())
+
+
+def waiting(conn: Connection, job_id: str, limit: int) -> Sequence[Row[Any]]:
+    """Runs of a job that wait for their turn: more urgent ones first, then older ones."""
+    order = run.c.priority, run.c.id
+    statement = select(run).where(WAITING, run.c.job_id == job_id).order_by(*order).limit(limit)
+    return conn.execute(statement).all()
+
+
+def expired(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
+    """Ready runs, locked, whose first start did not come in time."""
+    statement = (
+        select(run)
+        .where(EXPIRING, run.c.expires_at <= tx.now)
+        .order_by(run.c.expires_at)
+        .limit(limit)
+    )
+    return tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).all()
+
+
+def ready_queues(conn: Connection) -> set[str]:
+    """The queues in which runs are ready."""
+    return set(conn.execute(select(run.c.queue).where(READY).distinct()).scalars())
+
+
+def count_live_by_state(conn: Connection) -> dict[str, int]:
+    """How many runs are scheduled, ready and running."""
+    return _count_by_state(conn, select(run.c.state).where(LIVE))
+
+
+def count_by_state_since(conn: Connection, since: datetime) -> dict[str, int]:
+    """How many runs made since an instant are in each state."""
+    return _count_by_state(conn, select(run.c.state).where(run.c.id >= floor_id(since)))
+
+
+def count_failed(conn: Connection) -> int:
+    """How many runs wait in the dead-letter queue."""
+    statement = select(func.count()).select_from(run).where(run.c.state == "failed")
+    held: int = conn.execute(statement).scalar_one()
+    return held
+
+
+def previous_success(conn: Connection, job_id: str, before: str) -> datetime | None:
+    """When the newest successful run of a job that is older than ``before`` ended."""
+    statement = (
+        select(run.c.finished_at)
+        .where(run.c.job_id == job_id, run.c.id < before, run.c.state == "succeeded")
+        .order_by(run.c.id.desc())
+        .limit(1)
+    )
+    held: datetime | None = conn.execute(statement).scalar()
+    return held
+
+
+def _count_by_state(conn: Connection, chosen: Select[Any]) -> dict[str, int]:
+    statement = chosen.add_columns(func.count().label("held")).group_by(run.c.state)
+    return {row.state: row.held for row in conn.execute(statement)}
+
+
+def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
+    states = [wanted.state] if isinstance(wanted.state, str) else wanted.state
+    if states is not None:
+        statement = statement.where(run.c.state.in_(list(states)))
+    for column, value in (
+        (run.c.job_id, wanted.job),
+        (run.c.task, wanted.task),
+        (run.c.queue, wanted.queue),
+        (run.c.parent_run_id, wanted.parent),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.tag is not None:
+        tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
+        statement = statement.where(run.c.job_id.in_(tagged))
+    if wanted.since is not None:
+        statement = statement.where(run.c.id >= floor_id(wanted.since))
+    if wanted.until is not None:
+        statement = statement.where(run.c.id < floor_id(wanted.until))
+    if wanted.after is not None:
+        statement = statement.where(run.c.id < wanted.after)
+    if wanted.text:
+        columns = (run.c.job_id, run.c.task, run.c.error_type, run.c.error_message)
+        matches = [column.icontains(wanted.text, autoescape=True) for column in columns]
+        statement = statement.where(matches[0] | matches[1] | matches[2] | matches[3])
+    return statement
+
+
+_OCCUPANCY = (
+    select(run.c.job_id, run.c.waits_turn, run.c.cause, func.count().label("held"))
+    .where(run.c.job_id.in_(bindparam("job_ids", expanding=True)), LIVE)
+    .group_by(run.c.job_id, run.c.waits_turn, run.c.cause)
+)
+_NEXT_SCHEDULED = select(func.min(run.c.due_at)).where(SCHEDULED)
+_DUE = (
+    select(run.c.id)
+    .where(SCHEDULED, run.c.due_at <= bindparam("now", type_=Instant))
+    .order_by(run.c.due_at)
+    .limit(bindparam("limit"))
+)

@@ -1,0 +1,82 @@
+"""Bringing the tables up to date, and refusing those of a newer Duly."""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import Connection, inspect, literal, select, text
+from sqlalchemy.schema import DropTable
+
+from duly.errors import SchemaError, SchemaTooNew
+from duly.model.identity import new_id
+from duly.store import tables
+from duly.store.dialects.base import StoreDialect
+
+HEAD = "0001"
+VERSION_TABLE = "duly_version"
+_one_at_a_time = threading.Lock()
+"""Alembic keeps the migration at work in a global: two in one process would mix them up."""
+
+
+def stored_version(conn: Connection) -> str | None:
+    """The revision of the tables in this database; ``None``: there are none yet."""
+    if not inspect(conn).has_table(VERSION_TABLE):
+        return None
+    held: str | None = conn.execute(text("select version_num from duly_version")).scalar()
+    return held
+
+
+def upgrade(conn: Connection, dialect: StoreDialect) -> None:
+    """Make or migrate the tables; one process does it, the others wait and find it done.
+
+    Raises:
+        SchemaTooNew: a newer Duly wrote them.
+        SchemaError: there are tables with rows, but nothing says of which version.
+    """
+    if stored_version(conn) == HEAD:
+        return
+    with dialect.migration_lock(conn):
+        found = stored_version(conn)
+        if found == HEAD:
+            return
+        if found is None and not dialect.transactional_ddl:
+            _clear_away(conn)
+        with _one_at_a_time:
+            _run_migrations(conn, found)
+        if found is None:
+            row = {"name": "database_id", "value": new_id()}
+            conn.execute(tables.control.insert(), row)
+
+
+def _clear_away(conn: Connection) -> None:
+    """Drop what the very first migration left when it was killed: each table commits alone.
+
+    The version and the first row are committed together after all tables, so these are empty.
+    """
+    held = set(inspect(conn).get_table_names()) & set(tables.metadata.tables)
+    made = [tables.metadata.tables[name] for name in sorted(held)]
+    for table in made:
+        if conn.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:
+            raise SchemaError(
+                f"the table {table.name} holds rows, but {VERSION_TABLE} does not say which Duly "
+                "wrote them: part of a backup? Restore the whole, or drop Duly's tables"
+            )
+    for table in made:
+        conn.execute(DropTable(table))
+
+
+def _run_migrations(conn: Connection, found: str | None) -> None:
+    from alembic import command  # noqa: PLC0415 - costs 90 ms, and most starts need none of it
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "duly.store:migrations")
+    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaTooNew(
+            f"Duly's tables are at version {found!r}, which this Duly (up to {HEAD!r}) does not "
+            "know: a newer one wrote them. Nothing was changed; upgrade the package duly"
+        )
+    config.attributes["connection"] = conn
+    command.upgrade(config, "head")

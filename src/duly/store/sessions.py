@@ -1,0 +1,95 @@
+"""Where the session of a transactional function comes from, and where it goes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sqlalchemy import NullPool
+from sqlalchemy.orm import Session, scoped_session
+
+from duly.errors import ConfigurationError
+from duly.store.dialects import sqlite
+from duly.store.store import Store
+from duly.store.url import parse_async_url
+
+
+class AsyncSessionLike(Protocol):
+    """The part of SQLAlchemy's ``AsyncSession`` that is used here; it is imported when needed."""
+
+    sync_session: Session
+
+    async def run_sync(self, call: Callable[[Session], Any]) -> Any:
+        """Call a plain function that works on `sync_session`."""
+
+    async def close(self) -> None:
+        """Roll back what is open and give the connection back."""
+
+
+class Sessions:
+    """Sessions on one database.
+
+    Args:
+        store: the database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._async_engine: Any = None
+
+    def open(self, factory: bool | Callable[[], Any]) -> Session:
+        """A session for a plain function.
+
+        Args:
+            factory: ``True``: one of Duly's own; else what makes the host's.
+
+        Raises:
+            ConfigurationError: the factory made something else.
+        """
+        made = Session(self._store.engine) if isinstance(factory, bool) else factory()
+        held = made() if isinstance(made, scoped_session) else made
+        if not isinstance(held, Session):
+            raise _wrong(held, "a plain function, an SQLAlchemy Session")
+        return held
+
+    def open_async(self, factory: bool | Callable[[], Any]) -> AsyncSessionLike:
+        """A session for a coroutine function; see `open`."""
+        if isinstance(factory, bool):
+            return self._own_async()
+        held: AsyncSessionLike = factory()
+        if not isinstance(getattr(held, "sync_session", None), Session):
+            raise _wrong(held, "a coroutine function, an AsyncSession")
+        return held
+
+    def close(self, factory: bool | Callable[[], Any], session: Session) -> None:
+        """Roll back what is open and give the session back."""
+        remove = getattr(factory, "remove", None)
+        session.close() if remove is None else remove()
+
+    async def close_async(
+        self, factory: bool | Callable[[], Any], session: AsyncSessionLike
+    ) -> None:
+        """See `close`."""
+        remove = getattr(factory, "remove", session.close)
+        done = remove()
+        if inspect.isawaitable(done):
+            await done
+
+    def _own_async(self) -> AsyncSessionLike:
+        # Only who uses asyncio pays for it.
+        from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415
+
+        if self._async_engine is None:
+            # Without a pool nothing is left over when an event loop ends or the process forks.
+            url = parse_async_url(self._store.given_url)
+            made = create_async_engine(url, poolclass=NullPool)
+            if made.dialect.name == sqlite.SQLite.name:
+                sqlite.prepare(made.sync_engine)
+            self._async_engine = made
+        return AsyncSession(self._async_engine)
+
+
+def _wrong(made: object, wanted: str) -> ConfigurationError:
+    kind = f"{type(made).__module__}.{type(made).__name__}"
+    return ConfigurationError(f"transactional=…: it made a {kind}, but must make, for {wanted}")

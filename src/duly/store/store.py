@@ -1,0 +1,285 @@
+"""The store: connections, transactions, and foreign errors translated at one border."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import random
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Self, TypeVar
+
+from sqlalchemy import Connection, Engine, Pool, inspect, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from duly.clock import Clock
+from duly.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    DataRefused,
+    SchemaError,
+    StoreError,
+)
+from duly.model.event import Event
+from duly.model.identity import run_ids
+from duly.store import schema, tables
+from duly.store.dialects import sqlite
+from duly.store.dialects.base import StoreDialect
+from duly.store.dialects.mariadb import MariaDB
+from duly.store.dialects.postgresql import PostgreSQL
+from duly.store.fork_gate import ForkGate
+from duly.store.joined import backend_of, call_after_commit, connection_of
+from duly.store.server_time import ServerTime
+from duly.store.transaction import Transaction
+from duly.store.url import parse_url
+
+_DIALECTS: dict[str, Callable[[bool], StoreDialect]] = {
+    "sqlite": lambda _pooler: sqlite.SQLite(),
+    "postgresql": PostgreSQL,
+    "mysql": lambda _pooler: MariaDB(),
+}
+T = TypeVar("T")
+TRIES = 6
+PATIENCE = 10.0
+"""Seconds after which a transaction that is always in somebody's way is not begun again."""
+
+
+class Store:
+    """One database.
+
+    Args:
+        url: see `parse_url`.
+        clock: this process's clock.
+        pooler: whether the URL leads to a transaction pooler, which lends connections out.
+
+    Raises:
+        DatabaseURLError: the URL cannot be used. The database itself is not contacted here.
+    """
+
+    def __init__(self, url: str, clock: Clock, *, pooler: bool = False) -> None:
+        self.url = parse_url(url)
+        self.given_url = url
+        self.clock = clock
+        self.time = ServerTime(clock)
+        self.dialect = _DIALECTS[self.url.get_backend_name()](pooler)
+        self.engine: Engine = self.dialect.create_engine(self.url)
+        self.announce: Callable[[list[Event]], None] = lambda _facts: None
+        self._ids = run_ids(clock)
+        self._database_id: str | None = None
+        self._parents: list[Pool] = []
+        self._gate = ForkGate()
+        self._verified: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def prepare(self) -> None:
+        """Contact the database, bring its tables up to date, and read its clock and identity.
+
+        Raises:
+            DatabaseUnavailable: it does not answer.
+            SchemaTooNew: a newer Duly wrote the tables.
+        """
+        if self._database_id is not None:
+            return
+        with self._translated():
+            if not self._is_current():
+                with self.engine.begin() as conn:
+                    schema.upgrade(conn, self.dialect)
+            with self._reading() as conn:
+                self.read_clock(conn)
+                self._database_id = _database_id(conn)
+
+    def read_clock(self, conn: Connection) -> None:
+        """Take a reading of the server's clock, where workers follow one."""
+        if self.dialect.shared_clock and self.clock.follows_database:
+            self.time.measure(lambda: self.dialect.server_time(conn))
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for queries that see one state of the database."""
+        self.prepare()
+        with self._translated(), self._reading() as conn:
+            yield conn
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """A connection for questions about the database itself, whose tables may not be there."""
+        with self._translated(), self._reading() as conn:
+            yield conn
+
+    @contextmanager
+    def write(self, actor: str | None = None) -> Iterator[Transaction]:
+        """A transaction of Duly's own; its facts are announced after the commit."""
+        self.prepare()
+        with self._translated(), self.engine.begin() as conn:
+            self.dialect.begin_write(conn)
+            transaction = Transaction(conn, self.dialect, self.time.now(), self._ids, actor)
+            yield transaction
+            facts = transaction.flush()
+        if facts:
+            self.announce(facts)
+
+    def run(self, work: Callable[[Transaction], T], actor: str | None = None) -> T:
+        """A transaction of Duly's own, run again when another one was in its way.
+
+        Args:
+            work: everything in it; it may be called several times, each in a new transaction.
+            actor: who acts.
+
+        Raises:
+            DatabaseBusy: see `patiently`.
+        """
+
+        def once() -> T:
+            with self.write(actor) as tx:
+                return work(tx)
+
+        return self.patiently(once)
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Call what is one transaction, again while another one is in its way.
+
+        Raises:
+            DatabaseBusy: others were in the way six times, or for ten seconds.
+        """
+        began = self.clock.monotonic()
+        for turn in itertools.count(1):
+            try:
+                return call()
+            except DatabaseBusy:
+                if turn >= TRIES or self.clock.monotonic() - began >= PATIENCE:
+                    raise
+            self.clock.pause(random.uniform(0, 0.01 * 2**turn))
+        raise AssertionError
+
+    def lifeline(self, patience: float) -> Self:
+        """The same database through one connection of its own, where the dialect gives one.
+
+        Args:
+            patience: seconds that no step on it should take longer than.
+        """
+        engine = self.dialect.lifeline(self.url, patience)
+        if engine is None:
+            return self
+        made = copy.copy(self)
+        made.engine = engine
+        return made
+
+    @contextmanager
+    def join(
+        self, session: object, actor: str | None, committed: Callable[[list[Event]], None]
+    ) -> Iterator[Transaction]:
+        """A part of the caller's transaction, which exists if and only if the caller commits.
+
+        Args:
+            session: see `connection_of`.
+            actor: who acts.
+            committed: called with the facts after the commit of a session; nobody can know when a
+                bare connection commits.
+
+        Raises:
+            SchemaError: the session is bound to another database, or the tables do not exist yet
+                and the caller's open transaction forbids making them.
+        """
+        conn, orm_session = connection_of(session)
+        self._prepare_beside(conn)
+        with self._translated():
+            self._verify(conn)
+            transaction = Transaction(conn, self.dialect, self.time.now(), self._ids, actor)
+            yield transaction
+            facts = transaction.flush()
+        if orm_session is not None:
+            call_after_commit(orm_session, facts, committed)
+
+    def is_conflict(self, error: BaseException) -> bool:
+        """Whether a transaction was rolled back because of another one: it may be run again."""
+        causes = (error, error.__cause__)
+        return any(held is not None and self.dialect.is_transient(held) for held in causes)
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def before_fork(self) -> None:
+        """Wait until no transaction is open, and let none begin."""
+        self._gate.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Let transactions begin again."""
+        self._gate.open()
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's connections alone and open others when needed."""
+        self._gate = ForkGate()
+        self._parents.append(self.engine.pool)  # collected, it would close them
+        self.engine.dispose(close=False)
+
+    def _reading(self) -> Connection:
+        return self.engine.connect().execution_options(**{sqlite.READ_ONLY: True})
+
+    def _is_current(self) -> bool:
+        with self._reading() as conn:
+            return schema.stored_version(conn) == schema.HEAD
+
+    def _prepare_beside(self, conn: Connection) -> None:
+        """`prepare` while the caller's transaction is open; on SQLite it holds the only lock."""
+        one_writer = not self.dialect.shared_clock and backend_of(conn) == self.dialect.name
+        if self._database_id is None and one_writer:
+            with self._translated():
+                current = self._is_current()
+            if not current:
+                raise SchemaError(
+                    f"Duly's tables are not in {self} yet, and cannot be made while your "
+                    "transaction is open; call scheduler.prepare(), or start(), before it"
+                )
+        self.prepare()
+
+    def _verify(self, conn: Connection) -> None:
+        if conn.engine in self._verified:
+            return
+        if backend_of(conn) != self.dialect.name or _known_id(conn) != self._database_id:
+            raise SchemaError(
+                f"session= is bound to {conn.engine.url!r}, which is not the database of this "
+                f"scheduler ({self}); what is to be committed together must share one database"
+            )
+        self._verified.add(conn.engine)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with self._gate.passage():
+                yield
+        except PoolTimeout as error:
+            raise DatabaseUnavailable(f"no free connection to {self}: {error}") from error
+        except DBAPIError as error:
+            if self.dialect.is_transient(error):
+                raise DatabaseBusy(
+                    f"another transaction was in the way of this one on {self}, which stored "
+                    f"nothing; run it again from its beginning: {error.orig}"
+                ) from error
+            if self.dialect.is_unavailable(error):
+                raise DatabaseUnavailable(
+                    f"the database {self} does not answer: {error.orig}"
+                ) from error
+            if "duly_" in str(error.orig) and self.dialect.is_missing_table(error):
+                raise SchemaError(f"Duly's tables are missing in {self}: {error.orig}") from error
+            kind = DataRefused if isinstance(error, DataError | IntegrityError) else StoreError
+            raise kind(f"the database {self} refused: {error.orig}") from error
+        except StatementError as error:
+            raise DataRefused(f"a value cannot be stored in {self}: {error}") from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database {self} could not be used: {error}") from error
+
+
+def _known_id(conn: Connection) -> str | None:
+    """The identity of a caller's database, asked such that its transaction stays usable."""
+    return _database_id(conn) if inspect(conn).has_table(tables.control.name) else None
+
+
+def _database_id(conn: Connection) -> str | None:
+    statement = select(tables.control.c.value).where(tables.control.c.name == "database_id")
+    held: str | None = conn.execute(statement).scalar()
+    return held

@@ -1,0 +1,308 @@
+"""Duly's tables. The migrations make them; a test holds the two against each other."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from duly.store.columns import Id, Instant, Name, Serial
+
+metadata = MetaData()
+
+# Literal conditions: a partial index serves only a query that repeats its condition word for word.
+# On MariaDB they select ranges of whole indexes (dialects/mariadb_ddl.py): for these it must find
+# column = value everywhere, and both sides of an "or" in the same index.
+ACTIVE = text("state = 'active'")
+READY = text("state = 'ready'")
+SCHEDULED = text("state = 'scheduled' and waits_turn = false and occupied = false")
+WAITING = text("state = 'scheduled' and waits_turn = true")
+ALONE = text("state = 'ready' and alone = true")
+EXPIRING = text("state = 'ready' and expires_at is not null")
+RUNNING = text("state = 'running'")
+HOLDS_KEY = text("unique_key is not null")
+FINISHED = text("keep_until is not null")
+NOTABLE = text("state in ('failed', 'missed', 'skipped', 'cancelled', 'discarded')")
+LIVE = text("(occupied = true or occupied = false and state in ('scheduled', 'ready', 'running'))")
+WATCHED = text("watch_at is not null")
+LIMITED = text(
+    "concurrency_key is not null and (occupied = true or occupied = false and state = 'running')"
+)
+OCCUPIED = text("occupied = true")
+FEEDING = text("feeds = true and state not in ('scheduled', 'ready', 'running')")
+HOLDS_CAUSE = text("cause_key is not null")
+HOLDS_PARENT = text("parent_run_id is not null")
+
+job = Table(
+    "duly_job",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("uid", Id, nullable=False, unique=True),
+    Column("app", Name, nullable=False),
+    Column("task", Name, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("options", Text),
+    Column("queue", String(64), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("next_fire_at", Instant),
+    Column("last_nominal", Instant),
+    Column("origin", String(8), nullable=False),
+    Column("declared", Text),
+    Column("overridden", Text),
+    Column("revision", Integer, nullable=False),
+    Column("paused_by", Name),
+    Column("paused_reason", Text),
+    Column("paused_at", Instant),
+    Column("unresolved_reason", Text),
+    Column("consecutive_failures", Integer, nullable=False, server_default="0"),
+    Column("fired_count", BigInteger, nullable=False, server_default="0"),
+    Column("feeds", Boolean, nullable=False, server_default=text("false")),
+    Column("watch_at", Instant),
+    Column("alarm", String(64)),
+    Column("watched_since", Instant),
+    Column("declared_version", Name),
+    Column("tzdb", String(32), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    CheckConstraint(
+        "state in ('active', 'paused', 'finished', 'unresolved')", name="duly_job_state"
+    ),
+    Index("duly_job_due", "next_fire_at", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Index("duly_job_watched", "watch_at", sqlite_where=WATCHED, postgresql_where=WATCHED),
+)
+
+job_tag = Table(
+    "duly_job_tag",
+    metadata,
+    Column("tag", Name, primary_key=True),
+    Column("job_id", Name, primary_key=True),
+    Index("duly_job_tag_job", "job_id"),
+)
+
+dependency = Table(
+    "duly_dependency",
+    metadata,
+    Column("child_id", Name, primary_key=True),
+    Column("parent_id", Name, primary_key=True),
+    Column("outcome", String(8), nullable=False),
+    Column("run_id", Id),
+    Column("fits", Boolean, nullable=False, server_default=text("false")),
+    Column("decided", Boolean, nullable=False, server_default=text("false")),
+    Index("duly_dependency_parent", "parent_id"),
+)
+
+declaration = Table(
+    "duly_declaration",
+    metadata,
+    Column("app", Name, primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("job_id", Name, primary_key=True),
+)
+
+run = Table(
+    "duly_run",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Name),
+    Column("job_uid", Id),
+    Column("task", Name, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("policy", Text),
+    Column("scheduled_for", Instant),
+    Column("due_at", Instant, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("actor", Name),
+    Column("queue", String(64), nullable=False),
+    Column("priority", SmallInteger, nullable=False, server_default="0"),
+    Column("state", String(12), nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False, server_default="1"),
+    Column("crashes", Integer, nullable=False, server_default="0"),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Column("claim_id", Id),
+    Column("worker_id", Id),
+    Column("occupied", Boolean, nullable=False, server_default=text("false")),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("expires_at", Instant),
+    Column("waits_turn", Boolean, nullable=False, server_default=text("false")),
+    Column("keep_until", Instant),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("reason", Text),
+    Column("owner", Name),
+    Column("result", Text),
+    Column("error_type", Name),
+    Column("error_message", Text),
+    Column("progress_done", BigInteger),
+    Column("progress_total", BigInteger),
+    Column("progress_note", String(200)),
+    Column("counters", Text),
+    Column("concurrency_key", Name),
+    Column("unique_key", Name),
+    Column("unique_scope", String(12)),
+    Column("parent_run_id", Id),
+    Column("cause_key", Name),
+    Column("feeds", Boolean, nullable=False, server_default=text("false")),
+    Column("alone", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("job_uid", "scheduled_for", name="duly_run_nominal"),
+    CheckConstraint(
+        "state in ('scheduled', 'ready', 'running', 'succeeded', 'failed', 'cancelled',"
+        " 'discarded', 'missed', 'skipped')",
+        name="duly_run_state",
+    ),
+    Index(
+        "duly_run_ready", "queue", "concurrency_key", "priority", "due_at", "id",
+        sqlite_where=READY, postgresql_where=READY,
+    ),
+    Index("duly_run_alone", "due_at", sqlite_where=ALONE, postgresql_where=ALONE),
+    Index("duly_run_scheduled", "due_at", sqlite_where=SCHEDULED, postgresql_where=SCHEDULED),
+    Index("duly_run_waiting", "job_id", sqlite_where=WAITING, postgresql_where=WAITING),
+    Index("duly_run_expiring", "expires_at", sqlite_where=EXPIRING, postgresql_where=EXPIRING),
+    Index("duly_run_running", "worker_id", sqlite_where=RUNNING, postgresql_where=RUNNING),
+    Index("duly_run_live", "job_id", sqlite_where=LIVE, postgresql_where=LIVE),
+    Index(
+        "duly_run_unique_key", "unique_key", unique=True,
+        sqlite_where=HOLDS_KEY, postgresql_where=HOLDS_KEY,
+    ),
+    Index(
+        "duly_run_cause", "cause_key", unique=True,
+        sqlite_where=HOLDS_CAUSE, postgresql_where=HOLDS_CAUSE,
+    ),
+    Index(
+        "duly_run_children", "parent_run_id",
+        sqlite_where=HOLDS_PARENT, postgresql_where=HOLDS_PARENT,
+    ),
+    Index("duly_run_feeding", "feeds", "id", sqlite_where=FEEDING, postgresql_where=FEEDING),
+    Index("duly_run_limited", "concurrency_key", sqlite_where=LIMITED, postgresql_where=LIMITED),
+    Index("duly_run_occupied", "worker_id", sqlite_where=OCCUPIED, postgresql_where=OCCUPIED),
+    Index("duly_run_of_job", "job_id", "id"),
+    Index("duly_run_keep", "keep_until", sqlite_where=FINISHED, postgresql_where=FINISHED),
+    Index("duly_run_notable", "state", "id", sqlite_where=NOTABLE, postgresql_where=NOTABLE),
+)  # fmt: skip
+
+attempt = Table(
+    "duly_attempt",
+    metadata,
+    Column("run_id", Id, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("worker_id", Id),
+    Column("started_at", Instant),
+    Column("finished_at", Instant, nullable=False),
+    Column("error_type", Name, nullable=False),
+    Column("error_message", Text, nullable=False),
+    Column("traceback", Text),
+)
+
+run_log = Table(
+    "duly_run_log",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("run_id", Id, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("logger", Name, nullable=False),
+    Column("message", Text, nullable=False),
+    Index("duly_run_log_run", "run_id", "id"),
+)
+
+worker = Table(
+    "duly_worker",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("app", Name, nullable=False),
+    Column("host", Name, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process", Name, nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("tzdb", String(32), nullable=False),
+    Column("queues", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("beat_at", Instant, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+    Column("draining", Boolean, nullable=False, server_default=text("false")),
+    Column("app_version", String(64)),
+    Column("server", String(64)),
+    Column("suspected_at", Instant),
+    Column("suspected_beat", Instant),
+)
+
+event = Table(
+    "duly_event",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("job_id", Name),
+    Column("run_id", Id),
+    Column("worker_id", Id),
+    Column("actor", Name),
+    Column("detail", Text),
+    Index("duly_event_job", "job_id", "id"),
+    Index("duly_event_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+decision_range = Table(
+    "duly_decision_range",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", Name, nullable=False),
+    Column("job_uid", Id, nullable=False),
+    Column("first", Instant, nullable=False),
+    Column("last", Instant, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("superseded_at", Instant),
+    Index("duly_decision_range_job", "job_id", "last"),
+)
+
+calendar = Table(
+    "duly_calendar",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("definition", Text, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+control = Table(
+    "duly_control",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+queue = Table(
+    "duly_queue",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("paused_by", Name),
+    Column("paused_reason", Text),
+    Column("paused_at", Instant),
+    Column("max_running", Integer),
+    Column("rate", Integer),
+    Column("rate_period", Float),
+    Column("allowance", Float),
+    Column("refilled_at", Instant),
+)
+
+limit = Table(
+    "duly_limit",
+    metadata,
+    Column("key", Name, primary_key=True),
+    Column("max_running", Integer),
+)

@@ -1,0 +1,49 @@
+"""Jobs that are watched, and how they are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, select
+
+from duly.model.watch import Performance
+from duly.store.tables import LIVE, WATCHED, job, run
+from duly.store.transaction import Transaction
+
+
+def any_due(conn: Connection, now: datetime) -> bool:
+    """Whether the rules of any job are to be looked at."""
+    first: datetime | None = conn.execute(_FIRST).scalar()
+    return first is not None and first <= now
+
+
+def due(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
+    """Jobs whose rules are to be looked at, locked; those that another worker has are left out."""
+    statement = select(job).where(WATCHED, job.c.watch_at <= tx.now).order_by(job.c.id)
+    return tx.conn.execute(tx.dialect.lock_rows(statement.limit(limit), skip_locked=True)).all()
+
+
+def performance(conn: Connection, row: Row[Any]) -> Performance:
+    """How a job is doing."""
+    of_job = {"wanted": row.id}
+    waiting = conn.execute(_WAITING_SINCE, of_job).scalar()
+    running = conn.execute(_RUNNING_SINCE, of_job).scalar()
+    success = conn.execute(_LAST_SUCCESS, of_job).scalar()
+    since = row.watched_since if row.state == "active" else None
+    return Performance(since, row.next_fire_at, waiting, running, success, row.consecutive_failures)
+
+
+_FIRST = select(func.min(job.c.watch_at)).where(WATCHED)
+_OF_JOB = run.c.job_id == bindparam("wanted")
+_WAITING_SINCE = select(func.min(run.c.due_at)).where(
+    _OF_JOB, LIVE, run.c.state == "ready", run.c.attempt == 0
+)
+_RUNNING_SINCE = select(func.min(run.c.started_at)).where(_OF_JOB, LIVE, run.c.state == "running")
+_LAST_SUCCESS = (
+    select(run.c.finished_at)
+    .where(_OF_JOB, run.c.state == "succeeded")
+    .order_by(run.c.id.desc())
+    .limit(1)
+)

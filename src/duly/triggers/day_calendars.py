@@ -1,0 +1,144 @@
+"""Calendars of whole days: weekends, and lists of dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar, Self
+
+from duly.errors import TriggerError
+from duly.triggers.calendars import DayCalendar, ReadCalendar
+from duly.triggers.json_data import check_keys, read_date
+
+DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Weekends(DayCalendar):
+    """The days of the week on which nobody works. Made by `weekends`.
+
+    Attributes:
+        days: weekdays, Monday = 0, sorted.
+    """
+
+    kind: ClassVar[str] = "weekends"
+
+    days: tuple[int, ...] = (5, 6)
+
+    def covers(self, day: date) -> bool:
+        """See `DayCalendar.covers`."""
+        return day.weekday() in self.days
+
+    def rest_days(self) -> frozenset[int]:
+        """See `Calendar.rest_days`."""
+        return frozenset(self.days)
+
+    def describe(self) -> str:
+        """See `Calendar.describe`."""
+        if self.days == (5, 6):
+            return "weekends"
+        return ", ".join(DAY_NAMES[day].capitalize() for day in self.days)
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Calendar.to_json`."""
+        return {"kind": self.kind, "days": [DAY_NAMES[day] for day in self.days]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
+        """See `Calendar.from_json`."""
+        check_keys(cls.kind, data, optional=("days",))
+        return cls(_weekdays(data.get("days", ["sat", "sun"])))
+
+
+@dataclass(frozen=True, slots=True)
+class Dates(DayCalendar):
+    """A list of days. Made by `dates`.
+
+    Attributes:
+        days: single days, sorted.
+        yearly: (month, day) of days in every year, sorted.
+    """
+
+    kind: ClassVar[str] = "dates"
+
+    days: tuple[date, ...]
+    yearly: tuple[tuple[int, int], ...] = ()
+
+    def covers(self, day: date) -> bool:
+        """See `DayCalendar.covers`."""
+        return day in self.days or (day.month, day.day) in self.yearly
+
+    def describe(self) -> str:
+        """See `Calendar.describe`."""
+        shown = self._texts()
+        more = f" and {len(shown) - 5} more days" if len(shown) > 6 else ""
+        return ", ".join(shown[:5] if more else shown) + more
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Calendar.to_json`."""
+        return {"kind": self.kind, "days": self._texts()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
+        """See `Calendar.from_json`."""
+        check_keys(cls.kind, data, required=("days",))
+        if not isinstance(data["days"], list):
+            raise TriggerError("days of calendar 'dates' must be a list")
+        return cls(*_days(data["days"]))
+
+    def _texts(self) -> list[str]:
+        single = [day.isoformat() for day in self.days]
+        return single + [f"{month:02}-{day:02}" for month, day in self.yearly]
+
+
+def weekends(*days: str) -> Weekends:
+    """A calendar of weekends.
+
+    Args:
+        *days: weekdays by name, such as ``"fri", "sat"``; default Saturday and Sunday.
+
+    Raises:
+        TriggerError: something is no weekday, or the week has no other days.
+    """
+    return Weekends(_weekdays(days or ("sat", "sun")))
+
+
+def dates(*days: date | str) -> Dates:
+    """A calendar of single days.
+
+    Args:
+        *days: dates, or ``"2026-12-24"``, or ``"12-24"`` for that day of every year.
+
+    Raises:
+        TriggerError: something is no day.
+    """
+    return Dates(*_days(days))
+
+
+def _weekdays(names: Any) -> tuple[int, ...]:
+    found = set()
+    for name in names if isinstance(names, list | tuple) else [names]:
+        short = name[:3].lower() if isinstance(name, str) else ""
+        if short not in DAY_NAMES:
+            raise TriggerError(f"{str(name)[:20]!r} is no weekday; write 'sat' or 'sun'")
+        found.add(DAY_NAMES.index(short))
+    if len(found) == 7:
+        raise TriggerError("a week needs a day that is not left out")
+    return tuple(sorted(found))
+
+
+def _days(days: Any) -> tuple[tuple[date, ...], tuple[tuple[int, int], ...]]:
+    single, yearly = set(), set()
+    if not 0 < len(days) <= _MOST:
+        raise TriggerError(f"dates(…) takes 1 to {_MOST} days")
+    for day in days:
+        if isinstance(day, date) and not isinstance(day, datetime):
+            single.add(day)
+        elif isinstance(day, str) and len(day) == 5:
+            leap = read_date("dates", "a day", f"2024-{day}")
+            yearly.add((leap.month, leap.day))
+        else:
+            single.add(read_date("dates", "a day", day))
+    return tuple(sorted(single)), tuple(sorted(yearly))

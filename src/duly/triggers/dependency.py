@@ -1,0 +1,90 @@
+"""Fires after other jobs have run: no time of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from duly.clock import aware_utc
+from duly.errors import TriggerError, did_you_mean
+from duly.triggers.base import ReadChild, Trigger
+from duly.triggers.describe import join
+from duly.triggers.json_data import check_keys
+
+Outcome = Literal["success", "failure", "always"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+MOST_PARENTS = 100
+LONGEST_ID = 191
+_WORDS = {"success": "succeeded", "failure": "failed", "always": "ended"}
+_FITTING = {"success": "succeeded", "failure": "failed"}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class After(Trigger):
+    """After runs of other jobs. Made by ``after=`` of ``scheduler.job`` and ``scheduler.add``.
+
+    Attributes:
+        parents: the ids of these jobs, sorted.
+        on: which outcome of theirs counts: ``success``, ``failure`` or ``always``.
+    """
+
+    kind: ClassVar[str] = "after"
+
+    parents: tuple[str, ...]
+    on: Outcome = "success"
+
+    def __post_init__(self) -> None:
+        given: object = self.parents
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TriggerError(
+                f"after= takes a list of job ids, such as ['extract'], not {given!r}"
+            )
+        parents = sorted(set(map(_checked, given)))
+        if not 0 < len(parents) <= MOST_PARENTS:
+            raise TriggerError(f"after= takes 1 to {MOST_PARENTS} job ids, not {len(parents)}")
+        if self.on not in OUTCOMES:
+            hint = did_you_mean(str(self.on)[:20], OUTCOMES)
+            raise TriggerError(f"on={str(self.on)[:20]!r} is no outcome{hint}")
+        object.__setattr__(self, "parents", tuple(parents))
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """See `Trigger.next_after`: it has no times."""
+        aware_utc(moment, "moment")
+        return None
+
+    def describe(self) -> str:
+        """See `Trigger.describe`."""
+        return f"after {join(self.parents)} {_WORDS[self.on]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Trigger.to_json`."""
+        return {"kind": self.kind, "parents": list(self.parents), "on": self.on}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], child: ReadChild) -> Self:
+        """See `Trigger.from_json`."""
+        check_keys(cls.kind, data, required=("parents",), optional=("on",))
+        if not isinstance(data["parents"], list):
+            raise TriggerError(f"parents must be a list, not {str(data['parents'])[:60]!r}")
+        return cls(tuple(data["parents"]), data.get("on", "success"))
+
+    def __repr__(self) -> str:
+        return f"After({list(self.parents)!r}, on={self.on!r})"
+
+
+def fits(on: str, state: str) -> bool:
+    """Whether a parent's run that ended in this state is one to run after.
+
+    Args:
+        on: see `After`.
+        state: of the parent's run.
+    """
+    return on == "always" or state == _FITTING[on]
+
+
+def _checked(parent: object) -> str:
+    if not isinstance(parent, str) or not 0 < len(parent) <= LONGEST_ID or not parent.isprintable():
+        raise TriggerError(f"after= takes the ids of jobs, not {str(parent)[:60]!r}")
+    return parent

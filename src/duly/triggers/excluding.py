@@ -1,0 +1,244 @@
+"""A trigger with exceptions: what a calendar leaves out is dropped, or moved to a later day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from duly.clock import aware_utc
+from duly.errors import TriggerError
+from duly.triggers.base import ReadChild, Trigger, WallPart
+from duly.triggers.calendar_codec import calendar_from_json
+from duly.triggers.calendars import Calendar, Named, Union, start_of
+from duly.triggers.json_data import check_keys
+from duly.triggers.wall_clock import instant, local
+from duly.triggers.zones import load_zone, zone_name
+
+SHIFTS = (None, "next_working_day")
+_TICK = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_FIRST = datetime(2, 1, 1, tzinfo=UTC)
+"""Days cannot be counted back from the very first ones."""
+
+_STEPS = 10_000
+"""Times that the trigger is asked before the search for an occurrence is given up; ten times as
+many where occurrences are moved."""
+
+_DAYS = 366
+"""Days in a row without work after which a working day is no longer looked for."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Excluding(Trigger):
+    """A trigger without the occurrences that a calendar leaves out. Made by `Trigger.excluding`.
+
+    Attributes:
+        trigger: the trigger.
+        calendar: what is left out.
+        shift: ``None`` drops what is left out; ``"next_working_day"`` moves it to the same wall
+            time of the next day that is neither left out nor a day of rest. Days of rest are
+            those that the calendar knows, else Saturday and Sunday.
+        days_of: whose days are meant where the trigger names no zone; ``None`` until bound.
+    """
+
+    kind: ClassVar[str] = "excluding"
+
+    trigger: Trigger
+    calendar: Calendar
+    shift: str | None = None
+    days_of: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.shift not in SHIFTS:
+            raise TriggerError(f"shift must be None or 'next_working_day', not {self.shift!r}")
+        zone_name(self.days_of)
+
+    @property
+    def tz(self) -> str | None:
+        """See `Trigger.tz`."""
+        return self.trigger.tz or self.days_of
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Whose days are meant."""
+        return load_zone(self.tz or "UTC")
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """See `Trigger.next_after`.
+
+        Raises:
+            TriggerError: the calendar leaves out everything within the bounds of the search, or
+                has not been looked up.
+        """
+        moment = max(aware_utc(moment, "moment"), _FIRST)
+        try:
+            return self._moved(moment) if self.shift else self._left(moment)
+        except OverflowError:
+            return None  # past the year 9999
+
+    def _left(self, moment: datetime) -> datetime | None:
+        """The first occurrence after ``moment`` when those that are left out are dropped."""
+        zone = self.zone
+        for _ in range(_STEPS):
+            fire = self.trigger.next_after(moment)
+            if fire is None:
+                return None
+            end = self.calendar.blocked_until(fire, zone)
+            if end is None:
+                return fire
+            moment = end - _TICK
+        raise TriggerError(f"no occurrence is left up to {moment:%Y-%m-%d}: {self.describe()}")
+
+    def _moved(self, moment: datetime) -> datetime | None:
+        """The first occurrence after ``moment`` when those that are left out are moved.
+
+        It may come from any day since the last working day. One day's occurrences keep their
+        order when they are moved, unless the clock changes or only part of a day is left out, so
+        most of them need no look.
+        """
+        zone = self.zone
+        asked = local(moment, zone)
+        best: datetime | None = None
+        after = start_of(self._since(asked.date()), zone) - _TICK
+        for _ in range(10 * _STEPS):
+            fire = self.trigger.next_after(after)
+            if fire is None or (best is not None and fire >= best):
+                return best
+            target = self.target(fire) or fire
+            day = local(fire, zone).date()
+            if target > moment:
+                best = target if best is None else min(best, target)
+                if target == fire:
+                    return best
+                steady = self._steady(day) and self._steady(local(target, zone).date())
+                after = start_of(day + _DAY, zone) - _TICK if steady else fire
+            elif target == fire:
+                clear = not self.calendar.touches(day, zone)
+                end = min(start_of(day + _DAY, zone) - _TICK, moment)
+                after = max(fire, end) if clear else fire
+            else:
+                steady = self._steady(day) and self._steady(asked.date())
+                same_time = instant(datetime.combine(day, asked.time()), zone)
+                after = max(fire, same_time) if steady else fire
+        raise TriggerError(f"no occurrence is found up to {after:%Y-%m-%d}: {self.describe()}")
+
+    def target(self, fire: datetime) -> datetime | None:
+        """When an occurrence of the trigger happens: then, on a later day, or not at all."""
+        if self.calendar.blocked_until(fire, self.zone) is None:
+            return fire
+        return self._later(fire) if self.shift else None
+
+    def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
+        """See `Trigger.wall_at`."""
+        if self.trigger.next_after(fire - _TICK) == fire:
+            return self.trigger.wall_at(fire, zone)
+        return local(fire, zone)
+
+    def wall_parts(self) -> Iterable[WallPart]:
+        """See `Trigger.wall_parts`."""
+        return self.trigger.wall_parts()
+
+    def _later(self, fire: datetime) -> datetime:
+        """The same wall time on the next working day."""
+        zone = self.zone
+        wall = self.trigger.wall_at(fire, zone)
+        for _ in range(_DAYS):
+            wall += _DAY
+            target = instant(wall, zone)
+            if not self._rest(wall.date()) and self.calendar.blocked_until(target, zone) is None:
+                return target
+        raise TriggerError(
+            f"no working day within {_DAYS} days of {fire:%Y-%m-%d}: {self.calendar}"
+        )
+
+    def _since(self, day: date) -> date:
+        """The earliest day whose occurrences may be moved to ``day`` or later."""
+        for _ in range(_DAYS):
+            before = day - _DAY
+            if not self._rest(before) and not self.calendar.touches(before, self.zone):
+                return day
+            day = before
+        raise TriggerError(f"no working day within {_DAYS} days before {day}: {self.calendar}")
+
+    def _rest(self, day: date) -> bool:
+        return day.weekday() in (self.calendar.rest_days() or (5, 6))
+
+    def _steady(self, day: date) -> bool:
+        """Whether what is moved from or to that day keeps its order."""
+        if not self.calendar.whole_days:
+            return False
+        zone = self.zone
+        start, end = start_of(day, zone), start_of(day + _DAY, zone)
+        return end - start == _DAY
+
+    def bind(
+        self,
+        *,
+        job_id: str | None = None,
+        tz: str | None = None,
+        anchor: datetime | None = None,
+        calendars: Mapping[str, Any] | None = None,
+    ) -> Excluding:
+        """See `Trigger.bind`; looks up named calendars, those looked up before as well.
+
+        Raises:
+            TriggerError: a name is not among ``calendars``, where these are given.
+        """
+        trigger = self.trigger.bind(job_id=job_id, tz=tz, anchor=anchor, calendars=calendars)
+        calendar = self.calendar if calendars is None else self.calendar.named(calendars)
+        days_of = self.days_of or (tz if trigger.tz is None else None)
+        return Excluding(trigger, calendar, self.shift, days_of)
+
+    @property
+    def wall_clock(self) -> bool:
+        """Always true: whose day it is depends on the zone."""
+        return True
+
+    def describe(self) -> str:
+        """See `Trigger.describe`."""
+        if self.shift:
+            return f"{self.trigger.describe()}; moved to the next working day on {self.calendar}"
+        return f"{self.trigger.describe()}; except {self.calendar}"
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Trigger.to_json`."""
+        data = {
+            "kind": self.kind,
+            "trigger": self.trigger.to_json(),
+            "calendar": self.calendar.to_json(),
+        }
+        if self.shift:
+            data["shift"] = self.shift
+        return {**data, "days_of": self.days_of} if self.days_of else data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], child: ReadChild) -> Self:
+        """See `Trigger.from_json`."""
+        required, optional = ("trigger", "calendar"), ("shift", "days_of")
+        check_keys(cls.kind, data, required=required, optional=optional)
+        calendar = calendar_from_json(data["calendar"])
+        return cls(child(data["trigger"]), calendar, data.get("shift"), data.get("days_of"))
+
+    def __repr__(self) -> str:
+        shown = [repr(self.calendar)]
+        shown += [f"shift={self.shift!r}"] if self.shift else []
+        shown += [f"tz={self.days_of!r}"] if self.days_of else []
+        return f"{self.trigger!r}.excluding({', '.join(shown)})"
+
+    @classmethod
+    def wrapping(
+        cls,
+        trigger: Trigger,
+        calendars: tuple[Calendar | str, ...],
+        shift: str | None = None,
+        tz: str | ZoneInfo | None = None,
+    ) -> Self:
+        """See `Trigger.excluding`."""
+        parts = tuple(Named(part) if isinstance(part, str) else part for part in calendars)
+        if not parts or not all(isinstance(part, Calendar) for part in parts):
+            raise TriggerError("excluding(…) takes calendars, or names of stored ones")
+        calendar = parts[0] if len(parts) == 1 else Union(parts)
+        return cls(trigger, calendar, shift, zone_name(tz))

@@ -1,0 +1,232 @@
+"""The frequency language: schedules as users of an application write them, in JSON.
+
+====================  =============================================  =====================
+``type``              keys                                           meaning
+====================  =============================================  =====================
+``daily``             ``time``                                       every day
+``weekly``            ``time``, ``dayOfWeek`` (Sunday 0 or 7)        every listed day
+``monthly``           ``time``, ``dayOfMonth``; ``monthEnd``         every listed day
+``monthly``           ``time``, ``dayOfWeek``, ``weekOfMonth``       such as 2nd Tuesday
+``hourly``            ``time``, of which only the minute counts      each real hour
+``cron``              ``expression``, five fields                    as `cron`
+``interval``          ``every_minutes`` (5 or more), ``anchor``      as `every`
+``once``              ``at``                                         as `at`
+====================  =============================================  =====================
+
+Besides: ``timezone``; ``times`` instead of ``time``; ``months``; ``excludeDates``; ``startDate``
+and ``endDate``, both included. A day of the month that a month does not have means its last day,
+unless ``"monthEnd": "skip"``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from duly.clock import aware_utc
+from duly.errors import FrequencyError, TriggerError
+from duly.triggers.base import Due, ReadChild, Trigger, WallPart
+from duly.triggers.calendars import start_of
+from duly.triggers.cron import cron
+from duly.triggers.frequency_days import crontab, wall_times, words
+from duly.triggers.frequency_fields import normalise
+from duly.triggers.interval import every
+from duly.triggers.json_data import check_keys
+from duly.triggers.occurrences import OnWallClock
+from duly.triggers.once import at
+from duly.triggers.wall_clock import WallClock, local
+from duly.triggers.zones import load_zone
+
+_TICK = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Frequency(Trigger):
+    """A schedule in the frequency language. Made by `frequency`.
+
+    Attributes:
+        text: the frequency as canonical JSON text.
+    """
+
+    kind: ClassVar[str] = "frequency"
+
+    text: str
+    _base: Trigger | OnWallClock = field(init=False, compare=False)
+    _window: tuple[datetime, datetime] = field(init=False, compare=False)
+    _excluded: frozenset[date] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rule, put = self.rule, object.__setattr__
+        put(self, "_base", _base(rule))
+        put(self, "_window", _window(rule, self.zone))
+        excluded = frozenset(date.fromisoformat(day) for day in rule.get("excludeDates", ()))
+        put(self, "_excluded", excluded)
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """The frequency as data, lists sorted and the zone written out."""
+        rule: dict[str, Any] = json.loads(self.text)
+        return rule
+
+    @property
+    def tz(self) -> str | None:
+        """See `Trigger.tz`."""
+        return str(self.rule["timezone"])
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of its times and days."""
+        return load_zone(self.tz or "UTC")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user may have meant otherwise."""
+        time = self.rule.get("time", "00:00")
+        if self.rule["type"] == "hourly" and time[:2] != "00":
+            return (f"time {time}: an hourly frequency uses the minute only, not hour {time[:2]}",)
+        return ()
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """See `Trigger.next_after`."""
+        first, last = self._window
+        fire = self._base.next_after(max(aware_utc(moment, "moment"), first))
+        while fire is not None and fire <= last:
+            day = local(fire, self.zone).date() if self._excluded else None
+            if day not in self._excluded:
+                return fire
+            fire = self._base.next_after(start_of(day + _DAY, self.zone) - _TICK)
+        return None
+
+    def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
+        """See `Trigger.due`."""
+        if self._excluded:
+            return Trigger.due(self, after, until, keep=keep, limit=limit)  # slots break super()
+        first, last = self._window
+        return self._base.due(max(after, first), min(until, last), keep=keep, limit=limit)
+
+    def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
+        """See `Trigger.wall_at`."""
+        return self._base.wall_at(fire, zone) if zone is self.zone else local(fire, zone)
+
+    def wall_parts(self) -> Iterable[WallPart]:
+        """See `Trigger.wall_parts`."""
+        if isinstance(self._base, OnWallClock):
+            return (WallPart(self._base.pattern, WallClock(self.tz)),)
+        return self._base.wall_parts()
+
+    def bind(
+        self,
+        *,
+        job_id: str | None = None,
+        tz: str | None = None,
+        anchor: datetime | None = None,
+        calendars: Mapping[str, Any] | None = None,
+    ) -> Frequency:
+        """See `Trigger.bind`; takes the anchor of an interval."""
+        rule = self.rule
+        if rule["type"] != "interval" or "anchor" in rule or anchor is None:
+            return self
+        return Frequency(_canonical({**rule, "anchor": aware_utc(anchor, "anchor").isoformat()}))
+
+    @property
+    def crontab(self) -> str | None:
+        """The crontab text with this meaning; ``None`` for some, such as "the 30th or the last"."""
+        rule = self.rule
+        if rule.keys() & {"startDate", "endDate", "excludeDates"}:
+            return None
+        if rule["type"] == "cron":
+            return str(rule["expression"])
+        return None if rule["type"] in ("interval", "once") else crontab(rule)
+
+    @property
+    def wall_clock(self) -> bool:
+        """Whether it depends on the zone, as all but intervals and single instants do."""
+        rule = self.rule
+        days = rule.keys() & {"startDate", "endDate", "excludeDates"}
+        return bool(days) or rule["type"] not in ("interval", "once")
+
+    def describe(self) -> str:
+        """See `Trigger.describe`."""
+        rule = self.rule
+        if isinstance(self._base, OnWallClock) or rule["type"] == "hourly":
+            text = words(rule) + WallClock(self.tz).in_words()
+        else:
+            text = self._base.describe()
+        if "startDate" in rule:
+            text += f", from {rule['startDate']}"
+        if "endDate" in rule:
+            text += f", until {rule['endDate']}"
+        if self._excluded:
+            count = len(self._excluded)
+            text += f", except on {rule['excludeDates'][0] if count == 1 else f'{count} days'}"
+        return text
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Trigger.to_json`."""
+        return {"kind": self.kind, "rule": self.rule}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], child: ReadChild) -> Self:
+        """See `Trigger.from_json`."""
+        check_keys(cls.kind, data, required=("rule",))
+        if not isinstance(data["rule"], dict):
+            raise TriggerError("rule of trigger 'frequency' must be an object")
+        return cls(_canonical(normalise(data["rule"])))
+
+    def __repr__(self) -> str:
+        return f"frequency({self.rule!r})"
+
+
+def frequency(rule: Mapping[str, Any]) -> Frequency:
+    """A trigger from a schedule as users of an application write it.
+
+    Args:
+        rule: keys and values as in the table above, such as ``{"type": "weekly", "time":
+            "10:00", "dayOfWeek": [1, 3, 5], "timezone": "Europe/Madrid"}``. The zone's default is
+            ``America/Los_Angeles``.
+
+    Raises:
+        FrequencyError: a key is unknown, missing or wrong; its ``field`` names it.
+    """
+    if not isinstance(rule, Mapping):
+        raise FrequencyError("frequency", f"must be an object, not {str(rule)[:40]!r}")
+    trigger = Frequency(_canonical(normalise(rule)))
+    if trigger.next_after(datetime.min.replace(tzinfo=UTC) + 3 * _DAY) is None:
+        raise FrequencyError("type", f"{rule['type']!r} with these keys never fires")
+    return trigger
+
+
+def _canonical(rule: Mapping[str, Any]) -> str:
+    return json.dumps(rule, separators=(",", ":"), sort_keys=True)
+
+
+def _base(rule: Mapping[str, Any]) -> Trigger | OnWallClock:
+    """What fires before days are excluded."""
+    clock = WallClock(rule["timezone"])
+    match rule["type"]:
+        case "cron":
+            return cron(rule["expression"], tz=clock.tz)
+        case "hourly":
+            return cron(crontab(rule), tz=clock.tz)
+        case "interval":
+            anchor = datetime.fromisoformat(rule["anchor"]) if "anchor" in rule else None
+            return every(minutes=rule["every_minutes"], anchor=anchor)
+        case "once":
+            return at(datetime.fromisoformat(rule["at"]))
+    return OnWallClock(wall_times(rule), clock.timeline)
+
+
+def _window(rule: Mapping[str, Any], zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """(just before the first possible instant, the last one)."""
+    start, end = datetime.min.replace(tzinfo=UTC) + 2 * _DAY, _FOREVER
+    if "startDate" in rule:
+        start = max(start, start_of(date.fromisoformat(rule["startDate"]), zone) - _TICK)
+    if "endDate" in rule and rule["endDate"] < "9999-12-31":
+        end = start_of(date.fromisoformat(rule["endDate"]) + _DAY, zone) - _TICK
+    return start, end

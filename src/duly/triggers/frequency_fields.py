@@ -1,0 +1,187 @@
+"""Checks the keys of a frequency and brings their values into one form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from duly.clock import aware_utc
+from duly.errors import CronError, DulyError, FrequencyError, TriggerError, did_you_mean
+from duly.triggers.cron import cron
+from duly.triggers.zones import load_zone
+
+DEFAULT_ZONE = "America/Los_Angeles"
+LEAST_MINUTES = 5
+_COMMON = ("type", "timezone", "startDate", "endDate", "excludeDates")
+_TIMED = (*_COMMON, "time", "times", "months")
+KEYS = {
+    "daily": _TIMED,
+    "weekly": (*_TIMED, "dayOfWeek", "weekOfMonth"),
+    "monthly": (*_TIMED, "dayOfMonth", "monthEnd", "dayOfWeek", "weekOfMonth"),
+    "hourly": (*_COMMON, "time", "months"),
+    "cron": (*_COMMON, "expression"),
+    "interval": (*_COMMON, "every_minutes", "anchor"),
+    "once": ("type", "timezone", "at"),
+}
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+_LAST_WEEK = -1
+_MOST_DATES = 1000
+
+
+def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same frequency with every list sorted and the zone written out.
+
+    Raises:
+        FrequencyError: a key is unknown, missing or wrong; it knows which.
+    """
+    kind = data.get("type")
+    if not isinstance(kind, str) or kind not in KEYS:
+        shown = str(kind)[:20]
+        raise FrequencyError("type", f"is {shown!r}, which is unknown{did_you_mean(shown, KEYS)}")
+    for key in data:
+        if key not in KEYS[kind]:
+            shown = str(key)[:40]
+            hint = did_you_mean(shown, KEYS[kind])
+            raise FrequencyError(shown, f"is no key of type {kind!r}{hint}")
+    rule: dict[str, Any] = {"type": kind, "timezone": _zone(data.get("timezone", DEFAULT_ZONE))}
+    for key, value in data.items():
+        if key not in rule:
+            rule[key] = _READERS[key](key, value)
+    _require(rule)
+    return rule
+
+
+def _require(rule: Mapping[str, Any]) -> None:
+    """Refuse keys that are missing, or that contradict each other."""
+    kind = rule["type"]
+    needed = {
+        "daily": ("time",),
+        "weekly": ("time", "dayOfWeek"),
+        "monthly": ("time", "dayOfWeek" if "weekOfMonth" in rule else "dayOfMonth"),
+        "hourly": ("time",),
+        "cron": ("expression",),
+        "interval": ("every_minutes",),
+        "once": ("at",),
+    }[kind]
+    for key in needed:
+        if key not in rule and not (key == "time" and "times" in rule):
+            raise FrequencyError(key, "is missing")
+    if "time" in rule and "times" in rule:
+        raise FrequencyError("times", "may not stand beside time")
+    if kind == "monthly" and "weekOfMonth" in rule and "dayOfMonth" in rule:
+        raise FrequencyError("weekOfMonth", "may not stand beside dayOfMonth")
+    if kind == "monthly" and "dayOfWeek" in rule and "weekOfMonth" not in rule:
+        raise FrequencyError("dayOfWeek", "needs weekOfMonth in a monthly frequency")
+    if rule.get("endDate", "9999") < rule.get("startDate", "0000"):
+        raise FrequencyError("endDate", "lies before startDate")
+
+
+def _zone(value: Any) -> str:
+    try:
+        load_zone(value if isinstance(value, str) else str(value)[:60])
+    except TriggerError as error:
+        raise FrequencyError("timezone", f"is wrong: {error}") from None
+    return str(value)
+
+
+def _time(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise FrequencyError(key, f"must be a time from 00:00 to 23:59, not {str(value)[:20]!r}")
+    return value
+
+
+def _times(key: str, value: Any) -> list[str]:
+    return sorted({_time(key, item) for item in _list(key, value, str, 96)})
+
+
+def _numbers(key: str, value: Any) -> list[int]:
+    low, high = {"dayOfWeek": (0, 7), "dayOfMonth": (1, 31), "months": (1, 12)}[key]
+    numbers = _list(key, value, int, 100)
+    for number in numbers:
+        if not low <= number <= high:
+            raise FrequencyError(key, f"holds {str(number)[:20]}, which is outside {low}-{high}")
+    return sorted({number % 7 if key == "dayOfWeek" else number for number in numbers})
+
+
+def _weeks(key: str, value: Any) -> list[int]:
+    weeks = _list(key, _LAST_WEEK if value == "last" else value, int, 10)
+    if any(week != _LAST_WEEK and not 1 <= week <= 5 for week in weeks):
+        raise FrequencyError(key, "must be 1 to 5, or -1 for the last")
+    return sorted(set(weeks))
+
+
+def _list(key: str, value: Any, kind: type, most: int) -> list[Any]:
+    items = value if isinstance(value, list | tuple) else [value]
+    if not 0 < len(items) <= most:
+        raise FrequencyError(key, f"must list 1 to {most} values")
+    for item in items:
+        if type(item) is not kind:
+            wanted = "whole numbers" if kind is int else "texts"
+            raise FrequencyError(key, f"must hold {wanted}, not {str(item)[:20]!r}")
+    return list(items)
+
+
+def _date(key: str, value: Any) -> str:
+    try:
+        if isinstance(value, str) and len(value) == 10:
+            return date.fromisoformat(value).isoformat()
+    except ValueError:
+        pass
+    raise FrequencyError(key, f"must be a day such as 2026-12-31, not {str(value)[:20]!r}")
+
+
+def _dates(key: str, value: Any) -> list[str]:
+    if not isinstance(value, list | tuple) or len(value) > _MOST_DATES:
+        raise FrequencyError(key, f"must list at most {_MOST_DATES} days")
+    return sorted({_date(key, item) for item in value})
+
+
+def _instant(key: str, value: Any) -> str:
+    try:
+        if isinstance(value, str) and len(value) <= 40:
+            return aware_utc(datetime.fromisoformat(value), key).isoformat()
+    except (ValueError, OverflowError, DulyError):
+        pass
+    raise FrequencyError(key, f"must be a time with an offset, not {str(value)[:40]!r}")
+
+
+def _minutes(key: str, value: Any) -> int:
+    if type(value) is not int or not LEAST_MINUTES <= value <= 10_000_000:
+        raise FrequencyError(key, f"must be a whole number of at least {LEAST_MINUTES}")
+    return value
+
+
+def _month_end(key: str, value: Any) -> str:
+    if value not in ("last", "skip"):
+        raise FrequencyError(key, "must be 'last' or 'skip'")
+    return str(value)
+
+
+def _expression(key: str, value: Any) -> str:
+    try:
+        trigger = cron(value if isinstance(value, str) else "")
+    except CronError as error:
+        raise FrequencyError(key, f"is wrong: {error}") from error
+    if len(trigger.expression.split()) != 5:
+        raise FrequencyError(key, "must have five fields")
+    return trigger.expression
+
+
+_READERS = {
+    "time": _time,
+    "times": _times,
+    "dayOfWeek": _numbers,
+    "dayOfMonth": _numbers,
+    "months": _numbers,
+    "weekOfMonth": _weeks,
+    "monthEnd": _month_end,
+    "startDate": _date,
+    "endDate": _date,
+    "excludeDates": _dates,
+    "expression": _expression,
+    "every_minutes": _minutes,
+    "anchor": _instant,
+    "at": _instant,
+}

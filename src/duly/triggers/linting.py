@@ -1,0 +1,142 @@
+"""What in a trigger may surprise the person who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from duly.triggers.base import EPOCH, Trigger, WallPart, epoch_second
+from duly.triggers.clock_changes import clock_changes
+from duly.triggers.cron import Cron
+from duly.triggers.cron_days import LENGTHS, MonthDays
+from duly.triggers.cron_text import CronFields
+from duly.triggers.describe import MONTH_NAMES, join
+from duly.triggers.excluding import Excluding
+from duly.triggers.frequencies import Frequency
+from duly.triggers.interval import Every
+from duly.triggers.unix_time import DAY, EARLIEST, LATEST
+
+_AHEAD = 400 * DAY
+"""How far ahead clock changes are looked at: every yearly change comes once."""
+
+
+def lint(trigger: Trigger, moment: datetime) -> tuple[str, ...]:
+    """Warnings about a trigger, most important first; each is one sentence.
+
+    Args:
+        trigger: the trigger.
+        moment: from when on clock changes are looked at.
+
+    Raises:
+        NaiveDatetimeError: ``moment`` has no time zone.
+    """
+    found = [*_clock_warnings(trigger, epoch_second(moment)), *_own_warnings(trigger)]
+    return tuple(dict.fromkeys(found))
+
+
+def _clock_warnings(trigger: Trigger, start: int) -> Iterator[str]:
+    """The first gap and the first fold that touches each wall clock of the trigger."""
+    start = max(start, EARLIEST)
+    end = min(start + _AHEAD, LATEST)
+    for part in trigger.wall_parts():
+        told: set[bool] = set()
+        for at, before, after in clock_changes(part.clock.tz or "UTC", start, end):
+            is_gap = after > before
+            first, last = at + min(before, after), at + max(before, after)
+            wall = part.pattern.at_or_after(first)
+            if is_gap not in told and wall is not None and wall < last:
+                told.add(is_gap)
+                yield _gap(part, wall, last - first, last) if is_gap else _fold(part, wall)
+
+
+def _gap(part: WallPart, wall: int, length: int, resumes: int) -> str:
+    outcome = {
+        "shift": f"will run at {_clock(wall + length)}",
+        "first": f"will run at {_clock(resumes)}",
+        "skip": "will not run",
+    }[part.clock.gap]
+    if part.clock.gap == "shift" and length >= DAY:
+        outcome = f"will run on {_day(wall + length)}"
+    return (
+        f"fires at {_clock(wall)}, which does not exist on {_day(wall)} "
+        f"in {part.clock.tz or 'UTC'}: {outcome}"
+    )
+
+
+def _fold(part: WallPart, wall: int) -> str:
+    outcome = {
+        "first": "will run once, the first time",
+        "last": "will run once, the second time",
+        "both": "will run twice",
+    }[part.clock.fold]
+    return (
+        f"fires at {_clock(wall)}, which comes twice on {_day(wall)} "
+        f"in {part.clock.tz or 'UTC'}: {outcome}"
+    )
+
+
+def _own_warnings(trigger: Trigger) -> Iterator[str]:
+    match trigger:
+        case Cron():
+            yield from _cron_warnings(trigger.fields)
+        case Every(period) if period % timedelta(days=1) == timedelta(0):
+            yield (
+                "a day is 24 hours here, so after a clock change it runs at another time of day; "
+                "cron and calendar keep the time of day"
+            )
+        case Frequency():
+            yield from trigger.warnings
+        case Excluding(inner):
+            yield from _own_warnings(inner)
+
+
+def _cron_warnings(fields: CronFields) -> Iterator[str]:
+    if fields.either_day:
+        yield (
+            "day-of-month and day-of-week are both set, so it fires on days that match either of "
+            "them, as crontab does"
+        )
+    yield from _missing_days(fields)
+    for name, text, span in (
+        ("second", fields.texts[0], 60),
+        ("minute", fields.texts[1], 60),
+        ("hour", fields.texts[2], 24),
+    ):
+        step = text.removeprefix("*/")
+        if text.startswith("*/") and step.isdigit() and span % int(step):
+            rest = span % int(step)
+            yield (
+                f"{text} in the {name} field starts anew at 0, so the last step is only {rest} "
+                f"{name}{'s' * (rest > 1)} long"
+            )
+
+
+def _missing_days(fields: CronFields) -> Iterator[str]:
+    """Months in which a day of the month is missing; only where no other day stands in for it."""
+    if fields.texts[5] != "*" or len(fields.days_of_month) != 1:
+        return
+    rule = fields.days_of_month[0]
+    if isinstance(rule, MonthDays) and rule.numbers[0] > 28:
+        day = rule.numbers[0]
+        without = [MONTH_NAMES[month - 1] for month in fields.months if max(LENGTHS[month]) < day]
+        if 2 in fields.months and day == 29:
+            without.append("February, except in leap years")
+        if without:
+            yield f"does not fire in {join(without)}, which have no day {day}; 'L' is the last day"
+
+
+def _clock(wall: int) -> str:
+    text = f"{EPOCH + timedelta(0, wall):%H:%M:%S}"
+    return text.removesuffix(":00")
+
+
+def _day(wall: int) -> str:
+    return f"{EPOCH + timedelta(0, wall):%Y-%m-%d}"
+
+
+def is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
+    """Whether a wall time comes twice in that zone."""
+    first = wall.replace(tzinfo=zone, fold=0).utcoffset()
+    second = wall.replace(tzinfo=zone, fold=1).utcoffset()
+    return first is not None and second is not None and first > second

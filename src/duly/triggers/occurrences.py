@@ -1,0 +1,173 @@
+"""Where a pattern on the wall clock meets real time.
+
+`first_from` is the hot path of every wall-clock trigger. Measured on CPython 3.11: 1.0-1.5 µs
+where the piece of the timeline and the month are those of the call before, as in a running
+scheduler; about 2.5 µs at random instants.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from duly.triggers.base import EPOCH, NOTHING_DUE, Due, WallSearch, epoch_second
+from duly.triggers.timeline import Bands, Timeline
+from duly.triggers.unix_time import DAY, EARLIEST, LATEST
+
+_SLACK = 2 * DAY
+"""More than any two offsets can differ by."""
+
+_WALK = 64
+"""Occurrences that are found one by one before counting is worth its start."""
+
+
+class WallPattern(WallSearch, Protocol):
+    """A set of wall-clock times that can also count its members."""
+
+    def count(self, start: int, end: int) -> int:
+        """How many members lie in ``[start, end)``."""
+
+
+def first_from(pattern: WallSearch, timeline: Timeline, second: int) -> int | None:
+    """The first occurrence not before an instant, in seconds since 1970.
+
+    Each turn looks through one piece of the zone's timeline. Where the calendar shows that the
+    next match is far away, the turns between are left out.
+    """
+    if second < EARLIEST:  # noqa: PLR1730 - a call of max() costs a twentieth of the whole
+        second = EARLIEST
+    while second < LATEST:
+        _, end, offset, bands = timeline.at(second)
+        if bands is not None:
+            found = _first_in_bands(pattern, bands, second, end)
+            if found < end:
+                return found
+            second = end
+            continue
+        wall = pattern.at_or_after(second + offset)
+        if wall is None:
+            return None
+        found = wall - offset
+        if found < end:
+            return found
+        # What fires after this piece shows a wall time not before `wall`, unless the clock was
+        # set back to before `second`, which matters only near the end of the piece.
+        second = max(end, found - _SLACK) if end - second > _SLACK else end
+    return None
+
+
+def next_after(pattern: WallSearch, timeline: Timeline, moment: datetime) -> datetime | None:
+    """The first occurrence strictly after ``moment``."""
+    second = first_from(pattern, timeline, epoch_second(moment) + 1)
+    return None if second is None else EPOCH + timedelta(0, second)
+
+
+def nominal_wall(pattern: WallSearch, timeline: Timeline, fire: datetime) -> datetime:
+    """The wall time that an occurrence stands for: what the clock shows, unless it was shifted."""
+    second = epoch_second(fire)
+    _, _, offset, bands = timeline.at(second)
+    for low, high in bands or ((offset, offset),):
+        wall = pattern.at_or_after(second + low)
+        if wall is not None and wall <= second + high:
+            return (EPOCH + timedelta(0, wall)).replace(tzinfo=None)
+    return (EPOCH + timedelta(0, second + offset)).replace(tzinfo=None)
+
+
+def count_between(pattern: WallPattern, timeline: Timeline, start: int, end: int) -> int:
+    """How many occurrences lie in ``[start, end)``; long stretches are counted by arithmetic."""
+    start, end = max(start, EARLIEST), min(end, LATEST)
+    total = 0
+    while start < end:
+        _, stop, offset, bands = timeline.at(start)
+        stop = min(stop, end)
+        if bands is None:
+            total += pattern.count(start + offset, stop + offset)
+        else:
+            while (found := _first_in_bands(pattern, bands, start, stop)) < stop:
+                total += 1
+                start = found + 1
+        start = stop
+    return total
+
+
+def due(
+    pattern: WallPattern, timeline: Timeline, after: datetime, until: datetime, keep: int
+) -> Due:
+    """The occurrences in ``(after, until]``, however many there are."""
+    start, end = epoch_second(after) + 1, epoch_second(until) + 1
+    second = first_from(pattern, timeline, start)
+    if second is None or second >= end:
+        return NOTHING_DUE
+    first, last, count = second, second, 0
+    newest: deque[int] = deque(maxlen=max(keep, 1))
+    while second is not None and second < end:
+        if count == _WALK:
+            count += count_between(pattern, timeline, second, end)
+            newest.extend(_newest(pattern, timeline, second, end, max(keep, 1)))
+            last = newest[-1]
+            break
+        last = second
+        newest.append(second)
+        count += 1
+        second = first_from(pattern, timeline, second + 1)
+    kept = tuple(_moment(second) for second in newest) if keep > 0 else ()
+    return Due(count, _moment(first), _moment(last), kept, True)
+
+
+def _newest(
+    pattern: WallPattern, timeline: Timeline, start: int, end: int, keep: int
+) -> deque[int]:
+    """The latest ``keep`` of the occurrences in ``[start, end)``.
+
+    Halves the stretch until little more than ``keep`` are left, then walks through those.
+    """
+    low, high = start, end
+    while high - low > 1 and count_between(pattern, timeline, low, end) > keep + _WALK:
+        middle = (low + high) // 2
+        if count_between(pattern, timeline, middle, end) >= keep:
+            low = middle
+        else:
+            high = middle
+    newest: deque[int] = deque(maxlen=keep)
+    second = first_from(pattern, timeline, low)
+    while second is not None and second < end:
+        newest.append(second)
+        second = first_from(pattern, timeline, second + 1)
+    return newest
+
+
+def _first_in_bands(pattern: WallSearch, bands: Bands, second: int, end: int) -> int:
+    """The first occurrence in a special piece, or ``end`` when there is none."""
+    best = end
+    for low, high in bands:
+        wall = pattern.at_or_after(second + low)
+        if wall is not None:
+            best = min(best, max(second, wall - high))
+    return best
+
+
+def _moment(second: int) -> datetime:
+    return EPOCH + timedelta(0, second)
+
+
+@dataclass(frozen=True, slots=True)
+class OnWallClock:
+    """A pattern on one wall clock, with the questions that are put to triggers."""
+
+    pattern: WallPattern
+    timeline: Timeline
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """See `duly.triggers.Trigger.next_after`."""
+        return next_after(self.pattern, self.timeline, moment)
+
+    def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
+        """See `duly.triggers.Trigger.due`."""
+        return due(self.pattern, self.timeline, after, until, keep)
+
+    def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
+        """See `duly.triggers.Trigger.wall_at`; ``zone`` must be that of the timeline."""
+        return nominal_wall(self.pattern, self.timeline, fire)

@@ -1,0 +1,77 @@
+"""Fires once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from duly.clock import aware_utc
+from duly.errors import NaiveDatetimeError, TriggerError
+from duly.triggers.base import NOTHING_DUE, Due, ReadChild, Trigger
+from duly.triggers.json_data import check_keys, read_instant
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class At(Trigger):
+    """One instant. Made by `at`.
+
+    Attributes:
+        instant: the instant, in UTC.
+    """
+
+    kind: ClassVar[str] = "at"
+
+    instant: datetime
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.instant, datetime):
+            raise TriggerError(f"at(…) takes an aware datetime, not {self.instant!r}")
+        object.__setattr__(self, "instant", aware_utc(self.instant, "at(instant)"))
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """See `Trigger.next_after`."""
+        try:
+            return self.instant if moment < self.instant else None
+        except TypeError:
+            raise NaiveDatetimeError(moment, "moment") from None
+
+    def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
+        """See `Trigger.due`."""
+        try:
+            if not after < self.instant <= until:
+                return NOTHING_DUE
+        except TypeError:
+            raise NaiveDatetimeError(until if after.tzinfo else after, "after or until") from None
+        kept = (self.instant,) if keep > 0 else ()
+        return Due(1, self.instant, self.instant, kept, True)
+
+    def describe(self) -> str:
+        """See `Trigger.describe`."""
+        return f"once, at {self.instant:%Y-%m-%d %H:%M:%S} UTC"
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Trigger.to_json`."""
+        return {"kind": self.kind, "instant": self.instant.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], child: ReadChild) -> Self:
+        """See `Trigger.from_json`."""
+        check_keys(cls.kind, data, required=("instant",))
+        return cls(read_instant(cls.kind, "instant", data["instant"]))
+
+    def __repr__(self) -> str:
+        return f"at({self.instant.isoformat()!r})"
+
+
+def at(instant: datetime) -> At:
+    """A trigger that fires once.
+
+    Args:
+        instant: an aware datetime in any zone.
+
+    Raises:
+        NaiveDatetimeError: it has no time zone.
+    """
+    return At(instant)

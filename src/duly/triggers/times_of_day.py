@@ -1,0 +1,48 @@
+"""Times of day, as people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import time
+from typing import Any
+
+from duly.errors import TriggerError
+
+_TIME = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
+
+At = str | time | Iterable[str | time]
+"""``"08:00"``, a `datetime.time`, or several."""
+
+
+def read_times(at: Any) -> tuple[int, ...]:
+    """Seconds since midnight, sorted, each once.
+
+    Raises:
+        TriggerError: something is no time of day, or there is none.
+    """
+    try:
+        several = [at] if isinstance(at, str | time) else list(at)
+    except TypeError:
+        several = [at]
+    if not 0 < len(several) <= 1440:
+        raise TriggerError("at= needs between one and 1440 times of day, such as '08:00'")
+    return tuple(sorted({_second(value) for value in several}))
+
+
+def show_time(second: int) -> str:
+    """A second of the day as ``08:00`` or ``08:00:30``."""
+    minutes, seconds = divmod(second, 60)
+    text = f"{minutes // 60:02}:{minutes % 60:02}"
+    return f"{text}:{seconds:02}" if seconds else text
+
+
+def _second(value: Any) -> int:
+    if isinstance(value, time) and not value.microsecond and value.tzinfo is None:
+        return value.hour * 3600 + value.minute * 60 + value.second
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if found:
+        hour, minute, second = (int(part or 0) for part in found.groups())
+        if hour < 24 and minute < 60 and second < 60:
+            return hour * 3600 + minute * 60 + second
+    raise TriggerError(f"{str(value)[:40]!r} is no time of day; write '08:00' or '08:00:30'")

@@ -1,0 +1,59 @@
+"""Time zones by name."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import tzdata  # type: ignore[import-untyped]
+
+from duly.errors import TriggerError, did_you_mean
+
+_NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,3}", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def load_zone(name: str) -> ZoneInfo:
+    """The zone of that IANA name.
+
+    Raises:
+        TriggerError: there is no such zone.
+    """
+    if _NAME.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    raise TriggerError(f"unknown time zone {str(name)[:60]!r}{_suggestion(str(name))}")
+
+
+def zone_name(tz: str | ZoneInfo | None) -> str | None:
+    """The checked IANA name of what was given as ``tz=``; ``None`` stays ``None``.
+
+    Raises:
+        TriggerError: no such zone, or a tzinfo that has no name.
+    """
+    if tz is None:
+        return None
+    name = tz if isinstance(tz, str) else getattr(tz, "key", None)
+    if not name:
+        raise TriggerError(f"tz must be an IANA zone name such as 'Europe/Madrid', not {tz!r}")
+    load_zone(name)
+    return str(name)
+
+
+def _suggestion(name: str) -> str:
+    """A near name. Asks the tzdata package only: walking the system's files takes too long."""
+    try:
+        known = Path(tzdata.__file__).with_name("zones").read_text("utf-8").split()
+    except OSError:
+        known = []
+    wanted = name[:60].replace(" ", "_").lower()
+    same = [zone for zone in known if wanted in (zone.lower(), zone.lower().rpartition("/")[2])]
+    if same:
+        return f"; did you mean {same[0]!r}?"
+    near = [zone for zone in known if zone[:1].lower() == wanted[:1]]
+    tail = did_you_mean(name[:60], near)
+    return tail if "did you mean" in tail else "; use an IANA name such as 'Europe/Madrid'"

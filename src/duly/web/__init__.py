@@ -1,0 +1,9 @@
+"""The web application: REST API and dashboard, mounted in any ASGI host."""
+
+from __future__ import annotations
+
+from duly.web.access import Principal
+from duly.web.app import web_app
+from duly.web.local_key import LocalKey, local_key
+
+__all__ = ["LocalKey", "Principal", "local_key", "web_app"]

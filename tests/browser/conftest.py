@@ -1,0 +1,50 @@
+"""A site in a process of its own, for a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.demo import KEY
+from tests.support.browser import record_problems
+from tests.support.processes import Children, Server
+
+MOUNT = "/duly"
+
+
+@pytest.fixture
+def server(children: Children, sqlite_url: str, tmp_path: Path) -> Server:
+    """The web application on a scheduler that runs; `door` opens what its tasks wait for."""
+    return children.uvicorn(
+        "tests.browser.demo:app",
+        ready=f"{MOUNT}/static/duly.css",
+        env={"DEMO_DATABASE": sqlite_url, "DEMO_DOOR": str(tmp_path / "door")},
+    )
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Path:
+    """The file that the task ``gated`` waits for; it says how the task ends."""
+    return tmp_path / "door"
+
+
+@pytest.fixture
+def signed_in(server: Server, page: Page) -> Page:
+    """A page that is signed in and shows the overview; in the end it must have met no error."""
+    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+    return page
+
+
+@pytest.fixture
+def unscripted(server: Server, chromium: Browser) -> Iterator[Page]:
+    """The same in a browser that runs no script."""
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    problems = record_problems(page)
+    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+    yield page
+    context.close()
+    assert not problems, problems

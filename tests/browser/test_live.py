@@ -1,0 +1,125 @@
+"""An open page stays true without being loaded again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import MOUNT
+from tests.browser.demo import KEY
+from tests.support.processes import Server
+
+# The script looks anew whenever this event comes and the page is not hidden.
+TURN_AWAY = """(away) => {
+    Object.defineProperty(document, "hidden", {value: away, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+
+def mark(page: Page) -> None:
+    """Remember this load of the page, to see later that it is still the same."""
+    page.evaluate("window.sameLoad = true")
+
+
+def is_same_load(page: Page) -> bool:
+    return page.evaluate("window.sameLoad === true") is True
+
+
+def start(page: Page, job: str = "gated") -> None:
+    """Run a job by its button, and see its run's page."""
+    page.get_by_role("link", name="Jobs").first.click()
+    page.get_by_role("button", name=f"Run {job} now").click()
+    page.wait_for_url("**/runs/*")
+
+
+def test_a_run_that_finishes_shows_without_a_reload(signed_in: Page, door: Path) -> None:
+    """State, result and progress of an open run page follow the run."""
+    start(signed_in)
+    heading = signed_in.locator(".heading")
+    expect(heading).to_contain_text("running")
+    expect(signed_in.locator("progress")).to_have_attribute("value", "1")
+    expect(signed_in.get_by_role("log")).to_contain_text("waiting <b>here</b>")
+    mark(signed_in)
+    door.write_text("pass")
+    expect(heading).to_contain_text("succeeded")
+    expect(signed_in.get_by_label("Returned value")).to_have_text("came through")
+    expect(signed_in).to_have_title("succeeded: gated · Duly")
+    assert is_same_load(signed_in)
+
+
+def test_a_run_that_fails_shows_on_the_overview(
+    signed_in: Page, server: Server, door: Path
+) -> None:
+    """Trouble comes to the top of an open overview, with the error as text."""
+    start(signed_in)
+    signed_in.goto(f"{server.url}{MOUNT}/")
+    expect(signed_in.get_by_text("Nothing is late or failing.")).to_be_visible()
+    expect(signed_in.locator(".runs").get_by_role("row").nth(1)).to_contain_text("running")
+    mark(signed_in)
+    door.write_text("fail")
+    expect(signed_in.locator(".troubles")).to_contain_text("dead letters")
+    expect(signed_in.locator(".runs")).to_contain_text("<script>alert('from an error')</script>")
+    assert is_same_load(signed_in)
+
+
+def test_what_one_types_survives_a_refresh(signed_in: Page, server: Server) -> None:
+    """An open question keeps its text and its focus while the page below it is refreshed."""
+    signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
+    signed_in.get_by_role("button", name="Pause gated").click()
+    signed_in.keyboard.type("holi")
+    with signed_in.expect_response(lambda answer: answer.url.endswith("/jobs/gated")):
+        pass
+    signed_in.keyboard.type("days")
+    expect(signed_in.get_by_label("Reason")).to_have_value("holidays")
+    signed_in.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(signed_in.get_by_text("The job is paused.")).to_be_visible()
+    expect(signed_in.get_by_text("Paused by local")).to_contain_text("holidays")
+    assert "done=" not in signed_in.url
+
+
+def test_a_hidden_page_asks_nothing(server: Server, page: Page) -> None:
+    """In the background it is silent; when it is looked at again it is true at once."""
+    page.clock.install()
+    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+    with page.expect_request("**/duly/"):
+        page.clock.run_for(3_000)
+    page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(TURN_AWAY, True)
+    page.clock.run_for(600_000)
+    assert asked == []
+    with page.expect_request("**/duly/"):
+        page.evaluate(TURN_AWAY, False)
+
+
+def test_a_server_that_is_away_is_said(server: Server, chromium: Browser) -> None:
+    """What is shown stays, with a line that it is from before; it goes away with the trouble."""
+    page = chromium.new_page()  # the browser tells of each answer that fails, as it should
+    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+    offline = page.locator("#offline")
+    expect(offline).to_be_hidden()
+    page.route("**/duly/", lambda route: route.fulfill(status=503))
+    for _ in range(2):
+        with page.expect_response("**/duly/"):
+            page.evaluate(TURN_AWAY, False)
+    expect(offline).to_be_visible()
+    expect(page.get_by_role("heading", name="Next to fire")).to_be_visible()
+    page.unroute("**/duly/")
+    page.evaluate(TURN_AWAY, False)
+    expect(offline).to_be_hidden()
+    page.close()
+
+
+def test_whoever_is_signed_out_sees_it(server: Server, chromium: Browser) -> None:
+    """When the session ends the page does not go on showing what was."""
+    page = chromium.new_page()
+    page.clock.install()
+    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+    page.context.clear_cookies()
+    page.clock.run_for(3_000)
+    expect(page.get_by_text("You are not signed in.")).to_be_visible()
+    page.close()

@@ -1,0 +1,130 @@
+"""Every page in a real browser: no error, no violation, readable on a phone, by keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import MOUNT
+from tests.browser.demo import LONG
+from tests.support.processes import Server
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+WIDTHS = [360, 600, 768, 1000, 1100, 1280, 1920, 3840]
+STICKING_OUT = """() => {
+    const wide = document.documentElement;
+    const page = wide.scrollWidth > wide.clientWidth ? ["the page"] : [];
+    const parts = [...document.querySelectorAll("table, dl, ol, ul, .heading")];
+    return page.concat(parts
+        .filter((part) => part.offsetWidth && part.scrollWidth > part.parentElement.clientWidth + 1)
+        .map((part) => part.className || part.tagName));
+}"""
+EVIL = "seldom <script>alert('from an id')</script>"
+
+
+@pytest.fixture
+def addresses(signed_in: Page, server: Server, door: Path) -> list[str]:
+    """One page of each kind, with a failed run among them."""
+    door.write_text("fail")
+    signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
+    signed_in.get_by_role("button", name="Run gated now").click()
+    signed_in.wait_for_url("**/runs/*")
+    expect(signed_in.locator(".heading")).to_contain_text("failed")
+    paths = ["/", "/jobs", "/jobs/gated", f"/jobs/{quote(EVIL, safe='')}", f"/jobs/{LONG}", "/runs"]
+    return [*(server.url + MOUNT + path for path in paths), signed_in.url]
+
+
+def test_every_page_without_an_error(signed_in: Page, addresses: list[str]) -> None:
+    """No console error, no exception, no violation of the policy (the fixture looks at the end)."""
+    for address in addresses:
+        answer = signed_in.goto(address)
+        assert answer is not None
+        assert answer.status == 200
+        assert signed_in.locator("h1").count() == 1
+        assert signed_in.locator("main").count() == 1
+
+
+def test_every_page_fits(signed_in: Page, addresses: list[str]) -> None:
+    """From a phone to a wall, no page scrolls sideways and nothing sticks out of its box."""
+    for address in addresses:
+        signed_in.goto(address)
+        for width in WIDTHS:
+            signed_in.set_viewport_size({"width": width, "height": 800})
+            assert signed_in.evaluate(STICKING_OUT) == [], (address, width)
+
+
+def test_secrets_and_markup_are_not_shown(signed_in: Page, addresses: list[str]) -> None:
+    """Arguments are hidden by their name, and an id is text."""
+    for address in addresses:
+        signed_in.goto(address)
+        assert "geheim" not in signed_in.content()
+        assert signed_in.locator("script:not([src])").count() == 0
+    signed_in.goto(addresses[1])
+    expect(signed_in.get_by_role("link", name=EVIL)).to_be_visible()
+
+
+def test_by_keyboard(signed_in: Page, server: Server) -> None:
+    """The first key leads past the frame, ``/`` to the search, Escape closes a question."""
+    signed_in.goto(f"{server.url}{MOUNT}/jobs")
+    signed_in.keyboard.press("Tab")
+    expect(signed_in.get_by_role("link", name="Skip to the content")).to_be_focused()
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.locator("main")).to_be_focused()
+    signed_in.keyboard.press("/")
+    signed_in.keyboard.type("gated")
+    signed_in.keyboard.press("Enter")
+    signed_in.wait_for_url("**text=gated**")
+    expect(signed_in.locator("tbody tr")).to_have_count(1)
+    signed_in.get_by_role("button", name="Pause gated").press("Enter")
+    expect(signed_in.get_by_label("Reason")).to_be_focused()
+    signed_in.keyboard.press("Escape")
+    expect(signed_in.get_by_role("dialog")).to_be_hidden()
+
+
+def test_without_a_script(unscripted: Page, server: Server, door: Path) -> None:
+    """Searching, pausing with a reason and running work; a reload shows what is new."""
+    unscripted.goto(f"{server.url}{MOUNT}/jobs?text=gated")
+    unscripted.get_by_role("button", name="Pause gated").click()
+    unscripted.get_by_label("Reason").fill("holidays")
+    unscripted.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(unscripted.get_by_text("The job is paused.")).to_be_visible()
+    expect(unscripted.locator("tbody")).to_contain_text("holidays")
+    unscripted.get_by_role("button", name="Run gated now").click()
+    unscripted.wait_for_url("**/runs/*")
+    door.write_text("pass")
+
+    def succeeded() -> bool:
+        unscripted.reload()
+        return "succeeded" in unscripted.locator(".heading").inner_text()
+
+    wait_until(succeeded, what="the end of the run")
+    expect(unscripted.get_by_label("Returned value")).to_have_text("came through")
+
+
+def test_the_switch(signed_in: Page) -> None:
+    """Switching off asks first; on again is one press."""
+    signed_in.get_by_role("button", name="Switch off the scheduler").click()
+    question = signed_in.get_by_role("dialog", name="Switch the scheduler off?")
+    question.get_by_role("button", name="Keep it as it is").click()
+    expect(question).to_be_hidden()
+    signed_in.get_by_role("button", name="Switch off the scheduler").click()
+    question.get_by_role("button", name="Switch off").click()
+    expect(signed_in.get_by_text("The scheduler is switched off.")).to_be_visible()
+    signed_in.get_by_role("button", name="Switch on the scheduler").click()
+    expect(signed_in.locator("#pulse")).to_contain_text("1 worker")
+
+
+def test_cancelling_a_run(signed_in: Page, server: Server) -> None:
+    """It asks first; then the function is asked to stop, and the page follows."""
+    signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
+    signed_in.get_by_role("button", name="Run gated now").click()
+    signed_in.wait_for_url("**/runs/*")
+    expect(signed_in.locator(".heading")).to_contain_text("running")
+    signed_in.get_by_role("button", name="Cancel").click()
+    signed_in.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    expect(signed_in.locator(".heading")).to_contain_text("cancelled")

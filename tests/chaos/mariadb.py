@@ -1,0 +1,130 @@
+"""A MariaDB server of the run's own, where the program is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from tests.support.postgresql import free_port
+from tests.support.waiting import wait_until
+
+PROGRAMS = ("mariadbd", "mariadb-install-db")
+ACCOUNT = "nobody"
+# It outlives a crash of the server, not of the machine.
+SETTINGS = {
+    "bind-address": "127.0.0.1",
+    "innodb-buffer-pool-size": "64M",
+    "innodb-log-file-size": "32M",
+    "innodb-flush-log-at-trx-commit": "2",
+    "innodb-flush-method": "nosync",
+    "max-connections": "400",
+    "default-time-zone": "+05:45",
+    "skip-name-resolve": "1",
+}
+
+
+def why_not() -> str:
+    """Why no server can be started here; empty: one can."""
+    missing = [name for name in PROGRAMS if program(name) is None]
+    return f"{' and '.join(missing)}: not installed" if missing else ""
+
+
+def program(name: str) -> str | None:
+    """Where a program of the server is."""
+    return shutil.which(
+        name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+    )
+
+
+class MariaServer:
+    """One server with its data in ``folder``, made by `create`; whoever made it kills it.
+
+    Args:
+        folder: where it lives.
+        port: on 127.0.0.1; kept over a restart.
+    """
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder = folder
+        self.port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def create(cls, folder: Path) -> MariaServer:
+        """Make a new server and start it."""
+        server = cls(folder, free_port())
+        folder.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(folder, ACCOUNT)
+        done = subprocess.run(
+            [
+                str(program("mariadb-install-db")), "--no-defaults", f"--datadir={folder}/data",
+                "--auth-root-authentication-method=normal", "--skip-test-db", *server._account(),
+            ],
+            capture_output=True, text=True, check=False, cwd=folder,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"mariadb-install-db failed: {done.stdout}{done.stderr}")
+        server.start()
+        return server
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def url(self, database: str, port: int | None = None) -> str:
+        """What SQLAlchemy connects to."""
+        return f"mysql+pymysql://root@127.0.0.1:{port or self.port}/{database}"
+
+    def connect(self) -> Any:
+        """A plain connection of the superuser that commits each statement."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="root", autocommit=True, connect_timeout=5
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            RuntimeError: it does not; the message ends with its log.
+        """
+        log = self._folder / "log"
+        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    str(program("mariadbd")), "--no-defaults", f"--datadir={self._folder}/data",
+                    f"--socket={self._folder}/socket", f"--port={self.port}",
+                    f"--pid-file={self._folder}/pid", *self._account(), *settings,
+                ],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=self._folder, start_new_session=True,
+            )  # fmt: skip
+        try:
+            wait_until(self._answers, timeout=60, what="MariaDB's answer")
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}\n{log.read_text()[-3000:]}") from error
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        if not self.running:
+            raise RuntimeError(f"MariaDB ended: {(self._folder / 'log').read_text()[-3000:]}")
+        try:
+            self.connect().close()
+        except pymysql.Error:
+            return False
+        return True
+
+    def _account(self) -> list[str]:
+        return [f"--user={ACCOUNT}"] if os.geteuid() == 0 else []

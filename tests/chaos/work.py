@@ -1,0 +1,139 @@
+"""What the workers do: jobs of every policy, each leaving a trace of every execution."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, insert, make_url
+from sqlalchemy.orm import Session
+
+from duly import CatchUp, Retry, Run, Scheduler, every, prepare_engine
+from duly.engine import execution
+from tests.chaos.audit import booking, effect
+from tests.chaos.journal import Journal
+
+RETRY = Retry(attempts=50, wait=0.3, factor=1.5, max_wait=3)
+EACH = CatchUp("all", limit=10_000)
+TAG = "chaos"
+TASKS = {"step", "awaited", "call", "book"}
+
+
+class Flaky(Exception):
+    """What a function raises now and then; its message tells the token."""
+
+
+class Claimed(Run):
+    """A run that knows the token of its claim, so that an execution can be told from another."""
+
+    def __init__(self, facts: Any, *others: Any, **named: Any) -> None:
+        super().__init__(facts, *others, **named)
+        self.token: int = facts.token
+
+
+class Work:
+    """The functions, on one scheduler.
+
+    Args:
+        scheduler: where they are declared.
+        url: the database that they write to themselves.
+        journal: where they say that they start and end; ``None``: they are never executed here.
+    """
+
+    def __init__(self, scheduler: Scheduler, url: str, journal: Journal | None) -> None:
+        self._journal = journal
+        self._engine = _engine(url)
+        self._declare(scheduler)
+
+    def _declare(self, scheduler: Scheduler) -> None:
+        step = scheduler.task(name="step", retry=RETRY)(self.step)
+        awaited = scheduler.task(name="awaited", retry=RETRY)(self.awaited)
+        self.call = scheduler.task(name="call", retry=RETRY)(self.called)
+        book = scheduler.task(name="book", retry=RETRY, transactional=True)(self.book)
+        second = every(seconds=1)
+        for name, task, options in (
+            ("each-1", step, {"overlap": "allow", "max_running": 1000, "catch_up": EACH}),
+            ("each-2", step, {"overlap": "allow", "max_running": 1000, "catch_up": EACH}),
+            ("latest-1", step, {"overlap": "allow", "max_running": 1000}),
+            ("latest-2", step, {"overlap": "allow", "max_running": 1000}),
+            ("alone-1", step, {"overlap": "skip"}),
+            ("alone-2", step, {"overlap": "skip"}),
+            ("queue-1", step, {"overlap": "queue"}),
+            ("awaited-1", awaited, {"overlap": "allow", "max_running": 1000, "catch_up": EACH}),
+            ("book-1", book, {"overlap": "allow", "max_running": 1000, "catch_up": EACH}),
+            ("book-2", book, {"overlap": "allow", "max_running": 1000}),
+        ):
+            declare: Callable[[Any], Any] = scheduler.job(second, id=name, tags=[TAG], **options)
+            declare(task)
+
+    def step(self, run: Run) -> dict[str, int]:
+        """Take a while, and leave an effect in the middle."""
+        return self._take(run, pause)
+
+    def called(self, run: Run, n: int) -> dict[str, int]:
+        """The same for an enqueued call."""
+        return self._take(run, pause)
+
+    async def awaited(self, run: Run) -> dict[str, int]:
+        """The same as a coroutine."""
+        token, seconds = self._begin(run)
+        await asyncio.sleep(seconds / 2)
+        await asyncio.to_thread(self._leave, run, token)
+        await asyncio.sleep(seconds / 2)
+        return self._end(run, token)
+
+    def book(self, run: Run, session: Session) -> dict[str, int]:
+        """Leave an effect that must exist exactly once when the run succeeds."""
+        token, seconds = self._begin(run)
+        if self._engine.dialect.name == "sqlite":  # it holds the only writer's lock
+            seconds = min(seconds, 0.1)
+        pause(seconds / 2)
+        session.execute(insert(booking).values(run_id=run.id, token=token))
+        pause(seconds / 2)
+        return self._end(run, token)
+
+    def _take(self, run: Run, wait: Callable[[float], None]) -> dict[str, int]:
+        token, seconds = self._begin(run)
+        wait(seconds / 2)
+        self._leave(run, token)
+        wait(seconds / 2)
+        return self._end(run, token)
+
+    def _begin(self, run: Run) -> tuple[int, float]:
+        token = run.token  # type: ignore[attr-defined]
+        self._note("start", run, token)
+        dice = random.Random(f"{run.id}/{token}")
+        low, high = dice.choices([(0.01, 0.1), (0.2, 1.0), (2.0, 3.0)], [70, 25, 5])[0]
+        return token, dice.uniform(low, high)
+
+    def _leave(self, run: Run, token: int) -> None:
+        with self._engine.begin() as conn:
+            conn.execute(insert(effect).values(run_id=run.id, attempt=run.attempt, token=token))
+
+    def _end(self, run: Run, token: int) -> dict[str, int]:
+        self._note("end", run, token)
+        if random.Random(f"{run.id}/{token}/end").random() < 0.04:
+            raise Flaky(f"token={token}")
+        return {"token": token}
+
+    def _note(self, what: str, run: Run, token: int) -> None:
+        if self._journal is not None:
+            self._journal.note(what, run.id, token)
+
+
+def tell_tokens() -> None:
+    """Let every run of this process be a `Claimed`."""
+    vars(execution)["Run"] = Claimed
+
+
+def pause(seconds: float) -> None:
+    """Wait. A faked clock cannot bear `time.sleep`."""
+    threading.Event().wait(seconds)
+
+
+def _engine(url: str) -> Engine:
+    limits: dict[str, Any] = {} if make_url(url).drivername == "sqlite" else {"connect_timeout": 5}
+    return prepare_engine(create_engine(url, pool_pre_ping=True, connect_args=limits))

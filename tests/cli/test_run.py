@@ -1,0 +1,168 @@
+"""``duly run`` and ``duly worker``, as processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from duly import Scheduler
+from duly.cli.main import COMMANDS, main
+from tests.support.processes import Children
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
+APP = """
+import threading
+from pathlib import Path
+from duly import Scheduler, every
+scheduler = Scheduler({url!r}, heartbeat="fast")
+number = 3
+
+@scheduler.job(every(seconds=1))
+def beat() -> None: ...
+
+@scheduler.task()
+def hold() -> None:
+    Path("entered").touch()
+    threading.Event().wait(240)
+
+def make() -> Scheduler:
+    return scheduler
+"""
+CALL = "from duly.cli.main import main; main(prog_name='duly')"
+
+
+@pytest.fixture
+def look(prepared_database_url: str, tmp_path: Path) -> Iterator[Scheduler]:
+    """The application's file, and its database seen from outside."""
+    (tmp_path / "jobs.py").write_text(APP.format(url=prepared_database_url))
+    made = Scheduler(prepared_database_url)
+    made.task(name="hold")(nothing)
+    yield made
+    made.store.dispose()
+
+
+def nothing() -> None:
+    """Has the signature of the application's task."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
+def test_a_signal_gives_back_what_does_not_end(
+    look: Scheduler, children: Children, tmp_path: Path, number: int
+) -> None:
+    """SIGTERM and Ctrl-C end it in order: exit code 0, no attempt consumed, the worker left."""
+    run_id = look.enqueue("hold")
+    child = children.python("-c", CALL, "run", "jobs:scheduler", "--grace", "0.2")
+    wait_until((tmp_path / "entered").exists)
+    child.signal(number)
+    assert child.wait() == 0, child.output()
+    run = look.run(run_id)
+    assert (run.state, run.attempt, run.crashes, run.worker_id) == ("ready", 0, 0, None)
+    assert look.workers() == []
+    assert "Traceback" not in child.output()
+
+
+def test_a_second_signal_does_not_wait_for_the_grace(
+    look: Scheduler, children: Children, tmp_path: Path
+) -> None:
+    """The run is given back although the grace is long."""
+    run_id = look.enqueue("hold")
+    child = children.python("-c", CALL, "run", "jobs:make", "--grace", "3000")
+    wait_until((tmp_path / "entered").exists)
+    child.signal(signal.SIGTERM)
+    child.wait_for("SIGTERM: stopping")
+    child.signal(signal.SIGTERM)
+    assert child.wait() == 0, child.output()
+    assert look.run(run_id).state == "ready"
+
+
+def test_a_worker_executes_and_fires_nothing(
+    look: Scheduler, children: Children, tmp_path: Path
+) -> None:
+    """It takes an enqueued run of its queue; the job that is due each second does not fire."""
+    look.enqueue("hold")
+    child = children.python("-c", CALL, "worker", "jobs:scheduler", "--queues", "default=2")
+    wait_until((tmp_path / "entered").exists)
+    due = look.job("beat").next_fire_at
+    assert due is not None
+    wait_until(lambda: look.store.clock.now() > due)
+    (worker,) = look.workers()
+    beats = worker.beat_at
+    wait_until(lambda: look.workers()[0].beat_at > beats)
+    assert look.runs(job="beat") == []
+    assert worker.queues == {"default": 2}
+    assert child.running
+
+
+def test_once_does_what_is_due_and_ends(look: Scheduler, tmp_path: Path) -> None:
+    """Exit code 0, the counts as JSON on standard output and nothing else; no worker stays."""
+    first = duly(tmp_path, "run", "--once", "--json", "jobs:scheduler")
+    assert first.returncode == 0, first.stderr
+    due = look.job("beat").next_fire_at
+    assert due is not None
+    wait_until(lambda: look.store.clock.now() > due)
+    done = duly(tmp_path, "run", "--once", "--json", "jobs:scheduler")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["succeeded"] >= 1
+    assert look.workers() == []
+
+
+def test_once_says_that_the_database_is_away(tmp_path: Path) -> None:
+    """Exit code 1 and one line."""
+    (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/nowhere/app.db"))
+    done = duly(tmp_path, "run", "--once", "jobs:scheduler")
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["jobs"], "MODULE:ATTRIBUTE"),
+        (["nojobs:scheduler"], "no module 'nojobs'"),
+        (["jobs:schedule"], "did you mean jobs:scheduler?"),
+        (["jobs:number"], "no Scheduler but int; did you mean jobs:scheduler?"),
+        (["jobs:beat"], "no Scheduler but TaskFunction"),
+        (["jobs:scheduler", "--queues", "mail=many"], "is no queue"),
+        (["jobs:scheduler", "--queues", "mail=0"], "≥ 1"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(tmp_path: Path, arguments: list[str], words: str) -> None:
+    """Exit code 2, what and where, no traceback."""
+    (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/app.db"))
+    done = duly(tmp_path, "run", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_application_that_does_not_load_shows_its_error(tmp_path: Path) -> None:
+    """Exit code 1 and the application's own traceback."""
+    (tmp_path / "jobs.py").write_text("1 / 0")
+    done = duly(tmp_path, "run", "jobs:scheduler")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_listed_command_is_there(name: str) -> None:
+    """The list is made without loading any command, so it could promise too much."""
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.name == name
+
+
+def duly(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, in a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", CALL, *arguments],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""Processes that charge once each and are killed at a random point of it.
+
+Run as ``python charger.py URL COUNT``: the database holds a table ``charge (n)``, without a unique
+key on purpose, and one enqueued call with ``n`` in each queue ``q<n>``, for n from 0 to COUNT. The
+last one is charged by a process that lives, to count the points at which the others may die:
+before and after each statement, at each commit and after it, and between the function's own steps.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+
+from sqlalchemy import Engine, Pool, event, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from duly import Scheduler
+
+PARALLEL = 5
+ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql+psycopg": "postgresql+asyncpg"}
+CHARGE = text("insert into charge (n) values (:n)")
+
+
+class Fate:
+    """Counts points from the moment a run is claimed, and kills this process at one of them."""
+
+    def __init__(self, deadly: int | None) -> None:
+        self.passed = 0
+        self._deadly = deadly
+        self._claimed = False
+
+    def claim(self, *_: object) -> None:
+        self._claimed = True
+        self.point()
+
+    def point(self, *_: object) -> None:
+        if not self._claimed:
+            return
+        self.passed += 1
+        if self.passed == self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def live(url: str, n: int, deadly: int | None) -> int:
+    """One step of a worker that knows one queue; returns how many points it passed."""
+    driver, _, place = url.partition(":")
+    coroutine = n % 2 == 1 and driver in ASYNC
+    address = f"{ASYNC[driver]}:{place}" if coroutine else url
+    scheduler = Scheduler(address, queues={f"q{n}": 1})
+    fate = Fate(deadly)
+    declare(scheduler, fate, coroutine=coroutine)
+    for name in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
+        event.listen(Engine, name, fate.point)
+    event.listen(Session, "after_commit", fate.point)
+    event.listen(Pool, "checkin", fate.point)
+    scheduler.on("run.started", fate.claim)
+    scheduler.tick()
+    return fate.passed
+
+
+def declare(scheduler: Scheduler, fate: Fate, *, coroutine: bool) -> None:
+    """The task, in one of its two forms."""
+
+    def charge(n: int, session: Session) -> None:
+        fate.point()
+        session.execute(CHARGE, {"n": n})
+        fate.point()
+        with session.begin_nested():
+            session.execute(text("update charge set n = n where n = :n"), {"n": n})
+        fate.point()
+
+    async def charge_async(n: int, session: AsyncSession) -> None:
+        fate.point()
+        await session.execute(CHARGE, {"n": n})
+        fate.point()
+        async with session.begin_nested():
+            await session.execute(text("update charge set n = n where n = :n"), {"n": n})
+        fate.point()
+
+    made = scheduler.task("charge", transactional=True)
+    made(charge_async) if coroutine else made(charge)
+
+
+def fork(url: str, n: int, deadly: int | None) -> int:
+    """Live in a child, and end with the number of points; returns the child's process id."""
+    child = os.fork()
+    if child:
+        return child
+    passed = 0
+    try:
+        passed = live(url, n, deadly)
+    finally:
+        os._exit(passed)
+
+
+def main(url: str, count: int) -> None:
+    """Fork all of them, a few at a time, and say how they ended."""
+    points = os.waitstatus_to_exitcode(os.waitpid(fork(url, count, None), 0)[1])
+    killed, going = 0, set[int]()
+    for n in range(count):
+        going.add(fork(url, n, 1 + random.Random(n).randrange(points)))
+        while len(going) >= PARALLEL or (n == count - 1 and going):
+            child, status = os.wait()
+            going.discard(child)
+            killed += os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    print(f"points {points} killed {killed}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,94 @@
+"""A worker that the network cuts off for longer than its lease, and that comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from duly import Heartbeat, Run, Scheduler, every
+from tests.chaos.proxy import Lane, Proxy
+from tests.support.postgresql import PostgresServer
+from tests.support.waiting import wait_until
+
+JOBS = 5
+BEAT = Heartbeat(interval=1, fence=10, lease=13, rescue=2)
+"""Long enough that a busy machine starves nobody who is not cut off."""
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer) -> Iterator[Proxy]:
+    """A network between the workers and the server."""
+    made = Proxy(("127.0.0.1", postgres.port))
+    yield made
+    made.close()
+
+
+class Worker:
+    """A scheduler behind a lane; ``hold`` runs until it is let go."""
+
+    def __init__(self, url: str, lane: Lane, places: int) -> None:
+        queues = {"default": places, "quick": 5}
+        self.scheduler = Scheduler(url, heartbeat=BEAT, grace=1, queues=queues)
+        self.lane, self.leave = lane, threading.Event()
+        self.held: list[Run] = []
+
+        @self.scheduler.task(name="hold")
+        def hold(run: Run) -> str:
+            self.held.append(run)
+            assert self.leave.wait(110)
+            return "done"
+
+        self.scheduler.task(name="count")(lambda: None)
+
+    @property
+    def id(self) -> str:
+        """Its present life."""
+        return self.scheduler._engine.heart.worker_id
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_cut_off_beyond_its_lease_is_fenced_and_everything_is_decided_once(
+    prepared_postgresql_url: str, postgres: PostgresServer, proxy: Proxy
+) -> None:
+    """In silence: no answer, no error. The other's run goes on; its own starts again elsewhere."""
+    lanes = proxy.lane(), proxy.lane()
+    urls = [prepared_postgresql_url.replace(f":{postgres.port}/", f":{n.port}/") for n in lanes]
+    cut, other = Worker(urls[0], lanes[0], 1), Worker(urls[1], lanes[1], 2)
+    look = Scheduler(prepared_postgresql_url)
+    for name in ("hold", "count"):
+        look.task(name=name)(lambda: None)
+    for n in range(JOBS):
+        look.add("count", every(seconds=1), id=f"j{n}", catch_up="all", queue="quick")
+    own_run = look.enqueue("hold")
+    cut.scheduler.start()
+    wait_until(lambda: cut.held)
+    others_run = look.enqueue("hold")
+    other.scheduler.start()
+    wait_until(lambda: other.held)
+    life = cut.id
+    proxy.do(cut.lane.swallow, True)
+    wait_until(lambda: cut.id != life, what="the fence")
+    assert cut.held[0].lease_lost
+    wait_until(lambda: len(other.held) == 2, what="the rescue")
+    proxy.do(cut.lane.swallow, False)
+    wait_until(lambda: cut.id not in ("", life), what="the new life")
+    assert not any(run.lease_lost for run in other.held)
+    for worker in (cut, other):
+        worker.leave.set()
+    for run_id in (own_run, others_run):
+        wait_until(lambda run_id=run_id: look.run(run_id).state == "succeeded")  # type: ignore[misc]
+    assert [(look.run(held).crashes, look.run(held).attempt) for held in (own_run, others_run)] == [
+        (1, 2),
+        (0, 1),
+    ]
+    for worker in (cut, other):
+        worker.scheduler.stop()
+    for n in range(JOBS):
+        times = [run.scheduled_for for run in look.runs(job=f"j{n}", limit=1000)]
+        nominal = {moment for moment in times if moment is not None}
+        missed = sum(gap.count for gap in look.missed(f"j{n}"))
+        assert len(nominal) == len(times)
+        assert len(nominal) + missed == (max(nominal) - min(nominal)).total_seconds() + 1
+    look.store.dispose()

@@ -1,0 +1,199 @@
+"""Fixtures for all tests: databases, child processes, a browser."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import find_chromium, open_browser, record_problems
+from tests.support.mariadb import (
+    MariaDatabases,
+    drop_session_databases,
+    template_statements,
+    why_not,
+)
+from tests.support.postgresql import Databases, PostgresServer, shared_server, stop_shared_server
+from tests.support.processes import Children, kill_orphans
+from tests.support.session import close_session, only_one, open_session, session_folder
+from tests.support.template import prepare_template
+
+# The machine may be slow and shared: a slow example is no failure.
+settings.register_profile("duly", deadline=None, print_blob=True)
+settings.load_profile("duly")
+
+DIALECTS = ["sqlite", "postgresql", "mariadb"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In the process that was started first, open the session's folder."""
+    if is_first(config):
+        open_session()
+        # Ask politely as ctrl-C does, so that the end below is reached and no server stays. And
+        # ctrl-C itself: who starts the tests in the background has it ignored, also by children.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """In that process, after all others have ended, stop the servers and remove the folder."""
+    if is_first(config):
+        kill_orphans()
+        stop_shared_server()
+        drop_session_databases()
+        close_session()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names that differ between processes: xdist could not share such tests out."""
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError("an address in a test's name; give it ids=…: " + unstable[0])
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: it is not gone through again whenever garbage is collected."""
+    gc.collect()
+    gc.freeze()
+
+
+def is_first(config: pytest.Config) -> bool:
+    """Whether this process is not an xdist worker."""
+    return not hasattr(config, "workerinput")
+
+
+# ------------------------------------------------------------------------------ databases
+
+
+@pytest.fixture(scope="session")
+def postgres() -> PostgresServer:
+    """A running PostgreSQL server, shared by the whole session: do not stop it."""
+    return shared_server()
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: PostgresServer) -> Iterator[Databases]:
+    """Makes and drops databases on the shared server."""
+    databases = Databases(postgres, f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'duly.db'}"
+
+
+@pytest.fixture
+def postgresql_url(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, dropped after the test."""
+    name = postgres_databases.create()
+    yield postgres_databases.server.url(name)
+    postgres_databases.drop(name)
+
+
+@pytest.fixture(scope="session")
+def maria_databases() -> Iterator[MariaDatabases]:
+    """Makes and drops databases on the MariaDB server that is named in DULY_TEST_MARIADB."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    template_statements()
+    databases = MariaDatabases(os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
+    """The URL of an empty MariaDB database, dropped after the test."""
+    url = maria_databases.create()
+    yield url
+    maria_databases.drop(url)
+
+
+@pytest.fixture(params=DIALECTS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database; the test runs once for each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def prepared_sqlite_url(tmp_path: Path) -> str:
+    """The URL of an SQLite file as `prepare_template` leaves it."""
+    template = session_folder() / "template.db"
+    with only_one("template"):
+        if not template.exists():
+            draft = session_folder() / "draft.db"
+            prepare_template(f"sqlite:///{draft}")
+            draft.rename(template)
+    shutil.copy(template, tmp_path / "duly.db")
+    return f"sqlite:///{tmp_path / 'duly.db'}"
+
+
+@pytest.fixture
+def prepared_postgresql_url(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a PostgreSQL database as `prepare_template` leaves it."""
+    name = postgres_databases.create(template="duly_template")
+    yield postgres_databases.server.url(name)
+    postgres_databases.drop(name)
+
+
+@pytest.fixture
+def prepared_mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
+    """The URL of a MariaDB database as `prepare_template` leaves it."""
+    url = maria_databases.create(template_statements())
+    yield url
+    maria_databases.drop(url)
+
+
+@pytest.fixture(params=DIALECTS)
+def prepared_database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database as `prepare_template` leaves it; once for each kind."""
+    return str(request.getfixturevalue(f"prepared_{request.param}_url"))
+
+
+# ------------------------------------------------------------------------------ processes
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Iterator[Children]:
+    """Starts child processes and web servers; kills them after the test."""
+    with Children(tmp_path) as started:
+        yield started
+
+
+# -------------------------------------------------------------------------------- browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A running Chromium; the tests are skipped where none is found."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium found; install one, or name it in DULY_TEST_CHROMIUM")
+    with open_browser(path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium: Browser, children: Children) -> Iterator[Page]:
+    """An empty page of a fresh profile; after the test it must have met no error.
+
+    A test that provokes an error on purpose opens its own: ``chromium.new_page()``. The page is
+    closed before its server is killed, which would be an error to it.
+    """
+    context = chromium.new_context()
+    page = context.new_page()
+    problems = record_problems(page)
+    yield page
+    context.close()
+    assert not problems, problems

@@ -1,0 +1,127 @@
+"""Functions that a process of their own imports and calls."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from duly import Discard, RetryAfter, Run, Snooze
+from tests.support.waiting import wait_until
+
+
+def where(run: Run) -> dict[str, Any]:
+    """Which process this is, and what it knows of its run."""
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "key": run.idempotency_key,
+        "attempt": run.attempt,
+        "nominal": run.scheduled_for and run.scheduled_for.isoformat(),
+        "previous": run.previous_success and run.previous_success.isoformat(),
+        "year": run.now().year,
+        "main": getattr(sys.modules["__main__"], "__file__", None),
+        "main_thread": threading.current_thread() is threading.main_thread(),
+    }
+
+
+def add(a: int, b: int = 2) -> int:
+    """A plain function with arguments."""
+    return a + b
+
+
+def talk(run: Run, lines: int = 3) -> None:
+    """Report progress, count, log."""
+    for number in range(lines):
+        run.log.info("line %d", number)
+        run.progress(number + 1, lines, "half way")
+        run.count(seen=1)
+    logging.getLogger("app").warning("a warning")
+
+
+def raise_this(what: str) -> None:
+    """Fail in one of the ways there are."""
+    if what == "retry":
+        raise RetryAfter(7)
+    if what == "snooze":
+        raise Snooze(seconds=9)
+    if what == "until":
+        raise Snooze(datetime(2031, 1, 1, tzinfo=UTC))
+    if what == "discard":
+        raise Discard("nobody needs it")
+    if what == "exit":
+        sys.exit(3)
+    raise LookupError(f"no {what} \x00 here")
+
+
+def die(how: str) -> None:
+    """End the process in one of the ways there are."""
+    if how == "exit":
+        os._exit(17)
+    if how == "segfault":
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(folder: str, how: str = "sleep") -> None:
+    """Note the process id, then go on for a long time; note what interrupts it."""
+    Path(folder, "pid").write_text(str(os.getpid()))
+    try:
+        if how == "deaf":
+            while True:
+                with suppress(BaseException):
+                    time.sleep(100)
+        elif how == "busy":
+            while True:
+                pass
+        elif how == "inside":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            ctypes.PyDLL(None).sleep(100)  # holds the interpreter's lock
+        else:
+            time.sleep(100)
+    finally:
+        Path(folder, "ended").touch()
+
+
+def wait_for(folder: str) -> str:
+    """Go on until a file is there."""
+    Path(folder, "pid").write_text(str(os.getpid()))
+    wait_until(Path(folder, "go").exists)
+    return "done"
+
+
+def polite(run: Run, folder: str) -> None:
+    """Note whether the run says that it is cancelled when it is interrupted."""
+    Path(folder, "pid").touch()
+    try:
+        time.sleep(100)
+    finally:
+        Path(folder, f"cancelled {run.cancelled}").touch()
+
+
+def huge() -> str:
+    """More than is stored."""
+    return "x" * 10_000_000
+
+
+def orphan(folder: str) -> None:
+    """Die while a process of one's own lives on and holds everything open."""
+    if os.fork() == 0:
+        Path(folder, "grandchild").write_text(str(os.getpid()))
+        time.sleep(100)
+        os._exit(0)
+    os._exit(5)
+
+
+def shell() -> str:
+    """Use a process of one's own."""
+    return subprocess.run(["/bin/echo", "hello"], capture_output=True, check=True).stdout.decode()

@@ -1,0 +1,89 @@
+"""What an import costs, and what it needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+
+# Everything that an extra brings, and every database driver that is not Python's own.
+OPTIONAL = {
+    *("starlette", "fastapi", "jinja2", "itsdangerous", "flask", "werkzeug", "a2wsgi", "uvicorn"),
+    *("click", "rich", "celery", "prometheus_client", "opentelemetry"),
+    *("psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "aiosqlite"),
+}
+CORE = "from duly import Scheduler, Run, Retry, cron, every, at"
+# What the core dependencies bring with them.
+INSTALLED = {
+    *("duly", "sqlalchemy", "alembic", "pydantic", "pydantic_core", "tzdata"),
+    *("mako", "markupsafe", "typing_extensions", "typing_inspection", "annotated_types"),
+}
+# Makes the other packages of this environment as absent as if they had never been installed.
+BARE = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {set(packages_distributions()) - INSTALLED!r}:
+            raise ModuleNotFoundError(f"no module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after this statement."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    return set(json.loads(run(code)))
+
+
+def run(code: str, *options: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tops(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+def test_import_duly_costs_next_to_nothing() -> None:
+    """``import duly`` loads none of its rooms, no dependency, no framework, no driver."""
+    modules = loaded_by("import duly")
+    assert not {name for name in modules if name.startswith("duly.")}
+    assert not tops(modules) & (OPTIONAL | INSTALLED - {"duly"})
+
+
+@pytest.mark.parametrize("statement", ["from duly import Scheduler", CORE])
+def test_the_core_loads_nothing_optional(statement: str) -> None:
+    """Importing the names of the core loads no web framework, Alembic, Celery, CLI or driver."""
+    assert not tops(loaded_by(statement)) & (OPTIONAL | {"alembic"})
+
+
+def test_the_core_works_with_only_its_dependencies(tmp_path) -> None:
+    """A job is stored, fires and runs on SQLite where no extra is installed."""
+    script = f"""
+{CORE}
+scheduler = Scheduler("sqlite:///{tmp_path / "bare.db"}")
+
+@scheduler.task()
+def hello(name: str, run: Run) -> str:
+    return f"hello {{name}}"
+
+with scheduler.running():
+    job = scheduler.add(hello, every(hours=1), id="hello", args={{"name": "you"}})
+    print(scheduler.run_now("hello", wait=20).result)
+"""
+    assert run(BARE + script).strip() == "hello you"
+
+
+def test_python_warns_of_nothing(tmp_path) -> None:
+    """Importing the core and declaring a job gives no warning, not even of deprecation."""
+    declare = f"{CORE}\nScheduler('sqlite:///{tmp_path / 'w.db'}').task()(print_it)"
+    run(f"def print_it(word: str) -> None: ...\n{declare}", "-W", "error")

@@ -1,0 +1,162 @@
+"""What the other tests stand on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy import create_engine, inspect, text
+
+from tests.support.browser import record_problems
+from tests.support.postgresql import PostgresServer
+from tests.support.processes import Children
+from tests.support.session import session_folder
+from tests.support.waiting import wait_until
+
+APP = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200,
+                    "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"<title>Up</title>"})
+"""
+
+
+def tables(url: str) -> list[str]:
+    engine = create_engine(url)
+    try:
+        return inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+def answers(server: PostgresServer) -> bool:
+    try:
+        server.connect().close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def make_table(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE mine (id integer)"))
+    engine.dispose()
+
+
+class TestDatabases:
+    @pytest.mark.parametrize("turn", [1, 2])
+    def test_each_test_gets_an_empty_database(self, database_url: str, turn: int) -> None:
+        """What one test writes, no other test sees."""
+        assert tables(database_url) == []
+        make_table(database_url)
+        assert tables(database_url) == ["mine"]
+
+    @pytest.mark.parametrize("turn", [1, 2])
+    def test_each_test_gets_its_own_copy(self, prepared_database_url: str, turn: int) -> None:
+        """A prepared database is a copy; the original stays as it was made."""
+        assert "duly_job" in tables(prepared_database_url)
+        assert "mine" not in tables(prepared_database_url)
+        make_table(prepared_database_url)
+
+    def test_postgresql_is_not_run_by_root(self, postgres: PostgresServer) -> None:
+        """The server runs as an unprivileged user, or as the developer."""
+        owner = Path(f"/proc/{postgres.pid}").stat().st_uid if Path("/proc/self").exists() else 1
+        assert owner != 0
+
+    def test_a_server_of_ones_own_survives_a_crash(self) -> None:
+        """A test may have a server for itself, kill it and start it again with its data."""
+        server = PostgresServer.create(session_folder() / f"own-{os.getpid()}")
+        try:
+            with server.connect() as connection:
+                connection.execute("CREATE TABLE kept (id integer)")
+            os.kill(server.pid, signal.SIGQUIT)
+            wait_until(lambda: not answers(server), what="the server's end")
+            server.start()
+            with server.connect() as connection:
+                assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+        finally:
+            server.stop()
+
+    def test_the_servers_zone_is_an_odd_one(self, postgres: PostgresServer) -> None:
+        """A test cannot pass only because the server's zone is UTC."""
+        with postgres.connect() as connection:
+            row = connection.execute("SELECT now(), current_setting('TimeZone')").fetchone()
+        assert row is not None
+        assert row[1] == "Asia/Kathmandu"
+        assert abs((row[0] - datetime.now(UTC)).total_seconds()) < 60
+
+
+class TestChildren:
+    def test_output_and_exit_code(self, children: Children) -> None:
+        """A child's output can be waited for, and its exit code read."""
+        child = children.python("-c", "print('hello'); raise SystemExit(3)")
+        child.wait_for("^hello$")
+        assert child.wait() == 3
+
+    def test_a_child_that_ends_early_is_reported_with_its_output(self, children: Children) -> None:
+        """Waiting for output stops when the child has ended, and says what it printed."""
+        child = children.python("-c", "print('only this')")
+        with pytest.raises(RuntimeError, match="only this"):
+            child.wait_for("something else")
+
+    def test_a_frozen_child_and_its_own_children_are_killed(self, tmp_path: Path) -> None:
+        """At the end nothing that was started is left, not even a grandchild."""
+        code = (
+            "import subprocess, sys, time\n"
+            "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+            "print('grandchild', child.pid)\n"
+            "time.sleep(60)"
+        )
+        with Children(tmp_path) as children:
+            child = children.python("-c", code)
+            grandchild = int(child.wait_for(r"grandchild (\d+)")[1])
+            child.freeze()
+        assert not child.running
+        assert state(grandchild) in {"", "Z"}
+
+    def test_a_web_server_answers_when_it_is_handed_over(
+        self, children: Children, tmp_path: Path
+    ) -> None:
+        """A server is ready when the test gets it, also with two worker processes."""
+        (tmp_path / "served.py").write_text(APP)
+        for options in ([], ["--workers", "2"]):
+            server = children.uvicorn("served:app", *options, "--app-dir", str(tmp_path))
+            assert server.url.startswith("http://127.0.0.1:")
+            assert server.terminate() in {0, -signal.SIGTERM}
+
+
+def state(pid: int) -> str:
+    """The letter that ``ps`` shows for a process; empty when there is none."""
+    shown = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return shown.stdout[:1]
+
+
+@pytest.mark.browser
+class TestBrowser:
+    def test_a_page_shows(self, page: Page, children: Children, tmp_path: Path) -> None:
+        """A real browser shows what a real server serves."""
+        (tmp_path / "served.py").write_text(APP)
+        server = children.uvicorn("served:app", "--app-dir", str(tmp_path))
+        page.goto(server.url)
+        assert page.title() == "Up"
+
+    def test_an_error_in_the_page_is_noticed(self, chromium: Browser) -> None:
+        """An exception and a breach of the content policy count as problems of the page."""
+        page = chromium.new_page()
+        problems = record_problems(page)
+        policy = "<meta http-equiv='content-security-policy' content=\"script-src 'none'\">"
+        page.set_content("<script>throw new Error('broken')</script>")
+        page.set_content(policy + "<script>1</script>")
+        page.close()
+        assert any("broken" in problem for problem in problems)
+        assert any("Content Security Policy" in problem for problem in problems)

@@ -1,0 +1,89 @@
+"""Who may import whom: between the rooms of Duly, and from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.sources import ROOT, sources
+
+# What each room may import from outside the standard library. A room that is not named: nothing.
+OUTSIDE: dict[str, set[str]] = {
+    "triggers": {"holidays", "tzdata"},
+    "model": {"pydantic", "pydantic_core"},
+    "store": {"sqlalchemy", "alembic"},
+    "occurrences": {"sqlalchemy"},
+    "engine": {"sqlalchemy", "pydantic_core"},
+    "commands": {"sqlalchemy"},
+    "queries": {"sqlalchemy"},
+    "facade": {"sqlalchemy"},
+    "scheduler": {"sqlalchemy"},
+    "web": {"starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
+    "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
+    "cli": {"click", "rich"},
+    "observe": {"prometheus_client"},
+    "testing": {"sqlalchemy"},
+}
+# The pages and the API see these rooms and no others: never the engine, never SQL.
+BELOW_WEB = {"web", "scheduler", "model", "triggers", "registry", "errors", "clock"}
+# What an application may import beside the door: what the design names, and the values that the
+# facade takes and returns.
+PUBLIC = {
+    *("duly.web", "duly.integrations", "duly.testing", "duly.errors"),
+    *("duly.triggers", "duly.model", "duly.clock"),
+}
+
+
+def test_imports_run_only_downward() -> None:
+    """The walls of pyproject.toml hold, and no two modules import each other in a circle."""
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [command, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_each_room_imports_only_what_it_may() -> None:
+    """A framework, a driver or SQL stays in the rooms that were made for it."""
+    anywhere = sys.stdlib_module_names | {"duly"}
+    strange = [
+        f"{source}:{line} {name}"
+        for source in sources("src")
+        for line, name in source.imports()
+        if top(name) not in OUTSIDE.get(source.room, set()) | anywhere
+    ]
+    assert not strange
+
+
+def test_web_sees_the_facade_and_values_only() -> None:
+    """Nothing in ``duly.web`` goes round the facade."""
+    round_it = [
+        f"{source}:{line} {name}"
+        for source in sources("src/duly/web")
+        for line, name in source.imports()
+        if top(name) == "duly" and name.split(".")[1] not in BELOW_WEB
+    ]
+    assert not round_it
+
+
+def test_applications_use_the_public_door() -> None:
+    """The applications import from Duly what any user would, and no more."""
+    inner = [
+        f"{source}:{line} {name}"
+        for source in sources("apps")
+        for line, name in source.imports()
+        if top(name) == "duly" and name.count(".") > 1
+        if not any(name == door or name.startswith(f"{door}.") for door in PUBLIC)
+    ]
+    assert not inner
+
+
+def test_duly_does_not_know_its_applications() -> None:
+    """Nothing in ``src`` imports from ``apps`` or ``tests``."""
+    for source in sources("src"):
+        assert not {top(name) for _, name in source.imports()} & {"apps", "tests"}, source
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]

@@ -1,0 +1,392 @@
+"""What `init_app` gives to a Flask application: context, sessions, the dashboard, clear errors."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, current_app, g, session
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import column, insert, select, table
+
+from duly import Run, Scheduler, every, prepare_engine
+from duly.errors import ConfigurationError, LifecycleError
+from duly.integrations.flask import get_scheduler, init_app
+from duly.integrations.wsgi import Serving
+from duly.web import Principal, local_key
+from tests.support.waiting import wait_until
+
+orders = table("placed", column("number"))
+ANA = Principal(name="ana", role="operator")
+
+
+@pytest.fixture
+def app() -> Flask:
+    made = Flask("shop")
+    made.secret_key = "of a test"
+    return made
+
+
+@pytest.fixture
+def scheduler(database_url: str) -> Iterator[Scheduler]:
+    made = Scheduler(database_url, heartbeat="fast", grace=5)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def on_file(sqlite_url: str) -> Iterator[Scheduler]:
+    """A scheduler on SQLite, for what has nothing to do with the database."""
+    made = Scheduler(sqlite_url, heartbeat="fast", grace=5)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def db(app: Flask, scheduler: Scheduler) -> Iterator[SQLAlchemy]:
+    """Flask-SQLAlchemy on the scheduler's own database, with one table."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = scheduler.store.url.render_as_string(False)
+    made = SQLAlchemy(app)
+    with app.app_context():
+        prepare_engine(made.engine)
+        with made.engine.begin() as conn:
+            conn.exec_driver_sql("create table placed (number integer)")
+    yield made
+    with app.app_context():
+        made.engine.dispose()
+
+
+def result_of(scheduler: Scheduler, run_id: str) -> Any:
+    """Wait until a run is over, which must have succeeded, and return its result."""
+    run = ended(scheduler, run_id)
+    assert run.state == "succeeded", (run.error_type, run.error_message)
+    return run.result
+
+
+def ended(scheduler: Scheduler, run_id: str) -> Any:
+    wait_until(lambda: scheduler.run(run_id).is_terminal, what="the end of the run")
+    return scheduler.run(run_id)
+
+
+# --------------------------------------------------------------------------------- context
+
+
+def test_every_run_has_a_context_of_its_own(app: Flask, on_file: Scheduler) -> None:
+    """Plain functions run in threads, inside the application's context; ``g`` is not shared."""
+    init_app(app, on_file)
+
+    @on_file.task()
+    def look() -> list[Any]:
+        seen = g.get("seen", 0)
+        g.seen = seen + 1
+        own = threading.current_thread() is not threading.main_thread()
+        return [current_app.name, seen, own, get_scheduler() is on_file]
+
+    with on_file.running():
+        for _ in range(3):
+            assert result_of(on_file, look.enqueue()) == ["shop", 0, True, True]
+
+
+def test_coroutine_jobs_run_on_a_loop_beside_the_application(
+    app: Flask, on_file: Scheduler
+) -> None:
+    """Two of them that wait for each other end, both inside the context: they share one loop."""
+    init_app(app, on_file)
+    met = asyncio.Barrier(2)
+
+    @on_file.task()
+    async def meet() -> list[Any]:
+        async with asyncio.timeout(10):
+            await met.wait()
+        return [current_app.name, threading.current_thread().name]
+
+    with on_file.running():
+        runs = [meet.enqueue(), meet.enqueue()]
+        assert [result_of(on_file, run) for run in runs] == [["shop", "duly-loop"]] * 2
+
+
+def test_a_context_ends_with_its_run_and_hears_of_the_error(app: Flask, on_file: Scheduler) -> None:
+    """What is registered for the end of a context is called once for each run."""
+    heard: list[str | None] = []
+    app.teardown_appcontext(lambda error: heard.append(error and str(error)))
+    init_app(app, on_file)
+
+    @on_file.task()
+    def work(fail: bool) -> None:
+        if fail:
+            raise ValueError("no")
+
+    with on_file.running():
+        assert ended(on_file, work.enqueue(fail=False)).state == "succeeded"
+        assert ended(on_file, work.enqueue(fail=True)).state == "failed"
+    assert heard == [None, "no"]
+
+
+# ------------------------------------------------------------------------- Flask-SQLAlchemy
+
+
+def test_a_call_joins_the_transaction_of_a_request(
+    app: Flask, scheduler: Scheduler, db: SQLAlchemy
+) -> None:
+    """With ``session=db.session`` a call exists if and only if the request commits."""
+    init_app(app, scheduler)
+
+    @scheduler.task()
+    def receipt(order: int) -> int:
+        return order
+
+    @app.post("/<int:number>/<how>")
+    def place(number: int, how: str) -> str:
+        db.session.execute(insert(orders).values(number=number))
+        run_id = receipt.enqueue(order=number, session=db.session)
+        getattr(db.session, how)()
+        return run_id
+
+    client = app.test_client()
+    with scheduler.running():
+        kept = client.post("/7/commit").text
+        client.post("/8/rollback")
+        assert result_of(scheduler, kept) == 7
+        assert [run.args for run in scheduler.runs(task="receipt")] == [{"order": 7}]
+    with app.app_context():
+        assert db.session.execute(select(orders)).all() == [(7,)]
+
+
+def test_a_run_has_a_session_that_is_removed_after_it(
+    app: Flask, scheduler: Scheduler, db: SQLAlchemy
+) -> None:
+    """What a run left uncommitted is gone, and no connection stays out of the pool."""
+    init_app(app, scheduler)
+
+    @scheduler.task()
+    def place(number: int, commit: bool) -> int:
+        db.session.execute(insert(orders).values(number=number))
+        if commit:
+            db.session.commit()
+        return id(db.session())
+
+    with scheduler.running():
+        result_of(scheduler, place.enqueue(number=1, commit=True))
+        result_of(scheduler, place.enqueue(number=2, commit=False))
+    with app.app_context():
+        assert db.session.execute(select(orders)).all() == [(1,)]
+        db.session.remove()
+        assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert db.session.registry.registry == {}
+
+
+# -------------------------------------------------------------------------------- dashboard
+
+
+def test_the_dashboard_asks_inside_the_application(app: Flask, on_file: Scheduler) -> None:
+    """``access`` may look at ``flask.session``: who is signed in there is signed in here."""
+    asked: list[str] = []
+
+    def access(request: Any) -> Principal | None:
+        asked.append(current_app.name)
+        return Principal(session["name"], "viewer") if "name" in session else None
+
+    @app.get("/sign-in/<name>")
+    def sign_in(name: str) -> str:
+        session["name"] = name
+        return name
+
+    init_app(app, on_file, web="/duly", access=access)
+    client = app.test_client()
+    assert client.get("/duly/api/v1/jobs").status_code == 401
+    client.get("/sign-in/ana")
+    answer = client.get("/duly/api/v1/jobs")
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert asked == ["shop", "shop"]
+    assert client.get("/sign-in/bo").text == "bo", "the application itself still answers"
+
+
+def test_what_is_changed_in_the_dashboard_bears_the_name(app: Flask, on_file: Scheduler) -> None:
+    """An asynchronous ``access`` works too, and a body reaches the API whole."""
+
+    async def access(request: Any) -> Principal:
+        await asyncio.sleep(0)
+        return Principal(current_app.name, "operator")
+
+    @on_file.job(every(hours=1), id="tidy")
+    def tidy() -> None: ...
+
+    init_app(app, on_file, web="/duly/", access=access)
+    on_file.prepare()
+    answer = app.test_client().post(
+        "/duly/api/v1/jobs/tidy/pause",
+        json={"reason": "a" * 200},
+        headers={"Authorization": "Bearer x"},
+    )
+    assert answer.status_code == 200, answer.text
+    job = on_file.job("tidy")
+    assert (job.state, job.paused_by, job.paused_reason) == ("paused", "shop", "a" * 200)
+
+
+def test_the_pages_are_under_their_path(app: Flask, on_file: Scheduler) -> None:
+    """Addresses on the pages begin with the path of the mount, and of what is around it."""
+    init_app(app, on_file, web="/admin/duly", access=lambda _request: ANA)
+    page = app.test_client().get("/admin/duly/", base_url="http://localhost/site")
+    assert page.status_code == 200
+    assert 'href="/site/admin/duly/' in page.text
+    assert app.test_client().get("/admin/duly", follow_redirects=True).status_code == 200
+    assert "http://localhost/duly" not in page.text
+
+
+def test_a_local_key_opens_the_dashboard(app: Flask, on_file: Scheduler) -> None:
+    """What signs in by itself does so in a Flask application as well."""
+    key = local_key(key="a-key-of-a-test-which-is-long")
+    init_app(app, on_file, web="/duly", access=key)
+    client = app.test_client()
+    assert client.get("/duly/").status_code == 401
+    assert client.get(f"/duly/?key={key.key}").status_code == 303
+    assert client.get("/duly/").status_code == 200
+
+
+# ---------------------------------------------------------------------- start, or do not start
+
+
+@pytest.fixture
+def starts(on_file: Scheduler, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads in which the scheduler was started; it is only noted."""
+    noted: list[str] = []
+    monkeypatch.setattr(on_file, "start", lambda: noted.append(threading.current_thread().name))
+    return noted
+
+
+def begun() -> None:
+    """Wait until whatever was begun in the background is done."""
+    for thread in threading.enumerate():
+        if thread.name == "duly-start":
+            thread.join(10)
+
+
+def test_a_test_client_starts_nothing(app: Flask, on_file: Scheduler, starts: list[str]) -> None:
+    """The tests of an application run without a scheduler beside them."""
+    init_app(app, on_file)
+    app.test_client().get("/")
+    begun()
+    assert starts == []
+
+
+def test_start_may_be_asked_for(app: Flask, on_file: Scheduler) -> None:
+    """``start=True`` starts here and now, wherever this is."""
+    init_app(app, on_file, start=True)
+    assert on_file.state in ("starting", "running")
+    begun()
+
+
+def test_start_may_be_forbidden(app: Flask, on_file: Scheduler, starts: list[str]) -> None:
+    """``start=False`` leaves it to you, even where a server asks."""
+    init_app(app, on_file, start=False)
+    app.test_client().get("/", environ_base={"SERVER_SOFTWARE": "any/1"})
+    begun()
+    assert starts == []
+
+
+def test_a_request_begins_it_and_does_not_wait(
+    app: Flask, on_file: Scheduler, starts: list[str]
+) -> None:
+    """The first request that a server brings starts the scheduler in the background."""
+    init_app(app, on_file)
+    for _ in range(3):
+        app.test_client().get("/", environ_base={"SERVER_SOFTWARE": "any/1"})
+    begun()
+    assert starts == ["duly-start"]
+
+
+def test_what_was_begun_does_not_begin_again(on_file: Scheduler, starts: list[str]) -> None:
+    """Several signs of serving in one process mean one start."""
+    serving = Serving(on_file)
+    serving.begin()
+    serving.begin()
+    begun()
+    assert starts == ["duly-start"]
+
+
+# ------------------------------------------------------------------------------------ errors
+
+
+def test_dashboard_and_access_come_together(app: Flask, on_file: Scheduler) -> None:
+    """Neither an open dashboard nor an ``access`` that guards nothing."""
+    with pytest.raises(ConfigurationError, match=r"web='/duly' needs access="):
+        init_app(app, on_file, web="/duly")
+    with pytest.raises(ConfigurationError, match=r"access= is for the dashboard"):
+        init_app(app, on_file, access=lambda _request: ANA)
+    with pytest.raises(ConfigurationError, match=r"give the path"):
+        init_app(app, on_file, web="/", access=lambda _request: ANA)
+    with pytest.raises(ConfigurationError, match=r"access='ana'"):
+        init_app(app, on_file, web="/duly", access="ana")  # type: ignore[arg-type]
+    assert "duly" not in app.extensions
+    init_app(app, on_file)
+
+
+def test_one_application_has_one_scheduler(app: Flask, on_file: Scheduler) -> None:
+    """A second `init_app` would start and enter everything twice."""
+    init_app(app, on_file)
+    with pytest.raises(ConfigurationError, match=r"'shop' has a scheduler already"):
+        init_app(app, on_file)
+
+
+def test_arguments_in_the_wrong_order_are_named(app: Flask, on_file: Scheduler) -> None:
+    """The error shows what was given."""
+    with pytest.raises(ConfigurationError, match=r"init_app\(Scheduler, Flask\)"):
+        init_app(on_file, app)  # type: ignore[arg-type]
+
+
+def test_an_application_without_a_scheduler_is_told_so(app: Flask) -> None:
+    """The accessor says what to do."""
+    with app.app_context(), pytest.raises(ConfigurationError, match=r"call init_app"):
+        get_scheduler()
+
+
+# --------------------------------------------------------------------------------- factories
+
+
+def test_a_newer_application_takes_the_scheduler_over(on_file: Scheduler) -> None:
+    """With an application factory, as in tests, runs are in the context of the newest."""
+
+    @on_file.task()
+    def name() -> str:
+        return current_app.name
+
+    for wanted in ("first", "second"):
+        init_app(Flask(wanted), on_file)
+        with on_file.running():
+            assert result_of(on_file, name.enqueue()) == wanted
+
+
+def test_a_running_scheduler_is_not_taken_over(app: Flask, on_file: Scheduler) -> None:
+    """Its runs would change their context under their feet."""
+    init_app(app, on_file)
+    with on_file.running(), pytest.raises(LifecycleError, match=r"for the application 'shop'"):
+        init_app(Flask("other"), on_file)
+
+
+def test_what_a_factory_made_can_be_forgotten(tmp_path: Path) -> None:
+    """Applications and schedulers that nobody holds any more are freed."""
+    scheduler = Scheduler(f"sqlite:///{tmp_path / 'x.db'}")
+    app = Flask("short")
+    init_app(app, scheduler, web="/duly", access=lambda _request: ANA)
+    gone = weakref.ref(app), weakref.ref(scheduler)
+    del app, scheduler
+    gc.collect()
+    assert [held() for held in gone] == [None, None]
+
+
+def test_the_run_may_be_asked_for(app: Flask, on_file: Scheduler) -> None:
+    """The context does not hide what a function asks of its run."""
+    init_app(app, on_file)
+
+    @on_file.task()
+    def who(run: Run) -> str:
+        return f"{current_app.name} {run.task} {run.attempt}"
+
+    with on_file.running():
+        assert result_of(on_file, who.enqueue()) == "shop who 1"

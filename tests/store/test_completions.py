@@ -1,0 +1,187 @@
+"""Fencing: a write-back counts only while the very claim that it belongs to still stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from duly.clock import VirtualClock
+from duly.model.identity import new_id
+from duly.store import completions, history, runs
+from duly.store.completions import Fence
+from duly.store.store import Store
+from tests.store.conftest import add_run, all_runs, at_once, claim
+
+
+def fence(row: Any, **wrong: Any) -> Fence:
+    held = {"run": row.id, "seen_token": row.token, "seen_claim": row.claim_id} | wrong
+    return Fence(**held)  # type: ignore[typeddict-item]
+
+
+def outcome(row: Any, **values: Any) -> dict[str, Any]:
+    """What the engine writes when a run has succeeded."""
+    held = {name: getattr(row, name) for name in completions.OUTCOME_COLUMNS}
+    held |= {"state": "succeeded", **values}
+    return {**fence(row), **{f"to_{name}": value for name, value in held.items()}}
+
+
+@pytest.fixture
+def claimed(store: Store) -> Any:
+    """One run, claimed."""
+    with store.write() as tx:
+        add_run(tx)
+        (row,) = claim(tx)
+    return row
+
+
+def test_the_claim_that_stands_may_write(store: Store, claimed: Any) -> None:
+    """State and result are stored; everything else of the row stays."""
+    with store.write() as tx:
+        assert completions.accepted(tx, [fence(claimed)]) == ({claimed.id}, set(), set())
+        completions.write(tx, [outcome(claimed, result='{"n":1}')])
+    stored = all_runs(store)[claimed.id]
+    assert (stored.state, stored.result) == ("succeeded", '{"n":1}')
+    unchanged = {"task", "args", "cause", "token", "claim_id", "priority", "started_at"}
+    assert all(getattr(stored, name) == getattr(claimed, name) for name in unchanged)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seen_token": 0}, {"seen_token": 2}, {"seen_claim": new_id()}],
+    ids=["old token", "token of a rescuer", "claim of another server"],
+)
+def test_a_stale_claim_may_not_write(store: Store, claimed: Any, wrong: dict[str, Any]) -> None:
+    """Refused by `accepted`, and harmless even for who would write without asking it."""
+    before = all_runs(store)
+    with store.write() as tx:
+        assert completions.accepted(tx, [fence(claimed, **wrong)]) == (set(), {claimed.id}, set())
+        completions.write(tx, [outcome(claimed) | wrong])
+        report = {"to_done": 1, "to_total": 2, "to_note": "x", "to_counters": None}
+        completions.report_progress(tx.conn, [{**fence(claimed, **wrong), **report}])
+    assert all_runs(store) == before
+
+
+def test_what_this_claim_has_finished_is_neither_open_nor_late(store: Store, claimed: Any) -> None:
+    """The acknowledgement of its commit was lost: writing again does nothing."""
+    with store.write() as tx:
+        completions.write(tx, [outcome(claimed)])
+    before = all_runs(store)
+    with store.write() as tx:
+        assert completions.accepted(tx, [fence(claimed)]) == (set(), set(), set())
+        completions.write(tx, [outcome(claimed, state="failed")])
+    assert all_runs(store) == before
+
+
+def test_a_run_that_is_gone_is_late(store: Store, claimed: Any) -> None:
+    """Deleted meanwhile: nothing to write to, and no error."""
+    ghost = fence(claimed, run=new_id())
+    with store.write() as tx:
+        assert completions.accepted(tx, [ghost]) == (set(), {ghost["run"]}, set())
+        completions.write(tx, [outcome(claimed) | ghost])
+
+
+def test_a_batch_is_judged_run_by_run(store: Store) -> None:
+    """Of five hundred, the stale ones are left out and the others are written."""
+    with store.write() as tx:
+        for _ in range(50):
+            add_run(tx)
+        rows = claim(tx, limit=50)
+        runs.change(tx, [row.id for row in rows[::2]], token=99, state="ready")
+    fences = [fence(row) for row in rows]
+    with store.write() as tx:
+        standing, late, _cancel = completions.accepted(tx, fences)
+        assert standing == {row.id for row in rows[1::2]}
+        assert late == {row.id for row in rows[::2]}
+        completions.write(tx, [outcome(row) for row in rows])
+    stored = all_runs(store)
+    assert {stored[row.id].state for row in rows[1::2]} == {"succeeded"}
+    assert {stored[row.id].state for row in rows[::2]} == {"ready"}
+
+
+def test_nothing_to_write_is_no_statement(store: Store) -> None:
+    """Empty batches are allowed everywhere."""
+    with store.write() as tx:
+        assert completions.accepted(tx, []) == (set(), set(), set())
+        completions.write(tx, [])
+        completions.add_attempts(tx, [])
+        completions.add_log(tx.conn, [])
+        completions.report_progress(tx.conn, [])
+        completions.end_occupation(tx.conn, [])
+
+
+def test_progress_is_stored_behind_the_fence(store: Store, claimed: Any) -> None:
+    """The current claim's progress shows while the run goes on."""
+    report = {"to_done": 3, "to_total": 9, "to_note": "half", "to_counters": '{"ok":3}'}
+    with store.write() as tx:
+        completions.report_progress(tx.conn, [{**fence(claimed), **report}])
+    row = all_runs(store)[claimed.id]
+    assert (row.progress_done, row.progress_total, row.progress_note, row.counters) == (
+        3, 9, "half", '{"ok":3}',
+    )  # fmt: skip
+    assert row.state == "running"
+
+
+def test_one_of_two_racing_ends_wins(store: Store) -> None:
+    """A completion and a rescue at the same instant: exactly one of them counts, for every run."""
+    with store.write() as tx:
+        for _ in range(20):
+            add_run(tx)
+        rows = claim(tx, limit=20)
+
+    def complete() -> set[str]:
+        won = set()
+        for row in rows:
+            with store.write() as tx:
+                standing, _late, _cancel = completions.accepted(tx, [fence(row)])
+                completions.write(tx, [outcome(row) for _ in standing])
+            won |= standing
+        return won
+
+    def rescue() -> set[str]:
+        won = set()
+        for row in reversed(rows):
+            with store.write() as tx:
+                (held,) = runs.lock(tx, [row.id])
+                if held.state == "running" and held.token == row.token:
+                    runs.change(tx, [row.id], state="ready", token=row.token + 1)
+                    won.add(row.id)
+        return won
+
+    completed, rescued = at_once(complete, rescue)
+    assert completed | rescued == {row.id for row in rows}
+    assert completed & rescued == set()
+    stored = all_runs(store)
+    assert {run_id for run_id, row in stored.items() if row.state == "succeeded"} == completed
+    assert {run_id for run_id, row in stored.items() if row.token == 2} == rescued
+
+
+def test_two_batches_in_opposite_order_do_not_deadlock(store: Store) -> None:
+    """Rows are locked in the order of their ids, whatever order a caller names them in."""
+    with store.write() as tx:
+        for _ in range(40):
+            add_run(tx)
+        rows = claim(tx, limit=40)
+
+    def judge(ordered: list[Any]) -> int:
+        total = 0
+        for _ in range(15):
+            with store.write() as tx:
+                total += len(completions.accepted(tx, [fence(row) for row in ordered])[0])
+        return total
+
+    assert at_once(lambda: judge(rows), lambda: judge(rows[::-1])) == [600, 600]
+
+
+def test_an_attempt_is_stored_once(store: Store, claimed: Any, clock: VirtualClock) -> None:
+    """Written again after a lost acknowledgement it is the same attempt."""
+    row = {
+        "run_id": claimed.id, "attempt": 1, "worker_id": new_id(), "started_at": clock.now(),
+        "finished_at": clock.now(), "error_type": "E", "error_message": "m", "traceback": None,
+    }  # fmt: skip
+    with store.write() as tx:
+        completions.add_attempts(tx, [row, row])
+        completions.add_attempts(tx, [row | {"error_type": "Other"}])
+    with store.read() as conn:
+        (held,) = history.attempts(conn, claimed.id)
+    assert held.error_type == "E"

@@ -1,0 +1,196 @@
+"""The indexes are really used: a million finished runs must not slow down the next claim."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from duly.clock import VirtualClock
+from duly.model.identity import new_id
+from duly.store import completions, history, jobs, runs, workers
+from duly.store.agenda import AgendaQuery
+from duly.store.store import Store
+from duly.store.transaction import Transaction
+from tests.store.conftest import add_job, add_run, claim
+
+
+@pytest.fixture
+def full(store: Store, clock: VirtualClock) -> Store:
+    """A store with a long history, a few live rows, and fresh statistics."""
+    with store.write() as tx:
+        add_job(tx, "j")
+        for number in range(300):
+            add_job(tx, f"idle {number:03}", state="finished", next_fire_at=None)
+        keep_until = tx.now + timedelta(days=30)
+        for number in range(600):
+            state = "failed" if number % 50 == 0 else "succeeded"
+            add_run(tx, job_id=f"idle {number % 300:03}", state=state, keep_until=keep_until)
+        for number in range(60):
+            add_run(tx, job_id="j", state="succeeded", keep_until=keep_until)
+            add_run(tx, state="running", worker_id=new_id(), priority=number)
+            held = add_run(tx, unique_key="k" if number == 0 else None, priority=number)
+            add_run(tx, state="scheduled", due_at=tx.now + timedelta(days=1))
+            line = {"run_id": held, "at": tx.now, "level": "INFO", "logger": "x", "message": "x"}
+            completions.add_log(tx.conn, [line] * 10)
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        if store.dialect.name == "mysql":
+            conn.execute(text("analyze table duly_job, duly_run, duly_run_log"))
+        else:
+            conn.execute(text("analyze"))
+    return store
+
+
+def plans(store: Store, act: Callable[[Transaction], Any]) -> str:
+    """How the database would do each statement of ``act``, by its own account."""
+    caught: list[tuple[str, Any]] = []
+
+    def catch(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        caught.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", catch)
+    with store.write() as tx:
+        act(tx)
+    event.remove(store.engine, "before_cursor_execute", catch)
+    lines: list[str] = []
+    with store.engine.connect() as conn:
+        if store.dialect.name == "postgresql":
+            conn.execute(text("set local enable_seqscan = off"))
+        for statement, parameters in caught:
+            if statement.startswith(("BEGIN", "SET")):
+                continue
+            asked = parameters[0] if isinstance(parameters, list) else parameters
+            prefix = "EXPLAIN QUERY PLAN " if store.dialect.name == "sqlite" else "EXPLAIN "
+            found = conn.exec_driver_sql(prefix + statement, asked)
+            if store.dialect.name == "mysql":
+                lines += [f"{row.type} INDEX {row.key} {row.Extra}" for row in found]
+            else:
+                lines += [str(row[-1]) for row in found]
+    return "\n".join(lines)
+
+
+def index_used(name: str, plan: str) -> bool:
+    if "optimized away" in plan:  # MariaDB has read the end of an index to make its plan
+        return True
+    return re.search(rf"(INDEX|Scan using|Scan Backward using|Scan on) {name}\b", plan) is not None
+
+
+@pytest.mark.parametrize(
+    ("act", "indexes"),
+    [
+        (claim, ["duly_run_ready"]),
+        (lambda tx: jobs.due(tx, 10), ["duly_job_due"]),
+        (lambda tx: jobs.next_due(tx.conn), ["duly_job_due"]),
+        (lambda tx: runs.occupancy(tx.conn, ["j"]), ["duly_run_live"]),
+        (lambda tx: runs.promote_due(tx, 10), ["duly_run_scheduled"]),
+        (lambda tx: runs.expired(tx, 10), ["duly_run_expiring"]),
+        (lambda tx: runs.waiting_jobs(tx.conn), ["duly_run_waiting"]),
+        (lambda tx: runs.holder_of_key(tx.conn, "k"), ["duly_run_unique_key"]),
+        (lambda tx: history.prune(tx, 10), ["duly_run_keep"]),
+        (lambda tx: workers.cancel_requests(tx.conn, new_id()), ["duly_run_running"]),
+        (
+            lambda tx: AgendaQuery(["default"]).ask(tx.conn, tx.now),
+            ["duly_job_due", "duly_run_scheduled", "duly_run_expiring", "duly_run_waiting",
+             "duly_run_ready"],
+        ),
+        (lambda tx: runs.newest_of_jobs(tx.conn, ["j"]), ["duly_run_of_job"]),
+        (
+            lambda tx: history.log_lines(tx.conn, runs.holder_of_key(tx.conn, "k") or ""),
+            ["duly_run_log_run"],
+        ),
+    ],
+    ids=[
+        "claim", "due jobs", "next due", "occupancy", "promotion", "expiry", "turns", "unique key",
+        "pruning", "cancel requests", "agenda", "newest run", "log",
+    ],
+)  # fmt: skip
+def test_the_hot_statements_use_their_indexes(
+    full: Store, act: Callable[[Transaction], Any], indexes: list[str]
+) -> None:
+    """The database's own plan names each index, and no table is read from end to end."""
+    plan = plans(full, act)
+    for name in indexes:
+        assert index_used(name, plan), plan
+    assert "SCAN duly_run\n" not in plan + "\n"
+    assert "Seq Scan on duly_run " not in plan
+    if full.dialect.name == "mysql":
+        assert not re.search(r"^(ALL|index) INDEX .*$", plan, re.MULTILINE), plan
+
+
+def test_a_claim_sorts_nothing(full: Store) -> None:
+    """The index has the claim's order: no sort of ten thousand ready rows to take three."""
+    plan = plans(full, claim)
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
+    assert "filesort" not in plan  # on MariaDB it would also lock every row that it sorts
+
+
+def test_due_jobs_are_not_all_sorted(full: Store) -> None:
+    """Rows come in the order of the index; at most equal times are sorted by id."""
+    plan = plans(full, lambda tx: jobs.due(tx, 10))
+    if full.dialect.name == "sqlite":
+        assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+    elif full.dialect.name == "mysql":
+        assert "filesort" not in plan
+    else:
+        assert "Incremental Sort" in plan or "Sort" not in plan
+
+
+def test_an_idle_look_at_the_agenda_is_one_statement(store: Store) -> None:
+    """A tick with nothing to do costs one read and writes nothing."""
+    seen: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    with store.read() as conn:
+        event.listen(store.engine, "before_cursor_execute", note)
+        held = AgendaQuery(["default", "mail"]).ask(conn, store.time.now())
+        event.remove(store.engine, "before_cursor_execute", note)
+    assert [statement for statement in seen if not statement.startswith("BEGIN")] != []
+    assert len([statement for statement in seen if statement.startswith("SELECT")]) == 1
+    assert (held.next_fire, held.next_due, held.waiting, held.stopped, held.ready) == (
+        None, None, False, False, (),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def every_statement(store: Store) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(store.engine, "before_cursor_execute", note)
+
+
+def test_the_claim_has_the_shape_that_was_measured(
+    store: Store, every_statement: list[str]
+) -> None:
+    """PostgreSQL: one statement, row locks inside a materialized CTE, locked rows skipped.
+
+    MariaDB cannot return what it updates: the rows are locked first and read again afterwards.
+    """
+    with store.write() as tx:
+        add_run(tx)
+        every_statement.clear()
+        assert len(claim(tx)) == 1
+    if store.dialect.name == "mysql":
+        locking, changing, reading = every_statement[:3]
+        assert " ".join(locking.split()).endswith("FOR UPDATE SKIP LOCKED")
+        assert changing.startswith("UPDATE duly_run")
+        assert reading.startswith("SELECT")
+        return
+    (statement,) = [held for held in every_statement if "UPDATE duly_run" in held]
+    words = " ".join(statement.split())
+    if store.dialect.name == "postgresql":
+        assert words.startswith("WITH ready AS MATERIALIZED (SELECT")
+        assert "FOR UPDATE SKIP LOCKED)" in words
+    assert "LIMIT" in words
+    assert "RETURNING" in words

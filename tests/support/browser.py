@@ -1,0 +1,57 @@
+"""The system's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+PATIENCE_MS = 90_000
+"""How long a page may take to show what is expected: machines that run tests are busy."""
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium: ``DULY_TEST_CHROMIUM``, or the first of the usual names."""
+    named = os.environ.get("DULY_TEST_CHROMIUM")
+    return named or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def open_browser(path: str) -> Iterator[Browser]:
+    """A running browser, closed at the end.
+
+    Playwright keeps an event loop running in this thread while it is open, so no asyncio test can
+    run meanwhile: open it for one module of browser tests, not for the session.
+    """
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+def record_problems(page: Page) -> list[str]:
+    """A list that fills with the page's errors: exceptions, and what the console says is wrong.
+
+    A violation of the content security policy and a resource that does not load are among them.
+    """
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
+    return problems

@@ -1,0 +1,68 @@
+"""The Python examples in README.md and docs/.
+
+Every fenced block that begins with ```` ```python ```` runs as a program of its own. A comment on
+the line before the fence says where that is not so:
+
+    <!-- example: continues -->     runs after the blocks before it on the page, in one program
+    <!-- example: NAME -->          saved as NAME.py and tried by a test of its own in tests/docs/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.sources import ROOT
+
+BLOCK = re.compile(
+    r"(?:^<!-- example: (?P<mark>\w+) -->\n)?^```python\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+CONTINUES = "continues"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One block of code in a page.
+
+    Attributes:
+        page: the file.
+        line: where its code begins, counted from 1.
+        code: what a reader would copy.
+        program: the same with the blocks that it continues.
+        name: given when a test of its own tries it.
+    """
+
+    page: Path
+    line: int
+    code: str
+    program: str
+    name: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def pages() -> list[Path]:
+    """README.md, CONTRIBUTING.md and everything in docs/."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def examples(page: Path) -> Iterator[Example]:
+    """The blocks of one page."""
+    text = page.read_text()
+    before = ""
+    for found in BLOCK.finditer(text):
+        mark, code = found["mark"], found["code"]
+        line = text.count("\n", 0, found.start("code")) + 1
+        program = f"{before}\n{code}" if mark == CONTINUES else code
+        before = program
+        yield Example(page, line, code, program, None if mark == CONTINUES else mark)
+
+
+def named(name: str) -> Example:
+    """The one example of that name."""
+    (found,) = [one for page in pages() for one in examples(page) if one.name == name]
+    return found

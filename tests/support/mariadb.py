@@ -1,0 +1,158 @@
+"""Databases on a MariaDB server that is running already: named by an address, never started here.
+
+Nothing of the server is changed but databases of this test session, which are dropped at its end;
+those that a killed session has left are dropped by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from functools import cache
+from typing import Any
+
+import psutil
+import pymysql
+from sqlalchemy import URL, create_engine, make_url, text
+
+from tests.support.session import only_one, session_folder
+from tests.support.template import prepare_template
+
+VARIABLE = "DULY_TEST_MARIADB"
+DEFAULT = "mysql+pymysql://root@127.0.0.1:3306/"
+PREFIX = "duly_test"
+
+
+def server_url() -> URL:
+    """Where the server is: an account there that may make and drop databases."""
+    return make_url(os.environ.get(VARIABLE, DEFAULT)).set(drivername="mysql+pymysql")
+
+
+@cache
+def why_not() -> str | None:
+    """Why tests on MariaDB cannot run here; ``None``: they can."""
+    try:
+        _connect().close()
+    except pymysql.MySQLError as error:
+        shown = server_url().render_as_string()
+        return f"no MariaDB at {shown} ({error}); name one in {VARIABLE}"
+    return None
+
+
+class MariaDatabases:
+    """Makes and drops databases on the server, each in some 50 milliseconds.
+
+    Their names carry the session's first process, so that sessions side by side do not collide,
+    and what a dead one left is known.
+
+    Args:
+        worker: of the names, so that the processes of one session do not collide.
+    """
+
+    def __init__(self, worker: str) -> None:
+        self._admin = _connect()
+        self._prefix = f"{_session_prefix()}{worker}_"
+        self._made = 0
+
+    def create(self, statements: list[str] | None = None) -> str:
+        """The URL of a new database, with the tables that the statements make."""
+        self._made += 1
+        name = f"{self._prefix}{self._made}"
+        with self._admin.cursor() as cursor:
+            # The odd character set is on purpose: what passes only because of the server's
+            # default proves nothing.
+            cursor.execute(f"create database `{name}` character set latin1")
+            cursor.execute(f"use `{name}`")
+            for statement in statements or ():
+                cursor.execute(statement)
+        return url_of(name)
+
+    def drop(self, url: str) -> None:
+        """Remove it, whoever is still connected."""
+        name = str(make_url(url).database)
+        with self._admin.cursor() as cursor:
+            cursor.execute("select id from information_schema.processlist where db = %s", (name,))
+            for (thread,) in cursor.fetchall():
+                if thread != self._admin.thread_id():
+                    with contextlib.suppress(pymysql.MySQLError):  # it has gone by itself
+                        cursor.execute(f"kill {thread}")
+            cursor.execute(f"drop database if exists `{name}`")
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._admin.close()
+
+
+def url_of(name: str) -> str:
+    """What SQLAlchemy connects to."""
+    return server_url().set(database=name).render_as_string(hide_password=False)
+
+
+def template_statements() -> list[str]:
+    """What makes the tables and rows of a prepared database: read once in a session."""
+    note = session_folder() / "mariadb.json"
+    with only_one("mariadb"):
+        if not note.exists():
+            _drop_what_the_dead_left()
+            databases = MariaDatabases("template")
+            url = databases.create()
+            prepare_template(url)
+            note.write_text(json.dumps(_dump(url)))
+            databases.drop(url)
+            databases.close()
+    held: list[str] = json.loads(note.read_text())
+    return held
+
+
+def drop_session_databases() -> None:
+    """At the end of the session: leave the server as it was."""
+    if (session_folder() / "mariadb.json").exists():
+        _drop(_session_prefix())
+
+
+def _connect() -> pymysql.Connection[Any]:
+    url = server_url()
+    return pymysql.connect(
+        host=url.host or "127.0.0.1",
+        port=url.port or 3306,
+        user=url.username or "root",
+        password=url.password or "",
+        autocommit=True,
+        connect_timeout=5,
+    )
+
+
+def _session_prefix() -> str:
+    _duly, _tests, pid, random = session_folder().name.split("-")
+    return f"{PREFIX}_{pid}_{random}_"
+
+
+def _dump(url: str) -> list[str]:
+    engine = create_engine(url)
+    with engine.connect() as conn:
+        names = list(conn.execute(text("show tables")).scalars())
+        statements = [conn.execute(text(f"show create table `{name}`")).one()[1] for name in names]
+        for name in names:
+            for row in conn.execute(text(f"select * from `{name}`")):
+                values = ", ".join(conn.connection.escape(value) for value in row)
+                statements.append(f"insert into `{name}` values ({values})")
+    engine.dispose()
+    return statements
+
+
+def _drop_what_the_dead_left() -> None:
+    with _connect() as admin, admin.cursor() as cursor:
+        cursor.execute("show databases like %s", (PREFIX.replace("_", r"\_") + r"\_%",))
+        names = [name for (name,) in cursor.fetchall()]
+    for name in names:
+        pid = name.split("_")[2]
+        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+            _drop(name)
+
+
+def _drop(prefix: str) -> None:
+    with _connect() as admin, admin.cursor() as cursor:
+        cursor.execute("show databases like %s", (prefix.replace("_", r"\_") + "%",))
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"drop database if exists `{name}`")

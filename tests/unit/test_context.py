@@ -1,0 +1,342 @@
+"""What a running function may ask and tell, and that nothing it tells can hurt anybody else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from duly import Discard, RetryAfter, Run, Snooze
+from duly.context import MAX_LINES, MAX_LOG_BYTES, RunLog
+from duly.errors import LeaseLost
+from duly.model import payload
+from duly.model.run import Cause, LogLine, Progress
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+LARGEST = 2**63 - 1
+
+
+@dataclass
+class Facts:
+    id: str = "run-1"
+    job_id: str | None = "job-1"
+    task: str = "work"
+    scheduled_for: datetime | None = NOON
+    due_at: datetime = NOON
+    cause: Cause = "schedule"
+    attempt: int = 2
+    max_attempts: int = 5
+    started_at: datetime = NOON + timedelta(seconds=1)
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(Facts(), lambda: NOON, lambda: None)
+
+
+def test_it_tells_what_is_stored() -> None:
+    """The facts of the run, the scheduler's clock, and the last success when asked for."""
+    asked: list[int] = []
+
+    def previous() -> datetime:
+        asked.append(1)
+        return NOON - timedelta(days=1)
+
+    run = Run(Facts(), lambda: NOON + timedelta(seconds=2), previous)
+    assert (run.id, run.job_id, run.task, run.attempt, run.max_attempts, run.cause) == (
+        "run-1", "job-1", "work", 2, 5, "schedule",
+    )  # fmt: skip
+    assert (run.scheduled_for, run.due_at) == (NOON, NOON)
+    assert run.started_at == NOON + timedelta(seconds=1)
+    assert run.now() == NOON + timedelta(seconds=2)
+    assert run.idempotency_key == "run-1"
+    assert asked == []
+    assert run.previous_success == NOON - timedelta(days=1)
+
+
+def test_it_hears_that_it_should_stop(run: Run) -> None:
+    """Asked to stop, or its lease lost: both mean that going on is in vain."""
+    assert not run.cancelled
+    run.request_stop()
+    assert run.cancelled
+    assert not run.lease_lost
+    other = Run(Facts(), lambda: NOON, lambda: None)
+    other.lease_lost = True
+    assert other.cancelled
+
+
+# ----------------------------------------------------------------------------------- track
+
+
+def test_a_bad_row_does_not_stop_the_others(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Its error is logged with its traceback and counted; the loop goes on."""
+    seen = []
+    for item in run.track([1, 0, 2]):
+        with item as number:
+            seen.append(10 // number)
+    assert seen == [10, 5]
+    assert run.counters == {"ok": 2, "failed": 1}
+    assert run.reported == Progress(3, 3)
+    (record,) = caplog.records
+    assert record.name == "duly.run"
+    assert record.levelname == "ERROR"
+    assert record.getMessage().startswith("item 0 failed: integer division")
+    assert record.exc_info
+
+
+def test_progress_follows_each_row(run: Run) -> None:
+    """While a row is worked on, it does not count as done; the total is known where it can be."""
+    told = []
+    for item in run.track(["a", "b"]):
+        told.append(run.reported)
+        with item:
+            pass
+    assert told == [None, Progress(1, 2)]
+    assert run.reported == Progress(2, 2)
+
+    def rows() -> Iterator[int]:
+        yield from (1, 2, 3)
+
+    for number in run.track(rows()):
+        with number:
+            pass
+    assert run.reported == Progress(3, None)
+    for number in run.track(rows(), total=99):
+        with number:
+            pass
+    assert run.reported == Progress(3, 99)
+
+
+def test_no_rows_are_no_work(run: Run) -> None:
+    """Nothing is counted and nothing fails."""
+    assert list(run.track([])) == []
+    assert run.counters == {}
+
+
+def test_the_loop_ends_early_when_it_should_stop(run: Run) -> None:
+    """A cancelled run finishes its row and takes no other; a generator is not exhausted."""
+    taken = []
+
+    def rows() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    for item in run.track(rows()):
+        with item as number:
+            if number == 2:
+                run.request_stop()
+    assert run.counters == {"ok": 3}
+    assert len(taken) <= 4
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [RetryAfter(5), Snooze(seconds=5), Discard("no"), LeaseLost("gone"), KeyboardInterrupt()],
+    ids=lambda signal: type(signal).__name__,
+)
+def test_what_steers_the_run_passes_through(run: Run, signal: BaseException) -> None:
+    """A signal raised for the whole run is no bad row."""
+
+    def work() -> None:
+        for item in run.track([1, 2]):
+            with item:
+                raise signal
+
+    with pytest.raises(type(signal)):
+        work()
+    assert run.counters == {}
+
+
+def test_rows_that_cannot_be_read_fail_the_run(run: Run) -> None:
+    """An error of the row source is no row's error."""
+
+    def rows() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("the connection is gone")
+
+    def work() -> None:
+        for item in run.track(rows()):
+            with item:
+                pass
+
+    with pytest.raises(RuntimeError, match="connection is gone"):
+        work()
+    assert run.counters == {"ok": 1}
+
+
+class Shy:
+    """A row that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+class Mute(Exception):
+    """An error that cannot be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no str")
+
+
+@pytest.mark.parametrize("row", [Shy(), "x" * 1_000_000, "\x00\ud800"], ids=["shy", "big", "odd"])
+@pytest.mark.parametrize("error", [Mute(), ValueError("x" * 1_000_000)], ids=["mute", "long"])
+def test_a_row_that_cannot_be_logged_is_isolated_all_the_same(
+    run: Run, row: Any, error: Exception
+) -> None:
+    """A broken ``__repr__`` or ``__str__`` of one row stops no other row; logs stay small."""
+    for item in run.track([row, "good"]):
+        with item as held:
+            if held is row:
+                raise error
+    assert run.counters == {"ok": 1, "failed": 1}
+
+
+# --------------------------------------------------------------------- counts and progress
+
+
+def test_counters_add_up(run: Run) -> None:
+    """Named whole numbers, also negative ones."""
+    run.count(sent=2, skipped=1)
+    run.count(sent=3, skipped=-1)
+    assert run.counters == {"sent": 5, "skipped": 0}
+
+
+@pytest.mark.parametrize("amount", [float("nan"), 1.5, "1", None, [1], float("inf")], ids=repr)
+def test_a_counter_takes_whole_numbers_only(run: Run, amount: Any) -> None:
+    """What could not be stored later is refused here, in the function that is wrong."""
+    with pytest.raises(TypeError, match="counter 'sent' takes a whole number"):
+        run.count(sent=amount)
+    assert run.counters == {}
+
+
+def test_counters_are_only_counted_up_by_counting(run: Run) -> None:
+    """Nothing that JSON does not know can slip in beside `count`."""
+    with pytest.raises(TypeError):
+        run.counters["sent"] = float("nan")  # type: ignore[index]
+    run.count(sent=10**30)
+    assert run.counters == {"sent": LARGEST}
+
+
+@pytest.mark.parametrize(
+    ("tell", "told"),
+    [
+        (lambda run: run.progress(3, 10, "mails"), Progress(3, 10, "mails")),
+        (lambda run: run.progress(3.9, 10.2), Progress(3, 10)),
+        (lambda run: run.progress(2**80, 2**80), Progress(LARGEST, LARGEST)),
+        (lambda run: run.progress(-(2**80)), Progress(-LARGEST)),
+        (lambda run: run.progress(1, None, "n" * 500), Progress(1, None, "n" * 200)),
+        (lambda run: run.progress(1, None, ""), Progress(1)),
+        (lambda run: run.progress(1, None, "a\x00b\ud800"), Progress(1, None, "a␀b?")),
+    ],
+)
+def test_progress_is_always_storable(run: Run, tell: Callable[[Run], None], told: Progress) -> None:
+    """Numbers fit a 64-bit column, notes fit theirs, NUL and lone surrogates are replaced."""
+    tell(run)
+    assert run.reported == told
+
+
+@pytest.mark.parametrize("done", ["3", None, float("nan"), float("inf"), [1]], ids=repr)
+def test_progress_that_is_no_number_is_refused_in_the_function(run: Run, done: Any) -> None:
+    """The run that tells nonsense fails, not the engine that stores it for everybody."""
+    with pytest.raises((TypeError, ValueError)):
+        run.progress(done)
+    if done is not None:
+        with pytest.raises((TypeError, ValueError)):
+            run.progress(1, done)
+    with pytest.raises((TypeError, ValueError)):
+        run.progress(1, 2, 5)  # type: ignore[arg-type]
+    assert run.reported is None
+
+
+def test_what_is_counted_from_threads_can_always_be_stored(run: Run) -> None:
+    """The engine reads the counters while the function's threads add new names."""
+    done = threading.Event()
+    problems: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                json.loads(payload.encode(dict(run.counters)))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test must fail
+            problems.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(20_000):
+        run.count(**{f"name {number % 997}": 1})
+    done.set()
+    reader.join()
+    assert not problems
+
+
+# ------------------------------------------------------------------------------------- log
+
+
+def line(message: str) -> LogLine:
+    return LogLine(NOON, "INFO", "app", message)
+
+
+def test_the_log_keeps_the_first_thousand_lines() -> None:
+    """What comes after is counted, not kept."""
+    log = RunLog()
+    for number in range(MAX_LINES + 5):
+        log.add(line(str(number)))
+    assert log.dropped == 5
+    assert [held.message for held in log.take()] == [str(number) for number in range(MAX_LINES)]
+
+
+def test_the_log_keeps_256_kib() -> None:
+    """Few long lines reach the bound as well as many short ones."""
+    log = RunLog()
+    for _ in range(40):
+        log.add(line("x" * 10_000))
+    kept = log.take()
+    assert sum(len(held.message) for held in kept) <= MAX_LOG_BYTES
+    assert (len(kept), log.dropped) == (26, 14)
+
+
+def test_bytes_are_counted_not_characters() -> None:
+    """256 KiB of four-byte characters are a quarter as many characters."""
+    log = RunLog()
+    for _ in range(10):
+        log.add(line("😀" * 10_000))
+    assert sum(len(held.message.encode()) for held in log.take()) <= MAX_LOG_BYTES
+
+
+def test_one_line_too_long_does_not_end_the_log() -> None:
+    """A dump of ten megabytes is cut in its middle; the lines after it are kept."""
+    log = RunLog()
+    log.add(line("before"))
+    log.add(line("x" * 10_000_000))
+    log.add(line("after"))
+    kept = [held.message for held in log.take()]
+    assert kept[0] == "before"
+    assert "… cut …" in kept[1]
+    assert kept[2:] == ["after"]
+    assert sum(map(len, kept)) <= MAX_LOG_BYTES
+
+
+def test_lines_are_taken_once() -> None:
+    """Live storing takes what is there; the bounds hold for the whole run."""
+    log = RunLog()
+    log.add(line("one"))
+    assert [held.message for held in log.take()] == ["one"]
+    assert log.take() == []
+    for _ in range(MAX_LINES):
+        log.add(line("more"))
+    assert len(log.take()) == MAX_LINES - 1
+    assert log.dropped == 1
+
+
+def test_the_logger_is_an_ordinary_one(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """`run.log` goes where the application's logging says, as any logger's lines do."""
+    with caplog.at_level(logging.INFO, "duly.run"):
+        run.log.info("sent %d mails", 3)
+    assert caplog.messages == ["sent 3 mails"]

@@ -1,0 +1,172 @@
+"""The tree of errors: one root, drawn at the head of its file, and messages that help."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import pickle
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from duly import errors
+from duly.errors import (
+    Conflict,
+    CronError,
+    Discard,
+    DulyError,
+    DuplicateJob,
+    JobNotFound,
+    NaiveDatetimeError,
+    NotFound,
+    RetryAfter,
+    RevisionConflict,
+    RunNotFound,
+    RunSignal,
+    Snooze,
+    UnknownOption,
+    did_you_mean,
+)
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+CLASSES = [
+    held
+    for _name, held in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(held, BaseException) and held.__module__ == errors.__name__
+]
+
+
+@pytest.mark.parametrize("held", CLASSES, ids=lambda held: held.__name__)
+def test_the_tree_has_one_root(held: type[BaseException]) -> None:
+    """``except DulyError`` catches all that Duly raises; signals have their own root."""
+    assert issubclass(held, DulyError) != issubclass(held, RunSignal)
+    assert issubclass(held, Exception)
+    assert held.__doc__
+
+
+def test_the_drawing_at_the_head_is_the_tree() -> None:
+    """Every class, its parent and its builtin sibling are as drawn."""
+    drawing = (errors.__doc__ or "").splitlines()
+    seen: dict[str, str | None] = {}
+    path: list[tuple[int, str]] = []
+    for line in drawing:
+        found = re.match(r"^( {4}[│├└─ ]*)(\w+)( .*)?$", line)
+        if not found or found[2] not in dir(errors):
+            continue
+        depth, name, note = len(found[1]), found[2], found[3] or ""
+        path = [entry for entry in path if entry[0] < depth]
+        seen[name] = path[-1][1] if path else None
+        path.append((depth, name))
+        for builtin in re.findall(r"also (\w+)", note):
+            assert issubclass(getattr(errors, name), getattr(builtins, builtin))
+    assert set(seen) == {held.__name__ for held in CLASSES}
+    for name, parent in seen.items():
+        bases = {base.__name__ for base in getattr(errors, name).__bases__}
+        assert parent is None or parent in bases
+
+
+def test_errors_can_be_caught_by_what_they_also_are() -> None:
+    """A caller who knows nothing of Duly catches ValueError, LookupError, ConnectionError."""
+    assert issubclass(errors.ConfigurationError, ValueError)
+    assert issubclass(errors.ArgumentsError, ValueError)
+    assert issubclass(errors.NaiveDatetimeError, ValueError)
+    assert issubclass(errors.UnknownTask, LookupError)
+    assert issubclass(errors.JobNotFound, LookupError)
+    assert issubclass(errors.DatabaseUnavailable, ConnectionError)
+    assert issubclass(errors.LifecycleError, RuntimeError)
+
+
+def test_messages_say_what_where_and_what_to_do() -> None:
+    """The ones with parts, word for word."""
+    assert str(JobNotFound("x")) == "no job has the id 'x'"
+    assert str(RunNotFound("x")) == "no run has the id 'x'"
+    assert str(DuplicateJob("x")) == (
+        "a job with the id 'x' exists already; pass replace=True to change it"
+    )
+    assert str(RevisionConflict("x", 3, 5)) == (
+        "job 'x' is at revision 5, not 3; read it again and repeat"
+    )
+    assert str(UnknownOption("corn", ["cron", "every"], "here")) == (
+        "unknown option 'corn' here; did you mean 'cron'?"
+    )
+    cron = CronError(
+        "61 is too large", expression="61 * * * *", text="61", position=0, field="minute"
+    )
+    assert str(cron) == ("minute field of cron '61 * * * *': 61 is too large (at position 0: '61')")
+    assert JobNotFound("x").job_id == "x"
+    assert isinstance(JobNotFound("x"), NotFound)
+    assert isinstance(RevisionConflict("x", 3, 5), Conflict)
+
+
+def test_suggestions() -> None:
+    """The nearest name, or all there are, or nothing."""
+    assert did_you_mean("retrys", ["retry", "queue"]) == "; did you mean 'retry'?"
+    assert did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
+    assert did_you_mean("zzz", []) == ""
+
+
+def test_a_long_cron_text_is_cut_in_the_message() -> None:
+    """A megabyte of nonsense does not fill the log."""
+    text = "9" * 1_000_000
+    held = CronError("bad", expression=text, text=text, position=0)
+    assert len(str(held)) < 250
+    assert held.expression == text
+
+
+def test_naive_errors_name_the_value() -> None:
+    """And how to repair it."""
+    held = NaiveDatetimeError(NOON.replace(tzinfo=None), "end=")
+    assert str(held).startswith("end= is the naive datetime '2026-05-04T12:00:00'")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        JobNotFound("x"),
+        DuplicateJob("x"),
+        RevisionConflict("x", 1, 2),
+        UnknownOption("a", ["b"], "here"),
+        CronError("bad", expression="x", text="x", position=0),
+        NaiveDatetimeError(NOON.replace(tzinfo=None), "end="),
+        Snooze(NOON),
+        RetryAfter(5),
+        Discard("why"),
+        errors.StoreError("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_survive_a_process_border(error: Exception) -> None:
+    """Process pools and test runners pickle exceptions: the message stays."""
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+# ---------------------------------------------------------------------------------- signals
+
+
+def test_retry_after_takes_seconds_or_a_timedelta() -> None:
+    """Both mean the same."""
+    assert RetryAfter(90).delay == RetryAfter(timedelta(seconds=90)).delay
+    assert str(RetryAfter(90)) == "try again in 0:01:30"
+
+
+def test_snooze_takes_exactly_one_of_two() -> None:
+    """An instant or a delay; naive instants are refused."""
+    assert Snooze(NOON).until == NOON
+    assert Snooze(seconds=5).delay == timedelta(seconds=5)
+    for wrong in ({}, {"until": NOON, "seconds": 5}):
+        with pytest.raises(TypeError, match="either until= or seconds="):
+            Snooze(**cast("Any", wrong))
+    with pytest.raises(NaiveDatetimeError, match=r"Snooze\(until=…\)"):
+        Snooze(NOON.replace(tzinfo=None))
+
+
+def test_signals_are_not_swallowed_with_duly_s_errors() -> None:
+    """``except DulyError`` in a task does not catch what steers its run."""
+    for signal in (RetryAfter(1), Snooze(seconds=1), Discard("x")):
+        assert not isinstance(signal, DulyError)
+        assert isinstance(signal, RunSignal)

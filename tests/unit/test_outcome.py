@@ -1,0 +1,299 @@
+"""What becomes of a run after an attempt: always an answer, whatever the function did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duly import Discard, Retry, RetryAfter, Snooze
+from duly.engine.claim import Claim
+from duly.engine.outcome import Outcome, Verdict, judge
+from duly.errors import ArgumentsError, UnknownTask
+from duly.executors.base import Ending
+from duly.model.checks import LATEST
+from duly.model.policy import RunPolicy
+from duly.model.text import clean, shown, told
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+RETRYING = RunPolicy(retry=Retry(attempts=3, wait=30, factor=2, jitter=0))
+
+
+def claim(policy: RunPolicy = RunPolicy(), **values: Any) -> Claim:  # noqa: B008 - frozen
+    held = Claim(
+        id="r", job_id=None, task="t", args="{}", scheduled_for=None, due_at=NOON, cause="enqueue",
+        queue="default", attempt=1, max_attempts=policy.max_attempts, crashes=0, alone=False,
+        started_at=NOON, token=1, claim_id="c", unique_key=None, policy=policy,
+    )  # fmt: skip
+    return replace(held, **values)
+
+
+def ended(
+    held: Claim, *, value: Any = None, error: BaseException | None = None, verdict: Any = None
+) -> Outcome:
+    return judge(held, Ending(value, error), verdict, NOON)
+
+
+# ------------------------------------------------------------------------------ the rules
+
+
+def test_returning_is_success() -> None:
+    """With the result as JSON, or nothing."""
+    assert ended(claim()) == Outcome("succeeded", "run.succeeded")
+    assert (
+        ended(claim(), value={"b": 1, "a": [NOON]}).result == '{"a":["2026-05-04T12:00:00Z"],"b":1}'
+    )
+
+
+def test_raising_without_a_retry_is_failure() -> None:
+    """With type, message and traceback."""
+    outcome = ended(claim(), error=ValueError("bad"))
+    assert (outcome.state, outcome.kind, outcome.due_at) == ("failed", "run.failed", None)
+    assert outcome.error is not None
+    assert outcome.error[:2] == ("ValueError", "bad")
+
+
+def test_attempts_are_spent_one_by_one() -> None:
+    """30 s, 60 s, then failed."""
+    for attempt, wait in ((1, 30), (2, 60)):
+        outcome = ended(claim(RETRYING, attempt=attempt), error=ValueError())
+        assert (outcome.state, outcome.kind) == ("scheduled", "run.retried")
+        assert outcome.due_at == NOON + timedelta(seconds=wait)
+        assert not outcome.uncounted
+    assert ended(claim(RETRYING, attempt=3), error=ValueError()).state == "failed"
+
+
+def test_a_worker_s_death_spends_no_attempt() -> None:
+    """Crashes are counted apart: after one crash there are still three tries."""
+    assert ended(claim(RETRYING, attempt=3, crashes=1), error=ValueError()).state == "scheduled"
+    assert ended(claim(RETRYING, attempt=4, crashes=1), error=ValueError()).state == "failed"
+
+
+@pytest.mark.parametrize("error", [ArgumentsError("x")], ids=["arguments"])
+def test_what_will_not_mend_is_not_tried_again(error: Exception) -> None:
+    """Arguments that do not fit the function will not fit it in 30 s either."""
+    assert ended(claim(RETRYING), error=error).state == "failed"
+
+
+def test_the_signals() -> None:
+    """RetryAfter spends an attempt, Snooze gives it back, Discard ends the run."""
+    later = ended(claim(RETRYING), error=RetryAfter(5))
+    assert (later.state, later.due_at, later.uncounted) == (
+        "scheduled", NOON + timedelta(seconds=5), False,
+    )  # fmt: skip
+    assert ended(claim(), error=RetryAfter(5)).state == "failed"
+    slept = ended(claim(), error=Snooze(seconds=5))
+    assert (slept.state, slept.due_at, slept.uncounted) == (
+        "scheduled", NOON + timedelta(seconds=5), True,
+    )  # fmt: skip
+    assert ended(claim(), error=Snooze(NOON + timedelta(days=1))).due_at == NOON + timedelta(days=1)
+    given_up = ended(claim(RETRYING), error=Discard("why"))
+    assert (given_up.state, given_up.reason, given_up.error) == ("discarded", "why", None)
+
+
+def test_the_engine_s_verdict_wins() -> None:
+    """A function that returns after its timeout or its cancellation has not succeeded."""
+    assert ended(claim(), value=1, verdict="cancelled").state == "cancelled"
+    late = ended(claim(RunPolicy(timeout=5)), value=1, verdict="timeout")
+    assert (late.state, late.error) == ("failed", ("TimedOut", "took longer than its 5 s", None))
+    again = ended(claim(replace(RETRYING, timeout=5)), value=1, verdict="timeout")
+    assert (again.state, again.due_at) == ("scheduled", NOON + timedelta(seconds=30))
+
+
+def test_what_a_stopping_worker_interrupts_is_given_back() -> None:
+    """The attempt is not spent; what had returned all the same has succeeded."""
+    for outcome in (
+        ended(claim(), error=asyncio.CancelledError(), verdict="given_back"),
+        ended(claim(), error=RuntimeError("interrupted"), verdict="given_back"),
+    ):
+        assert (outcome.state, outcome.uncounted, outcome.due_at) == ("ready", True, NOON)
+    assert ended(claim(), value=1, verdict="given_back").state == "succeeded"
+
+
+def test_a_coroutine_that_cancels_itself_has_failed() -> None:
+    """Without the engine's wish it is an error like any other, not a reason to run for ever."""
+    assert ended(claim(), error=asyncio.CancelledError()).state == "failed"
+
+
+# ------------------------------------------------------------- always an answer, storable
+
+
+class Mute(Exception):
+    """An error that cannot be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no str")
+
+
+class Wrong(Exception):
+    """An error whose text is no text."""
+
+    def __str__(self) -> str:
+        return 5  # type: ignore[return-value]  # noqa: PLE0307 - that is the point
+
+
+class Deep(BaseException):
+    """An error that is no Exception."""
+
+
+def chained() -> Exception:
+    """An error with a thousand causes."""
+    error = Exception("first")
+    for number in range(1000):
+        following = Exception(str(number))
+        following.__cause__, error = error, following
+    return error
+
+
+def recursive() -> Exception:
+    def dive() -> None:
+        dive()
+
+    try:
+        dive()
+    except RecursionError as error:
+        return error
+    raise AssertionError
+
+
+def with_attributes(error: Exception, **values: Any) -> Exception:
+    vars(error).update(values)
+    return error
+
+
+LONG_NAME = type("E" * 5000, (Exception,), {})
+ERRORS: list[BaseException] = [
+    Mute(), Wrong(), Deep("x"), SystemExit(3), KeyboardInterrupt(), GeneratorExit(),
+    ValueError("NUL \x00 and \ud800 and 😀"), ValueError("x" * 1_000_000), LONG_NAME("x"),
+    chained(), recursive(), StopIteration(5),
+    ExceptionGroup("several", [ValueError("a"), KeyError("b")]),
+    UnicodeDecodeError("u", b"", 0, 1, "x"),
+    SyntaxError("bad", ("file", 1, 1, "text")), UnknownTask("x"), MemoryError(),
+    Discard(5),  # type: ignore[arg-type]
+    Discard(None),  # type: ignore[arg-type]
+    Discard("x\x00" * 1_000_000),
+    RetryAfter(timedelta.max), RetryAfter(timedelta.min), RetryAfter(-5),
+    with_attributes(RetryAfter(1), delay="soon"), with_attributes(RetryAfter(1), delay=None),
+    Snooze(seconds=-5), Snooze(datetime.max.replace(tzinfo=UTC)),
+    Snooze(datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))),
+    Snooze(datetime.min.replace(tzinfo=timezone(timedelta(hours=12)))),
+    with_attributes(Snooze(seconds=1), delay=timedelta.max),
+    with_attributes(Snooze(seconds=1), delay=None, until=datetime(2026, 1, 1)),  # noqa: DTZ001
+    with_attributes(Snooze(seconds=1), until="tomorrow"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__[:20])
+@pytest.mark.parametrize("verdict", [None, "timeout", "cancelled", "given_back"])
+@pytest.mark.parametrize("policy", [RunPolicy(), RETRYING], ids=["once", "retrying"])
+def test_whatever_a_function_raises_has_an_outcome(
+    error: BaseException, verdict: Verdict | None, policy: RunPolicy
+) -> None:
+    """No error of one function may stop the batch in which five hundred runs are written back."""
+    check_storable(ended(claim(policy), error=error, verdict=verdict))
+
+
+def values() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    deep: Any = 1
+    for _ in range(50_000):
+        deep = [deep]
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise KeyError("inside")
+
+    class Hostile(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError("no items")
+
+        def __iter__(self) -> Any:
+            raise RuntimeError("no iter")
+
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    class Model:
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    return [
+        float("nan"), {"a": [float("inf")]}, object(), Model(), circle, deep, broken(),
+        Hostile(a=1), "x" * 1_000_000, "\x00", "\ud800", b"\xff", {1: 2, None: 3, (1, 2): 4},
+        {1, 2}, 10**5000, -(10**40),
+        lambda: 1, open, Exception("returned"), range(10**6), [0] * 100_000, NOON, timedelta.max,
+        {"\ud800": 1}, asyncio.CancelledError(),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(25))
+def test_whatever_a_function_returns_has_an_outcome(index: int) -> None:
+    """The work is done: the run succeeds, and its result is JSON or a note that there is none."""
+    outcome = ended(claim(), value=values()[index])
+    assert outcome.state == "succeeded"
+    check_storable(outcome)
+    if outcome.result is not None:
+        json.loads(outcome.result)
+
+
+def test_there_are_as_many_values_as_the_test_counts() -> None:
+    """The number above is right."""
+    assert len(values()) == 25
+
+
+def check_storable(outcome: Outcome) -> None:
+    """Every database takes it, and its state is one that a running run may go to."""
+    assert outcome.state in ("succeeded", "failed", "scheduled", "ready", "discarded", "cancelled")
+    assert (outcome.due_at is not None) == (outcome.state in ("scheduled", "ready"))
+    if outcome.due_at is not None:
+        assert outcome.due_at.utcoffset() is not None
+        assert NOON <= outcome.due_at <= LATEST
+    for text, longest in (
+        (outcome.reason, 4000),
+        (outcome.result, 65_536),
+        *zip(outcome.error or (), (191, 4000, 32_000), strict=False),
+    ):
+        if text is not None:
+            assert isinstance(text, str)
+            assert "\x00" not in text
+            assert len(text) <= longest
+            text.encode()
+
+
+# ------------------------------------------------------------------------------------ text
+
+
+@given(st.text(), st.integers(1, 300))
+def test_clean_text_is_text_that_every_database_takes(text: str, limit: int) -> None:
+    """No NUL, no lone surrogate, within the limit; what is clean and short stays as it is."""
+    held = clean(text, limit)
+    assert len(held) <= max(limit, 0)
+    assert "\x00" not in held
+    held.encode()
+    if len(text) <= limit and "\x00" not in text and text.isprintable():
+        assert held == text
+
+
+def test_a_long_text_keeps_both_ends() -> None:
+    """The cause of an error is at its end, its place at its beginning."""
+    held = clean("begin " + "x" * 1000 + " end", 100)
+    assert held.startswith("begin ")
+    assert held.endswith(" end")
+    assert "… cut …" in held
+
+
+def test_showing_never_fails() -> None:
+    """Foreign ``__repr__`` and ``__str__`` may raise or return anything."""
+    assert shown("x", 100) == "'x'"
+    assert told(ValueError("x"), 100) == "x"
+    assert told(Mute(), 100) == "<message that cannot be shown: RuntimeError>"
+    assert "TypeError" in told(Wrong(), 100)
+    assert "RuntimeError" in shown(values()[3], 100)

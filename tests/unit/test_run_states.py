@@ -1,0 +1,66 @@
+"""The state machine of a run: every pair of states against the table of moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from duly.errors import StateError
+from duly.model.run import LIVE, MOVES, RUN_STATES, TERMINAL, RunRecord, RunState, check_move
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+RECORD = RunRecord(
+    id="r", job_id=None, task="t", args={}, scheduled_for=None, due_at=NOON, cause="enqueue",
+    queue="default", priority=0, state="ready", attempt=0, max_attempts=1,
+)  # fmt: skip
+
+# Written down once more, on purpose: a change of the table must be meant.
+ALLOWED = {
+    ("scheduled", "ready"), ("scheduled", "cancelled"), ("scheduled", "missed"),
+    ("ready", "running"), ("ready", "cancelled"), ("ready", "missed"),
+    ("running", "succeeded"), ("running", "failed"), ("running", "scheduled"),
+    ("running", "ready"), ("running", "cancelled"), ("running", "discarded"),
+    ("failed", "ready"), ("failed", "discarded"),
+    ("missed", "ready"), ("skipped", "ready"), ("missed", "scheduled"), ("skipped", "scheduled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("to", RUN_STATES)
+@pytest.mark.parametrize("state", RUN_STATES)
+def test_every_pair_of_states(state: str, to: str) -> None:
+    """Eighteen moves exist; every other one is refused, with both states and the run named."""
+    assert (to in MOVES[state]) == ((state, to) in ALLOWED)
+    if (state, to) in ALLOWED:
+        check_move("run-1", state, to)
+    else:
+        with pytest.raises(StateError, match=f"run run-1 is {state}; it cannot become {to}"):
+            check_move("run-1", state, to)
+
+
+def test_every_state_can_be_reached_and_left_as_the_words_say() -> None:
+    """Live states lead on, the three final ones lead nowhere, nothing leads to itself."""
+    assert set(MOVES) == set(RUN_STATES)
+    assert set(RUN_STATES) == LIVE | TERMINAL
+    assert set() == LIVE & TERMINAL
+    assert {state for state, targets in MOVES.items() if not targets} == {
+        "succeeded", "cancelled", "discarded",
+    }  # fmt: skip
+    assert not [state for state, targets in MOVES.items() if state in targets]
+    for state in LIVE:
+        assert MOVES[state] & TERMINAL
+
+
+@pytest.mark.parametrize("state", RUN_STATES)
+def test_a_record_knows_whether_it_is_over(state: RunState) -> None:
+    """Over means: only a person's hand changes it."""
+    assert replace(RECORD, state=state).is_terminal is (state not in LIVE)
+
+
+def test_the_duration_needs_both_ends() -> None:
+    """From the last start to the end, else nothing."""
+    assert RECORD.duration is None
+    assert replace(RECORD, started_at=NOON).duration is None
+    done = replace(RECORD, started_at=NOON, finished_at=NOON + timedelta(seconds=3))
+    assert done.duration == timedelta(seconds=3)

@@ -1,0 +1,564 @@
+"""Arguments are checked by the function's own signature, when stored and when read back."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import threading
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Optional
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import BaseModel, Field, Secret, SecretStr, field_validator
+
+from duly import Run
+from duly.errors import ArgumentsError, ConfigurationError, PayloadError
+from duly.model.signature import Signature
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Address(BaseModel):
+    street: str
+    number: int | None = None
+
+
+class Customer(BaseModel):
+    name: str
+    addresses: list[Address] = []
+    born: date | None = None
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+def signature(function: Any) -> Signature:
+    return Signature(function, "work")
+
+
+def round_trip(annotation: Any, value: Any) -> Any:
+    """The value as a function with one parameter of this type gets it."""
+
+    def work(value: Any) -> None: ...
+
+    work.__annotations__["value"] = annotation
+    held = signature(work)
+    text = held.encode({"value": value})
+    assert text.isascii()
+    assert held.accept(text) == text
+    return held.decode(text)["value"]
+
+
+# ------------------------------------------------------------------------ what is refused
+
+
+def test_arguments_are_not_converted() -> None:
+    """Strict: the text "7" is no int, 1 is no bool, 7 is no text."""
+
+    def work(n: int, flag: bool = False, word: str = "") -> None: ...
+
+    held = signature(work)
+    for given, what in (
+        ({"n": "7"}, "n: Input should be a valid integer"),
+        ({"n": 7.0}, "n: Input should be a valid integer"),
+        ({"n": True}, "n: Input should be a valid integer"),
+        ({"n": 7, "flag": 1}, "flag: Input should be a valid boolean"),
+        ({"n": 7, "word": 7}, "word: Input should be a valid string"),
+    ):
+        with pytest.raises(ArgumentsError, match=what):
+            held.encode(given)
+
+
+def test_unknown_names_are_refused_with_the_nearest_one() -> None:
+    """A typing error in a name is told at once, with what was probably meant."""
+
+    def send(exchange_id: int, days_before: int = 3) -> None: ...
+
+    with pytest.raises(
+        ArgumentsError,
+        match=r"arguments of task 'work': exchange_ident: the function has no such parameter; "
+        r"did you mean 'exchange_id'\?",
+    ):
+        signature(send).encode({"exchange_id": 1, "exchange_ident": 1})
+
+
+def test_missing_arguments_are_named_all_at_once() -> None:
+    """One error tells everything that is wrong."""
+
+    def send(to: str, subject: str, body: str = "") -> None: ...
+
+    with pytest.raises(ArgumentsError) as error:
+        signature(send).encode({"body": 1})
+    for part in ("to: is missing", "subject: is missing", "body: Input should be"):
+        assert part in str(error.value)
+
+
+def test_a_value_is_never_repeated_in_the_error() -> None:
+    """Errors are logged and shown: a password given to the wrong parameter must not be in them."""
+
+    def work(password: int) -> None: ...
+
+    with pytest.raises(ArgumentsError) as error:
+        signature(work).encode({"password": "hunter2-secret"})
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", [[1, 2], "text", 5, [("n", 1)]], ids=repr)
+def test_arguments_must_be_names_and_values(given: Any) -> None:
+    """A list where a mapping belongs is Duly's error, not a TypeError from somewhere inside."""
+
+    def work(n: int = 0) -> None: ...
+
+    with pytest.raises(ArgumentsError, match="names and values"):
+        signature(work).encode(given)
+
+
+def test_names_that_are_no_text_are_refused() -> None:
+    """So is a mapping with a number as a key, also where any name is taken."""
+
+    def work(**rest: int) -> None: ...
+
+    with pytest.raises(ArgumentsError):
+        signature(work).encode({1: 2})  # type: ignore[dict-item]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (float, NAN),
+        (float, float("inf")),
+        (Any, NAN),
+        (Any, {"deep": [NAN]}),
+        (dict[str, float], {"a": NAN}),
+        (dict, {"a": NAN}),
+        (list, [float("inf")]),
+        (Decimal, Decimal("NaN")),
+        (Point, Point(NAN, 1.0)),
+    ],
+    ids=str,
+)
+def test_nan_is_refused_and_never_becomes_none(annotation: Any, value: Any) -> None:
+    """JSON has no NaN: the caller hears it, the function never gets something else instead."""
+    with pytest.raises((ArgumentsError, PayloadError)):
+        round_trip(annotation, value)
+
+
+def test_nan_among_free_names_is_refused() -> None:
+    """The same holds for what a ``**rest`` takes."""
+
+    def work(**rest: Any) -> None: ...
+
+    with pytest.raises((ArgumentsError, PayloadError)):
+        signature(work).encode({"a": NAN})
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"a": "\udfff"}, ["\ud800"]], ids=ascii)
+def test_text_that_is_no_unicode_is_refused(value: Any) -> None:
+    """A lone surrogate (from a badly decoded file name) ends in Duly's error."""
+    with pytest.raises((ArgumentsError, PayloadError)):
+        round_trip(Any, value)
+    with pytest.raises(ArgumentsError):
+        round_trip(str, "\ud800")
+
+
+def test_arguments_are_bounded_in_size_and_depth() -> None:
+    """Over 64 KiB or 32 levels they are refused, with the task's name."""
+    with pytest.raises(PayloadError, match=r"arguments of 'work': \d+ bytes of JSON"):
+        round_trip(str, "x" * 70_000)
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    with pytest.raises(PayloadError, match="nested deeper than 32 levels"):
+        round_trip(Any, deep)
+
+
+def test_an_argument_that_holds_itself_is_refused() -> None:
+    """A circle ends in Duly's error."""
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    with pytest.raises((PayloadError, ArgumentsError)):
+        round_trip(Any, circle)
+
+
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), object(), lambda: None], ids=["lock", "o", "f"]
+)
+def test_an_object_without_json_form_is_refused(value: Any) -> None:
+    """Nothing is pickled: an object that JSON cannot carry is told to the caller."""
+    with pytest.raises(PayloadError, match="arguments of 'work'"):
+        round_trip(Any, value)
+
+
+# ----------------------------------------------------------------- what arrives unchanged
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (int, 10**40),
+        (int, -(2**63)),
+        (float, 0.1),
+        (float, 1e308),
+        (str, "NUL \x00, tab \t, emoji 😀, ü, \u2028"),
+        (bytes, b"plain bytes"),
+        (bool, False),
+        (None, None),
+        (int | None, None),
+        (Optional[int], 3),  # noqa: UP045 - people write it so
+        (int | str, "7"),
+        (Literal["a", "b"], "b"),
+        (list[int], [1, 2, 3]),
+        (tuple[int, str], (1, "a")),
+        (set[int], {3, 1, 2}),
+        (dict[str, list[int]], {"a": [1], "b": []}),
+        (dict[int, str], {1: "a", -2: "b"}),
+        (dict[UUID, int], {UUID(int=5): 1}),
+        (Decimal, Decimal("0.10")),
+        (UUID, UUID("12345678-1234-5678-1234-567812345678")),
+        (Colour, Colour.BLUE),
+        (Level, Level.HIGH),
+        (date, date(2026, 2, 28)),
+        (time, time(23, 59, 59, 999999)),
+        (timedelta, timedelta(days=-1, microseconds=1)),
+        (datetime, datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)),
+        (datetime, datetime(2026, 5, 4, 3, 2, 1)),  # noqa: DTZ001 - an argument is no instant
+        (PurePosixPath, PurePosixPath("/tmp/x")),
+        (Address, Address(street="Calle Mayor", number=3)),
+        (Customer, Customer(name="Ana", addresses=[Address(street="x")], born=date(2000, 1, 1))),
+        (list[Customer], [Customer(name="Ana"), Customer(name="Bo")]),
+        (Point, Point(1.5, 2.0)),
+        (Annotated[int, Field(ge=1, le=5)], 5),
+    ],
+    ids=str,
+)
+def test_a_value_arrives_as_it_was_given(annotation: Any, value: Any) -> None:
+    """What the function gets equals what the caller gave, and has its type."""
+    again = round_trip(annotation, value)
+    assert again == value
+    assert type(again) is type(value)
+
+
+def test_an_aware_datetime_keeps_its_instant() -> None:
+    """A zone becomes its offset: the instant is the same, to the microsecond."""
+    for zone in (ZoneInfo("Europe/Madrid"), timezone(timedelta(hours=-3, minutes=-30))):
+        given = datetime(2026, 3, 29, 3, 30, 0, 1, tzinfo=zone)
+        again = round_trip(datetime, given)
+        assert again == given
+        assert again.utcoffset() == given.utcoffset()
+
+
+def test_constraints_hold_when_stored_and_when_read() -> None:
+    """`Annotated` bounds are checked at both borders."""
+
+    def work(stars: Annotated[int, Field(ge=1, le=5)]) -> None: ...
+
+    held = signature(work)
+    with pytest.raises(ArgumentsError, match="stars: Input should be less than or equal to 5"):
+        held.encode({"stars": 6})
+    with pytest.raises(ArgumentsError, match="stars"):
+        held.decode('{"stars":6}')
+
+
+def test_defaults_are_not_stored() -> None:
+    """Only what was given is stored, so a later change of a default reaches stored jobs."""
+
+    def before(n: int, wait: int = 1) -> None: ...
+
+    text = signature(before).encode({"n": 1})
+    assert text == '{"n":1}'
+    assert signature(before).decode(text) == {"n": 1}
+
+    def after(n: int, wait: int = 2) -> None: ...
+
+    assert signature(after).decode(text) == {"n": 1}
+
+
+def test_a_function_without_parameters_takes_nothing() -> None:
+    """No arguments are fine, one is not."""
+
+    def work() -> None: ...
+
+    assert signature(work).encode({}) == "{}"
+    assert signature(work).decode("{}") == {}
+    with pytest.raises(ArgumentsError, match="n: the function has no such parameter"):
+        signature(work).encode({"n": 1})
+
+
+def test_a_parameter_without_annotation_takes_any_json_value() -> None:
+    """Unannotated parameters are open; what is stored is what JSON makes of it."""
+
+    def work(value, *, other=None): ...
+
+    held = signature(work)
+    assert held.decode(held.encode({"value": {"a": [1, None, "x"]}})) == {
+        "value": {"a": [1, None, "x"]}
+    }
+
+
+def test_free_names_are_kept() -> None:
+    """A function with ``**rest`` gets every further name, also one like an inner field's."""
+
+    def work(n: int, **rest: Any) -> None: ...
+
+    held = signature(work)
+    given = {"n": 1, "p0": "mine", "model_config": "mine", "with space": [1]}
+    assert held.decode(held.encode(given)) == given
+    assert held.names == ("n",)
+
+
+def test_free_names_keep_their_type() -> None:
+    """``**rest: int`` means ints."""
+
+    def work(**rest: int) -> None: ...
+
+    held = signature(work)
+    assert held.decode(held.encode({"a": 1})) == {"a": 1}
+    with pytest.raises(ArgumentsError, match="a: "):
+        held.encode({"a": "text"})
+
+
+@pytest.mark.parametrize("name", ["self", "model_config", "p0", "schema", "json", "copy", "class_"])
+def test_any_parameter_name_will_do(name: str) -> None:
+    """Names that mean something to the checking library are ordinary here."""
+    scope: dict[str, Any] = {}
+    exec(f"def work({name}: int, p1: int = 0): ...", scope)
+    held = signature(scope["work"])
+    assert held.decode(held.encode({name: 3})) == {name: 3}
+
+
+# --------------------------------------------------------------------------- the context
+
+
+def test_the_run_is_no_argument() -> None:
+    """A parameter annotated `Run` is supplied by Duly: not asked for, not accepted."""
+
+    def work(n: int, run: Run) -> None: ...
+
+    held = signature(work)
+    assert held.names == ("n",)
+    assert held.injected == {"run": Run}
+    assert held.encode({"n": 1}) == '{"n":1}'
+    with pytest.raises(ArgumentsError, match="run: the function gets it from Duly"):
+        held.encode({"n": 1, "run": {}})
+
+
+def test_an_optional_run_is_supplied_too() -> None:
+    """``run: Run | None = None`` lets tests call the function plainly; in a run it is given."""
+
+    def modern(n: int, run: Run | None = None) -> None: ...
+
+    def old(n: int, run: Optional[Run] = None) -> None: ...  # noqa: UP045
+
+    def noted(n: int, run: Annotated[Run, "context"]) -> None: ...
+
+    for function in (modern, old, noted):
+        held = signature(function)
+        assert held.names == ("n",)
+        assert held.injected == {"run": Run}
+        assert held.encode({"n": 1}) == '{"n":1}'
+
+
+def test_free_names_cannot_hide_the_run() -> None:
+    """With ``**rest`` an argument named like the `Run` parameter is refused, not lost."""
+
+    def work(run: Run, **rest: Any) -> None: ...
+
+    with pytest.raises(ArgumentsError, match="run: "):
+        signature(work).encode({"run": 5})
+    with pytest.raises(ArgumentsError, match="run: "):
+        signature(work).decode('{"run":5}')
+
+
+# ------------------------------------------------------------- functions that cannot be tasks
+
+
+def test_positional_parameters_are_refused() -> None:
+    """Stored arguments are names and values: ``*args`` and ``/`` cannot be filled."""
+
+    def star(*numbers: int) -> None: ...
+
+    def slash(n: int, /) -> None: ...
+
+    for function, name in ((star, "numbers"), (slash, "n")):
+        with pytest.raises(
+            ConfigurationError, match=rf"task 'work': parameter '{name}' cannot be given by name"
+        ):
+            signature(function)
+
+
+def test_an_annotation_that_cannot_be_found_is_named() -> None:
+    """The error names the missing name and where to import it."""
+
+    def work(n: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(
+        ConfigurationError, match=r"task 'work': an annotation names 'Missing', .* import it there"
+    ):
+        signature(work)
+
+
+@pytest.mark.parametrize("text", ["not python(", "enum.Missing", "1 | 'x'", "list[", "1 / 0"])
+def test_an_annotation_that_cannot_be_read_is_duly_s_error(text: str) -> None:
+    """Whatever is wrong with an annotation, registration says which task it belongs to."""
+
+    def work(n: Any) -> None: ...
+
+    work.__annotations__["n"] = text
+    with pytest.raises(ConfigurationError, match="task 'work'"):
+        signature(work)
+
+
+@pytest.mark.parametrize("annotation", [threading.Lock, Signature, "threading.Thread"], ids=str)
+def test_a_parameter_that_json_cannot_carry_is_refused(annotation: Any) -> None:
+    """A connection or a lock as a parameter is told when the task is registered."""
+
+    def work(n: Any) -> None: ...
+
+    work.__annotations__["n"] = annotation
+    with pytest.raises(ConfigurationError, match=r"task 'work' .*JSON cannot carry"):
+        signature(work)
+
+
+def test_a_builtin_without_signature_is_refused() -> None:
+    """Some functions written in C do not tell their parameters."""
+    for function in (min, dict, type):
+        with pytest.raises(ConfigurationError, match="task 'work'"):
+            signature(function)
+
+
+def test_partials_methods_and_decorated_functions_work() -> None:
+    """What callers see of a function counts: a partial's filled-in parameter is a default."""
+
+    class Service:
+        def act(self, n: int, run: Run) -> None: ...
+
+    def plain(n: int, word: str) -> None: ...
+
+    @functools.wraps(plain)
+    def wrapped(*args: Any, **kwargs: Any) -> None: ...
+
+    assert signature(Service().act).names == ("n",)
+    assert signature(functools.partial(plain, word="x")).encode({"n": 1}) == '{"n":1}'
+    assert signature(wrapped).names == ("n", "word")
+
+
+# -------------------------------------------------------------------------- reading back
+
+
+class Touchy(BaseModel):
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def check(cls, value: int) -> int:
+        """Look the value up, badly."""
+        return {1: 1}[value]
+
+
+def test_a_type_whose_own_check_fails_is_told_as_an_argument_that_does_not_fit() -> None:
+    """A validator with a bug must fail its own run, not the worker that reads the arguments."""
+
+    def work(touchy: Touchy) -> None: ...
+
+    held = signature(work)
+    text = held.encode({"touchy": Touchy(n=1)})
+    assert held.decode(text) == {"touchy": Touchy(n=1)}
+    with pytest.raises(ArgumentsError, match="a check failed: KeyError"):
+        held.decode('{"touchy":{"n":2}}')
+    with pytest.raises(ArgumentsError):
+        held.encode({"touchy": {"n": 2}})
+
+
+def test_arguments_that_no_longer_fit_say_what_changed() -> None:
+    """A deploy renamed a parameter: the stored arguments are refused with both names."""
+
+    def now(exchange: int) -> None: ...
+
+    with pytest.raises(ArgumentsError) as error:
+        signature(now).decode('{"exchange_id":1}')
+    assert "exchange: is missing" in str(error.value)
+    assert "exchange_id: the function has no such parameter; did you mean 'exchange'?" in str(
+        error.value
+    )
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[1]", "5", '{"n":1', '{"n":NaN}', "null"])
+def test_stored_text_that_is_no_object_is_refused(text: str) -> None:
+    """A damaged row gives Duly's error, whatever it holds."""
+
+    def work(n: int) -> None: ...
+
+    with pytest.raises((ArgumentsError, PayloadError)):
+        signature(work).decode(text)
+    with pytest.raises((ArgumentsError, PayloadError)):
+        signature(work).accept(text)
+
+
+def test_json_from_outside_is_brought_into_one_form() -> None:
+    """`accept` checks JSON text and returns the canonical text, so equal arguments are equal."""
+
+    def work(n: int, word: str = "") -> None: ...
+
+    held = signature(work)
+    assert held.accept(' { "word": "\u00fc", "n": 1 } ') == '{"n":1,"word":"\\u00fc"}'
+    with pytest.raises(ArgumentsError, match="n: "):
+        held.accept('{"n":"1"}')
+    with pytest.raises(PayloadError, match="bytes of JSON"):
+        held.accept(json.dumps({"n": 1, "word": "x" * 70_000}))
+
+
+def test_the_schema_describes_the_arguments() -> None:
+    """JSON Schema for forms: titles, types, defaults, what is required; no `Run`."""
+
+    def send(to: str, days: Annotated[int, Field(ge=0)] = 3, run: Run | None = None) -> None: ...
+
+    schema = Signature(send, "send").schema()
+    assert schema["title"] == "send"
+    assert schema["required"] == ["to"]
+    assert set(schema["properties"]) == {"to", "days"}
+    assert schema["properties"]["days"]["default"] == 3
+    assert schema["properties"]["days"]["minimum"] == 0
+    assert schema["additionalProperties"] is False
+
+
+class Account(BaseModel):
+    owner: str
+    parent: Account | None = None
+    keys: list[SecretStr] = []
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [SecretStr, SecretStr | None, Secret[int], Account, dict[str, list[Account]]],
+    ids=str,
+)
+def test_secrets_are_refused_instead_of_stored_as_stars(annotation: Any) -> None:
+    """A type that prints as stars is stored as stars: the task is refused, with what to do."""
+
+    def login(user: str, password: Any) -> None: ...
+
+    login.__annotations__["password"] = annotation
+    with pytest.raises(
+        ConfigurationError, match=r"task 'work': parameter 'password' holds a .*; secrets are not"
+    ):
+        signature(login)

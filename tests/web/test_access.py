@@ -1,0 +1,136 @@
+"""Who may do what."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
+
+from duly import Scheduler
+from duly.errors import ConfigurationError
+from duly.web import Principal, web_app
+from duly.web.access import ROLES
+from duly.web.app import OPERATIONS
+from duly.web.operation import Operation
+from tests.web.site import MOUNT, TOKEN, Client, Site
+
+EVERY = pytest.mark.parametrize(
+    "operation", OPERATIONS, ids=lambda held: f"{held.method} {held.path}"
+)
+
+
+def send(client: Client, site: Site, operation: Operation) -> Any:
+    """Send this operation with what it needs."""
+    ids = {"job_id": "stock", "run_id": site.run_of("stock"), "name": "default"}
+    path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], operation.path)
+    if operation.method == "GET":
+        return client.get(MOUNT + path)
+    if operation.body_kind == "form":
+        return client.post(MOUNT + path, data={"csrf_token": TOKEN, "reason": "why"})
+    body = {"reason": "why"} if operation.parameters.get("body") else {}
+    if operation.path.endswith("/run"):
+        body = {}
+    return client.post(MOUNT + path, json=body, headers={"X-CSRF-Token": TOKEN})
+
+
+@EVERY
+def test_nobody_may_do_nothing(site: Site, operation: Operation) -> None:
+    """Whoever is not signed in gets 401 everywhere, and nothing else."""
+    site.forward(10)
+    before = site.scheduler.events()
+    assert send(site.client(None), site, operation).status_code == 401
+    assert site.scheduler.events() == before
+
+
+@EVERY
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_may_do_what_it_may(site: Site, operation: Operation, role: str) -> None:
+    """A role that is too small gets 403 and changes nothing; one that is enough gets through."""
+    site.forward(10)
+    enough = ROLES.index(role) >= ROLES.index(operation.role)
+    before = site.scheduler.events()
+    status = send(site.client(role), site, operation).status_code
+    if enough:
+        assert status in {200, 202, 303, 409, 503}
+    else:
+        assert status == 403
+        assert site.scheduler.events() == before
+
+
+def test_whoever_changes_something_needs_more_than_a_viewer() -> None:
+    """No unsafe operation is open to viewers, and each operation asks for a known role."""
+    assert {held.role for held in OPERATIONS} <= set(ROLES)
+    assert not [held.path for held in OPERATIONS if held.method != "GET" and held.role == "viewer"]
+
+
+@pytest.mark.parametrize("access", [None, "open", Principal("ana", "admin")])
+def test_the_application_is_not_made_without_access(sqlite_url: str, access: Any) -> None:
+    """An application that anybody could use does not come into being."""
+    with pytest.raises(ConfigurationError, match="access="):
+        web_app(Scheduler(sqlite_url), access=access)
+    with pytest.raises(TypeError, match="access"):
+        web_app(Scheduler(sqlite_url))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(("name", "role"), [("ana", "root"), ("", "viewer"), ("a\nb", "viewer")])
+def test_a_principal_has_a_name_and_a_known_role(name: str, role: Any) -> None:
+    """What the audit trail cannot name, or has no place among the roles, is refused."""
+    with pytest.raises(ConfigurationError):
+        Principal(name, role)
+
+
+class Caller:
+    async def __call__(self, request: Request) -> Principal:
+        return Principal("object")
+
+
+async def coroutine(request: Request) -> Principal:
+    return Principal("coroutine")
+
+
+@pytest.mark.parametrize(
+    ("access", "name"),
+    [
+        (coroutine, "coroutine"),
+        (Caller(), "object"),
+        (lambda request: Principal("function"), "function"),
+        (lambda request: coroutine(request), "coroutine"),  # noqa: PLW0108 - a plain function
+    ],
+)
+def test_access_may_be_sync_or_async(site: Site, access: Any, name: str) -> None:
+    """Plain functions, coroutine functions, and objects that are called all do."""
+    client = TestClient(web_app(site.scheduler, access=access), base_url="http://localhost")
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert f"<strong>{name}</strong>" in answer.text
+
+
+@pytest.mark.parametrize("answer", [True, "ana", {"name": "ana", "role": "admin"}])
+def test_anything_but_a_principal_lets_nobody_in(site: Site, answer: Any) -> None:
+    """An access callable that answers with something true has not said who it is."""
+    app = web_app(site.scheduler, access=lambda request: answer)
+    with pytest.raises(TypeError, match="Principal"):
+        TestClient(app).get("/api/v1/jobs")
+
+
+def test_an_access_that_fails_lets_nobody_in(site: Site) -> None:
+    """Its error is an error of the server, and says nothing of itself to the sender."""
+
+    def broken(request: Request) -> Principal:
+        raise RuntimeError("the users' database at 10.0.0.7 is away")
+
+    app = web_app(site.scheduler, access=broken)
+    answer = TestClient(app, raise_server_exceptions=False).get("/api/v1/jobs")
+    assert answer.status_code == 500
+    assert "10.0.0.7" not in answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_one_may_not_do_is_not_offered(site: Site) -> None:
+    """A viewer's pages hold no form but the search."""
+    for path in ("/", "/jobs", "/jobs/stock"):
+        assert 'method="post"' not in site.client("viewer").page(path)
+        assert 'method="post"' in site.client("operator").page(path)

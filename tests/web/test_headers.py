@@ -1,0 +1,60 @@
+"""The headers of every answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.site import API, MOUNT, Client, Site
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+PLACES = [
+    f"{MOUNT}/", f"{MOUNT}/jobs", f"{MOUNT}/nowhere", f"{API}/status", f"{API}/nowhere",
+    f"{MOUNT}/static/duly.css", f"{MOUNT}/static/nothing.css", f"{API}/runs?limit=0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PLACES)
+@pytest.mark.parametrize("role", ["viewer", None])
+def test_every_answer_carries_the_policy(site: Site, path: str, role: str | None) -> None:
+    """Pages, JSON, files and errors, signed in or not: the same strict policy."""
+    headers = site.client(role).get(path).headers
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_an_unexpected_error_carries_it_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when something breaks that nobody foresaw."""
+
+    def broken() -> None:
+        raise RuntimeError("the cellar is flooded")
+
+    monkeypatch.setattr(site.scheduler, "status", broken)
+    for path in (f"{MOUNT}/", f"{API}/status"):
+        answer = site.client().get(path)
+        assert answer.status_code == 500
+        assert answer.headers["content-security-policy"] == POLICY
+        assert "cellar" not in answer.text
+
+
+def test_what_is_somebodys_is_not_kept(client: Client) -> None:
+    """Pages and JSON are not cached; files that are the same for all may be, by their version."""
+    page = client.page("/")
+    assert client.get(f"{MOUNT}/").headers["cache-control"] == "no-store"
+    assert client.get(f"{API}/jobs").headers["cache-control"] == "no-store"
+    style = page.partition('rel="stylesheet" href="')[2].partition('"')[0]
+    assert "immutable" in client.get(style).headers["cache-control"]
+    assert client.get(style.partition("?")[0]).headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/stock", "/runs", "/nowhere"])
+def test_pages_hold_no_inline_script_or_style(client: Client, path: str) -> None:
+    """Nothing that the policy would block, and nothing from elsewhere."""
+    text = client.get(MOUNT + path).text
+    for forbidden in ("<style", " style=", " onclick=", "javascript:", "http://", "//cdn"):
+        assert forbidden not in text
+    assert text.count("<script") == text.count('<script type="module" src="/duly/static/')

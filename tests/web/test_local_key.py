@@ -1,0 +1,71 @@
+"""One generated key, for demos."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from duly.errors import ConfigurationError
+from duly.web import LocalKey, local_key, web_app
+from tests.web.site import Site
+
+
+def browser(site: Site, access: LocalKey) -> TestClient:
+    """A browser of nobody yet."""
+    app = web_app(site.scheduler, access=access)
+    return TestClient(app, base_url="http://localhost:8000", follow_redirects=False)
+
+
+def test_it_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A generated key is long, another each time, and printed where it is made."""
+    first, second = local_key(), local_key()
+    assert first.key != second.key
+    assert len(first.key) >= 43
+    printed = capsys.readouterr().err
+    assert printed.count(first.key) == 1
+    local_key(key="k" * 16)
+    assert "k" * 16 not in capsys.readouterr().err
+
+
+def test_it_signs_a_browser_in(site: Site) -> None:
+    """The key moves from the address into a closed cookie; the rest of the address stays."""
+    access = local_key(key="correct horse battery")
+    client = browser(site, access)
+    assert client.get("/jobs").status_code == 401
+    answer = client.get("/jobs", params={"text": "a b", "key": access.key})
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/jobs?text=a+b"
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "SameSite=lax" in answer.headers["set-cookie"]
+    assert client.get("/jobs").status_code == 200
+    assert "<strong>local</strong>, admin" in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    "key", ["", "wrong", "correct horse batter", "correct horse battery ", "ключ"]
+)
+def test_another_key_opens_nothing(site: Site, key: str) -> None:
+    """Neither in the address, nor as a cookie, nor as a bearer token."""
+    access = local_key(key="correct horse battery")
+    client = browser(site, access)
+    assert client.get("/", params={"key": key}).status_code == 401
+    headers = {"Authorization": f"Bearer {key}".encode()}
+    assert client.get("/api/v1/jobs", headers=headers).status_code == 401  # type: ignore[arg-type]
+    assert not client.cookies
+
+
+def test_it_is_a_bearer_token_too(site: Site) -> None:
+    """For programs."""
+    access = local_key(key="k" * 32, name="ci", role="viewer")
+    client = browser(site, access)
+    headers = {"Authorization": f"bearer {access.key}"}
+    assert client.get("/api/v1/jobs", headers=headers).status_code == 200
+    refused = client.post("/api/v1/jobs/stock/pause", headers=headers)
+    assert refused.status_code == 403
+    assert "ci is viewer" in refused.json()["detail"]
+
+
+def test_a_short_key_is_refused() -> None:
+    """What can be guessed is no key."""
+    with pytest.raises(ConfigurationError, match="16"):
+        local_key(key="secret")

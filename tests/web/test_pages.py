@@ -1,0 +1,210 @@
+"""The pages say what is, and their forms do what they say, without a script."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from duly import cron, every
+from tests.web.site import API, MOUNT, Client, Site
+
+
+def text_of(html: str) -> str:
+    """What a reader sees: without tags, spaces drawn together."""
+    body = html.partition("<main")[2].partition(">")[2].partition("</main>")[0]
+    words = " ".join(re.sub(r"<[^>]*>", " ", body.replace("<wbr>", "")).split())
+    return re.sub(r" ([,.:;])", r"\1", words)
+
+
+def test_overview_when_all_is_well(site: Site, client: Client) -> None:
+    """It says so, and shows what comes next and what happened last."""
+    site.forward(10)
+    shown = text_of(client.page("/"))
+    assert "Nothing is late or failing." in shown
+    assert "stock every 10 seconds 01:00:20 in 10 s succeeded" in shown
+    assert (
+        "letter at 09:00 on Monday to Friday, Europe/Madrid time 09:00:00 in 7 h has not run"
+        in shown
+    )
+
+
+def test_overview_shows_trouble_first(site: Site, client: Client) -> None:
+    """Late, failing, unresolved and dead, each with a link, above everything else."""
+    site.forward(60)
+    site.clock.advance(30)
+    page = client.page("/")
+    shown = text_of(page)
+    assert "late stock should have fired 20 s ago, at 01:01:10" in shown
+    assert "failing prices 1 failure in a row: ConnectionError: no answer from feed" in shown
+    assert "dead letters 1 failed run" in shown
+    assert page.index("Needs attention") < page.index("Active jobs") < page.index("Next to fire")
+    assert f'href="{MOUNT}/runs?state=failed"' in page
+
+
+def test_overview_says_when_it_does_not_show_all(site: Site, client: Client) -> None:
+    """Of many jobs in trouble some are shown, and that there are more."""
+    for number in range(30):
+        site.scheduler.add("greet", every(hours=1), id=f"many {number:02}")
+    site.clock.advance(7200)
+    shown = text_of(client.page("/"))
+    assert shown.count("should have fired") == 8
+    assert "more jobs are late than are shown here" in shown
+    assert "more jobs are failing" not in shown
+
+
+def test_overview_without_workers(site: Site, client: Client) -> None:
+    """When nobody fires, the page says that instead of looking calm."""
+    site.clock.advance(3600)
+    assert "No worker is alive." in client.page("/")
+
+
+def test_empty_pages(site: Site, client: Client) -> None:
+    """Without jobs and runs every page says what to do."""
+    for job in ("stock", "prices", "letter"):
+        site.scheduler.remove(job)
+    assert "No job is going to fire." in client.page("/")
+    assert "There is no job yet." in client.page("/jobs")
+    assert "Nothing has run yet." in client.page("/runs")
+
+
+def test_jobs_page(site: Site, client: Client) -> None:
+    """Trigger in English, next fire, last outcome; search and filter in the address."""
+    site.forward(60)
+    site.scheduler.pause("letter", reason="holidays")
+    shown = text_of(client.page("/jobs"))
+    assert "prices fetch_prices every minute 01:02:00 in 1 min failed now" in shown
+    assert "paused holidays" in shown
+    assert "stock" not in text_of(client.page("/jobs", text="pri"))
+    assert "prices" not in text_of(client.page("/jobs", state="paused"))
+    assert "No job fits this search." in client.page("/jobs", text="nothing like this")
+
+
+def test_jobs_come_in_pages(site: Site, client: Client) -> None:
+    """Fifty at once; the link to the others keeps the search."""
+    for number in range(60):
+        site.scheduler.add("greet", every(hours=1), id=f"many {number:02}")
+    page = client.page("/jobs", text="many")
+    assert page.count("data-key=") == 50
+    link = page.partition('class="pages"')[2].partition('href="')[2].partition('"')[0]
+    rest = client.get(link.replace("&amp;", "&")).text
+    assert rest.count("data-key=") == 10
+    assert "many 59" in rest
+
+
+def test_job_page(site: Site, client: Client) -> None:
+    """Definition, next fires, runs with skipped and missed and their reasons."""
+    site.forward(10)
+    site.forward(50)
+    shown = text_of(client.page("/jobs/stock"))
+    assert "Count what is in stock." in shown
+    assert "Fires every 10 seconds" in shown
+    assert "Thu 1 Jan, 01:01:10 UTC+01:00 in 10 s" in shown
+    assert "If the last run is not over skip this time" in shown
+    assert "01:00:20 01:00:50 4 catch_up=latest" in shown
+    assert "counted" in shown
+
+
+def test_job_page_marks_clock_changes(site: Site, client: Client) -> None:
+    """The offset of each next fire shows where summer time begins."""
+    site.scheduler.add("greet", cron("0 9 * * SUN", tz="Europe/Madrid"), id="sundays")
+    site.clock.advance(timedelta(days=80).total_seconds())
+    site.scheduler.tick()
+    shown = text_of(client.page("/jobs/sundays"))
+    assert "Sun 22 Mar, 09:00:00 UTC+01:00" in shown
+    assert "Sun 29 Mar, 09:00:00 UTC+02:00" in shown
+
+
+def test_run_page(site: Site, client: Client) -> None:
+    """State line, log, result, error with traceback, arguments."""
+    site.forward(60)
+    good = text_of(client.page(f"/runs/{site.run_of('stock')}"))
+    assert "Scheduled for 01:01:00 catching up Started 01:01:00" in good
+    assert "INFO counted 7 products" in good
+    assert '"counted": 7' in good.replace("&#34;", '"')
+    bad = text_of(client.page(f"/runs/{site.run_of('prices')}"))
+    assert "ConnectionError no answer from feed Traceback (most recent call last)" in bad
+    assert "Retry" in bad
+    assert "Discard" in bad
+
+
+def test_the_run_of_a_removed_job(site: Site, client: Client) -> None:
+    """History stays, and says that its job is gone."""
+    site.forward(10)
+    run = site.run_of("stock")
+    site.scheduler.remove("stock")
+    assert "stock (removed)" in text_of(client.page(f"/runs/{run}"))
+
+
+def test_times_name_their_instant_and_zone(site: Site, client: Client) -> None:
+    """Each time is a ``time`` element with the instant, and with day, offset and zone on hover."""
+    site.forward(10)
+    page = client.page(f"/runs/{site.run_of('stock')}")
+    assert '<time datetime="2026-01-01T00:00:10+00:00"' in page
+    assert "Thursday 1 January 2026, 01:00:10 UTC+01:00 (Europe/Madrid)" in page
+
+
+def test_forms_work(site: Site, client: Client) -> None:
+    """Run, pause with a reason, resume, cancel, retry, discard, queues, the switch."""
+    answer = client.submit("/jobs/stock/run")
+    run = site.run_of("stock")
+    assert answer.headers["location"] == f"{MOUNT}/runs/{run}?done=started"
+    client.submit(f"/runs/{run}/cancel")
+    assert site.scheduler.run(run).state == "cancelled"
+    client.submit("/jobs/stock/pause", reason="stocktaking")
+    assert site.scheduler.job("stock").paused_reason == "stocktaking"
+    assert site.scheduler.job("stock").paused_by == "ana"
+    client.submit("/jobs/stock/resume")
+    assert site.scheduler.job("stock").state == "active"
+    site.forward(60)
+    failed = site.run_of("prices")
+    client.submit(f"/runs/{failed}/retry")
+    site.scheduler.tick()
+    assert client.submit(f"/runs/{failed}/discard", reason="").status_code == 422
+    client.submit(f"/runs/{failed}/discard", reason="gone")
+    assert site.scheduler.run(failed).state == "discarded"
+    client.submit("/queues/mail/pause", reason="slow")
+    assert "paused by ana: slow" in text_of(client.page("/"))
+    client.submit("/queues/mail/resume")
+    client.submit("/scheduler/stop", reason="moving house")
+    assert "Switched off by ana now: moving house" in text_of(client.page("/"))
+    client.submit("/scheduler/start")
+    assert not site.scheduler.status().stopped
+
+
+@pytest.mark.parametrize(
+    ("back", "leads"),
+    [
+        (f"{MOUNT}/jobs?text=a&state=active", f"{MOUNT}/jobs?text=a&state=active&done=paused"),
+        (f"{MOUNT}/", f"{MOUNT}/?done=paused"),
+        ("https://evil.example/", None),
+        ("//evil.example/duly/", None),
+        ("/\\evil.example/duly/", None),
+        ("/elsewhere", None),
+        ("javascript:alert(1)", None),
+        (f"{MOUNT}/\r\nSet-Cookie: a=b", None),
+    ],
+)
+def test_a_form_leads_back_to_our_pages_only(client: Client, back: str, leads: str | None) -> None:
+    """The page that a form names is one under this mount, or else the job's own."""
+    answer = client.submit("/jobs/stock/pause", back=back)
+    assert answer.headers["location"] == (leads or f"{MOUNT}/jobs/stock?done=paused")
+    assert "set-cookie" not in answer.headers
+
+
+def test_pages_on_each_database(database_url: str) -> None:
+    """Pages and API read the same on SQLite and PostgreSQL."""
+    site = Site(database_url)
+    try:
+        site.forward(60)
+        client = site.client()
+        run = site.run_of("prices")
+        for path in ("/", "/jobs", "/jobs/stock", "/runs", f"/runs/{run}"):
+            client.page(path)
+        for path in ("/status", "/jobs", "/runs?state=failed&text=feed", "/events", "/workers"):
+            assert client.get(API + path).status_code == 200
+        for path in ("/jobs/%00", "/jobs/%00/runs", "/runs/%00", "/jobs/none", "/runs/none"):
+            assert client.get(API + path).status_code == 404
+    finally:
+        site.scheduler.stop(grace=0)

@@ -1,0 +1,86 @@
+"""Times and spans in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from duly.web.api.shapes import Job
+from duly.web.dashboard import words
+from duly.web.dashboard.overview import time_line
+from tests.web.site import Site
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"), (0.0004, "0 ms"), (0.25, "250 ms"), (0.9994, "999 ms"), (0.9996, "1.0 s"),
+        (9.94, "9.9 s"), (12.4, "12 s"), (59.4, "59 s"), (59.6, "1 min"), (200, "3 min 20 s"),
+        (3600, "1 h"), (3660, "1 h 1 min"), (3601, "1 h"), (90000, "1 d 1 h"), (-3, "-3.0 s"),
+        (None, ""),
+    ],
+)  # fmt: skip
+def test_spans(seconds: float | None, text: str) -> None:
+    """Two units at most, never "60 s"."""
+    assert words.span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "now"), (0.4, "now"), (1, "in 1 s"), (-59, "59 s ago"), (60, "in 1 min"),
+        (-119, "1 min ago"), (3600, "in 1 h"), (-86400 * 3, "3 d ago"),
+    ],
+)  # fmt: skip
+def test_relative_times(seconds: float, text: str) -> None:
+    """One unit; the script says the same."""
+    assert words.relative(NOW + timedelta(seconds=seconds), NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (NOW, "13:00:00"),
+        (NOW + timedelta(hours=12), "Fri 2 Jan 01:00:00"),
+        (NOW - timedelta(days=1), "Wed 31 Dec 2025 13:00:00"),
+    ],
+)
+def test_short_times(moment: datetime, text: str) -> None:
+    """The day only where it is not today, the year only where it is not this one."""
+    assert words.short_time(moment, NOW, ZoneInfo("Europe/Madrid")) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "offset"),
+    [("UTC", "UTC"), ("Asia/Kathmandu", "UTC+05:45"), ("America/St_Johns", "UTC-03:30")],
+)
+def test_offsets(name: str, offset: str) -> None:
+    """Hours and minutes, with a sign."""
+    assert words.offset(NOW.astimezone(ZoneInfo(name))) == offset
+
+
+def test_names_may_be_broken() -> None:
+    """After what joins their parts, and they stay text."""
+    assert words.breakable("a_b.c&d<e") == "a_<wbr>b.<wbr>c&amp;d&lt;e"
+
+
+def test_the_time_line_holds_every_job(site: Site) -> None:
+    """From the next second to the next month: in order, from 0 to 1000, with ticks between."""
+    jobs = [Job.model_validate(job) for job in site.scheduler.jobs()]
+    ahead = [jobs[0].model_copy(update={"next_fire_at": NOW + timedelta(seconds=s)}) for s in
+             (-3, 0, 1, 1.1, 60, 3600, 86400 * 20)]  # fmt: skip
+    line = time_line(ahead, NOW)
+    places = [point.place for point in line.points]
+    assert places == sorted(places)
+    assert places[0] == places[1] == 0
+    assert places[-1] <= 1000
+    assert [point.level for point in line.points[:2]] == [0, 1]
+    assert [text for text, _place in line.ticks] == [
+        "now", "10 s", "1 min", "10 min", "1 h", "1 d", "7 d", "30 d",
+    ]  # fmt: skip
+    assert line.ticks[-1][1] == 1000
+    assert time_line([], NOW).points == []
