@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy import Connection, create_engine, event, make_url, select, text
 
 from duly.errors import SchemaError, SchemaTooNew
 from duly.store import schema, tables
@@ -272,6 +272,18 @@ def test_many_processes_worth_of_starts_at_once_make_one_database(
     assert [row for row in held["duly_control"] if row[0] == "database_id"] == held["duly_control"]
     assert len(held["duly_version"]) == 1
     assert len({store._database_id for store in stores}) == 1
+
+
+def test_who_gets_the_migration_lock_next_sees_everything(
+    mariadb_url: str, open_store: Open
+) -> None:
+    """There the lock belongs to the connection: it must not be free before the commit."""
+    first, second = open_store(mariadb_url), open_store(mariadb_url)
+    with first.engine.begin() as conn, second.engine.begin() as other:
+        schema.upgrade(conn, first.dialect)
+        with second.dialect.migration_lock(other):
+            assert schema.stored_version(other) == schema.HEAD
+            assert other.execute(select(tables.control.c.name)).scalars().all() == ["database_id"]
 
 
 def test_two_databases_can_be_prepared_at_once(tmp_path: Path, open_store: Open) -> None:

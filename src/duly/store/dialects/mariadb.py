@@ -121,12 +121,14 @@ class MariaDB:
     def migration_lock(self, conn: Connection) -> Iterator[None]:
         """A lock of the connection: each statement that makes a table commits, and ends others.
 
-        Asked for again and again, since no answer may take longer than the read timeout.
+        Asked for again and again, since no answer may take longer than the read timeout. Who comes
+        next must see everything, so it is committed here, while the lock is held.
         """
         while not conn.execute(text(f"select get_lock({_LOCK_NAME}, 5)")).scalar():
             pass
         try:
             yield
+            conn.connection.commit()
         finally:
             if not conn.invalidated:
                 conn.execute(text(f"select release_lock({_LOCK_NAME})"))
