@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from duly import Run, Scheduler, every
-from duly.errors import ConfigurationError
+from duly.errors import ConfigurationError, DatabaseUnavailable
+from duly.store import tables
+from duly.store.transaction import Transaction
 from tests.engine.conftest import World, step
 from tests.support.waiting import wait_until
 
@@ -323,6 +326,39 @@ def test_rule_04_a_cancelled_run_that_goes_on_counts_for_overlap_and_limits(worl
     assert scheduler.run(waiting).state == "ready"
     held.let_go()
     wait_until(lambda: _state(scheduler, waiting) == "succeeded")
+
+
+def test_rule_04_a_place_is_free_again_although_the_time_out_was_never_acknowledged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is over in the database, its worker does not know it, and the function ends."""
+    scheduler = world.scheduler()
+    held = Held(scheduler, timeout=5)
+    run_id = scheduler.enqueue("held", concurrency_key="k")
+    step(scheduler)
+    held.wait_running(1)
+    world.clock.advance(5)
+    engine, run = scheduler._engine, scheduler.store.run
+
+    def lose_the_answer(work: Callable[[Transaction], object]) -> None:
+        run(work)
+        monkeypatch.setattr(scheduler.store, "run", run)
+        held.let_go()
+        wait_until(lambda: len(engine._ended) == 1)
+        raise DatabaseUnavailable("the connection is gone")
+
+    monkeypatch.setattr(scheduler.store, "run", lose_the_answer)
+    with pytest.raises(DatabaseUnavailable):
+        step(scheduler)
+    assert occupied(scheduler) == [run_id]
+    step(scheduler)
+    assert (occupied(scheduler), scheduler.run(run_id).state) == ([], "failed")
+
+
+def occupied(scheduler: Scheduler) -> list[str]:
+    """The runs whose places are taken although they are over."""
+    with scheduler.store.read() as conn:
+        return list(conn.execute(select(tables.run.c.id).where(tables.run.c.occupied)).scalars())
 
 
 def _state(scheduler: Scheduler, run_id: str) -> str:

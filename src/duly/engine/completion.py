@@ -139,9 +139,11 @@ def _write(
     if not judged:
         return
     found = completions.accepted(tx, [flight.claim.fence for flight, _ in judged])
-    for flight, outcome in judged:
-        if flight.claim.id in found.late:
-            _record_late(tx, flight, outcome, worker_id)
+    late = [pair for pair in judged if pair[0].claim.id in found.late]
+    for flight, outcome in late:
+        _record_late(tx, flight, outcome, worker_id)
+    if not occupied:  # who abandoned them may never have heard that it was committed
+        completions.end_occupation(tx.conn, [flight.claim.fence for flight, _ in late])
     kept = [
         (flight, cancelled_if(flight.claim.id in found.cancel, outcome))
         for flight, outcome in judged

@@ -31,6 +31,25 @@ class Known:
         return Known() if self.exists else None
 
 
+Change = Callable[[Known], Known | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A change that was asked for.
+
+    Attributes:
+        before: what the job may have looked like then.
+        held: the same with the change in doubt. While the book still holds this very set, nothing
+            else was asked of the job; else nobody knows which of the two came first.
+    """
+
+    job_id: str
+    change: Change
+    before: set[Known]
+    held: set[Known]
+
+
 @dataclass(slots=True)
 class Book:
     """What the client knows.
@@ -52,24 +71,38 @@ class Book:
         """Everything that a job may look like."""
         return self.jobs.setdefault(job_id, {Known()})
 
-    def acknowledged(self, job_id: str, change: Callable[[Known], Known | None]) -> None:
+    def issued(self, job_id: str, change: Change) -> Issued:
+        """A change is on its way: until it is answered, it may be made or not."""
+        before = self.of(job_id)
+        self.jobs[job_id] = before | _changed(before, change)
+        return Issued(job_id, change, before, self.jobs[job_id])
+
+    def acknowledged(self, issued: Issued) -> None:
         """A change was acknowledged."""
-        after = {change(known) for known in self.of(job_id)} - {None}
-        self._narrow(job_id, {known for known in after if known}, "was done")
+        held, change = self.of(issued.job_id), issued.change
+        if held is issued.held:
+            self._narrow(issued, _changed(issued.before, change), "was done")
+        else:
+            self.jobs[issued.job_id] = held | _changed(held, change)
 
-    def in_doubt(self, job_id: str, change: Callable[[Known], Known | None]) -> None:
-        """Nobody knows whether a change was made."""
-        held = self.of(job_id)
-        held |= {known for known in map(change, tuple(held)) if known}
+    def refused(self, issued: Issued) -> None:
+        """A change was refused for a reason that says nothing of the job."""
+        if self.of(issued.job_id) is issued.held:
+            self.jobs[issued.job_id] = issued.before
 
-    def found(self, job_id: str, exists: bool) -> None:
-        """An answer said whether the job exists."""
-        kept = {known for known in self.of(job_id) if known.exists is exists}
-        self._narrow(job_id, kept, "exists" if exists else "does not exist")
+    def found(self, issued: Issued, exists: bool) -> None:
+        """Instead of a change being made, an answer said whether the job exists."""
+        if self.of(issued.job_id) is issued.held:
+            kept = {known for known in issued.before if known.exists is exists}
+            self._narrow(issued, kept, "exists" if exists else "does not exist")
 
-    def _narrow(self, job_id: str, kept: set[Known], said: str) -> None:
+    def _narrow(self, issued: Issued, kept: set[Known], said: str) -> None:
         if not kept:
             self.contradictions.append(
-                f"an answer says that {job_id} {said}, but it was known as {self.of(job_id)}"
+                f"an answer says that {issued.job_id} {said}, but it was known as {issued.before}"
             )
-        self.jobs[job_id] = kept or self.of(job_id)
+        self.jobs[issued.job_id] = kept or issued.before
+
+
+def _changed(held: set[Known], change: Change) -> set[Known]:
+    return {known for known in map(change, held) if known}

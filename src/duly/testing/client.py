@@ -72,14 +72,9 @@ class Client:
             return known if known.exists and not again else known.added(n)
 
         def call() -> None:
-            try:
-                scheduler.add(
-                    self._rng.choice(TASKS), trigger, id=job_id, args={"n": n}, replace=again,
-                    **options,
-                )  # fmt: skip
-            except DuplicateJob:
-                self.book.found(job_id, True)
-                raise StateError("taken") from None
+            scheduler.add(
+                self._rng.choice(TASKS), trigger, id=job_id, args={"n": n}, replace=again, **options
+            )
 
         self._told(job_id, change, call)
 
@@ -147,10 +142,14 @@ class Client:
         """Run a job outside its schedule."""
         job_id = self._rng.choice(JOBS)
         self._log(f"run {job_id} now")
-        try:
+
+        def unchanged(known: Known) -> Known | None:
+            return known if known.exists else None
+
+        def call() -> None:
             self.book.runs.append(scheduler.run_now(job_id).id)
-        except JobNotFound:
-            self.book.found(job_id, False)
+
+        self._told(job_id, unchanged, call)
 
     def cancel(self, scheduler: Scheduler) -> None:
         """Cancel a run that is not over."""
@@ -194,31 +193,30 @@ class Client:
         def change(known: Known) -> Known | None:
             return known.set_paused(paused)
 
+        issued = self.book.issued(job_id, change)
         try:
             if command(job_id):
-                self.book.acknowledged(job_id, change)
+                self.book.acknowledged(issued)
             else:
-                self.book.found(job_id, True)
+                self.book.found(issued, True)
         except JobNotFound:
-            self.book.found(job_id, False)
-        except BaseException:
-            self.book.in_doubt(job_id, change)
-            raise
+            self.book.found(issued, False)
 
     def _told(
         self, job_id: str, change: Callable[[Known], Known | None], call: Callable[[], Any]
     ) -> None:
+        issued = self.book.issued(job_id, change)
         try:
             call()
         except JobNotFound:
-            self.book.found(job_id, False)
+            self.book.found(issued, False)
+        except DuplicateJob:
+            self.book.found(issued, True)
         except DOMAIN:
-            raise
-        except BaseException:
-            self.book.in_doubt(job_id, change)
+            self.book.refused(issued)
             raise
         else:
-            self.book.acknowledged(job_id, change)
+            self.book.acknowledged(issued)
 
     def _on_a_run(self, state: str, command: Callable[[str], object]) -> None:
         found = self._runs(state)

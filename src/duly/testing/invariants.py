@@ -110,14 +110,18 @@ def executions_are_claimed(found: Evidence) -> Iterator[str]:
 
 
 def limits_hold(found: Evidence) -> Iterator[str]:
-    """(6) No job has more runs on their way than its policy ever allowed."""
+    """(6) No stored job has more runs on their way than its policy ever allowed."""
     limits: dict[str, float] = defaultdict(float)
+    lives: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for changes in found.changes.values():
         for change in changes:
-            if change.kind != "delete":
-                options = decode_options(change.after.options)
-                limit = inf if options.overlap == "allow" else options.max_running
-                limits[change.job_id] = max(limits[change.job_id], limit)
+            if change.kind == "delete":
+                continue
+            options = decode_options(change.after.options)
+            limit = inf if options.overlap == "allow" else options.max_running
+            limits[change.job_id] = max(limits[change.job_id], limit)
+        removed = changes[-1].step if changes[-1].kind == "delete" else inf
+        lives[changes[0].job_id].append((changes[0].step, removed))
     active: dict[str, set[str]] = defaultdict(set)
     for move in found.all_moves:
         if move.job_id is None:
@@ -127,7 +131,8 @@ def limits_hold(found: Evidence) -> Iterator[str]:
             held.discard(move.run_id)
         elif move.run_id not in held:
             held.add(move.run_id)
-            if len(held) > limits[move.job_id]:
+            stored = any(made <= move.step <= gone for made, gone in lives[move.job_id])
+            if stored and len(held) > limits[move.job_id]:
                 yield (
                     f"(6) {move.job_id} in step {move.step}: {len(held)} runs at once; "
                     f"{limits[move.job_id]} allowed"
