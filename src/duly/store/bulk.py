@@ -1,0 +1,162 @@
+"""Many rows in few statements: the fastest way that each database's driver has.
+
+A statement's text is made once for each table, set of columns and dialect, and values are converted
+column by column, as the column's type does it. SQLite and MariaDB take tuples (MariaDB's drivers
+make statements of many rows of them). PostgreSQL takes an array for each column that differs and a
+single value for each that does not; the arrays go over as text, because drivers are slow at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Table, TextClause, insert, text
+from sqlalchemy.dialects import mysql, sqlite
+
+CHUNK = 1000
+"""Rows in one statement; more make it no faster."""
+
+Convert = Callable[[Any], Any]
+
+
+def insert_rows(
+    conn: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    on_conflict_ignore: bool = False,
+) -> int:
+    """Insert rows that all have the same keys; columns without one get the database's default.
+
+    Args:
+        conn: any connection to a database that Duly knows, also the host's.
+        table: where to.
+        rows: what; values are converted as the columns' types say.
+        on_conflict_ignore: pass over the rows whose keys are taken, in the table or by a row
+            before them; otherwise such a row is an error.
+
+    Returns:
+        How many rows were stored; -1 if some may have been passed over and the database does not
+        tell (MariaDB).
+    """
+    insert_chunk = _by_arrays if conn.dialect.name == "postgresql" else _by_tuples
+    stored = 0
+    for first in range(0, len(rows), CHUNK):
+        stored += insert_chunk(conn, table, rows[first : first + CHUNK], on_conflict_ignore)
+    return -1 if on_conflict_ignore and conn.dialect.name in _SILENT else stored
+
+
+def _by_tuples(
+    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], ignore: bool
+) -> int:
+    statement, names, converters = _values_statement(table, tuple(rows[0]), ignore, conn.dialect)
+    columns = [
+        _converted([row[name] for row in rows], convert)
+        for name, convert in zip(names, converters, strict=True)
+    ]
+    return conn.exec_driver_sql(statement, list(zip(*columns, strict=True))).rowcount
+
+
+@lru_cache(maxsize=256)
+def _values_statement(
+    table: Table, names: tuple[str, ...], ignore: bool, dialect: Dialect
+) -> tuple[str, list[str], list[Convert | None]]:
+    """The statement for one row, the columns in the order of its places, and their converters."""
+    made = (_PASSING_OVER[dialect.name](table) if ignore else insert(table)).inline()
+    compiled: Any = made.compile(dialect=dialect, column_keys=list(names))
+    order = list(compiled.positiontup)
+    return str(compiled), order, [_converter(table, name, dialect) for name in order]
+
+
+def _passing_over_duplicates(table: Table) -> Any:
+    """A row that is there is set to what it is; IGNORE would also pass over, or cut, bad values."""
+    key = next(iter(table.primary_key))
+    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+
+
+_PASSING_OVER: Mapping[str, Callable[[Table], Any]] = {
+    "sqlite": lambda table: sqlite.insert(table).on_conflict_do_nothing(),
+    "mysql": _passing_over_duplicates,
+    "mariadb": _passing_over_duplicates,
+}
+_SILENT = frozenset({"mysql", "mariadb"})
+"""Their counts say the same for a row that was stored and for one that was set to what it is."""
+
+
+def _by_arrays(
+    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], ignore: bool
+) -> int:
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    alike = [name for name, values in columns.items() if _is_alike(values)]
+    if len(rows) > 1 and len(alike) == len(columns):
+        alike.pop()  # an array says how many rows there are
+    differing = tuple(name for name in columns if name not in alike)
+    statement, converters = _arrays_statement(table, tuple(alike), differing, ignore, conn.dialect)
+    parameters: dict[str, Any] = {}
+    for name, values in columns.items():
+        if name in alike:
+            parameters[name] = _converted(values[:1], converters[name])[0]
+        else:
+            parameters[name] = _array(_converted(values, converters[name]))
+    return conn.execute(statement, parameters).rowcount
+
+
+@lru_cache(maxsize=256)
+def _arrays_statement(
+    table: Table,
+    alike: tuple[str, ...],
+    differing: tuple[str, ...],
+    ignore: bool,
+    dialect: Dialect,
+) -> tuple[TextClause, dict[str, Convert | None]]:
+    """The statement, whose parameters are named as the columns are, and the columns' converters."""
+    quote = dialect.identifier_preparer.quote
+    kinds = {name: _plain_type(table, name, dialect) for name in (*alike, *differing)}
+    into = ", ".join(quote(name) for name in kinds)
+    values = [f"CAST(:{name} AS {kinds[name]})" for name in alike]
+    values += [f"many.{quote(name)}" for name in differing]
+    arrays = ", ".join(f"CAST(CAST(:{name} AS TEXT) AS {kinds[name]}[])" for name in differing)
+    named = ", ".join(map(quote, differing))
+    source = f" FROM unnest({arrays}) AS many({named})" if differing else ""
+    end = " ON CONFLICT DO NOTHING" if ignore else ""
+    place = dialect.identifier_preparer.format_table(table)
+    statement = f"INSERT INTO {place} ({into}) SELECT {', '.join(values)}{source}{end}"
+    return text(statement), {name: _converter(table, name, dialect) for name in kinds}
+
+
+def _plain_type(table: Table, name: str, dialect: Dialect) -> str:
+    """The column's type without its length: a cast to that would cut what is too long."""
+    kind: str = dialect.type_compiler_instance.process(table.c[name].type)
+    return kind.partition("(")[0]
+
+
+def _converter(table: Table, name: str, dialect: Dialect) -> Convert | None:
+    """What makes a value one that this dialect's driver takes; ``None``: it is one."""
+    held: Any = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    return held  # type: ignore[no-any-return]
+
+
+def _converted(values: list[Any], convert: Convert | None) -> list[Any]:
+    if convert is None:
+        return values
+    return [convert(values[0])] * len(values) if _is_alike(values) else list(map(convert, values))
+
+
+def _is_alike(values: list[Any]) -> bool:
+    return values.count(values[0]) == len(values)
+
+
+def _array(values: Sequence[Any]) -> str:
+    """Values as PostgreSQL writes an array of them."""
+    return f"{{{','.join(map(_element, values))}}}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
