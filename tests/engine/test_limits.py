@@ -235,7 +235,8 @@ def test_a_used_up_rate_wakes_the_loop_when_the_next_may_start(prepared_database
         for _ in range(40):
             scheduler.enqueue("send", queue="mail")
         wait_until(lambda: scheduler.status().live == {})
-    started = sorted(run.started_at for run in scheduler.runs(limit=100) if run.started_at)
+        runs = scheduler.runs(limit=100)
+    started = sorted(run.started_at for run in runs if run.started_at)
     assert 0.9 <= (started[-1] - started[0]).total_seconds() < 8
     gaps = [(b - a).total_seconds() for a, b in pairwise(started)]
     assert sorted(gaps)[len(gaps) // 2] < 0.5

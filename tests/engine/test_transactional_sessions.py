@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from duly import Run, Scheduler, prepare_engine
@@ -187,11 +187,20 @@ def test_rule_26_a_second_bind_is_refused(ledger: Ledger, host: Engine, elsewher
     assert "second connection" in (run.error_message or "")
 
 
+class _Joined(Session):
+    """Closed, it closes the connection that it was given, too."""
+
+    def close(self) -> None:
+        super().close()
+        assert isinstance(self.bind, Connection)
+        self.bind.close()
+
+
 def _joined(engine: Engine) -> Made:
     def make() -> Session:
         conn = engine.connect()
         conn.begin()
-        return Session(conn)
+        return _Joined(conn)
 
     return make
 

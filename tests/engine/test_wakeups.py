@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import Engine
 
 from duly import Scheduler
 from duly.engine import wakeup
+from duly.store.dialects.postgresql_notices import PostgreSQLNotices
 from tests.support.waiting import wait_until
 
 
@@ -77,6 +79,35 @@ def test_rule_28_nothing_is_sent_inside_the_callers_transaction(
         assert sent == []
         assert conn.exec_driver_sql("select pg_notification_queue_usage()").scalar() == 0
     enqueues.stop()
+
+
+def test_a_stop_closes_the_connection_of_a_notice_that_is_being_sent(
+    prepared_postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for it, however early the stop comes: nothing stays open behind it."""
+    _works, enqueues, _called = _pair(prepared_postgresql_url)
+    order: list[str] = []
+    send, dispose = PostgreSQLNotices.send_notice, enqueues.store.dispose
+    sending, stopping = threading.Event(), threading.Event()
+
+    def send_slowly(self: PostgreSQLNotices, engine: Engine) -> None:
+        with engine.connect():
+            sending.set()
+            stopping.wait(0.3)
+        send(self, engine)
+        order.append("sent")
+
+    def close() -> None:
+        order.append("closed")
+        dispose()
+        stopping.set()
+
+    monkeypatch.setattr(PostgreSQLNotices, "send_notice", send_slowly)
+    monkeypatch.setattr(enqueues.store, "dispose", close)
+    enqueues.enqueue("call")
+    assert sending.wait(30)
+    enqueues.stop()
+    assert order == ["sent", "closed"]
 
 
 def _listeners(scheduler: Scheduler) -> int:

@@ -85,6 +85,7 @@ class Living(Wiring):
         """
         self._refuse_own_loop("stop")
         self._engine.stop(self.settings.grace if grace is None else grace)
+        self._notices.settle()
         self.store.dispose()
 
     def hurry(self) -> None:

@@ -61,6 +61,7 @@ class Notices:
         self._dialect = dialect
         self._changed = threading.Condition()
         self._wanted = False
+        self._sending = False
         self._sender: threading.Thread | None = None
 
     @property
@@ -74,12 +75,20 @@ class Notices:
             return
         with self._changed:
             self._wanted = True
-            self._changed.notify()
+            self._changed.notify_all()
             if self._sender is None:
                 self._sender = threading.Thread(
                     target=self._serve, args=(self._dialect,), name="duly-notices", daemon=True
                 )
                 self._sender.start()
+
+    def settle(self) -> None:
+        """Wait until nothing is being sent, for five seconds at most.
+
+        Whoever closes the engine's connections would miss the one that is in use.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._wanted or self._sending), LINGER)
 
     def hear(self) -> Hearing:
         """Begin to listen.
@@ -101,8 +110,10 @@ class Notices:
 
     def _is_wanted(self) -> bool:
         with self._changed:
+            self._sending = False
+            self._changed.notify_all()
             wanted: Any = self._changed.wait_for(lambda: self._wanted, LINGER)
-            self._wanted = False
+            self._wanted, self._sending = False, bool(wanted)
             if not wanted:
                 self._sender = None
-            return bool(wanted)
+            return self._sending
