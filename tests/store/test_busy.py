@@ -135,3 +135,50 @@ def test_a_process_that_stands_still_does_not_hold_its_locks_for_ever(
     with pytest.raises(DatabaseUnavailable):
         stand_still()
     assert all_runs(store) == {}
+
+
+def test_mariadb_too_takes_the_locks_from_a_process_that_stands_still(
+    prepared_mariadb_url: str, open_store: Open
+) -> None:
+    """The limit is the connection's: it is back after a function that was freed of it."""
+    store = open_store(prepared_mariadb_url)
+    asked = text("select @@idle_transaction_timeout")
+    for _again in range(2):
+        with store.write() as tx:
+            assert tx.conn.execute(asked).scalar() == 20
+            store.dialect.begin_session(tx.conn)
+            assert tx.conn.execute(asked).scalar() == 0
+    lifeline = store.lifeline(3)
+    with lifeline.write() as tx:
+        assert tx.conn.execute(asked).scalar() == 3
+    lifeline.dispose()
+
+    def stand_still() -> None:
+        with store.write() as tx:
+            add_run(tx)
+            number = tx.conn.execute(text("select connection_id()")).scalar()
+            tx.conn.execute(text("set session idle_transaction_timeout = 1"))
+            wait_until(lambda: not alive(number))
+            tx.conn.execute(asked)
+
+    def alive(number: object) -> bool:
+        statement = text("select 1 from information_schema.processlist where id = :number")
+        with store.engine.connect() as conn:
+            return conn.execute(statement, {"number": number}).first() is not None
+
+    with pytest.raises(DatabaseUnavailable):
+        stand_still()
+    assert all_runs(store) == {}
+
+
+def test_a_connection_of_the_host_keeps_its_own_limit(
+    prepared_mariadb_url: str, open_store: Open
+) -> None:
+    """On MariaDB Duly could not give it back when the transaction ends."""
+    store = open_store(prepared_mariadb_url)
+    host = create_engine(store.url)
+    with host.connect() as conn:
+        conn.execute(text("set session idle_transaction_timeout = 77"))
+        store.dialect.begin_session(conn)
+        assert conn.execute(text("select @@idle_transaction_timeout")).scalar() == 77
+    host.dispose()

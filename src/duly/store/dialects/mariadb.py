@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     create_engine,
+    event,
     select,
     text,
     update,
@@ -40,6 +41,9 @@ READ_TIMEOUT_S = 20
 LOCK_TIMEOUT_S = 5
 """Nobody's open transaction stops a worker for longer at a time."""
 
+IDLE_TIMEOUT_S = 20
+"""MariaDB ends a transaction of Duly's whose process has stood still for so long; MySQL cannot."""
+
 RECYCLE_S = 1800
 """Connections are replaced before any server or proxy thinks that they are idle."""
 
@@ -47,6 +51,9 @@ SQL_MODE = (
     "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION"
 )
+_LIMIT, _UNLIMITED = "duly_idle_limit", "duly_unlimited"
+"""Notes on a connection of Duly's own: its limit, and that a function was freed of it."""
+
 _LOCK_NAME = "concat('duly:', md5(database()))"
 """Such locks belong to the whole server."""
 
@@ -75,20 +82,29 @@ class MariaDB:
 
     def create_engine(self, url: URL) -> Engine:
         """See `StoreDialect.create_engine`."""
-        return _engine(url, READ_TIMEOUT_S, LOCK_TIMEOUT_S, pool_size=8, max_overflow=24)
+        return _engine(
+            url, READ_TIMEOUT_S, LOCK_TIMEOUT_S, IDLE_TIMEOUT_S, pool_size=8, max_overflow=24
+        )
 
     def lifeline(self, url: URL, patience: float) -> Engine | None:
         """See `StoreDialect.lifeline`."""
         limit = max(2, math.ceil(patience))
-        return _engine(url, limit, limit, pool_size=1, max_overflow=0, pool_timeout=patience)
+        return _engine(url, limit, limit, limit, pool_size=1, max_overflow=0, pool_timeout=patience)
 
     def begin_write(self, conn: Connection) -> None:
         """Nothing: rows are locked as they are read."""
 
     def begin_session(self, conn: Connection) -> None:
-        """Make sure that there is a transaction: a connection in AUTOCOMMIT would say nothing."""
+        """Let the function think as long as it likes, in what certainly is a transaction.
+
+        A connection in AUTOCOMMIT would say nothing. A host's own keeps its own limit: it is one of
+        the connection, not of the transaction, and would have to be put back.
+        """
         if conn.execute(text("select @@autocommit")).scalar():
             raise TransactionError("the session's connection is set to AUTOCOMMIT")
+        if _LIMIT in conn.info and conn.dialect.is_mariadb:  # type: ignore[attr-defined]
+            conn.exec_driver_sql("SET SESSION idle_transaction_timeout = 0")
+            conn.info[_UNLIMITED] = True
 
     def holds_session(self, conn: Connection) -> bool:
         """True: a statement outside of a transaction would begin another one."""
@@ -197,11 +213,12 @@ _CLAIM = update(run).where(_IDS).values(claim_values())
 _CLAIMED = select(run).where(_IDS)
 
 
-def _engine(url: URL, read_timeout: int, lock_timeout: int, **pool: Any) -> Engine:
+def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: Any) -> Engine:
     """An engine all of whose connections have the settings that Duly's promises need."""
     settings = (
         f"SET SESSION time_zone = '+00:00', sql_mode = '{SQL_MODE}',"
         f" innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}"
+        f" /*M!100300 , idle_transaction_timeout = {idle} */"
     )
     engine = create_engine(
         url,
@@ -220,7 +237,19 @@ def _engine(url: URL, read_timeout: int, lock_timeout: int, **pool: Any) -> Engi
     engine.dialect.ddl_compiler = DDL
     types = Types(engine.dialect)
     engine.dialect.type_compiler_instance = engine.dialect.type_compiler = types  # Alembic's word
+
+    def on_connect(_connection: Any, record: Any) -> None:
+        record.info[_LIMIT] = idle
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", _limit_again)
     return engine
+
+
+def _limit_again(conn: Connection) -> None:
+    """After a transactional function's transaction, which had no limit."""
+    if conn.info.pop(_UNLIMITED, False):
+        conn.exec_driver_sql(f"SET SESSION idle_transaction_timeout = {conn.info[_LIMIT]}")
 
 
 def _code(error: DBAPIError) -> int | None:
