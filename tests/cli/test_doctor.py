@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sqlite3
 import subprocess
@@ -171,6 +172,20 @@ def test_a_new_database_is_only_a_warning(database_url: str) -> None:
         for _again in range(2):
             assert patient.found("tables").level == "warning"
         assert "problem" not in {one.level for one in patient.scheduler.examine()}
+
+
+def test_workers_are_counted_by_release(patient: Patient) -> None:
+    """During a deploy one sees which version how many processes still run."""
+    assert patient.found("workers").text == "no workers"
+    for version in ("1.4.1", "1.4.2", "1.4.2"):
+        patient.another(version=version).tick()
+    patient.another(name="mails").tick()
+    held, duly = patient.found("workers"), f"Duly {importlib.metadata.version('duly')}"
+    assert held.level == "ok"
+    assert held.text == (
+        f"4 workers: default 1.4.1, {duly} (1), default 1.4.2, {duly} (2),"
+        f" mails without a version, {duly} (1)"
+    )
 
 
 def test_a_job_whose_task_is_gone(patient: Patient) -> None:

@@ -204,13 +204,17 @@ def test_another_process_sees_the_same(runs: Scheduler, make: Make) -> None:
 
 def test_workers_show_who_takes_part(make: Make, clock: VirtualClock) -> None:
     """Name, host, process, version, queues, and until when their lease holds."""
-    one, two = make(name="shop", queues={"default": 3}), make(name="blog", heartbeat="fast")
+    one, two = (
+        make(name="shop", version="1.4.2", queues={"default": 3}),
+        make(name="blog", heartbeat="fast"),
+    )
     one.tick()
     clock.advance(1)
     two.tick()
     first, second = one.workers()
     assert (first.app, first.queues, second.app) == ("shop", {"default": 3}, "blog")
     assert first.pid == second.pid
+    assert (first.app_version, second.app_version) == ("1.4.2", None)
     assert second.lease_until - second.beat_at == timedelta(seconds=5)
     assert (first.draining, second.draining) == (False, False)
     one.stop(grace=0)

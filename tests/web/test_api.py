@@ -229,6 +229,7 @@ def test_status_and_workers(site: Site, client: Client) -> None:
     assert status["dead"] == 1
     (worker,) = client.api("/workers")
     assert worker["id"] == status["worker_id"]
+    assert (worker["app_version"], status["workers"]) == (None, [worker])
 
 
 def test_tasks_with_the_schema_of_their_arguments(client: Client) -> None:

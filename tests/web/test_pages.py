@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from duly import cron, every
+from duly import Scheduler, cron, every
 from tests.web.site import API, MOUNT, Client, Site
 
 
@@ -52,6 +52,17 @@ def test_overview_says_when_it_does_not_show_all(site: Site, client: Client) -> 
     assert shown.count("should have fired") == 8
     assert "more jobs are late than are shown here" in shown
     assert "more jobs are failing" not in shown
+
+
+def test_overview_shows_which_version_a_worker_runs(site: Site, client: Client) -> None:
+    """The application's, where it said one, and Duly's."""
+    url = site.scheduler.store.url.render_as_string(hide_password=False)
+    other = Scheduler(url, clock=site.clock, version="1.4.2")
+    other.tick()
+    shown = text_of(client.page("/"))
+    assert shown.count("version 1.4.2, Duly ") == 1
+    assert shown.count(", Duly ") == 2
+    other.stop(grace=0)
 
 
 def test_overview_without_workers(site: Site, client: Client) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,7 @@ class Examining(Wiring):
         stored = examination.some_jobs(conn)
         found += [
             _indexes(examination.missing_indexes(conn)),
+            _workers(workers),
             _zones([held.tzdb for held in workers], behind=zone_changes.is_behind(conn)),
             _tasks(self.settings.name, examination.unknown_jobs(conn, tasks)),
             _waiting(examination.unknown_runs(conn, tasks)),
@@ -106,6 +108,18 @@ def _indexes(missing: dict[str, str]) -> Finding:
         return Finding("indexes", "ok", "all there")
     told = f"missing: {', '.join(missing)}"
     return Finding("indexes", "problem", told, f"make them again: {'; '.join(missing.values())}")
+
+
+def _workers(alive: Sequence[Any]) -> Finding:
+    releases = Counter(
+        f"{held.app} {held.app_version or 'without a version'}, Duly {held.version}"
+        for held in alive
+    )
+    told = _count(list(alive), "worker")
+    if releases:
+        held = [f"{release} ({number})" for release, number in sorted(releases.items())]
+        told += f": {_some(held)}"
+    return Finding("workers", "ok", told)
 
 
 def _zones(versions: list[str], *, behind: bool) -> Finding:

@@ -54,7 +54,13 @@ PROFILES = {"normal": Heartbeat(), "fast": Heartbeat(1, 5, 4, 2)}
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A stored worker."""
+    """A stored worker.
+
+    Attributes:
+        app: the scheduler's name.
+        version: of Duly.
+        app_version: of the application, as ``Scheduler(version=…)`` said; ``None``: it said none.
+    """
 
     id: str
     app: str
@@ -67,3 +73,4 @@ class WorkerRecord:
     beat_at: datetime
     lease_until: datetime
     draining: bool = False
+    app_version: str | None = None

@@ -159,7 +159,7 @@ class MissedRange(Shape):
 
 
 class Worker(Shape):
-    """One process taking part."""
+    """One process taking part; ``version`` is that of Duly, ``app_version`` the application's."""
 
     id: str
     app: str
@@ -172,6 +172,7 @@ class Worker(Shape):
     beat_at: AwareDatetime
     lease_until: AwareDatetime
     draining: bool
+    app_version: str | None
 
 
 class Queue(Shape):
