@@ -116,9 +116,11 @@ def attempts(conn: Connection, run_id: str) -> list[AttemptRecord]:
     return [rows.attempt_record(row) for row in found]
 
 
-def run_log(conn: Connection, run_id: str) -> list[LogLine]:
+def run_log(
+    conn: Connection, run_id: str, after: int = 0, limit: int | None = None
+) -> list[LogLine]:
     """What a run logged."""
-    found = history.log_lines(conn, run_id) if is_id(run_id) else []
+    found = history.log_lines(conn, run_id, after, limit) if is_id(run_id) else []
     return [rows.log_line(row) for row in found]
 
 

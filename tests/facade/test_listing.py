@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from duly import Scheduler, VirtualClock, every
+from duly import Run, Scheduler, VirtualClock, every
+from duly.errors import ConfigurationError
 from tests.facade.conftest import Make, after, with_tasks
 
 
@@ -189,6 +190,29 @@ def test_a_run_tells_everything_about_itself(runs: Scheduler) -> None:
     assert (attempt.error_type, attempt.attempt, attempt.run_id) == ("RuntimeError", 1, run.id)
     assert "it failed" in (attempt.traceback or "")
     assert runs.run_log(run.id) == []
+
+
+def test_a_log_comes_in_pages(make: Make) -> None:
+    """Oldest line first, each once; whoever follows a run asks for what came since."""
+    scheduler = make()
+
+    @scheduler.task()
+    def talk(run: Run) -> None:
+        for number in range(5):
+            run.log.info("line %s", number)
+
+    run_id, other_id = (scheduler.enqueue(talk) for _ in range(2))
+    scheduler.tick()
+    lines = scheduler.run_log(run_id)
+    assert [line.message for line in lines] == [f"line {number}" for number in range(5)]
+    first = scheduler.run_log(run_id, limit=2)
+    second = scheduler.run_log(run_id, after=first[-1].id or 0, limit=2)
+    rest = scheduler.run_log(run_id, after=second[-1].id or 0)
+    assert (first, second, rest) == (lines[:2], lines[2:4], lines[4:])
+    assert len({line.id for line in lines + scheduler.run_log(other_id)}) == 10
+    assert scheduler.run_log(run_id, after=10**30) == []
+    with pytest.raises(ConfigurationError, match="1 to 1000"):
+        scheduler.run_log(run_id, limit=0)
 
 
 def test_another_process_sees_the_same(runs: Scheduler, make: Make) -> None:

@@ -124,6 +124,27 @@ def test_runs_are_filtered(prepared_sqlite_url: str) -> None:
     site.scheduler.stop(grace=0)
 
 
+def test_runs_that_came_after_another_run(site: Site, client: Client) -> None:
+    """By the id of their parent, as the facade takes it; what is no run's id is refused."""
+    site.scheduler.add("greet", after=["stock"], id="after_stock")
+    site.forward(10)
+    parent = site.run_of("stock")
+    (child,) = client.api("/runs", parent=parent)["items"]
+    assert (child["job_id"], child["parent_run_id"]) == ("after_stock", parent)
+    assert client.api("/runs", parent=child["id"])["items"] == []
+    assert client.get(f"{API}/runs", params={"parent": "stock"}).status_code == 422
+
+
+def test_a_log_comes_in_pages(site: Site, client: Client) -> None:
+    """Each line has an id to go on after."""
+    site.forward(60)
+    path = f"/runs/{site.run_of('stock')}/log"
+    (line,) = client.api(path, limit=1)
+    assert client.api(path, after=line["id"]) == []
+    assert client.api(path, after=line["id"] - 1) == [line]
+    assert client.get(API + path, params={"limit": 0}).status_code == 422
+
+
 def test_a_run_with_log_and_attempts(site: Site, client: Client) -> None:
     """What it logged, and how each attempt failed, with the traceback."""
     site.forward(60)

@@ -148,10 +148,20 @@ class Asking(Wiring):
         with self.store.read() as conn:
             return queries.run(conn, run_id)
 
-    def run_log(self, run_id: str) -> list[LogLine]:
-        """What a run logged, oldest line first."""
+    def run_log(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:
+        """What a run logged, oldest line first.
+
+        Args:
+            run_id: the run's id.
+            after: the id of the last line of the page before.
+            limit: 1 to 1000; ``None``: all lines, of which each attempt keeps a thousand.
+
+        Raises:
+            ConfigurationError: a limit out of range.
+        """
+        size = None if limit is None else _page_size(limit)
         with self.store.read() as conn:
-            return queries.run_log(conn, run_id)
+            return queries.run_log(conn, run_id, _number(after), size)
 
     def attempts(self, run_id: str) -> list[AttemptRecord]:
         """A run's unsuccessful attempts, oldest first."""
@@ -198,8 +208,8 @@ class Asking(Wiring):
             limit: 1 to 1000.
         """
         wanted = EventFilter(
-            _event_id(after),
-            None if before is None else _event_id(before),
+            _number(after),
+            None if before is None else _number(before),
             kind and check_kind(kind),
             job,
             newest,
@@ -239,7 +249,8 @@ def _asked(text: str | None) -> str | None:
     return None if text is None else storable(text)
 
 
-def _event_id(number: int) -> int:
+def _number(number: int) -> int:
+    """The id of an event or a line, such that every database takes it."""
     return max(-LARGEST, min(number, LARGEST))
 
 

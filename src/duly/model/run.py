@@ -128,9 +128,14 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One captured log line of a run."""
+    """One captured log line of a run.
+
+    Attributes:
+        id: rises from line to line; ``None`` before it is stored.
+    """
 
     at: datetime
     level: str
     logger: str
     message: str
+    id: int | None = field(default=None, compare=False)

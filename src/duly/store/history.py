@@ -40,10 +40,12 @@ def attempts(conn: Connection, run_id: str) -> Sequence[Row[Any]]:
     return conn.execute(statement).all()
 
 
-def log_lines(conn: Connection, run_id: str, after: int = 0) -> Sequence[Row[Any]]:
-    """A run's captured log, oldest line first."""
+def log_lines(
+    conn: Connection, run_id: str, after: int = 0, limit: int | None = None
+) -> Sequence[Row[Any]]:
+    """A run's captured log, oldest line first: what comes after the line with that id."""
     statement = select(run_log).where(run_log.c.run_id == run_id, run_log.c.id > after)
-    return conn.execute(statement.order_by(run_log.c.id)).all()
+    return conn.execute(statement.order_by(run_log.c.id).limit(limit)).all()
 
 
 def events(conn: Connection, wanted: EventFilter) -> Sequence[Row[Any]]:

@@ -75,7 +75,7 @@ def attempt_record(row: Row[Any]) -> AttemptRecord:
 
 def log_line(row: Row[Any]) -> LogLine:
     """A captured log line."""
-    return LogLine(row.at, row.level, row.logger, row.message)
+    return LogLine(row.at, row.level, row.logger, row.message, row.id)
 
 
 def worker_record(row: Row[Any]) -> WorkerRecord:

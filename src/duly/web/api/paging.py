@@ -12,6 +12,9 @@ from duly.web.api.shapes import Page
 
 MAX_LIMIT = 500
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+"""The id of what the database numbers."""
+
 S = TypeVar("S", bound=Shape)
 
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from duly.model.run import RunState
 from duly.web.api import shapes
-from duly.web.api.paging import Asked, Limit, Text, Wanted, page
+from duly.web.api.paging import Asked, Limit, Number, Text, Wanted, page
 from duly.web.api.prefix import PREFIX
 from duly.web.operation import Call, Operations
 
@@ -37,6 +37,19 @@ class RunsWanted(RunPage):
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     text: Text | None = None
+    parent: Text | None = None
+
+
+class LogWanted(Wanted):
+    """Which lines.
+
+    Attributes:
+        after: only those with a higher id.
+        limit: default: all.
+    """
+
+    after: Number = 0
+    limit: Limit | None = None
 
 
 class Discard(Asked):
@@ -61,10 +74,10 @@ async def show_run(call: Call, run_id: str) -> shapes.Run:
 
 
 @operations.get("/runs/{run_id}/log")
-async def show_log(call: Call, run_id: str) -> list[shapes.LogLine]:
+async def show_log(call: Call, run_id: str, query: LogWanted) -> list[shapes.LogLine]:
     """What a run logged, oldest line first."""
     await call.scheduler.aio.run(run_id)
-    held = await call.scheduler.aio.run_log(run_id)
+    held = await call.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
     return [shapes.LogLine.model_validate(line) for line in held]
 
 

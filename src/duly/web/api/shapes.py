@@ -142,6 +142,7 @@ class Attempt(Shape):
 class LogLine(Shape):
     """One captured log line of a run."""
 
+    id: int | None
     at: AwareDatetime
     level: str
     logger: SafeText

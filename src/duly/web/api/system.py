@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from duly.web.api import shapes
 from duly.web.api.jobs import Pause
-from duly.web.api.paging import Asked, Limit, Text, Wanted, page
+from duly.web.api.paging import Asked, Limit, Number, Text, Wanted, page
 from duly.web.api.prefix import PREFIX
 from duly.web.operation import Call, Operations
 
 operations = Operations(PREFIX)
-
-
-EventId = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class EventsWanted(Wanted):
@@ -28,8 +22,8 @@ class EventsWanted(Wanted):
         newest: newest first instead.
     """
 
-    after: EventId = 0
-    before: EventId | None = None
+    after: Number = 0
+    before: Number | None = None
     newest: bool = False
     kind: Text | None = None
     job: Text | None = None
