@@ -381,6 +381,18 @@ def test_an_id_that_cannot_be_stored_is_refused(scheduler: Scheduler) -> None:
     assert scheduler.jobs() == []
 
 
+def test_an_id_that_no_address_can_hold_is_refused(scheduler: Scheduler) -> None:
+    """Browsers and proxies take a dot and two dots for a way up, also when they are encoded."""
+    declared = scheduler.task()(print_it)
+    for job_id in (".", ".."):
+        with refused(ConfigurationError, "which no web address can hold"):
+            scheduler.add("work", every(seconds=1), id=job_id)
+        with refused(ConfigurationError, "which no web address can hold"):
+            scheduler.job(every(seconds=1), id=job_id)(declared)
+    for job_id in ("...", "a.", "./."):
+        scheduler.add("work", every(seconds=1), id=job_id)
+
+
 WRONG_TAGS: list[Any] = ["vip", ["a", 5], [["a"]], 5, ["x" * 192], ["a\x00b"], [""], [None]]
 
 

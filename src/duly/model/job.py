@@ -84,11 +84,16 @@ def check_id(job_id: object) -> str:
     """The same id when it can be stored.
 
     Raises:
-        ConfigurationError: empty, longer than 191 characters, or with control characters.
+        ConfigurationError: empty, longer than 191 characters, with control characters, or ``.``
+            or ``..``, which no address can hold: every browser takes them for a way up.
     """
     if not isinstance(job_id, str) or not 0 < len(job_id) <= MAX_ID or not job_id.isprintable():
         raise ConfigurationError(
             f"job id {job_id!r}: it must be 1 to {MAX_ID} printable characters"
+        )
+    if job_id in (".", ".."):
+        raise ConfigurationError(
+            f"job id {job_id!r}: it must not be '.' or '..', which no web address can hold"
         )
     return job_id
 
