@@ -20,6 +20,7 @@ from duly.facade.wiring import Settings
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
 from duly.model.worker import Heartbeat
+from duly.store.no_database import Later
 
 
 class Scheduler(Declaring, Calendars, Steering, Backfilling, Limiting, Asking, Examining, Living):
@@ -27,7 +28,8 @@ class Scheduler(Declaring, Calendars, Steering, Backfilling, Limiting, Asking, E
 
     Args:
         url: an SQLAlchemy database URL: ``sqlite:///app.db`` or ``postgresql+psycopg://…``; URLs
-            of asyncio drivers are taken too.
+            of asyncio drivers are taken too. Left out, it is said later, by `use_database` or as
+            ``app.config["DULY_URL"]`` in Flask; until then jobs can only be declared.
         name: whose declarations in code are compared with each other.
         version: of the application, rising with every deploy: 43, ``1.4.2``, ``2026.11.21``. An
             older process never changes a job that a newer one has declared; without a version it
@@ -55,7 +57,7 @@ class Scheduler(Declaring, Calendars, Steering, Backfilling, Limiting, Asking, E
 
     def __init__(
         self,
-        url: str,
+        url: str | Literal[Later.LATER] = Later.LATER,
         *,
         name: str = "default",
         version: str | int | None = None,

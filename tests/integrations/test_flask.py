@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from flask import Flask, current_app, g, session
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import column, insert, select, table
+from sqlalchemy import column, insert, make_url, select, table
 
 from duly import Run, Scheduler, every, prepare_engine
-from duly.errors import ConfigurationError, LifecycleError
+from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
 from duly.integrations.flask import get_scheduler, init_app
 from duly.integrations.wsgi import Serving
 from duly.web import Principal, local_key
@@ -360,6 +360,57 @@ def test_a_newer_application_takes_the_scheduler_over(on_file: Scheduler) -> Non
         init_app(Flask(wanted), on_file)
         with on_file.running():
             assert result_of(on_file, name.enqueue()) == wanted
+
+
+def test_the_application_s_configuration_may_name_the_database(
+    tmp_path: Path, prepared_database_url: str
+) -> None:
+    """A scheduler made without a URL declares first, and follows the newest application."""
+    scheduler = Scheduler(grace=5)
+
+    @scheduler.job(every(hours=1), id="tidy")
+    def tidy() -> str:
+        return current_app.name
+
+    for name, url in (
+        ("first", f"sqlite:///{tmp_path}/first.db"),
+        ("second", prepared_database_url),
+    ):
+        app = Flask(name)
+        app.config["DULY_URL"] = url
+        init_app(app, scheduler)
+        assert app.test_client().get("/").status_code == 404
+        with scheduler.running():
+            assert scheduler.job("tidy").last_run is None
+            assert result_of(scheduler, scheduler.run_now("tidy").id) == name
+    assert scheduler.store.url.database == make_url(prepared_database_url).database
+
+
+def test_a_url_of_its_own_is_the_scheduler_s(app: Flask, on_file: Scheduler) -> None:
+    """What the configuration says is for schedulers that were made without one."""
+    app.config["DULY_URL"] = "sqlite:///other.db"
+    before = on_file.store
+    init_app(app, on_file)
+    assert on_file.store is before
+
+
+def test_without_any_url_the_error_says_where_to_set_it(app: Flask) -> None:
+    """Nothing is joined; the configuration may be loaded then, and it works."""
+    scheduler = Scheduler()
+    with pytest.raises(DatabaseURLError, match=r"app.config\['DULY_URL'\] is not set; load"):
+        init_app(app, scheduler)
+    app.config["DULY_URL"] = "app.db"
+    with pytest.raises(DatabaseURLError, match=r"'app.db' is no database URL"):
+        init_app(app, scheduler)
+    assert "duly" not in app.extensions
+    app.config["DULY_URL"] = "sqlite:///app.db"
+    init_app(app, scheduler)
+    assert get_scheduler_of(app) is scheduler
+
+
+def get_scheduler_of(app: Flask) -> Scheduler:
+    with app.app_context():
+        return get_scheduler()
 
 
 def test_a_running_scheduler_is_not_taken_over(app: Flask, on_file: Scheduler) -> None:

@@ -46,8 +46,7 @@ class Living(Wiring):
             raise LifecycleError("take_part() comes before start() and tick(), or after stop()")
         wanted = self.settings.queues if queues is None else dict(queues)
         self.settings = replace(self.settings, queues=wanted, fires=fires)
-        self._engine = self._new_engine()
-        self._engine.execution.around += held.execution.around
+        self._renew_engine()
 
     def start(self) -> None:
         """Start firing and executing in this process; does nothing when that runs already.

@@ -29,6 +29,7 @@ from duly.model.worker import Heartbeat
 from duly.model.zone_data import tzdb_version
 from duly.registry import Registry
 from duly.store import declarations
+from duly.store.no_database import Later, NoDatabase
 from duly.store.notices import Notices
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -107,13 +108,18 @@ def _is_count(value: object) -> bool:
 
 
 class Wiring:
-    """The scheduler's services, and how they meet."""
+    """The scheduler's services, and how they meet.
 
-    def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
+    Attributes:
+        takes_database: whether it was made without a URL, so that `use_database` says which.
+    """
+
+    def __init__(self, url: str | Later, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
         self.registry = Registry()
-        self.store = self._new_store(url)
+        self.takes_database = url is Later.LATER
+        self.store = NoDatabase(clock) if url is Later.LATER else self._new_store(url)
         self._notices = self._new_notices()
         self._listeners = Listeners()
         self._pings = Pings()
@@ -124,6 +130,33 @@ class Wiring:
         self._stepping = threading.Lock()
         self._engine = self._new_engine()
         forking.remember(self)
+
+    @property
+    def has_database(self) -> bool:
+        """Whether it is known by now which one."""
+        return not isinstance(self.store, NoDatabase)
+
+    def use_database(self, url: str) -> None:
+        """Say which database, where jobs are declared before that is known: after ``Scheduler()``.
+
+        Args:
+            url: as for `Scheduler`. It may be said again while nothing runs: tests that make one
+                application after the other give each a database of its own.
+
+        Raises:
+            DatabaseURLError: the URL cannot be used.
+            LifecycleError: the scheduler runs, or was made with a URL.
+        """
+        if not self.takes_database:
+            raise LifecycleError(f"this scheduler was made with a URL already: {self.store}")
+        if self._engine.state != "stopped" or self._engine.heart.alive:
+            raise LifecycleError(f"the scheduler works on {self.store}; stop() it first")
+        former, self.store = self.store, self._new_store(url)
+        self.store.announce = self._announce
+        self._notices.settle()
+        former.dispose()
+        self._notices = self._new_notices()
+        self._renew_engine()
 
     def prepare(self) -> None:
         """Make or migrate the tables and store what code declares; `start` and `tick` do it.
@@ -176,8 +209,7 @@ class Wiring:
         self.store.after_fork()
         self._stepping = threading.Lock()
         self._notices, self._pings = self._new_notices(), Pings()
-        parents, self._engine = self._engine, self._new_engine()
-        self._engine.execution.around += parents.execution.around
+        parents = self._renew_engine()
         if parents.heart.locks is not None:
             parents.heart.locks.forsake()
         self._inherited.append(parents)  # collected, it would close the parent's connections
@@ -237,9 +269,15 @@ class Wiring:
         )  # fmt: skip
         return Engine(self.store, self.registry, options)
 
+    def _renew_engine(self) -> Engine:
+        """Put a new engine in the place of one that is not used any more, and return that."""
+        former, self._engine = self._engine, self._new_engine()
+        self._engine.execution.around += former.execution.around
+        return former
+
     def _new_notices(self) -> Notices:
         ear = None if self.settings.pooler else self.store.engine
-        if self.settings.listen_url is not None:
+        if self.settings.listen_url is not None and self.has_database:
             ear = self.store.dialect.create_engine(parse_url(self.settings.listen_url))
         return Notices(self.store.engine, ear, self.store.dialect.notices)
 

@@ -17,9 +17,12 @@ from flask.helpers import get_debug_flag
 from werkzeug.serving import is_running_from_reloader
 
 from duly.context import Run
-from duly.errors import ConfigurationError, LifecycleError
+from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
 from duly.integrations.wsgi import Serving, end_in_order_on_sigterm
 from duly.scheduler import Scheduler
+
+URL = "DULY_URL"
+"""Where an application's configuration names the database."""
 
 RELOAD_GRACE = 1.0
 """Seconds that running functions get when the development server reloads: somebody waits."""
@@ -59,10 +62,11 @@ def init_app(
     does not finish within its grace is given back. Jobs may be declared before or after this call.
 
     Args:
-        app: the application.
+        app: the application. Its ``config["DULY_URL"]`` is the database of a scheduler that was
+            made without one; a scheduler that was made with one keeps it.
         scheduler: one scheduler per application. A scheduler that does not run may be given to
             a newer application (as tests with an application factory do); its runs then are in
-            the context of that one.
+            the context of that one, and on its database.
         web: where to mount the dashboard and the REST API, for example ``"/duly"``.
         access: for ``web``: says who sends a request, as for `duly.web.web_app`. It is called
             inside a request context of the application, so ``flask.session`` and what builds on
@@ -75,10 +79,13 @@ def init_app(
     Raises:
         ConfigurationError: the application has a scheduler already, ``web`` without ``access``,
             or another argument is wrong.
+        DatabaseURLError: neither the scheduler nor the application says which database.
         LifecycleError: the scheduler runs already, for another application.
         DatabaseUnavailable: only of a scheduler made with ``start="required"``.
     """
     _check(app, scheduler, web, access)
+    if scheduler.takes_database and URL in app.config:
+        scheduler.use_database(app.config[URL])
     if web is not None:
         _mount(app, scheduler, web, access)
     _give_context(app, scheduler)
@@ -113,6 +120,11 @@ def _check(app: object, scheduler: object, web: object, access: object) -> None:
     if "duly" in app.extensions:
         raise ConfigurationError(
             f"the application {app.name!r} has a scheduler already; call init_app once for each"
+        )
+    if not scheduler.has_database and URL not in app.config:
+        raise DatabaseURLError(
+            f"the scheduler was made without a database URL, and app.config[{URL!r}] is not set; "
+            "load the configuration before init_app, or give the URL to Scheduler(…)"
         )
     if web is None and access is not None:
         raise ConfigurationError('access= is for the dashboard; say where it is: web="/duly"')
