@@ -64,6 +64,11 @@ class RunLog:
                 self._count += 1
                 self._lines.append(line)
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to take."""
+        return not self._lines
+
     def take(self) -> list[LogLine]:
         """The lines that nobody has taken yet."""
         with self._lock:

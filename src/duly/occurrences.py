@@ -7,10 +7,10 @@ moving the cursor on with a compare-and-set is what decides who decides. The uni
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Row
 
@@ -38,12 +38,23 @@ class _Plan:
     replaces: bool = False
 
 
-def settle(tx: Transaction, due: Sequence[Row[Any]]) -> int:
+class Taker(Protocol):
+    """A worker that claims runs as they are made (edge rule 14)."""
+
+    def take(self, row: dict[str, Any], options: JobOptions) -> None:
+        """Claim a run that is ready, if there is a place for it: change its row."""
+
+    def keep(self, stored: Container[str]) -> None:
+        """Forget all claims of runs that were not stored."""
+
+
+def settle(tx: Transaction, due: Sequence[Row[Any]], taker: Taker | None = None) -> int:
     """Decide what fell due for these jobs, and write it.
 
     Args:
         tx: a transaction that has locked the jobs.
         due: their rows, each with a ``next_fire_at`` that is not after ``tx.now``.
+        taker: who may claim the runs at once.
 
     Returns:
         How many runs were made that will run.
@@ -54,12 +65,15 @@ def settle(tx: Transaction, due: Sequence[Row[Any]]) -> int:
     lost = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
     plans = [plan for plan in plans if plan.job.id not in lost]
     for plan in plans:
-        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy())
-        _note_missed(tx, plan)
+        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy(), taker)
+        if plan.decision.missed:
+            _note_missed(tx, plan)
     replaced = [plan.job.id for plan in plans if plan.replaces]
     if replaced:
         replace_live(tx, replaced)
-    runs.add(tx, [row for plan in plans for row in plan.rows])
+    rows = [row for plan in plans for row in plan.rows]
+    if runs.add(tx, rows) < len(rows) and taker is not None:
+        taker.keep(runs.stored(tx.conn, [row["id"] for row in rows]))
     history.add_ranges(tx, [row for plan in plans for row in plan.ranges])
     return sum(len(plan.decision.run) for plan in plans)
 
@@ -145,22 +159,18 @@ def _counts(options: JobOptions) -> bool:
     return options.overlap != "allow"
 
 
-def _cursor(plan: _Plan) -> dict[str, Any]:
+def _cursor(plan: _Plan) -> jobs.Cursor:
     job, decision = plan.job, plan.decision
-    ended = decision.next_fire_at is None
-    return {
-        "job_id": job.id, "seen": job.next_fire_at, "seen_revision": job.revision,
-        "to_next": decision.next_fire_at, "nominal": decision.last_nominal,
-        "fires": len(decision.run), "to_state": "finished" if ended else job.state,
-    }  # fmt: skip
+    following = decision.next_fire_at
+    return jobs.Cursor(
+        job.id, job.next_fire_at, job.revision, following, decision.last_nominal,
+        job.fired_count + len(decision.run), "finished" if following is None else job.state,
+    )  # fmt: skip
 
 
-def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy) -> None:
-    times = [moment for moment, _cause in plan.decision.run]
+def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, taker: Taker | None) -> None:
     for index, (moment, cause) in enumerate(plan.decision.run):
-        later = times[index + 1] if index + 1 < len(times) else plan.decision.next_fire_at
-        due_at = jittered(moment, later, plan.options, plan.job.uid)
-        row = _row(tx, plan, moment, cause, max(due_at, moment))
+        row = _row(tx, plan, moment, cause, _due_at(plan, index))
         where = place(plan.options, cause, held)
         if where == "skip":
             reason = f"overlap={plan.options.overlap}: an earlier run is not over"
@@ -169,9 +179,20 @@ def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy) -> None:
         elif where != "ready":
             plan.replaces |= where == "replace"
             wait_turn(row)
+        elif taker is not None and row["state"] == "ready":
+            taker.take(row, plan.options)
         plan.rows.append(row)
     if plan.decision.next_fire_at is None:
         tx.record("job.finished", job_id=plan.job.id)
+
+
+def _due_at(plan: _Plan, index: int) -> datetime:
+    times = plan.decision.run
+    moment = times[index][0]
+    if not plan.options.jitter:
+        return moment
+    later = times[index + 1][0] if index + 1 < len(times) else plan.decision.next_fire_at
+    return max(jittered(moment, later, plan.options, plan.job.uid), moment)
 
 
 def _note_missed(tx: Transaction, plan: _Plan) -> None:

@@ -13,9 +13,6 @@ from duly.model.policy import JobOptions, unit_hash
 from duly.model.run import Cause
 from duly.triggers import Due, Trigger
 
-ON_TIME = timedelta(seconds=30)
-"""How late a fire may be with ``catch_up="none"`` when no misfire_grace says it."""
-
 INSTANT = timedelta(microseconds=1)
 Place = Literal["ready", "wait", "skip", "replace"]
 
@@ -87,6 +84,9 @@ def decide_due(
     """
     following = next_fire(trigger, options, cursor)
     if following is None or following > now:
+        allowed, _reason = options.allowed_lateness
+        if options.max_fires is None and (allowed is None or now - cursor <= allowed):
+            return Decision([(cursor, "schedule")], [], following, cursor)
         decision = _decide([cursor], None, options, now)
         decision.next_fire_at, decision.last_nominal = following, cursor
     else:
@@ -126,7 +126,7 @@ def _decide(
     moments: Sequence[datetime], swallowed: Missed | None, options: JobOptions, now: datetime
 ) -> Decision:
     decision = Decision(missed=[swallowed] if swallowed else [])
-    allowed, reason = _allowed_lateness(options)
+    allowed, reason = options.allowed_lateness
     late = [] if allowed is None else [m for m in moments if now - m > allowed]
     if late:
         how = f"; {(now - late[-1]).total_seconds():.0f} s late" if len(late) == 1 else ""
@@ -135,19 +135,6 @@ def _decide(
     for moment in moments[len(late) :]:
         decision.run.append((moment, "catch_up" if catching_up else "schedule"))
     return decision
-
-
-def _allowed_lateness(options: JobOptions) -> tuple[timedelta | None, str]:
-    bounds = []
-    if options.misfire_grace is not None:
-        grace = options.misfire_grace
-        bounds.append((timedelta(seconds=grace), f"misfire_grace is {grace:g} s"))
-    elif options.catch_up.mode == "none":
-        bounds.append((ON_TIME, "catch_up=none"))
-    if options.catch_up.max_age is not None:
-        age = options.catch_up.max_age
-        bounds.append((timedelta(seconds=age), f"catch_up.max_age is {age:g} s"))
-    return min(bounds) if bounds else (None, "")
 
 
 def _limit_fires(decision: Decision, options: JobOptions, fired: int) -> None:

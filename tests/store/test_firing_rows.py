@@ -11,19 +11,18 @@ from duly.clock import VirtualClock
 from duly.errors import StoreError
 from duly.model.identity import new_id
 from duly.store import history, jobs, runs, tables
+from duly.store.jobs import Cursor
 from duly.store.store import Store
 from tests.store.conftest import add_job, add_run, all_runs, at_once, count
 
 TEN = timedelta(seconds=10)
 
 
-def move(row: Any, **values: Any) -> dict[str, Any]:
+def move(row: Any, **values: Any) -> Cursor:
     """A cursor moved on by one time, as firing does it."""
-    return {
-        "job_id": row.id, "seen": row.next_fire_at, "seen_revision": row.revision,
-        "to_next": row.next_fire_at + TEN, "nominal": row.next_fire_at, "fires": 1,
-        "to_state": "active",
-    } | values  # fmt: skip
+    seen = row.next_fire_at
+    moved = Cursor(row.id, seen, row.revision, seen + TEN, seen, row.fired_count + 1, "active")
+    return moved._replace(**values)
 
 
 def find(store: Store, job_id: str) -> Any:
@@ -46,15 +45,15 @@ def test_a_cursor_moves_when_it_is_where_it_was_seen(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "stale",
-    [{"seen": VirtualClock().now()}, {"seen_revision": 0}, {"job_id": "gone"}],
+    [{"seen": VirtualClock().now()}, {"revision": 0}, {"job_id": "gone"}],
     ids=["cursor", "revision", "removed"],
 )
 def test_a_stale_cursor_loses_and_changes_nothing(store: Store, stale: dict[str, Any]) -> None:
     """Somebody else fired, edited or removed the job: the caller is told which ones it lost."""
     with store.write() as tx:
         row = add_job(tx, "j")
-        attempt = move(row) | stale
-        assert jobs.advance(tx, [attempt]) == {attempt["job_id"]}
+        attempt = move(row, **stale)
+        assert jobs.advance(tx, [attempt]) == {attempt.job_id}
     assert find(store, "j") == row
 
 
@@ -76,7 +75,7 @@ def test_a_job_can_end(store: Store) -> None:
     """No next time: finished, with its last one noted."""
     with store.write() as tx:
         row = add_job(tx, "j")
-        assert jobs.advance(tx, [move(row, to_next=None, to_state="finished")]) == set()
+        assert jobs.advance(tx, [move(row, next_fire_at=None, state="finished")]) == set()
     held = find(store, "j")
     assert (held.state, held.next_fire_at, held.last_nominal) == (
         "finished", None, row.next_fire_at,
@@ -161,10 +160,10 @@ def test_racing_writers_store_a_nominal_time_once(store: Store, clock: VirtualCl
 def test_racing_enqueues_with_one_key_make_one_run(store: Store) -> None:
     """The index decides, not a look before the write."""
 
-    def enqueue() -> str | None:
+    def enqueue() -> str:
         with store.write() as tx:
             add_run(tx, unique_key="only", unique_scope="until_start")
-            return runs.holder_of_key(tx.conn, "only")
+            return runs.holders_of_keys(tx.conn, ["only"])["only"]
 
     assert len(set(at_once(*[enqueue] * 6))) == 1
     assert count(store, tables.run) == 1

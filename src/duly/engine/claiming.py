@@ -12,7 +12,6 @@ from sqlalchemy import Row
 from duly.engine.claim import Claim
 from duly.engine.flight import Room
 from duly.model.identity import new_id
-from duly.store import workers
 from duly.store.agenda import Agenda, AgendaQuery
 from duly.store.claim_query import Choice
 from duly.store.limited_claim import claim_limited
@@ -103,10 +102,8 @@ class Claimer:
 
     def _ready(self, tx: Transaction, worker_id: str) -> Agenda | None:
         """What may be claimed; ``None``: nothing by this worker."""
-        if not workers.hold(tx, worker_id):
-            return None
-        found = self._agenda.ask(tx.conn, tx.now)
-        return replace(found, ready=()) if found.stopped else found
+        found = self._agenda.ask_holding(tx, worker_id)
+        return replace(found, ready=()) if found is not None and found.stopped else found
 
     def _claim_limited(
         self, tx: Transaction, wanted: tuple[str, str, Sequence[str]], room: Room
@@ -152,7 +149,7 @@ def _take(
     tx: Transaction, worker_id: str, got: Claimed, rows: Sequence[Row[Any]], room: Room
 ) -> None:
     claims = [Claim.of(row) for row in rows]
-    for held in claims:
+    for held in claims if tx.hears("run.started") else ():
         tx.record("run.started", job_id=held.job_id, run_id=held.id, worker_id=worker_id)
     got.claims += claims
     got.more |= len(rows) >= room.free + room.ahead

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from duly.engine.claim import Claim
 from duly.engine.flight import Flight
 from duly.engine.outcome import Outcome, cancelled_if, judge
 from duly.errors import DataRefused, LeaseLost
@@ -17,7 +19,7 @@ from duly.model import payload
 from duly.model.text import clean, told
 from duly.store import completions, jobs
 from duly.store.store import Store
-from duly.store.transaction import Transaction
+from duly.store.transaction import ROUTINE, Transaction
 
 log = logging.getLogger("duly.engine")
 BATCH = 500
@@ -136,6 +138,8 @@ def _write(
     """Write outcomes, and free the places of functions that ended after their runs were over."""
     locked = _lock_jobs(tx, judged)
     completions.end_occupation(tx.conn, over)
+    if not occupied:
+        judged = _write_plain(tx, judged, locked, worker_id)
     if not judged:
         return
     found = completions.accepted(tx, [flight.claim.fence for flight, _ in judged])
@@ -152,6 +156,46 @@ def _write(
     _keep(tx, kept, locked, worker_id, occupied=occupied)
 
 
+def _write_plain(
+    tx: Transaction,
+    judged: Sequence[tuple[Flight, Outcome]],
+    locked: Sequence[str],
+    worker_id: str,
+) -> list[tuple[Flight, Outcome]]:
+    """Write the successes that had nothing to say, one statement for each claim; returns the rest.
+
+    A row of values for each of them took four times as long (500 runs on SQLite).
+    """
+    batches: dict[completions.Batch, dict[str, tuple[Flight, Outcome]]] = defaultdict(dict)
+    rest = []
+    for flight, outcome in judged:
+        if _is_plain(flight, outcome):
+            batches[_batch(flight.claim, tx.now)][flight.claim.id] = (flight, outcome)
+        else:
+            rest.append((flight, outcome))
+    for batch, members in batches.items():
+        ids = sorted(members)
+        ended = completions.succeed(tx, batch, ids)
+        _tell(tx, [members[run_id] for run_id in ids if run_id in ended], locked, worker_id)
+        rest += [members[run_id] for run_id in ids if run_id not in ended]
+    return rest
+
+
+def _is_plain(flight: Flight, outcome: Outcome) -> bool:
+    run = flight.work.run
+    return (
+        outcome.kind == "run.succeeded"
+        and outcome.result is None
+        and not run.counters
+        and run.reported is None
+        and not run.captured.dropped
+    )
+
+
+def _batch(claim: Claim, now: datetime) -> completions.Batch:
+    return completions.Batch(claim.claim_id, claim.token, claim.policy.keep_until("succeeded", now))
+
+
 def _keep(
     tx: Transaction,
     kept: Sequence[tuple[Flight, Outcome]],
@@ -162,6 +206,16 @@ def _keep(
 ) -> None:
     completions.write(tx, [_row(f, o, worker_id, tx.now, occupied) for f, o in kept])
     completions.add_attempts(tx, [_attempt(f, o, worker_id, tx.now) for f, o in kept if o.error])
+    _tell(tx, kept, locked, worker_id)
+
+
+def _tell(
+    tx: Transaction,
+    kept: Sequence[tuple[Flight, Outcome]],
+    locked: Sequence[str],
+    worker_id: str,
+) -> None:
+    """Write what runs that were kept have said, and what follows from them."""
     completions.add_log(tx.conn, [line for flight, _ in kept for line in log_rows(flight)])
     _count(tx, kept, locked)
     for flight, outcome in kept:
@@ -195,7 +249,10 @@ def complete(tx: Transaction, flight: Flight, ending: Ending) -> None:
 
 def log_rows(flight: Flight) -> list[dict[str, Any]]:
     """The log lines of a run that no commit has taken yet, as rows."""
-    flight.unsent += flight.work.run.captured.take()
+    captured = flight.work.run.captured
+    if captured.empty and not flight.unsent:
+        return []
+    flight.unsent += captured.take()
     return [
         {
             "run_id": flight.claim.id, "at": line.at, "level": clean(line.level, 16),
@@ -270,6 +327,8 @@ def _count(tx: Transaction, kept: Sequence[tuple[Flight, Outcome]], locked: Sequ
 
 def _record(tx: Transaction, flight: Flight, outcome: Outcome, worker_id: str) -> None:
     claim = flight.claim
+    if outcome.kind in ROUTINE and not claim.policy.ping and not tx.hears(outcome.kind):
+        return
     detail: dict[str, Any] = {"task": claim.task, "attempt": claim.attempt}
     if outcome.error:
         detail |= {"error": outcome.error[0], "message": outcome.error[1][:500]}

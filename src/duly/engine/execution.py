@@ -63,8 +63,7 @@ class Execution:
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start the functions of claimed runs."""
-        for claim in claims:
-            self.flights.add(self._flight(claim))
+        self.flights.add([self._flight(claim) for claim in claims])
         for queue in {claim.queue for claim in claims}:
             self._start_waiting(queue)
 

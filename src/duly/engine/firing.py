@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from duly.engine.claim import Claim
+from duly.engine.taking import Places
 from duly.model.policy import decode_run_policy
 from duly.occurrences import settle
 from duly.store import jobs, runs
@@ -12,29 +17,63 @@ from duly.store.transaction import Transaction
 BATCH = 500
 
 
-def fire(store: Store, agenda: Agenda) -> bool:
-    """Decide everything that has come; says whether there was anything that could be decided.
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What a firing did.
+
+    Attributes:
+        decided: whether there was anything that could be decided.
+        ready: whether it may have left runs ready, for anybody to claim.
+        claims: of the runs that this worker claimed as they were made.
+    """
+
+    decided: bool = False
+    ready: bool = False
+    claims: tuple[Claim, ...] = ()
+
+
+class _Decided(NamedTuple):
+    jobs: int
+    runs: int
+    claims: tuple[Claim, ...]
+
+
+def fire(store: Store, agenda: Agenda, places: Places) -> Fired:
+    """Decide everything that has come.
 
     While the clock has just leapt, nothing is decided: it may leap back.
+
+    Args:
+        store: the database.
+        agenda: what has come.
+        places: what this worker could start at once.
     """
     if not store.time.settled:
-        return False
+        return Fired()
     now = store.time.now()
     moved = 0
     if agenda.next_due is not None and agenda.next_due <= now:
         moved += store.run(lambda tx: runs.promote_due(tx, BATCH))
     if agenda.next_expiry is not None and agenda.next_expiry <= now:
         moved += store.run(_expire)
-    if agenda.next_fire is not None and agenda.next_fire <= now:
-        moved += store.run(_decide)
-    return moved > 0
+    if agenda.next_fire is None or agenda.next_fire > now:
+        return Fired(moved > 0, moved > 0)
+    found = store.run(lambda tx: _decide(tx, places))
+    left = found.runs > len(found.claims)
+    return Fired(found.jobs + moved > 0, left or moved > 0, found.claims)
 
 
-def _decide(tx: Transaction) -> int:
+def _decide(tx: Transaction, places: Places) -> _Decided:
+    taker = places.taker(tx)
     due = jobs.due(tx, BATCH)
-    if due:
-        settle(tx, due)
-    return len(due)
+    made = settle(tx, due, taker) if due else 0
+    claims = () if taker is None else tuple(taker.claims)
+    if claims and tx.hears("run.started"):
+        for claim in claims:
+            tx.record(
+                "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
+            )
+    return _Decided(len(due), made, claims)
 
 
 def _expire(tx: Transaction) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -118,14 +118,16 @@ class Flights:
         self.empty = threading.Event()
         self.empty.set()
 
-    def add(self, flight: Flight) -> None:
-        """Take in a claimed attempt; it waits for a place."""
+    def add(self, flights: Sequence[Flight]) -> None:
+        """Take in claimed attempts; they wait for their places."""
         with self._lock:
-            self._held[flight.work] = flight
-            if flight.claim.alone:
-                self._solo = flight.work
-            self._lanes[flight.claim.queue].waiting.append(flight)
-            self.empty.clear()
+            for flight in flights:
+                self._held[flight.work] = flight
+                if flight.claim.alone:
+                    self._solo = flight.work
+                self._lanes[flight.claim.queue].waiting.append(flight)
+            if self._held:
+                self.empty.clear()
 
     def next(self, queue: str, steady: float) -> Flight | None:
         """The next attempt of a queue to start, if there is a place for it."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from duly.engine.claim import Claim
 from duly.engine.claiming import Claimed, Claimer
 from duly.engine.completion import Completions
 from duly.engine.execution import Execution
@@ -20,6 +22,7 @@ from duly.engine.pruning import prune
 from duly.engine.rescue import give_back, rescue, return_strays
 from duly.engine.resolving import resolve
 from duly.engine.solo import Soloist
+from duly.engine.taking import Places
 from duly.engine.turns import give_turns
 from duly.engine.wakeup import Wakeup
 from duly.engine.watching import watch
@@ -178,19 +181,33 @@ class Engine:
         if agenda.stopped:
             return False
         due = self._is_due(self._next)
-        fired = fire(self._store, agenda)
-        self._blocked = due and not fired
+        fired = fire(self._store, agenda, self._places(worker_id))
+        self._start(worker_id, fired.claims)
+        self._blocked = due and not fired.decided
+        more, ready = fired.decided, fired.ready or bool(agenda.ready)
         if agenda.feeding and resolve(self._store):
-            fired = True
+            more = ready = True
         elif agenda.feeding:  # its children are locked by others: look again soon
             self._next, self._blocked = self._store.time.now(), True
         if agenda.waiting:
             give_turns(self._store)
-        if fired or agenda.ready or agenda.waiting:
-            if fired and not self._flights.room():
+        if ready or agenda.waiting:
+            if more and not self._flights.room():
                 self._options.notices.send()
-            fired |= self._claim(worker_id)
-        return fired
+            more |= self._claim(worker_id)
+        return more
+
+    def _places(self, worker_id: str) -> Places:
+        """What may be claimed as it is made: nothing while a run waits to execute alone."""
+        room = {} if self._soloist.waited_for else self._flights.room()
+        return Places(worker_id, room, self._registry.names(), self._agenda)
+
+    def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
+        """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""
+        with self.heart.holding(worker_id) as alive:
+            if alive:
+                self.execution.start(claims)
+            return alive
 
     def _claim(self, worker_id: str) -> bool:
         """Claim as much as there is room for; says whether there may be more."""
@@ -203,10 +220,8 @@ class Engine:
         if got is None:
             self.heart.fence(worker_id, "its row or its lease is gone")
             return False
-        with self.heart.holding(worker_id) as alive:
-            if not alive:  # fenced meanwhile: these runs will be rescued
-                return False
-            self.execution.start(got.claims)
+        if not self._start(worker_id, got.claims):
+            return False
         if got.pause is not None:
             self._rate = self._store.clock.monotonic() + got.pause
         return got.more

@@ -39,6 +39,10 @@ class Outcome:
     error: tuple[str, str, str | None] | None = None
 
 
+SUCCESS = Outcome("succeeded", "run.succeeded")
+"""Of a function that returned nothing: most do."""
+
+
 def judge(claim: Claim, ending: Ending, verdict: Verdict | None, now: datetime) -> Outcome:
     """Decide what becomes of a run.
 
@@ -54,6 +58,8 @@ def judge(claim: Claim, ending: Ending, verdict: Verdict | None, now: datetime) 
         limit = claim.policy.timeout or 0
         return failed(claim, ("TimedOut", f"took longer than its {limit:g} s", None), now)
     error = ending.error
+    if error is None and ending.value is None:
+        return SUCCESS
     if error is None:
         return Outcome("succeeded", "run.succeeded", result=result_text(ending.value))
     if verdict == "given_back":

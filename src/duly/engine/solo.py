@@ -42,6 +42,11 @@ class Soloist:
         self._next_look = 0.0
         self._waits_since: datetime | None = None
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether such a run was seen, so that this worker may have to become idle."""
+        return self._waits_since is not None
+
     def claim(self, worker_id: str, tasks: Sequence[str], *, idle: bool) -> list[Claim] | None:
         """A run that executes alone, if one waits and this worker has nothing else to do.
 

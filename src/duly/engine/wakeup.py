@@ -34,7 +34,8 @@ class Wakeup:
 
     def set(self) -> None:
         """Wake the loop; callable from any thread."""
-        self._event.set()
+        if not self._event.is_set():
+            self._event.set()
 
     def arm(self) -> None:
         """Begin to watch: call it before the first look at the database."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from duly.context import Run, current_run
 from duly.hooks import AroundRun
@@ -36,6 +36,9 @@ class Work:
         """The run as the current one, inside everything that belongs around it."""
         token = current_run.set(self.run)
         try:
+            if not self.around:
+                yield
+                return
             with ExitStack() as stack:
                 for enter in self.around:
                     stack.enter_context(enter(self.run))
@@ -44,8 +47,7 @@ class Work:
             current_run.reset(token)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a call ended: with a value, or with an error; and how many seconds it took."""
 
     value: Any = None

@@ -40,6 +40,11 @@ class Listeners:
             with self._lock:
                 self._by_kind["*"].remove(listener)
 
+    def hear(self, kind: str) -> bool:
+        """Whether anybody listens to a kind of event."""
+        by_kind = self._by_kind
+        return bool(by_kind.get(kind) or by_kind.get("*"))
+
     def tell(self, facts: list[Event]) -> None:
         """Call everyone who listens to these events."""
         if not self._by_kind:

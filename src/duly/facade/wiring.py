@@ -123,7 +123,7 @@ class Wiring:
         self._notices = self._new_notices()
         self._listeners = Listeners()
         self._pings = Pings()
-        self.store.announce = self._announce
+        self.store.announce, self.store.hears = self._announce, self._listeners.hear
         self._declared: dict[str, Definition] = {}
         self._told: set[tuple[str, ...]] = set()
         self._inherited: list[Engine] = []
@@ -152,7 +152,7 @@ class Wiring:
         if self._engine.state != "stopped" or self._engine.heart.alive:
             raise LifecycleError(f"the scheduler works on {self.store}; stop() it first")
         former, self.store = self.store, self._new_store(url)
-        self.store.announce = self._announce
+        self.store.announce, self.store.hears = self._announce, self._listeners.hear
         self._notices.settle()
         former.dispose()
         self._notices = self._new_notices()

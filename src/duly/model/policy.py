@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, Self
 
 from duly.errors import ConfigurationError, UnknownOption
@@ -35,9 +35,6 @@ ALONE_AFTER = 2
 
 CRASH_LIMIT = 3
 """So many crashes, the last of them alone, make a run fail."""
-
-ALONE_AFTER = 2
-"""Crashes after which a run executes alone, so that only it can be to blame for the next."""
 
 KEEP_DAYS = {"succeeded": 30, "failed": 90}
 KEEP_DAYS_OTHERWISE = 30
@@ -186,7 +183,11 @@ _OPTIONS: Mapping[str, Check] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+ON_TIME = timedelta(seconds=30)
+"""How late a fire may be with ``catch_up="none"`` when no misfire_grace says it."""
+
+
+@dataclass(frozen=True)
 class JobOptions:
     """Everything that may be set on a job (tasks take the part marked t; all are optional).
 
@@ -239,10 +240,29 @@ class JobOptions:
     def __post_init__(self) -> None:
         check_fields(self, _OPTIONS, "{}")
 
-    @property
+    @cached_property
     def run_policy(self) -> RunPolicy:
         """The part that each run carries."""
         return RunPolicy(self.retry, self.timeout, self.on_crash, self.keep, self.ping)
+
+    @cached_property
+    def run_policy_text(self) -> str | None:
+        """The same as it is stored."""
+        return encode_policy(self.run_policy)
+
+    @cached_property
+    def allowed_lateness(self) -> tuple[timedelta | None, str]:
+        """How late a fire may be, and which option says so; ``None``: as late as it likes."""
+        bounds = []
+        if self.misfire_grace is not None:
+            grace = self.misfire_grace
+            bounds.append((timedelta(seconds=grace), f"misfire_grace is {grace:g} s"))
+        elif self.catch_up.mode == "none":
+            bounds.append((ON_TIME, "catch_up=none"))
+        if self.catch_up.max_age is not None:
+            age = self.catch_up.max_age
+            bounds.append((timedelta(seconds=age), f"catch_up.max_age is {age:g} s"))
+        return min(bounds) if bounds else (None, "")
 
     def with_overrides(self, overrides: Mapping[str, Any], where: str) -> Self:
         """A copy with some options set by name.

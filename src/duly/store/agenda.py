@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ from sqlalchemy import (
     select,
 )
 
+from duly.store import workers
+from duly.store.claim_query import in_claim_order
 from duly.store.columns import Instant
 from duly.store.control import STOPPED
 from duly.store.tables import (
@@ -33,6 +35,7 @@ from duly.store.tables import (
     queue,
     run,
 )
+from duly.store.transaction import Transaction
 
 PAUSED, HAS_LIMITS = "paused", "limited"
 
@@ -74,12 +77,34 @@ class AgendaQuery:
     def __init__(self, queues: Iterable[str]) -> None:
         self._queues = tuple(queues)
         self._statement = _statement(self._queues)
+        self._free = _free_statement(self._queues)
 
     def ask(self, conn: Connection, now: datetime) -> Agenda:
         """What there is to do now."""
-        fire, due, expiry, waiting, feeding, stopped, *found = conn.execute(
-            self._statement, {"now": now}
-        ).one()
+        return self._read(conn.execute(self._statement, {"now": now}).one())
+
+    def ask_holding(self, tx: Transaction, worker_id: str) -> Agenda | None:
+        """The same as a worker that holds its row (see `workers.hold`); ``None``: it cannot."""
+        found = workers.hold_and_read(tx, worker_id, self._statement, {"now": tx.now})
+        return None if found is None else self._read(found)
+
+    def free(self, tx: Transaction, worker_id: str) -> set[str]:
+        """The queues in which nothing is ready and that are neither paused nor limited.
+
+        None are free for a worker that cannot hold its row.
+        """
+        looked = workers.hold_and_read(tx, worker_id, self._free, {"now": tx.now})
+        if looked is None or looked[0]:
+            return set()
+        looks = (looked[1 + 3 * place : 4 + 3 * place] for place in range(len(self._queues)))
+        return {
+            name
+            for name, (switch, plain, keyed) in zip(self._queues, looks, strict=True)
+            if switch is None and not (plain or keyed)
+        }
+
+    def _read(self, answer: Sequence[Any]) -> Agenda:
+        fire, due, expiry, waiting, feeding, stopped, *found = answer
         ready, limited, keyed = [], set(), set()
         for place, name in enumerate(self._queues):
             switch, has_plain, has_keyed = found[3 * place : 3 * place + 3]
@@ -103,10 +128,16 @@ def _statement(queues: tuple[str, ...]) -> Select[Any]:
         select(func.min(run.c.due_at)).where(SCHEDULED).scalar_subquery(),
         select(func.min(run.c.expires_at)).where(EXPIRING).scalar_subquery(),
         exists(select(run.c.id).where(WAITING)),
-        exists(select(run.c.id).where(FEEDING)),
+        _any(select(run.c.id).where(FEEDING).order_by(run.c.feeds, run.c.id)),
         exists(select(control.c.name).where(control.c.name == STOPPED)),
         *(column for name in queues for column in _of_queue(name, now)),
     )
+
+
+def _free_statement(queues: tuple[str, ...]) -> Select[Any]:
+    now = bindparam("now", type_=Instant)
+    stopped = exists(select(control.c.name).where(control.c.name == STOPPED))
+    return select(stopped, *(column for name in queues for column in _of_queue(name, now)))
 
 
 def _of_queue(name: str, now: BindParameter[Any]) -> tuple[ColumnElement[Any], ...]:
@@ -118,6 +149,14 @@ def _of_queue(name: str, now: BindParameter[Any]) -> tuple[ColumnElement[Any], .
     ready = select(run.c.id).where(READY, run.c.queue == name, run.c.due_at <= now)
     return (
         select(switch).where(queue.c.name == name).scalar_subquery(),
-        exists(ready.where(run.c.concurrency_key.is_(None))),
-        exists(ready.where(run.c.concurrency_key.is_not(None))),
+        _any(in_claim_order(ready.where(run.c.concurrency_key.is_(None)), limit=1)),
+        _any(in_claim_order(ready.where(run.c.concurrency_key.is_not(None)), limit=1)),
     )
+
+
+def _any(ordered: Select[Any]) -> ColumnElement[bool]:
+    """Whether there is a row: the first in the order of an index.
+
+    For a plain EXISTS PostgreSQL reads a table that was never analysed from its beginning.
+    """
+    return ordered.limit(1).scalar_subquery().is_not(None)

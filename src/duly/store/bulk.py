@@ -19,6 +19,7 @@ CHUNK = 1000
 """Rows in one statement; more make it no faster."""
 
 Convert = Callable[[Any], Any]
+Columns = Mapping[str, list[Any]]
 
 
 def insert_rows(
@@ -44,19 +45,33 @@ def insert_rows(
     insert_chunk = _by_arrays if conn.dialect.name == "postgresql" else _by_tuples
     stored = 0
     for first in range(0, len(rows), CHUNK):
-        stored += insert_chunk(conn, table, rows[first : first + CHUNK], on_conflict_ignore)
+        columns = _columns(table, rows[first : first + CHUNK])
+        stored += insert_chunk(conn, table, columns, on_conflict_ignore)
     return -1 if on_conflict_ignore and conn.dialect.name in _SILENT else stored
 
 
-def _by_tuples(
-    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], ignore: bool
-) -> int:
-    statement, names, converters = _values_statement(table, tuple(rows[0]), ignore, conn.dialect)
-    columns = [
-        _converted([row[name] for row in rows], convert)
-        for name, convert in zip(names, converters, strict=True)
+def _columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """The values by column, without columns that hold nothing and would get nothing anyway."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    kept = _with_defaults(table)
+    return {
+        name: values
+        for name, values in columns.items()
+        if values[0] is not None or name in kept or values.count(None) < len(values)
+    }
+
+
+@lru_cache(maxsize=32)
+def _with_defaults(table: Table) -> frozenset[str]:
+    return frozenset(column.name for column in table.c if column.server_default is not None)
+
+
+def _by_tuples(conn: Connection, table: Table, columns: Columns, ignore: bool) -> int:
+    statement, names, converters = _values_statement(table, tuple(columns), ignore, conn.dialect)
+    values = [
+        converted(columns[name], convert) for name, convert in zip(names, converters, strict=True)
     ]
-    return conn.exec_driver_sql(statement, list(zip(*columns, strict=True))).rowcount
+    return conn.exec_driver_sql(statement, list(zip(*values, strict=True))).rowcount
 
 
 @lru_cache(maxsize=256)
@@ -65,9 +80,14 @@ def _values_statement(
 ) -> tuple[str, list[str], list[Convert | None]]:
     """The statement for one row, the columns in the order of its places, and their converters."""
     made = (_PASSING_OVER[dialect.name](table) if ignore else insert(table)).inline()
-    compiled: Any = made.compile(dialect=dialect, column_keys=list(names))
+    compiled: Any = made.compile(dialect=positional(dialect), column_keys=list(names))
     order = list(compiled.positiontup)
-    return str(compiled), order, [_converter(table, name, dialect) for name in order]
+    return str(compiled), order, [converter(table, name, dialect) for name in order]
+
+
+def positional(dialect: Dialect) -> Dialect:
+    """The same dialect with places instead of names, which MariaDB's drivers take as well."""
+    return dialect if dialect.positional else type(dialect)(paramstyle="format")
 
 
 def _passing_over_duplicates(table: Table) -> Any:
@@ -85,21 +105,18 @@ _SILENT = frozenset({"mysql", "mariadb"})
 """Their counts say the same for a row that was stored and for one that was set to what it is."""
 
 
-def _by_arrays(
-    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], ignore: bool
-) -> int:
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
+def _by_arrays(conn: Connection, table: Table, columns: Columns, ignore: bool) -> int:
     alike = [name for name, values in columns.items() if _is_alike(values)]
-    if len(rows) > 1 and len(alike) == len(columns):
+    if len(alike) == len(columns) and len(columns[alike[0]]) > 1:
         alike.pop()  # an array says how many rows there are
     differing = tuple(name for name in columns if name not in alike)
     statement, converters = _arrays_statement(table, tuple(alike), differing, ignore, conn.dialect)
     parameters: dict[str, Any] = {}
     for name, values in columns.items():
         if name in alike:
-            parameters[name] = _converted(values[:1], converters[name])[0]
+            parameters[name] = converted(values[:1], converters[name])[0]
         else:
-            parameters[name] = _array(_converted(values, converters[name]))
+            parameters[name] = array(converted(values, converters[name]))
     return conn.execute(statement, parameters).rowcount
 
 
@@ -113,7 +130,7 @@ def _arrays_statement(
 ) -> tuple[TextClause, dict[str, Convert | None]]:
     """The statement, whose parameters are named as the columns are, and the columns' converters."""
     quote = dialect.identifier_preparer.quote
-    kinds = {name: _plain_type(table, name, dialect) for name in (*alike, *differing)}
+    kinds = {name: plain_type(table, name, dialect) for name in (*alike, *differing)}
     into = ", ".join(quote(name) for name in kinds)
     values = [f"CAST(:{name} AS {kinds[name]})" for name in alike]
     values += [f"many.{quote(name)}" for name in differing]
@@ -123,22 +140,23 @@ def _arrays_statement(
     end = " ON CONFLICT DO NOTHING" if ignore else ""
     place = dialect.identifier_preparer.format_table(table)
     statement = f"INSERT INTO {place} ({into}) SELECT {', '.join(values)}{source}{end}"
-    return text(statement), {name: _converter(table, name, dialect) for name in kinds}
+    return text(statement), {name: converter(table, name, dialect) for name in kinds}
 
 
-def _plain_type(table: Table, name: str, dialect: Dialect) -> str:
+def plain_type(table: Table, name: str, dialect: Dialect) -> str:
     """The column's type without its length: a cast to that would cut what is too long."""
     kind: str = dialect.type_compiler_instance.process(table.c[name].type)
     return kind.partition("(")[0]
 
 
-def _converter(table: Table, name: str, dialect: Dialect) -> Convert | None:
+def converter(table: Table, name: str, dialect: Dialect) -> Convert | None:
     """What makes a value one that this dialect's driver takes; ``None``: it is one."""
     held: Any = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
     return held  # type: ignore[no-any-return]
 
 
-def _converted(values: list[Any], convert: Convert | None) -> list[Any]:
+def converted(values: list[Any], convert: Convert | None) -> list[Any]:
+    """A column's values as the driver takes them."""
     if convert is None:
         return values
     return [convert(values[0])] * len(values) if _is_alike(values) else list(map(convert, values))
@@ -148,7 +166,7 @@ def _is_alike(values: list[Any]) -> bool:
     return values.count(values[0]) == len(values)
 
 
-def _array(values: Sequence[Any]) -> str:
+def array(values: Sequence[Any]) -> str:
     """Values as PostgreSQL writes an array of them."""
     return f"{{{','.join(map(_element, values))}}}"
 

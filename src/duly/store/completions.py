@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
 
-from duly.store.columns import Id
+from duly.store.among import among
+from duly.store.columns import Id, Instant
 from duly.store.tables import attempt, run, run_log
 from duly.store.transaction import Transaction
 
@@ -48,6 +51,25 @@ def accepted(tx: Transaction, fences: Sequence[Fence]) -> Standing:
         {fence["run"] for fence in fences} - ours,
         {row.id for row in live if row.cancel_requested},
     )
+
+
+class Batch(NamedTuple):
+    """Claims made by one statement, whose runs all end in the same way."""
+
+    claim_id: str
+    token: int
+    keep_until: datetime
+
+
+def succeed(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[str]:
+    """End runs that had nothing to say, in one statement; returns those whose claims stood."""
+    same: dict[str, Any] = {"seen_claim": batch.claim_id, "seen_token": batch.token}
+    same |= {"ids": run_ids, "now": tx.now}
+    database = tx.dialect.name
+    done = tx.conn.execute(_succeed(database), same | {"keep_until": batch.keep_until})
+    if done.rowcount == len(run_ids):
+        return set(run_ids)
+    return set(tx.conn.execute(_succeeded(database), same).scalars())
 
 
 def write(tx: Transaction, outcomes: Sequence[dict[str, Any]]) -> None:
@@ -105,6 +127,39 @@ OUTCOME_COLUMNS = (
 _WRITE = _FENCED.values(
     {name: bindparam(f"to_{name}", type_=run.c[name].type) for name in OUTCOME_COLUMNS}
 )
+_PLAIN = dict.fromkeys(
+    (
+        "unique_key", "reason", "result", "error_type", "error_message", "counters",
+        "progress_done", "progress_total", "progress_note",
+    )
+) | {"state": "succeeded", "occupied": False, "cancel_requested": False}  # fmt: skip
+
+
+@cache
+def _succeed(database: str) -> Any:
+    """By ids: a bare ``state = 'running'`` sends PostgreSQL through all that runs or ever ran."""
+    to = {"finished_at": bindparam("now", type_=Instant), "keep_until": _KEEP}
+    running = run.c.state.concat("") == "running"
+    return update(run).where(*_of_batch(database), running).values(_PLAIN | to)
+
+
+@cache
+def _succeeded(database: str) -> Any:
+    now = run.c.finished_at == bindparam("now", type_=Instant)
+    return select(run.c.id).where(*_of_batch(database), run.c.state == "succeeded", now)
+
+
+def _of_batch(database: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        among(database, run.c.id, "ids"),
+        run.c.token == bindparam("seen_token"),
+        run.c.claim_id == bindparam("seen_claim", type_=Id),
+    )
+
+
+_KEEP = bindparam("keep_until", type_=Instant)
+
+
 _REPORT = _FENCED.values(
     progress_done=bindparam("to_done"),
     progress_total=bindparam("to_total"),

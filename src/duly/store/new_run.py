@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from duly.model.policy import JobOptions, encode_policy
+from duly.model.policy import JobOptions
 from duly.model.run import Cause, RunState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
     """Where a run comes from.
 
@@ -57,7 +57,7 @@ def new_run(
     """
     row = {
         "id": run_id, "job_id": origin.job_id, "job_uid": origin.job_uid, "task": task,
-        "args": args, "policy": encode_policy(options.run_policy),
+        "args": args, "policy": options.run_policy_text,
         "scheduled_for": origin.scheduled_for, "due_at": due_at, "cause": origin.cause,
         "actor": origin.actor, "queue": options.queue, "priority": options.priority,
         "state": "ready" if due_at <= now else "scheduled",
@@ -66,9 +66,18 @@ def new_run(
         "waits_turn": False, "finished_at": None, "keep_until": None, "reason": None,
         "concurrency_key": options.concurrency_key,
         "unique_key": None, "unique_scope": None, "feeds": origin.feeds,
+        "token": 0, "attempt": 0, "claim_id": None, "worker_id": None, "started_at": None,
     }  # fmt: skip
     if origin.cause_key is not None:
         row |= {"parent_run_id": origin.parent_run_id, "cause_key": origin.cause_key}
+    return row
+
+
+def begin(row: dict[str, Any], claim_id: str, worker_id: str, now: datetime) -> dict[str, Any]:
+    """The same run, claimed as it is made: what a claim of a ready run writes."""
+    row["state"], row["token"], row["attempt"] = "running", 1, 1
+    row["claim_id"], row["worker_id"], row["started_at"] = claim_id, worker_id, now
+    row["expires_at"] = None
     return row
 
 

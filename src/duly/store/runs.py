@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
+from duly.store.among import among
+from duly.store.bulk import CHUNK, insert_rows
 from duly.store.columns import Instant
 from duly.store.tables import EXPIRING, LIVE, READY, SCHEDULED, WAITING, job_tag, run
 from duly.store.transaction import Transaction
@@ -41,12 +44,17 @@ class RunFilter:
     parent: str | None = None
 
 
-def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
     """Store new runs; a nominal time that has its row already is passed over.
 
-    All rows must have the same keys.
+    All rows must have the same keys. Returns how many were stored, as `insert_rows` does.
     """
-    tx.insert_new(run, rows)
+    return insert_rows(tx.conn, run, rows, on_conflict_ignore=True)
+
+
+def stored(conn: Connection, run_ids: Iterable[str]) -> set[str]:
+    """Which of these runs there are."""
+    return set(conn.execute(select(run.c.id).where(run.c.id.in_(list(run_ids)))).scalars())
 
 
 def find(conn: Connection, run_id: str) -> Row[Any] | None:
@@ -65,10 +73,13 @@ def change(tx: Transaction, run_ids: Sequence[str], **values: Any) -> None:
     tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(**values))
 
 
-def holder_of_key(conn: Connection, key: str) -> str | None:
-    """The id of the run that holds a unique key."""
-    held: str | None = conn.execute(select(run.c.id).where(run.c.unique_key == key)).scalar()
-    return held
+def holders_of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
+    """The ids of the runs that hold these unique keys, by key."""
+    found: dict[str, str] = {}
+    for first in range(0, len(keys), CHUNK):
+        rows = conn.execute(_HOLDERS, {"wanted": keys[first : first + CHUNK]})
+        found.update((row[0], row[1]) for row in rows)
+    return found
 
 
 def page(conn: Connection, wanted: RunFilter) -> Sequence[Row[Any]]:
@@ -97,7 +108,8 @@ def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
     statement itself does not see what its wait let others commit.
     """
     found = {job_id: Occupancy() for job_id in job_ids}
-    for row in conn.execute(_OCCUPANCY, {"job_ids": list(job_ids)}):
+    statement = _occupancy(conn.dialect.name)
+    for row in conn.execute(statement, {"job_ids": list(job_ids)}):
         held, backfill = found[row.job_id], row.cause == "backfill"
         if row.waits_turn:
             held.waiting += 0 if backfill else row.held
@@ -221,10 +233,17 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
     return statement
 
 
-_OCCUPANCY = (
-    select(run.c.job_id, run.c.waits_turn, run.c.cause, func.count().label("held"))
-    .where(run.c.job_id.in_(bindparam("job_ids", expanding=True)), LIVE)
-    .group_by(run.c.job_id, run.c.waits_turn, run.c.cause)
+@cache
+def _occupancy(database: str) -> Select[Any]:
+    return (
+        select(run.c.job_id, run.c.waits_turn, run.c.cause, func.count().label("held"))
+        .where(among(database, run.c.job_id, "job_ids"), LIVE)
+        .group_by(run.c.job_id, run.c.waits_turn, run.c.cause)
+    )
+
+
+_HOLDERS = select(run.c.unique_key, run.c.id).where(
+    run.c.unique_key.in_(bindparam("wanted", expanding=True))
 )
 _NEXT_SCHEDULED = select(func.min(run.c.due_at)).where(SCHEDULED)
 _DUE = (

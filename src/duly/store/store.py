@@ -66,6 +66,7 @@ class Store:
         self.dialect = _DIALECTS[self.url.get_backend_name()](pooler)
         self.engine: Engine = self.dialect.create_engine(self.url)
         self.announce: Callable[[list[Event]], None] = lambda _facts: None
+        self.hears: Callable[[str], bool] = lambda _kind: False
         self._ids = run_ids(clock)
         self._database_id: str | None = None
         self._parents: list[Pool] = []
@@ -116,7 +117,7 @@ class Store:
         self.prepare()
         with self._translated(), self.engine.begin() as conn:
             self.dialect.begin_write(conn)
-            transaction = Transaction(conn, self.dialect, self.time.now(), self._ids, actor)
+            transaction = self._transaction(conn, actor)
             yield transaction
             facts = transaction.flush()
         if facts:
@@ -188,7 +189,7 @@ class Store:
         self._prepare_beside(conn)
         with self._translated():
             self._verify(conn)
-            transaction = Transaction(conn, self.dialect, self.time.now(), self._ids, actor)
+            transaction = self._transaction(conn, actor)
             yield transaction
             facts = transaction.flush()
         if orm_session is not None:
@@ -216,6 +217,9 @@ class Store:
         self._gate = ForkGate()
         self._parents.append(self.engine.pool)  # collected, it would close them
         self.engine.dispose(close=False)
+
+    def _transaction(self, conn: Connection, actor: str | None) -> Transaction:
+        return Transaction(conn, self.dialect, self.time.now(), self._ids, actor, self.hears)
 
     def _reading(self) -> Connection:
         return self.engine.connect().execution_options(**{sqlite.READ_ONLY: True})

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table
 
 from duly.model import payload
 from duly.model.event import Event
 from duly.model.identity import RunIds
 from duly.model.text import clean
 from duly.store import tables
+from duly.store.bulk import insert_rows
 from duly.store.dialects.base import StoreDialect
 
 ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back"})
-"""Kinds that only listeners hear: the run's own row already says it."""
+"""Kinds that only listeners hear: the run's own row already says it.
+
+Nothing is made of them where nobody listens: they come with every run.
+"""
 
 
 class Transaction:
@@ -26,6 +30,7 @@ class Transaction:
         conn: the connection.
         dialect: what this database does in its own way.
         now: the instant at which everything in it happens.
+        hears: whether anybody in this process listens to a kind of event.
         facts: events to announce once it is committed.
     """
 
@@ -36,8 +41,10 @@ class Transaction:
         now: datetime,
         ids: RunIds,
         actor: str | None = None,
+        hears: Callable[[str], bool] = lambda _kind: True,
     ) -> None:
         self.conn = conn
+        self.hears = hears
         self._ids = ids
         self.dialect = dialect
         self.now = now
@@ -47,6 +54,10 @@ class Transaction:
     def run_id(self) -> str:
         """An id for a run that is made in this transaction."""
         return self._ids.make(self.now)
+
+    def run_ids(self, count: int) -> list[str]:
+        """Ids for so many runs that are made in this transaction."""
+        return self._ids.several(self.now, count)
 
     def record(
         self,
@@ -60,23 +71,30 @@ class Transaction:
         """State a fact; it is stored by `flush` and announced after the commit."""
         self.facts.append(Event(kind, self.now, job_id, run_id, worker_id, self.actor, detail))
 
+    def record_jobs(self, kind: str, job_ids: Iterable[str], **detail: Any) -> None:
+        """State the same fact about many jobs."""
+        self.facts += [
+            Event(kind, self.now, job_id, None, None, self.actor, detail) for job_id in job_ids
+        ]
+
     def flush(self) -> list[Event]:
         """Store the facts and hand them over."""
         facts, self.facts = self.facts, []
-        rows = [_event_row(fact) for fact in facts if fact.kind not in ROUTINE]
-        if rows:
-            self.conn.execute(insert(tables.event), rows)
+        stored = [fact for fact in facts if fact.kind not in ROUTINE]
+        details = {id(fact.detail): fact.detail for fact in stored}  # of many facts, mostly one
+        texts = {key: payload.encode(held) if held else None for key, held in details.items()}
+        rows = [_event_row(fact, texts[id(fact.detail)]) for fact in stored]
+        insert_rows(self.conn, tables.event, rows)
         return facts
 
-    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows whose keys are free and pass over the others."""
-        if rows:
-            self.dialect.insert_new(self.conn, table, rows)
+    def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert the rows whose keys are free and pass over the others; see `insert_rows`."""
+        return insert_rows(self.conn, table, rows, on_conflict_ignore=True)
 
 
-def _event_row(fact: Event) -> dict[str, Any]:
+def _event_row(fact: Event, detail: str | None) -> dict[str, Any]:
     return {
         "at": fact.at, "kind": fact.kind, "job_id": fact.job_id, "run_id": fact.run_id,
         "worker_id": fact.worker_id, "actor": fact.actor,
-        "detail": payload.encode(fact.detail) if fact.detail else None,
+        "detail": detail,
     }  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from duly.store import jobs
+from duly.store.columns import Id
 from duly.store.tables import RUNNING, run, worker
 from duly.store.transaction import Transaction
 
@@ -48,9 +50,38 @@ def hold(tx: Transaction, worker_id: str) -> bool:
     A claim that does so cannot leave a run with a worker that a rescuer has just removed.
     Says whether the worker still has its row and its lease.
     """
-    statement = select(worker.c.lease_until).where(worker.c.id == worker_id)
-    lease = tx.conn.execute(tx.dialect.lock_rows(statement, share=True)).scalar()
-    return lease is not None and (not tx.dialect.shared_clock or lease > tx.now)
+    return hold_and_read(tx, worker_id, _NOTHING, {}) is not None
+
+
+def hold_and_read(
+    tx: Transaction, worker_id: str, wanted: Select[Any], parameters: Mapping[str, Any]
+) -> Sequence[Any] | None:
+    """See `hold`; answers one row of further questions in the same statement.
+
+    Args:
+        tx: the transaction.
+        worker_id: who.
+        wanted: columns that are subqueries.
+        parameters: theirs.
+
+    Returns:
+        The columns; ``None``: the worker has lost its row or its lease.
+    """
+    statement = tx.dialect.lock_rows(_held(wanted), share=True)
+    found = tx.conn.execute(statement, {**parameters, "held_worker": worker_id}).one_or_none()
+    if found is None or (tx.dialect.shared_clock and found.lease_until <= tx.now):
+        return None
+    return found[1:]
+
+
+@lru_cache(maxsize=64)
+def _held(wanted: Select[Any]) -> Select[Any]:
+    """The row to be held beside what is wanted."""
+    own = worker.c.id == bindparam("held_worker", type_=Id)
+    return select(worker.c.lease_until, *wanted.selected_columns).where(own)
+
+
+_NOTHING = select()
 
 
 def take_away(tx: Transaction, worker_id: str, now: datetime | None) -> bool:

@@ -47,6 +47,10 @@ LOCK_TIMEOUT_MS = 5_000
 IDLE_TIMEOUT_MS = 20_000
 """The server ends a transaction of Duly's whose process has stood still for so long."""
 
+PLANNING = {"enable_seqscan": 0, "jit": 0}
+"""Each of Duly's statements has its index; but of tables that were never analysed, or have grown
+since, the planner thinks that they are small, and reads them from beginning to end."""
+
 TRANSIENT = frozenset({"40001", "40P01", "55P03"})
 """Another transaction was first; deadlock; waited too long for a lock."""
 
@@ -85,7 +89,7 @@ class PostgreSQL:
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES, **self._kept},
         )
         idle = {"idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS}
-        return self._set_up(engine, {"lock_timeout": LOCK_TIMEOUT_MS, **idle})
+        return self._set_up(engine, {"lock_timeout": LOCK_TIMEOUT_MS, **idle, **PLANNING})
 
     def lifeline(self, url: URL, patience: float) -> Engine | None:
         """See `StoreDialect.lifeline`."""

@@ -1,0 +1,83 @@
+"""Claiming runs as they are made (edge rule 14): one write less for each run that fires here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from duly.engine.claim import Claim
+from duly.engine.flight import Room
+from duly.model.identity import new_id
+from duly.model.policy import JobOptions
+from duly.store.agenda import AgendaQuery
+from duly.store.new_run import begin
+from duly.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What a worker could start now.
+
+    Attributes:
+        worker_id: who.
+        room: how many runs of each queue; empty: it takes nothing.
+        tasks: the tasks that it knows.
+        agenda: asked inside the transaction that makes the runs.
+    """
+
+    worker_id: str
+    room: Mapping[str, Room]
+    tasks: Collection[str]
+    agenda: AgendaQuery
+
+    def taker(self, tx: Transaction) -> ClaimAtBirth | None:
+        """Somebody who claims in this transaction; call it before anything is locked.
+
+        A queue that is paused or has limits, or in which anything waits that is older or more
+        urgent, gives nothing away: its runs are claimed in their turn.
+        """
+        free = self.agenda.free(tx, self.worker_id) if self.room else ()
+        left = {queue: sum(room) for queue, room in self.room.items() if queue in free}
+        return ClaimAtBirth(tx, self.worker_id, left, self.tasks) if left else None
+
+
+@dataclass(slots=True)
+class ClaimAtBirth:
+    """See `duly.occurrences.Taker`.
+
+    Attributes:
+        claims: of the runs taken so far.
+    """
+
+    tx: Transaction
+    worker_id: str
+    left: dict[str, int]
+    tasks: Collection[str]
+    claims: list[Claim] = field(default_factory=list)
+    claim_id: str = field(default_factory=new_id)
+
+    def take(self, row: dict[str, Any], options: JobOptions) -> None:
+        """See `Taker.take`."""
+        queue = row["queue"]
+        if row["concurrency_key"] is not None or row["task"] not in self.tasks:
+            return
+        places = self.left.get(queue, 0)
+        if places <= 0:
+            return
+        self.left[queue] = places - 1
+        begin(row, self.claim_id, self.worker_id, self.tx.now)
+        self.claims.append(_claim(row, options, self.tx.now))
+
+    def keep(self, stored: Container[str]) -> None:
+        """See `Taker.keep`."""
+        self.claims = [claim for claim in self.claims if claim.id in stored]
+
+
+def _claim(row: Mapping[str, Any], options: JobOptions, now: datetime) -> Claim:
+    return Claim(
+        row["id"], row["job_id"], row["task"], row["args"], row["scheduled_for"], row["due_at"],
+        row["cause"], row["queue"], 1, row["max_attempts"], 0, False, now, 1, row["claim_id"],
+        None, options.run_policy, row["worker_id"],
+    )  # fmt: skip

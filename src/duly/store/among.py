@@ -1,0 +1,42 @@
+"""``column IN (a list)``, with one parameter however long the list is.
+
+SQLAlchemy writes a statement's text anew for every length of a list: 0.5 ms for 500 values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, Column, ColumnElement, Dialect, Text, any_, bindparam, cast, func
+from sqlalchemy import select as _select
+from sqlalchemy.types import TypeDecorator
+
+from duly.store.bulk import array
+
+
+def among(database: str, column: Column[Any], name: str) -> ColumnElement[bool]:
+    """Whether a column's value is in a list of texts.
+
+    Args:
+        database: the dialect's name.
+        column: ids or names.
+        name: of the parameter that takes the list.
+    """
+    if database == "sqlite":
+        values = func.json_each(bindparam(name, type_=_Listed())).table_valued("value")
+        return column.in_(_select(values.c.value))
+    if database == "postgresql":
+        listed = cast(bindparam(name, type_=_Listed()), Text)
+        return column == any_(cast(listed, ARRAY(column.type)))
+    return column.in_(bindparam(name, expanding=True))  # no such subquery uses an index there
+
+
+class _Listed(TypeDecorator[Sequence[str]]):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+        listed = list(value or ())
+        return array(listed) if dialect.name == "postgresql" else json.dumps(listed)
