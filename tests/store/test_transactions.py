@@ -295,6 +295,7 @@ def test_a_pool_without_a_free_connection_is_unavailable(
     """All connections are taken: an error after the pool's patience, not a hang for ever."""
     store = open_store(prepared_database_url)
     store.prepare()
+    store.dispose()
     store.engine = create_engine(store.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
 
     def read() -> None:
