@@ -10,6 +10,7 @@ from duly.errors import ConfigurationError
 from duly.facade.aio import Aio
 from duly.facade.asking import Asking
 from duly.facade.backfilling import Backfilling
+from duly.facade.bulk import Bulk
 from duly.facade.calendars import Calendars
 from duly.facade.declaring import Declaring
 from duly.facade.examining import Examining
@@ -23,7 +24,9 @@ from duly.model.worker import Heartbeat
 from duly.store.no_database import Later
 
 
-class Scheduler(Declaring, Calendars, Steering, Backfilling, Limiting, Asking, Examining, Living):
+class Scheduler(
+    Declaring, Bulk, Calendars, Steering, Backfilling, Limiting, Asking, Examining, Living
+):
     """A durable job scheduler on one database.
 
     Args:

@@ -104,8 +104,7 @@ def test_a_unique_key_is_freed_at_the_start_or_kept_to_the_end(store: Store) -> 
         start = add_run(tx, unique_key="a", unique_scope="until_start")
         done = add_run(tx, unique_key="b", unique_scope="until_done")
         claim(tx)
-        assert runs.holder_of_key(tx.conn, "a") is None
-        assert runs.holder_of_key(tx.conn, "b") == done
+        assert runs.holders_of_keys(tx.conn, ["a", "b"]) == {"b": done}
     assert all_runs(store)[start].unique_key is None
 
 

@@ -89,7 +89,7 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: runs.promote_due(tx, 10), ["duly_run_scheduled"]),
         (lambda tx: runs.expired(tx, 10), ["duly_run_expiring"]),
         (lambda tx: runs.waiting_jobs(tx.conn), ["duly_run_waiting"]),
-        (lambda tx: runs.holder_of_key(tx.conn, "k"), ["duly_run_unique_key"]),
+        (lambda tx: runs.holders_of_keys(tx.conn, ["k"]), ["duly_run_unique_key"]),
         (lambda tx: history.prune(tx, 10), ["duly_run_keep"]),
         (lambda tx: workers.cancel_requests(tx.conn, new_id()), ["duly_run_running"]),
         (
@@ -99,7 +99,7 @@ def index_used(name: str, plan: str) -> bool:
         ),
         (lambda tx: runs.newest_of_jobs(tx.conn, ["j"]), ["duly_run_of_job"]),
         (
-            lambda tx: history.log_lines(tx.conn, runs.holder_of_key(tx.conn, "k") or ""),
+            lambda tx: history.log_lines(tx.conn, runs.holders_of_keys(tx.conn, ["k"])["k"]),
             ["duly_run_log_run"],
         ),
     ],

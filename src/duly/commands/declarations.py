@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from duly.commands.adding import put
 from duly.commands.dependencies import relinked
 from duly.commands.jobs import (
     GONE,
@@ -16,7 +17,6 @@ from duly.commands.jobs import (
     declaration_text,
     is_paused_by_code,
     pause,
-    put,
     resume,
 )
 from duly.errors import DuplicateJob
@@ -146,7 +146,7 @@ def _version_of(row: Row[Any], app: str) -> str:
 
 def _first_time(tx: Transaction, wanted: Definition, release: Release) -> bool:
     try:
-        put(tx, wanted, app=release.app, origin="code", replace=False)
+        put(tx, [wanted], app=release.app, origin="code", replace=False)
     except DuplicateJob:
         return False
     if release.version:

@@ -1,4 +1,4 @@
-"""Storing, editing, pausing and removing jobs."""
+"""Saying what a job is; editing, pausing and removing jobs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,13 @@ from sqlalchemy import Row
 from duly.commands.anchors import anchors_in
 from duly.commands.cursors import new_cursor, resting
 from duly.commands.dependencies import catch_up_paused, lock_related, refuse_in_use, relinked
-from duly.errors import (
-    ConfigurationError,
-    DuplicateJob,
-    JobNotFound,
-    RevisionConflict,
-    StateError,
-)
+from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model import payload
 from duly.model.identity import new_id
-from duly.model.job import Origin, check_id, check_tags
+from duly.model.job import check_id, check_tags
 from duly.model.policy import JobOptions, decode_options, encode_policy
-from duly.model.zone_data import tzdb_version
 from duly.occurrences import cancel_live
-from duly.policies import first_fire, next_fire
+from duly.policies import next_fire
 from duly.registry import Task
 from duly.store import calendars, jobs
 from duly.store.rows import definition, overridden
@@ -83,30 +76,6 @@ def define(
     )  # fmt: skip
 
 
-def add(tx: Transaction, wanted: Definition, *, app: str, origin: Origin, replace: bool) -> None:
-    """Store a job, or change the one with its id.
-
-    Raises:
-        DuplicateJob: the id is taken and ``replace`` is false.
-        DependencyError: it cannot come after the jobs that it names.
-    """
-    with relinked(tx, {wanted.id: wanted.trigger}, replace=replace):
-        put(tx, wanted, app=app, origin=origin, replace=replace)
-
-
-def put(tx: Transaction, wanted: Definition, *, app: str, origin: Origin, replace: bool) -> None:
-    """`add` inside the caller's `relinked`."""
-    if jobs.add(tx, _new_row(tx, wanted, app, origin), wanted.tags):
-        tx.record("job.added", job_id=wanted.id, origin=origin)
-        return
-    if not replace:
-        raise DuplicateJob(wanted.id)
-    row = _locked(tx, wanted.id)
-    held = change(tx, row, wanted, task=wanted.task)
-    if held:
-        tx.record("job.changed", job_id=wanted.id, fields=held)
-
-
 def change(tx: Transaction, row: Row[Any], wanted: Definition, **values: Any) -> list[str]:
     """Make a locked job what was wanted; returns the names of what differed.
 
@@ -115,11 +84,11 @@ def change(tx: Transaction, row: Row[Any], wanted: Definition, **values: Any) ->
     """
     differing: list[str] = []
     _trigger, held_options, _problem = definition(row)
-    bound = _bound_again(tx, wanted, row)
-    if encode(bound) != row.trigger:
+    bound, text = _bound_again(tx, wanted, row)
+    if text != row.trigger:
         differing.append("trigger")
         values |= new_cursor(tx, row, bound, wanted.options)
-        values["trigger"] = encode(bound)
+        values["trigger"] = text
     if wanted.args != row.args:
         differing.append("args")
         values["args"] = wanted.args
@@ -302,34 +271,21 @@ def _locked(tx: Transaction, job_id: str) -> Row[Any]:
     return rows[0]
 
 
-def _bound(tx: Transaction, wanted: Definition, anchor: datetime | None) -> Trigger:
-    """The wanted trigger with its open parts filled."""
-    return wanted.trigger.bind(
-        job_id=wanted.id,
-        tz=wanted.zone,
-        anchor=anchor,
-        calendars=calendars.needed_by(tx.conn, encode(wanted.trigger)),
-    )
+def bind(tx: Transaction, wanted: Definition, anchor: datetime | None) -> tuple[Trigger, str]:
+    """The wanted trigger with its open parts filled, and its text."""
+    bound = wanted.trigger.bind(job_id=wanted.id, tz=wanted.zone, anchor=anchor)
+    text = encode(bound)
+    known = calendars.needed_by(tx.conn, text)
+    if known is None:
+        return bound, text
+    bound = bound.bind(calendars=known)
+    return bound, encode(bound)
 
 
-def _bound_again(tx: Transaction, wanted: Definition, row: Row[Any]) -> Trigger:
+def _bound_again(tx: Transaction, wanted: Definition, row: Row[Any]) -> tuple[Trigger, str]:
     """The wanted trigger, bound as the stored one is if that makes them the same."""
     for anchor in anchors_in(row.trigger, wanted.zone):
-        bound = _bound(tx, wanted, anchor)
-        if encode(bound) == row.trigger:
-            return bound
-    return _bound(tx, wanted, tx.now)
-
-
-def _new_row(tx: Transaction, wanted: Definition, app: str, origin: Origin) -> dict[str, Any]:
-    trigger = _bound(tx, wanted, tx.now)
-    first = first_fire(trigger, wanted.options, tx.now)
-    return {
-        "id": wanted.id, "uid": new_id(), "app": app, "task": wanted.task, "args": wanted.args,
-        "trigger": encode(trigger), "options": encode_policy(wanted.options),
-        "queue": wanted.options.queue, "state": resting(trigger, first),
-        "next_fire_at": first, "origin": origin,
-        "declared": declaration_text(wanted) if origin == "code" else None,
-        "revision": 1, "tzdb": tzdb_version(), "created_at": tx.now, "updated_at": tx.now,
-        "watched_since": tx.now, "watch_at": tx.now if wanted.options.watch else None,
-    }  # fmt: skip
+        bound, text = bind(tx, wanted, anchor)
+        if text == row.trigger:
+            return bound, text
+    return bind(tx, wanted, tx.now)

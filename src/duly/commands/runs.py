@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -23,39 +24,68 @@ from duly.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One durable call of a task.
+    """How a task is called durably, once or many times.
 
     Attributes:
-        args: JSON text that fits the task.
-        due_at: not before this instant; ``None``: at once.
-        unique_key: while another run holds this key, that run is meant instead of a new one.
-        unique: until when it is held: ``until_start`` or ``until_done``.
+        at: not before this instant; ``None``: at once.
+        delay: or not before so long after the present.
+        unique: until when unique keys are held: ``until_start`` or ``until_done``.
     """
 
     task: Task
-    args: str
     options: JobOptions
-    due_at: datetime | None = None
-    unique_key: str | None = None
+    at: datetime | None = None
+    delay: timedelta | None = None
     unique: str = "until_start"
 
+    def due(self, now: datetime) -> datetime:
+        """When a call that is stored now may start."""
+        return max(now if self.at is None else self.at, now) + (self.delay or timedelta())
 
-def enqueue(tx: Transaction, call: Call) -> str:
-    """Store a call; returns its run's id, or that of the run that holds the unique key."""
-    row = new_run(
-        tx.run_id(), Origin("enqueue", tx.actor), task=call.task.name, args=call.args,
-        options=call.options, now=tx.now, due_at=max(call.due_at or tx.now, tx.now),
+
+def enqueue(
+    tx: Transaction, call: Call, args: Sequence[str], keys: Sequence[str | None] | None = None
+) -> list[str]:
+    """Store calls that differ in their arguments; returns their runs' ids in the same order.
+
+    Args:
+        tx: the transaction.
+        call: what they have in common.
+        args: for each call a JSON text that fits the task.
+        keys: for each call its unique key, if it has one: while another run holds that key, the
+            other run is meant instead of a new one. ``None``: none has one.
+    """
+    alike = new_run(
+        "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
+        now=tx.now, due_at=call.due(tx.now),
     )  # fmt: skip
-    if call.unique_key is None:
-        runs.add(tx, [row])
-        return str(row["id"])
-    row["unique_key"], row["unique_scope"] = call.unique_key, call.unique
+    ids = tx.run_ids(len(args))
+    rows = [{**alike, "id": run_id, "args": held} for run_id, held in zip(ids, args, strict=True)]
+    if keys is None:
+        runs.add(tx, rows)
+        return ids
+    for row, key in zip(rows, keys, strict=True):
+        if key is not None:
+            row["unique_key"], row["unique_scope"] = key, call.unique
+    holders = _add_unique(tx, rows)
+    return [held if key is None else holders[key] for held, key in zip(ids, keys, strict=True)]
+
+
+def _add_unique(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Store runs whose keys are free; returns who holds each key in the end.
+
+    In the order of the keys, so that two who do so cannot block each other.
+    """
+    runs.add(tx, [row for row in rows if row["unique_key"] is None])
+    keyed = {row["unique_key"]: row for row in reversed(rows) if row["unique_key"] is not None}
+    left, holders = sorted(keyed), dict[str, str]()
     for _try in range(3):
-        runs.add(tx, [row])
-        holder = runs.holder_of_key(tx.conn, call.unique_key)
-        if holder is not None:
-            return holder
-    raise StateError(f"unique_key {call.unique_key!r} is taken and freed by others all the time")
+        runs.add(tx, [keyed[key] for key in left])
+        holders |= runs.holders_of_keys(tx.conn, left)
+        left = [key for key in left if key not in holders]
+        if not left:
+            return holders
+    raise StateError(f"unique_key {left[0]!r} is taken and freed by others all the time")
 
 
 def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:

@@ -7,25 +7,24 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, overload
 
 from duly import queries
-from duly.commands import jobs as job_commands
+from duly.commands import adding
 from duly.commands import runs as run_commands
 from duly.commands.jobs import define
-from duly.commands.runs import Call
 from duly.errors import ConfigurationError
+from duly.facade.calling import call_of, key_of
 from duly.facade.patience import patient
 from duly.facade.triggering import trigger_of
 from duly.facade.wiring import Wiring
-from duly.model.checks import SECONDS, instant, label
-from duly.model.job import MAX_ID, JobRecord
+from duly.model.job import JobRecord
 from duly.registry import ExecutorName, SessionFactory, TaskFunction
 from duly.store import declarations
+from duly.store.rows import new_job_record
 from duly.triggers import Trigger
 from duly.triggers.dependency import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
 AnyTask = str | TaskFunction[..., Any] | Callable[..., Any]
-UNIQUE_SCOPES = ("until_start", "until_done")
 
 
 class Declaring(Wiring):
@@ -221,7 +220,9 @@ class Declaring(Wiring):
             zone=self.settings.timezone,
         )
         with self._transaction(session, actor) as tx:
-            job_commands.add(tx, wanted, app=self.settings.name, origin="api", replace=replace)
+            new = adding.add(tx, [wanted], app=self.settings.name, origin="api", replace=replace)
+            if wanted.id in new:
+                return new_job_record(new[wanted.id], wanted.tags)
             return queries.job(tx.conn, wanted.id)
 
     @patient
@@ -270,20 +271,12 @@ class Declaring(Wiring):
         """
         if args is not None and arguments:
             raise ConfigurationError("give the arguments either as args={…} or as keywords")
-        if delay is not None and at is not None:
-            raise ConfigurationError("give either delay= or at=")
-        if unique not in UNIQUE_SCOPES:
-            raise ConfigurationError(f"unique={unique!r}; it must be one of {UNIQUE_SCOPES}")
         held = self.registry.find(task)
-        chosen = {"priority": priority, "queue": queue, "concurrency_key": concurrency_key}
-        options = held.options_over(
-            self.settings.defaults, {k: v for k, v in chosen.items() if v is not None}
-        )
+        call = call_of(
+            held, self.settings.defaults, delay=delay, at=at, priority=priority, queue=queue,
+            concurrency_key=concurrency_key, unique=unique,
+        )  # fmt: skip
         encoded = held.signature.encode(args if args is not None else arguments)
-        due_at = None if at is None else instant("at", at)
-        wait = None if delay is None else timedelta(seconds=SECONDS("delay", delay))
-        key = None if unique_key is None else label(MAX_ID)("unique_key", unique_key)
+        keys = None if unique_key is None else [key_of(unique_key)]
         with self._transaction(session, actor) as tx:
-            if wait is not None:
-                due_at = tx.now + wait
-            return run_commands.enqueue(tx, Call(held, encoded, options, due_at, key, unique))
+            return run_commands.enqueue(tx, call, [encoded], keys)[0]

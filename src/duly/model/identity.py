@@ -6,11 +6,11 @@ import os
 import re
 import secrets
 import threading
-import uuid
 import weakref
 from collections.abc import Callable
 from datetime import datetime
 
+_VARIANT = "89ab"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 random_bits: Callable[[int], int] = secrets.randbits
 """Where ids take their random part from; a simulation puts a seeded source in its place."""
@@ -21,7 +21,9 @@ DAY = 86_400_000 << 12
 
 def new_id() -> str:
     """A random id (UUID version 4) as text."""
-    return str(uuid.UUID(int=random_bits(128), version=4))
+    text = f"{random_bits(128):032x}"
+    variant = _VARIANT[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 class RunIds:
@@ -39,15 +41,16 @@ class RunIds:
 
     def make(self, moment: datetime) -> str:
         """The next id, as text."""
+        return self.several(moment, 1)[0]
+
+    def several(self, moment: datetime, count: int) -> list[str]:
+        """The next ids, as text: faster than one by one."""
         wanted = _millisecond(moment) << 12
         with self._lock:
             late = wanted < self._last - DAY
-            self._last = wanted if late else max(wanted, self._last + 1)
-            stamp = self._last
-        tail = random_bits(62)
-        value = (stamp >> 12) << 80 | 7 << 76 | (stamp & 0xFFF) << 64 | 2 << 62 | tail
-        text = f"{value:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            first = wanted if late else max(wanted, self._last + 1)
+            self._last = first + count - 1
+        return [_version_7(stamp, random_bits(62)) for stamp in range(first, first + count)]
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
@@ -64,6 +67,12 @@ def run_ids(clock: object) -> RunIds:
         return _by_clock.setdefault(clock, RunIds())
     except TypeError:  # a clock of the host's that cannot be remembered
         return RunIds()
+
+
+def _version_7(stamp: int, tail: int) -> str:
+    """An id of its rising part, 60 bits, and its random part, 62 bits."""
+    front, back = f"{stamp:015x}", f"{tail | 2 << 62:016x}"
+    return f"{front[:8]}-{front[8:12]}-7{front[12:]}-{back[:4]}-{back[4:]}"
 
 
 def is_id(text: object) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, insert, select, update
 
 from duly.model.identity import floor_id
+from duly.store.bulk import CHUNK
 from duly.store.columns import Id
 from duly.store.control import STOPPED
 from duly.store.tables import FEEDING, control, dependency, job, run
@@ -31,7 +32,10 @@ def lock_graph(tx: Transaction) -> None:
 
 def parents_of(conn: Connection, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
     """The parents of each of these jobs that has any, with the outcome that counts."""
-    return _pairs(conn, dependency.c.child_id.in_(list(job_ids)))
+    names, found = list(job_ids), dict[str, dict[str, str]]()
+    for first in range(0, len(names), CHUNK):
+        found |= _pairs(conn, dependency.c.child_id.in_(names[first : first + CHUNK]))
+    return found
 
 
 def children_of(conn: Connection, job_ids: Collection[str]) -> dict[str, list[str]]:

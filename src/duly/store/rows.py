@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row
@@ -15,12 +16,14 @@ from duly.model.job import JobRecord
 from duly.model.policy import JobOptions, decode_options
 from duly.model.run import AttemptRecord, LogLine, Progress, RunRecord
 from duly.model.worker import WorkerRecord
+from duly.store.tables import job
 from duly.triggers import Trigger, decode
 
+_NEW_JOB = dict.fromkeys(job.c.keys()) | {"consecutive_failures": 0, "fired_count": 0}
+"""What nobody says of a job that is stored."""
 
-def job_record(
-    row: Row[Any], tags: Sequence[str] = (), last_run: RunRecord | None = None
-) -> JobRecord:
+
+def job_record(row: Any, tags: Sequence[str] = (), last_run: RunRecord | None = None) -> JobRecord:
     """A job; what cannot be decoded is shown as unresolved, never hidden."""
     trigger, options, problem = definition(row)
     return JobRecord(
@@ -34,6 +37,11 @@ def job_record(
         consecutive_failures=row.consecutive_failures, fired_count=row.fired_count,
         last_run=last_run,
     )  # fmt: skip
+
+
+def new_job_record(values: Mapping[str, Any], tags: Sequence[str]) -> JobRecord:
+    """A job as it was just stored, from the values that it was stored with."""
+    return job_record(SimpleNamespace(**{**_NEW_JOB, **values}), tags)
 
 
 def definition(row: Any) -> tuple[Trigger | None, JobOptions, str | None]:
