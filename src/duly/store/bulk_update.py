@@ -1,18 +1,21 @@
 """Changing many rows, each to values of its own, in as few round trips as the driver allows.
 
 The counterpart of `bulk`: the text of a statement is made once for each table, set of columns and
-dialect. SQLite and MariaDB take tuples; PostgreSQL takes one array for each column.
+dialect. SQLite takes tuples, PostgreSQL one array for each column. MariaDB takes all as one JSON
+text: its drivers send an UPDATE for each tuple.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table, TextClause, bindparam, text, update
 
-from duly.store.bulk import CHUNK, Convert, array, converted, converter, plain_type, positional
+from duly.store.bulk import CHUNK, Convert, array, converted, converter, plain_type
+from duly.store.dialects.mariadb_ddl import collation
 
 Columns = Mapping[str, Sequence[Any]]
 """Values by column, all of the same number and in the same order of rows."""
@@ -47,6 +50,13 @@ def _update(conn: Connection, table: Table, where: Columns, to: Columns) -> int:
             for place, (held, convert) in enumerate(zip(values, converters, strict=True))
         }
         return conn.execute(statement, arrays).rowcount
+    if conn.dialect.name != "sqlite":
+        sql, converters = _json(table, tuple(where), tuple(to), conn.dialect)
+        columns = [
+            converted(held, convert) for held, convert in zip(values, converters, strict=True)
+        ]
+        rows = json.dumps(list(zip(*columns, strict=True)), default=str)
+        return conn.exec_driver_sql(sql, (rows,)).rowcount
     sql, order, converters = _tuples(table, tuple(where), tuple(to), conn.dialect)
     columns = [converted(values[place], converters[place]) for place in order]
     return conn.exec_driver_sql(sql, list(zip(*columns, strict=True))).rowcount
@@ -63,9 +73,34 @@ def _tuples(
     made: dict[str, Any] = {
         name: bindparam(f"a{len(where) + place}") for place, name in enumerate(to)
     }
-    compiled: Any = update(table).where(*seen).values(made).compile(dialect=positional(dialect))
+    compiled: Any = update(table).where(*seen).values(made).compile(dialect=dialect)
     order = [places[name] for name in compiled.positiontup]
     return str(compiled), order, [converter(table, name, dialect) for name in names]
+
+
+@lru_cache(maxsize=64)
+def _json(
+    table: Table, where: tuple[str, ...], to: tuple[str, ...], dialect: Any
+) -> tuple[str, list[Convert | None]]:
+    """Joined in this order each row is found by its key; texts are compared as they are stored."""
+    quote, kind = dialect.identifier_preparer.quote, dialect.type_compiler_instance.process
+    names = (*where, *to)
+    places = range(len(names))
+    columns = ", ".join(f"a{i} {kind(table.c[names[i]].type)} PATH '$[{i}]'" for i in places)
+    text_as = f" COLLATE {collation(dialect.is_mariadb)}"
+    held = " AND ".join(
+        f"held.{quote(name)} = many.a{place}{text_as if _is_text(table, name) else ''}"
+        for place, name in enumerate(where)
+    )
+    sets = ", ".join(f"held.{quote(name)} = many.a{len(where) + i}" for i, name in enumerate(to))
+    source = f"JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS many"
+    place = dialect.identifier_preparer.format_table(table)
+    statement = f"UPDATE {source} STRAIGHT_JOIN {place} AS held ON {held} SET {sets}"  # noqa: S608
+    return statement, [converter(table, name, dialect) for name in names]
+
+
+def _is_text(table: Table, name: str) -> bool:
+    return table.c[name].type.python_type is str
 
 
 @lru_cache(maxsize=64)
@@ -82,7 +117,6 @@ def _arrays(
     held = " AND ".join(f"held.{quote(name)} = many.a{place}" for place, name in enumerate(where))
     columns = ", ".join(f"a{place}" for place in range(len(names)))
     place = dialect.identifier_preparer.format_table(table)
-    statement = (  # noqa: S608 - made of the tables' own names
-        f"UPDATE {place} AS held SET {sets} FROM unnest({arrays}) AS many({columns}) WHERE {held}"
-    )
+    source = f"unnest({arrays}) AS many({columns})"
+    statement = f"UPDATE {place} AS held SET {sets} FROM {source} WHERE {held}"  # noqa: S608
     return text(statement), [converter(table, name, dialect) for name in names]
