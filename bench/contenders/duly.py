@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, event
 
 from bench.support.contender import helpers
 from bench.support.figures import Figures, at_share
 from bench.support.ledger import open_ledger, pen
 from bench.support.window import Window
-from duly import Run, Scheduler, at, every, prepare_engine
+from duly import Run, Scheduler, Trigger, at, every
 
 ADDED_PER_SECOND = 1000
 CHUNK = 1000
@@ -46,13 +46,13 @@ def scheduler_on(url: str) -> Scheduler:
 
 def fires(url: str, jobs: int, seconds: float) -> Figures:
     """Many jobs of one second each, spread evenly: how many fire, and how late."""
-    with open_ledger() as ledger, _host_engine(url) as engine:
+    with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         start = datetime.now(UTC) + timedelta(seconds=1 + jobs / ADDED_PER_SECOND)
-        with engine.begin() as conn:
-            for n in range(jobs):
-                trigger = every(seconds=1, anchor=start + timedelta(seconds=n / jobs))
-                scheduler.add("late", trigger, id=f"job-{n}", start=start, session=conn)
+        triggers = [
+            every(seconds=1, anchor=start + timedelta(seconds=n / jobs)) for n in range(jobs)
+        ]
+        add_all(scheduler, "late", triggers, start=start)
         with scheduler.running():
             time.sleep(max(0, start.timestamp() + SETTLE - time.time()))
             with Window(ledger) as window:
@@ -62,12 +62,10 @@ def fires(url: str, jobs: int, seconds: float) -> Figures:
 
 def same_instant(url: str, jobs: int, seconds: float) -> Figures:
     """Many jobs of one instant: how many are missed within these seconds, and how long it takes."""
-    with open_ledger() as ledger, _host_engine(url) as engine:
+    with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         when = datetime.now(UTC) + timedelta(seconds=3 + jobs / ADDED_PER_SECOND)
-        with engine.begin() as conn:
-            for n in range(jobs):
-                scheduler.add("noop", at(when), id=f"job-{n}", session=conn)
+        add_all(scheduler, "noop", [at(when)] * jobs)
         with scheduler.running():
             ledger.wait(jobs, when.timestamp() - time.time() + seconds)
     done = max((noted for _value, noted in ledger.notes), default=float("nan"))
@@ -76,7 +74,7 @@ def same_instant(url: str, jobs: int, seconds: float) -> Figures:
 
 def drain(url: str, count: int, seconds: float) -> Figures:
     """Runs are enqueued, one by one and in bulk; then this process works them off."""
-    with open_ledger() as ledger, _host_engine(url) as engine:
+    with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         alone = min(count // 2, 500)
         began = time.perf_counter()
@@ -84,7 +82,7 @@ def drain(url: str, count: int, seconds: float) -> Figures:
             scheduler.enqueue("noop")
         single = alone / (time.perf_counter() - began)
         began = time.perf_counter()
-        _enqueue(scheduler, engine, count - alone)
+        _enqueue(scheduler, count - alone)
         bulk = (count - alone) / (time.perf_counter() - began)
         with scheduler.running():
             ledger.wait(count, seconds)
@@ -110,9 +108,9 @@ def latency(url: str, count: int, pause: float, apart: bool) -> Figures:
 
 def scale(url: str, count: int, workers: int, seconds: float) -> Figures:
     """Runs are enqueued; then several processes work them off."""
-    with open_ledger() as ledger, _host_engine(url) as engine:
+    with open_ledger() as ledger:
         scheduler = scheduler_on(url)
-        _enqueue(scheduler, engine, count, numbered=True)
+        _enqueue(scheduler, count, numbered=True)
         with helpers(*[(":duly", "work", json.dumps({"url": url}))] * workers):
             ledger.wait(count, seconds)
     return ledger.shared()
@@ -128,13 +126,13 @@ def work(url: str) -> Figures:
 def churn(url: str, count: int, seconds: float) -> Figures:
     """How long a claim takes at first and at last, while dead rows add up."""
     taken: list[float] = []
-    with open_ledger() as ledger, _host_engine(url) as engine:
+    with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         _time_claims(scheduler.store.engine, taken)
         until = time.monotonic() + seconds
         with scheduler.running():
             for sent in range(0, count, CHUNK):
-                _enqueue(scheduler, engine, min(CHUNK, count - sent))
+                _enqueue(scheduler, min(CHUNK, count - sent))
                 ledger.wait(sent + 1, until - time.monotonic())  # about one chunk waits
             ledger.wait(count, until - time.monotonic())
     part = max(1, len(taken) // 10)
@@ -161,19 +159,20 @@ def _time_claims(engine: Engine, taken: list[float]) -> None:
             taken.append((time.perf_counter() - began[0]) * 1000)
 
 
-def _enqueue(scheduler: Scheduler, engine: Engine, count: int, *, numbered: bool = False) -> None:
+def _enqueue(scheduler: Scheduler, count: int, *, numbered: bool = False) -> None:
     """Many runs, a thousand in a transaction."""
-    task = "numbered" if numbered else "noop"
     for first in range(0, count, CHUNK):
-        with engine.begin() as conn:
-            for number in range(first, min(first + CHUNK, count)):
-                args = {"number": number} if numbered else {}
-                scheduler.enqueue(task, args=args, session=conn)
+        numbers = range(first, min(first + CHUNK, count))
+        if numbered:
+            scheduler.enqueue_many("numbered", [{"number": number} for number in numbers])
+        else:
+            scheduler.enqueue_many("noop", [{} for _ in numbers])
 
 
-@contextmanager
-def _host_engine(url: str) -> Iterator[Engine]:
-    """An engine as an application has it, for what is done in its own transaction."""
-    engine = prepare_engine(create_engine(url))
-    yield engine
-    engine.dispose()
+def add_all(scheduler: Scheduler, task: str, triggers: Sequence[Trigger], **said: Any) -> None:
+    """Many jobs, a thousand in a transaction."""
+    for first in range(0, len(triggers), CHUNK):
+        scheduler.add_many(
+            {"task": task, "trigger": trigger, "id": f"job-{first + n}", **said}
+            for n, trigger in enumerate(triggers[first : first + CHUNK])
+        )

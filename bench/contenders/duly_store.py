@@ -8,7 +8,7 @@ from statistics import median
 
 from sqlalchemy import create_engine, insert, select
 
-from bench.contenders.duly import CHUNK
+from bench.contenders.duly import CHUNK, add_all
 from bench.support.figures import Figures, resident_mb
 from duly import Scheduler, at, every, prepare_engine
 from duly.model.identity import new_id
@@ -23,18 +23,15 @@ def fill_many(url: str, count: int, added: int) -> Figures:
     scheduler = _scheduler(url)
     scheduler.prepare()
     trigger = every(hours=1, anchor=datetime.now(UTC) + HOUR)
-    engine = prepare_engine(create_engine(url))
     alone = min(ALONE, added // 2)
     began = time.perf_counter()
     for n in range(alone):
         scheduler.add("nothing", trigger, id=f"alone-{n}")
     add = alone / (time.perf_counter() - began)
     began = time.perf_counter()
-    for first in range(alone, added, CHUNK):
-        with engine.begin() as conn:
-            for n in range(first, min(first + CHUNK, added)):
-                scheduler.add("nothing", trigger, id=f"bulk-{n}", session=conn)
+    add_all(scheduler, "nothing", [trigger] * (added - alone))
     bulk = (added - alone) / (time.perf_counter() - began)
+    engine = prepare_engine(create_engine(url))
     with engine.connect() as conn:
         row = conn.execute(select(tables.job).limit(1)).mappings().one()
     for first in range(0, count - added, CHUNK):

@@ -185,7 +185,7 @@ def test_replacing_changes_what_is_there(scheduler: Scheduler, clock: VirtualClo
 
 def test_jobs_of_one_list_may_run_after_each_other(scheduler: Scheduler) -> None:
     """In any order; a circle and an unknown parent are refused."""
-    family = [
+    family: list[dict[str, Any]] = [
         {"task": "work", "after": ["b"], "id": "c"},
         {"task": "work", "after": ["a"], "id": "b"},
         {"task": "work", "trigger": every(minutes=1), "id": "a"},

@@ -17,10 +17,14 @@ from tests.facade.conftest import START
 
 COMMANDS: dict[str, Callable[[Scheduler, str], Any]] = {
     "add": lambda s, _run: s.add("work", every(hours=1), id="other"),
+    "add_many": lambda s, _run: s.add_many(
+        {"task": "work", "trigger": every(hours=n)} for n in [9]
+    ),
     "backfill": lambda s, _run: s.backfill("j", START - timedelta(hours=2), START),
     "cancel": lambda s, run: s.cancel(run),
     "edit": lambda s, _run: s.edit("j", overlap="allow"),
     "enqueue": lambda s, _run: s.enqueue("work"),
+    "enqueue_many": lambda s, _run: s.enqueue_many("work", ({"n": n} for n in range(2))),
     "pause": lambda s, _run: s.pause("j"),
     "pause_queue": lambda s, _run: s.pause_queue("default"),
     "remove": lambda s, _run: s.remove("j"),

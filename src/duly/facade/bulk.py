@@ -143,7 +143,7 @@ class Bulk(Wiring):
         with self._transaction(session, actor) as tx:
             return run_commands.enqueue(tx, call, args, keys)
 
-    def _defined(self, jobs: Sequence[Mapping[str, Any]]) -> list[Definition]:
+    def _defined(self, jobs: Sequence[Any]) -> list[Definition]:
         resolved: Resolved = {}
         wanted = []
         for index, job in enumerate(jobs):
@@ -155,7 +155,7 @@ class Bulk(Wiring):
                 raise _blamed(error, place)  # noqa: B904 - it is the same error
         return wanted
 
-    def _define(self, job: Mapping[str, Any], resolved: Resolved) -> Definition:
+    def _define(self, job: Any, resolved: Resolved) -> Definition:
         if not isinstance(job, Mapping) or "task" not in job:
             raise ConfigurationError(
                 'a job is given by the arguments of add: {"task": …, "trigger": …, "id": …}'

@@ -87,7 +87,8 @@ def _values_statement(
 
 def positional(dialect: Dialect) -> Dialect:
     """The same dialect with places instead of names, which MariaDB's drivers take as well."""
-    return dialect if dialect.positional else type(dialect)(paramstyle="format")
+    made: Any = type(dialect)
+    return dialect if dialect.positional else made(paramstyle="format")
 
 
 def _passing_over_duplicates(table: Table) -> Any:
@@ -151,8 +152,8 @@ def plain_type(table: Table, name: str, dialect: Dialect) -> str:
 
 def converter(table: Table, name: str, dialect: Dialect) -> Convert | None:
     """What makes a value one that this dialect's driver takes; ``None``: it is one."""
-    held: Any = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
-    return held  # type: ignore[no-any-return]
+    held: Convert | None = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    return held
 
 
 def converted(values: list[Any], convert: Convert | None) -> list[Any]:
