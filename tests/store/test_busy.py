@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import create_engine, select, text, update
 
+from duly import Scheduler
 from duly.errors import DatabaseBusy, DatabaseUnavailable
 from duly.store import runs, tables
 from duly.store.store import Store
@@ -135,6 +136,15 @@ def test_a_process_that_stands_still_does_not_hold_its_locks_for_ever(
     with pytest.raises(DatabaseUnavailable):
         stand_still()
     assert all_runs(store) == {}
+
+
+def test_who_is_dead_after_a_lease_holds_locks_no_longer(prepared_postgresql_url: str) -> None:
+    """With the fast heartbeat everything is over after five seconds."""
+    scheduler = Scheduler(prepared_postgresql_url, heartbeat="fast")
+    asked = text("show idle_in_transaction_session_timeout")
+    with scheduler.store.write() as tx:
+        assert tx.conn.execute(asked).scalar() == "5s"
+    scheduler.store.dispose()
 
 
 def test_mariadb_too_takes_the_locks_from_a_process_that_stands_still(

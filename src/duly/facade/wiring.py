@@ -29,6 +29,7 @@ from duly.model.worker import Heartbeat
 from duly.model.zone_data import tzdb_version
 from duly.registry import Registry
 from duly.store import declarations
+from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.no_database import Later, NoDatabase
 from duly.store.notices import Notices
 from duly.store.store import Store
@@ -259,7 +260,8 @@ class Wiring:
 
     def _new_store(self, url: str) -> Store:
         """The database; a simulation gives one whose transactions can fail."""
-        return Store(url, self.clock, pooler=self.settings.pooler)
+        settings, lease = self.settings, self.settings.rhythm.lease
+        return Store(url, self.clock, pooler=settings.pooler, idle_limit=min(IDLE_LIMIT_S, lease))
 
     def _new_engine(self) -> Engine:
         held = self.settings

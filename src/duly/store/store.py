@@ -26,7 +26,7 @@ from duly.model.event import Event
 from duly.model.identity import run_ids
 from duly.store import schema, tables
 from duly.store.dialects import sqlite
-from duly.store.dialects.base import StoreDialect
+from duly.store.dialects.base import IDLE_LIMIT_S, StoreDialect
 from duly.store.dialects.mariadb import MariaDB
 from duly.store.dialects.postgresql import PostgreSQL
 from duly.store.fork_gate import ForkGate
@@ -35,10 +35,10 @@ from duly.store.server_time import ServerTime
 from duly.store.transaction import Transaction
 from duly.store.url import parse_url
 
-_DIALECTS: dict[str, Callable[[bool], StoreDialect]] = {
-    "sqlite": lambda _pooler: sqlite.SQLite(),
+_DIALECTS: dict[str, Callable[[bool, float], StoreDialect]] = {
+    "sqlite": lambda _pooler, _idle_limit: sqlite.SQLite(),
     "postgresql": PostgreSQL,
-    "mysql": lambda _pooler: MariaDB(),
+    "mysql": lambda _pooler, idle_limit: MariaDB(idle_limit),
 }
 T = TypeVar("T")
 TRIES = 6
@@ -53,17 +53,21 @@ class Store:
         url: see `parse_url`.
         clock: this process's clock.
         pooler: whether the URL leads to a transaction pooler, which lends connections out.
+        idle_limit: seconds after which a server ends a transaction of Duly's that stands still,
+            and with it whatever that has locked.
 
     Raises:
         DatabaseURLError: the URL cannot be used. The database itself is not contacted here.
     """
 
-    def __init__(self, url: str, clock: Clock, *, pooler: bool = False) -> None:
+    def __init__(
+        self, url: str, clock: Clock, *, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S
+    ) -> None:
         self.url = parse_url(url)
         self.given_url = url
         self.clock = clock
         self.time = ServerTime(clock)
-        self.dialect = _DIALECTS[self.url.get_backend_name()](pooler)
+        self.dialect = _DIALECTS[self.url.get_backend_name()](pooler, idle_limit)
         self.engine: Engine = self.dialect.create_engine(self.url)
         self.announce: Callable[[list[Event]], None] = lambda _facts: None
         self.hears: Callable[[str], bool] = lambda _kind: False

@@ -14,6 +14,9 @@ from duly.model.finding import Finding
 from duly.store.claim_query import Choice
 from duly.store.notices import Notifying
 
+IDLE_LIMIT_S = 20.0
+"""A server ends a transaction of Duly's whose process has stood still for so long."""
+
 
 class StoreDialect(Protocol):
     """One database.

@@ -32,6 +32,7 @@ from duly.errors import TransactionError
 from duly.model.finding import Finding
 from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
 from duly.store.dialects import mariadb_examination
+from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.mariadb_ddl import DDL, Types
 from duly.store.notices import Notifying
 from duly.store.tables import run
@@ -40,9 +41,6 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 LOCK_TIMEOUT_S = 5
 """Nobody's open transaction stops a worker for longer at a time."""
-
-IDLE_TIMEOUT_S = 20
-"""MariaDB ends a transaction of Duly's whose process has stood still for so long; MySQL cannot."""
 
 RECYCLE_S = 1800
 """Connections are replaced before any server or proxy thinks that they are idle."""
@@ -72,7 +70,12 @@ UNAVAILABLE = frozenset({
 
 
 class MariaDB:
-    """See `StoreDialect`."""
+    """See `StoreDialect`.
+
+    Args:
+        idle_limit: seconds after which MariaDB ends a transaction of Duly's that stands still;
+            MySQL cannot.
+    """
 
     name = "mysql"
     shared_clock = True
@@ -80,10 +83,13 @@ class MariaDB:
     transactional_ddl = False
     notices: Notifying | None = None
 
+    def __init__(self, idle_limit: float = IDLE_LIMIT_S) -> None:
+        self._idle_s = math.ceil(idle_limit)
+
     def create_engine(self, url: URL) -> Engine:
         """See `StoreDialect.create_engine`."""
         return _engine(
-            url, READ_TIMEOUT_S, LOCK_TIMEOUT_S, IDLE_TIMEOUT_S, pool_size=8, max_overflow=24
+            url, READ_TIMEOUT_S, LOCK_TIMEOUT_S, self._idle_s, pool_size=8, max_overflow=24
         )
 
     def lifeline(self, url: URL, patience: float) -> Engine | None:

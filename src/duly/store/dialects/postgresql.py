@@ -33,6 +33,7 @@ from sqlalchemy.exc import (
 from duly.model.finding import Finding
 from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
 from duly.store.dialects import postgresql_examination
+from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.postgresql_notices import PostgreSQLNotices
 from duly.store.notices import Notifying
 from duly.store.tables import run
@@ -43,9 +44,6 @@ MIGRATION_LOCK = 0x64756C79
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 5_000
 """Nobody's open transaction stops a worker for longer at a time."""
-
-IDLE_TIMEOUT_MS = 20_000
-"""The server ends a transaction of Duly's whose process has stood still for so long."""
 
 PLANNING = {"enable_seqscan": 0, "jit": 0}
 """Each of Duly's statements has its index; but of tables that were never analysed, or have grown
@@ -66,6 +64,7 @@ class PostgreSQL:
     Args:
         pooler: whether a transaction pooler (PgBouncer) lends the connections out: then nothing is
             kept in a database session.
+        idle_limit: seconds after which a transaction of Duly's that stands still is ended.
     """
 
     name = "postgresql"
@@ -74,8 +73,9 @@ class PostgreSQL:
     session_limit: float | None = None
     notices: Notifying | None = PostgreSQLNotices()
 
-    def __init__(self, pooler: bool = False) -> None:
+    def __init__(self, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S) -> None:
         self._pooler = pooler
+        self._idle_ms = math.ceil(1000 * idle_limit)
         self._kept = {"prepare_threshold": None} if pooler else {}
 
     def create_engine(self, url: URL) -> Engine:
@@ -88,7 +88,7 @@ class PostgreSQL:
             isolation_level="READ COMMITTED",
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES, **self._kept},
         )
-        idle = {"idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS}
+        idle = {"idle_in_transaction_session_timeout": self._idle_ms}
         return self._set_up(engine, {"lock_timeout": LOCK_TIMEOUT_MS, **idle, **PLANNING})
 
     def lifeline(self, url: URL, patience: float) -> Engine | None:
