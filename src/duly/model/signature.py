@@ -169,6 +169,8 @@ class Signature:
             )
 
     def _refuse_supplied(self, names: Mapping[str, Any]) -> None:
+        if not (self.injected or self.sessions):
+            return
         for name in (self.injected.keys() | self.sessions.keys()) & names.keys():
             raise ArgumentsError(
                 f"arguments of task {self._name!r}: {name}: the function gets it from Duly"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, TextClause, insert, text
+from sqlalchemy import Connection, Dialect, Table, insert, text
 from sqlalchemy.dialects import mysql, sqlite
 
 CHUNK = 1000
@@ -111,14 +111,17 @@ def _by_arrays(conn: Connection, table: Table, columns: Columns, ignore: bool) -
     if len(alike) == len(columns) and len(columns[alike[0]]) > 1:
         alike.pop()  # an array says how many rows there are
     differing = tuple(name for name in columns if name not in alike)
-    statement, converters = _arrays_statement(table, tuple(alike), differing, ignore, conn.dialect)
-    parameters: dict[str, Any] = {}
+    statement, order, converters = _arrays_statement(
+        table, tuple(alike), differing, ignore, conn.dialect
+    )
+    held: dict[str, Any] = {}
     for name, values in columns.items():
         if name in alike:
-            parameters[name] = converted(values[:1], converters[name])[0]
+            held[name] = converted(values[:1], converters[name])[0]
         else:
-            parameters[name] = array(converted(values, converters[name]))
-    return conn.execute(statement, parameters).rowcount
+            held[name] = array(converted(values, converters[name]))
+    parameters = held if order is None else tuple(held[name] for name in order)
+    return conn.exec_driver_sql(statement, parameters).rowcount
 
 
 @lru_cache(maxsize=256)
@@ -128,8 +131,11 @@ def _arrays_statement(
     differing: tuple[str, ...],
     ignore: bool,
     dialect: Dialect,
-) -> tuple[TextClause, dict[str, Convert | None]]:
-    """The statement, whose parameters are named as the columns are, and the columns' converters."""
+) -> tuple[str, list[str] | None, dict[str, Convert | None]]:
+    """The statement, the columns in the order of its places, and the columns' converters.
+
+    The order is ``None`` for a driver that takes names, which are those of the columns.
+    """
     quote = dialect.identifier_preparer.quote
     kinds = {name: plain_type(table, name, dialect) for name in (*alike, *differing)}
     into = ", ".join(quote(name) for name in kinds)
@@ -141,7 +147,9 @@ def _arrays_statement(
     end = " ON CONFLICT DO NOTHING" if ignore else ""
     place = dialect.identifier_preparer.format_table(table)
     statement = f"INSERT INTO {place} ({into}) SELECT {', '.join(values)}{source}{end}"
-    return text(statement), {name: converter(table, name, dialect) for name in kinds}
+    compiled: Any = text(statement).compile(dialect=dialect)
+    converters = {name: converter(table, name, dialect) for name in kinds}
+    return str(compiled), compiled.positiontup, converters
 
 
 def plain_type(table: Table, name: str, dialect: Dialect) -> str:

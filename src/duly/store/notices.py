@@ -18,6 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from duly.errors import LifecycleError
 
 log = logging.getLogger("duly.store")
+PAUSE = 0.005
+"""Seconds after a notice before the next one: a loop of calls must not send one for each."""
+
 LINGER = 5.0
 """Seconds that the sending thread waits for something more to send before it ends."""
 
@@ -62,6 +65,7 @@ class Notices:
         self._changed = threading.Condition()
         self._wanted = False
         self._sending = False
+        self._resting = False
         self._sender: threading.Thread | None = None
 
     @property
@@ -70,12 +74,13 @@ class Notices:
         return self._dialect is not None and self._ear is not None
 
     def send(self) -> None:
-        """Tell the others soon; many calls at once become one notice."""
+        """Tell the others soon; many calls one after the other become few notices."""
         if self._dialect is None:
             return
         with self._changed:
             self._wanted = True
-            self._changed.notify_all()
+            if not self._resting:  # waking the sender for nothing costs more than the call
+                self._changed.notify_all()
             if self._sender is None:
                 self._sender = threading.Thread(
                     target=self._serve, args=(self._dialect,), name="duly-notices", daemon=True
@@ -107,6 +112,13 @@ class Notices:
                 dialect.send_notice(self._engine)
             except SQLAlchemyError as error:
                 log.debug("a notice was not sent (%s); the others look by themselves", error)
+            self._rest()
+
+    def _rest(self) -> None:
+        with self._changed:
+            self._resting = True
+            self._changed.wait(PAUSE)
+            self._resting = False
 
     def _is_wanted(self) -> bool:
         with self._changed:
