@@ -52,8 +52,11 @@ def insert_rows(
 
 def _columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
     """The values by column, without columns that hold nothing and would get nothing anyway."""
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
     kept = _with_defaults(table)
+    if len(rows) == 1:  # one call at a time goes this way
+        row = rows[0].items()
+        return {name: [value] for name, value in row if value is not None or name in kept}
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {
         name: values
         for name, values in columns.items()
