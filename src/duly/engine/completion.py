@@ -22,7 +22,7 @@ from duly.store.store import Store
 from duly.store.transaction import ROUTINE, Transaction
 
 log = logging.getLogger("duly.engine")
-BATCH = 500
+BATCH = 1000
 MAX_REASON = 500
 REFUSALS = (DataRefused, ValueError, OverflowError)
 """What a value makes the database or its driver say, as opposed to a database in trouble."""
@@ -59,7 +59,7 @@ class Completions:
             self._ended.clear()
 
     def flush(self, worker_id: str) -> int:
-        """Write up to 500 endings; returns how many.
+        """Write up to 1,000 endings; returns how many.
 
         One transaction takes them all. When the database refuses a value among them, halves are
         tried until the culprit is alone, and that run fails with the reason; the others are as

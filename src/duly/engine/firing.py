@@ -14,7 +14,7 @@ from duly.store.agenda import Agenda
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
-BATCH = 500
+BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)

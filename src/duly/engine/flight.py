@@ -16,7 +16,7 @@ from duly.model.run import LogLine
 AHEAD_S = 0.05
 """A lane claims ahead as much as it is likely to start within this time."""
 
-AHEAD_MOST = 500
+AHEAD_MOST = 1000
 SHARE = 0.1
 """The weight of a new measurement in a lane's mean run time."""
 

@@ -115,6 +115,14 @@ def in_claim_order(statement: Select[Any], *, limit: int | None = None) -> Selec
     return wanted.limit(bindparam("limit") if limit is None else limit)
 
 
+CLAIMED = (
+    run.c.id, run.c.job_id, run.c.task, run.c.args, run.c.policy, run.c.scheduled_for,
+    run.c.due_at, run.c.cause, run.c.queue, run.c.priority, run.c.attempt, run.c.max_attempts,
+    run.c.crashes, run.c.alone, run.c.started_at, run.c.token, run.c.claim_id, run.c.worker_id,
+    run.c.unique_key,
+)  # fmt: skip
+"""What a claim answers: what its worker needs of each run, and no column more."""
+
 ORDER = (run.c.id, run.c.priority, run.c.due_at)
 
 

@@ -223,7 +223,7 @@ class Store:
         self.engine.dispose(close=False)
 
     def _transaction(self, conn: Connection, actor: str | None) -> Transaction:
-        return Transaction(conn, self.dialect, self.time.now(), self._ids, actor, self.hears)
+        return Transaction(conn, self.dialect, self.time.now(), self._ids, actor, hears=self.hears)
 
     def _reading(self) -> Connection:
         return self.engine.connect().execution_options(**{sqlite.READ_ONLY: True})

@@ -41,6 +41,7 @@ class Transaction:
         now: datetime,
         ids: RunIds,
         actor: str | None = None,
+        *,
         hears: Callable[[str], bool] = lambda _kind: True,
     ) -> None:
         self.conn = conn

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError
 
 from duly.errors import TransactionError
 from duly.model.finding import Finding
-from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, Choice, chosen_runs, claim_order, claim_values
 from duly.store.dialects import mariadb_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.mariadb_ddl import DDL, Types
@@ -216,7 +216,7 @@ def _ready(choice: Choice) -> Any:
 _READY = {choice: _ready(choice) for choice in Choice}
 _IDS = run.c.id.in_(bindparam("ids", expanding=True))
 _CLAIM = update(run).where(_IDS).values(claim_values())
-_CLAIMED = select(run).where(_IDS)
+_CLAIMED = select(*CLAIMED).where(_IDS)
 
 
 def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: Any) -> Engine:

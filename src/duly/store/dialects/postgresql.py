@@ -31,7 +31,7 @@ from sqlalchemy.exc import (
 )
 
 from duly.model.finding import Finding
-from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, Choice, chosen_runs, claim_order, claim_values
 from duly.store.dialects import postgresql_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.postgresql_notices import PostgreSQLNotices
@@ -228,7 +228,7 @@ def _claim(choice: Choice) -> Any:
         .cte("ready")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    return update(run).where(run.c.id == ready.c.id).values(claim_values()).returning(run)
+    return update(run).where(run.c.id == ready.c.id).values(claim_values()).returning(*CLAIMED)
 
 
 _CLAIMS = {choice: _claim(choice) for choice in Choice}

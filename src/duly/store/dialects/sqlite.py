@@ -30,7 +30,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from duly.model.finding import Finding
-from duly.store.claim_query import Choice, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, Choice, chosen_runs, claim_order, claim_values
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.sqlite_file_system import refuse_network
 from duly.store.notices import Notifying
@@ -188,7 +188,7 @@ def _on_begin(conn: Connection) -> None:
 
 def _claim(choice: Choice) -> Any:
     chosen = select(chosen_runs(choice).subquery().c.id)
-    return update(run).where(run.c.id.in_(chosen)).values(claim_values()).returning(run)
+    return update(run).where(run.c.id.in_(chosen)).values(claim_values()).returning(*CLAIMED)
 
 
 _TAKE_LOCK = update(run).where(false()).values(token=run.c.token)
