@@ -119,7 +119,7 @@ def _line(minute: float, seen: Interval, seconds: float, scheduler: Scheduler) -
     cells.append(f"{resident_mb():3.0f} MB")
     if scheduler.store.dialect.name == "postgresql":
         with scheduler.store.engine.connect() as conn:
-            dead = dict(conn.execute(DEAD).all())
+            dead = {row.relname: row.n_dead_tup for row in conn.execute(DEAD)}
         cells += [f"{dead[name]:9,}" for name in ("duly_job", "duly_run")]
     return "  ".join(cells)
 

@@ -86,7 +86,9 @@ def claim(
         "claim_queue": "default", "now": tx.now, "tasks": list(tasks), "limit": limit,
         "claim": new_id(), "worker": new_id(),
     } | values  # fmt: skip
-    return list(tx.dialect.claim(tx.conn, wanted))
+    taken = [row.id for row in tx.dialect.claim(tx.conn, wanted)]
+    held = {row.id: row for row in tx.conn.execute(select(tables.run))}
+    return [held[run_id] for run_id in taken]
 
 
 def all_runs(store: Store) -> dict[str, Row[Any]]:

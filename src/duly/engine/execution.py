@@ -11,7 +11,8 @@ from typing import Any
 
 from duly.context import Run
 from duly.engine.claim import Claim
-from duly.engine.completion import Completions, log_rows
+from duly.engine.completion import Completions
+from duly.engine.ending_rows import log_rows
 from duly.engine.flight import Flight, Flights
 from duly.engine.transactional import Transactions
 from duly.errors import ArgumentsChanged, ArgumentsError

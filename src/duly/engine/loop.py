@@ -21,6 +21,7 @@ from duly.engine.options import EngineOptions
 from duly.engine.pruning import prune
 from duly.engine.rescue import give_back, rescue, return_strays
 from duly.engine.resolving import resolve
+from duly.engine.rounds import Rounds
 from duly.engine.solo import Soloist
 from duly.engine.taking import Places
 from duly.engine.turns import give_turns
@@ -85,7 +86,7 @@ class Engine:
         self._captures = False
         self._thread: threading.Thread | None = None
         self._halt = threading.Event()
-        self._due: dict[str, float] = {}
+        self._rounds = Rounds(store.clock)
         self._next: datetime | None = None
         self._blocked = False
         self._rate: float | None = None
@@ -180,7 +181,7 @@ class Engine:
         self._rate = None
         if agenda.stopped:
             return False
-        due = self._is_due(self._next)
+        due = self._next is not None and self._next <= self._store.time.now()
         fired = fire(self._store, agenda, self._places(worker_id))
         self._start(worker_id, fired.claims)
         self._blocked = due and not fired.decided
@@ -252,32 +253,22 @@ class Engine:
         """What is done from time to time, each at its own pace."""
         rhythm = self._options.rhythm
         self.execution.enforce_deadlines(worker_id)
-        if self._flights and self._comes_round("attend", SECOND):
+        if self._flights and self._rounds.come("attend", SECOND):
             self.execution.give_back_waiting(SECOND)
             self.execution.report_progress()
             with self._store.read() as conn:
                 asked = workers.cancel_requests(conn, worker_id)
             self.execution.cancel(asked, worker_id)
-        if self._comes_round("strays", rhythm.interval):
+        if self._rounds.come("strays", rhythm.interval):
             return_strays(self._store, worker_id, self.execution.claims())
-        if self._comes_round("rescue", rhythm.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
+        if self._rounds.come("rescue", rhythm.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
             rescue(self._store, self.heart, rhythm)
-        if self._comes_round("watch", WATCH_EVERY):
+        if self._rounds.come("watch", WATCH_EVERY):
             watch(self._store)
-        if self._comes_round("prune", PRUNE_EVERY):
+        if self._rounds.come("prune", PRUNE_EVERY):
             prune(self._store)
-        if self._comes_round("tend", TEND_EVERY):
+        if self._rounds.come("tend", TEND_EVERY):
             self._options.tend()
-
-    def _comes_round(self, what: str, period: float) -> bool:
-        steady = self._store.clock.monotonic()
-        if self._due.setdefault(what, steady) > steady:
-            return False
-        self._due[what] = steady + period
-        return True
-
-    def _is_due(self, moment: datetime | None) -> bool:
-        return moment is not None and moment <= self._store.time.now()
 
     def _serve(self) -> None:
         failures = 0
@@ -307,8 +298,8 @@ class Engine:
         steady = self._store.clock.monotonic()
         times = [self.execution.next_deadline(), self._rate]
         if self._flights:
-            times.append(self._due.get("attend"))
-        times += [self._due.get("rescue"), self._due.get("prune")]
+            times.append(self._rounds.next("attend"))
+        times += [self._rounds.next("rescue"), self._rounds.next("prune")]
         if self._next is not None:
             wait = (self._next - self._store.time.now()).total_seconds()
             times.append(steady + (max(wait, BLOCKED) if self._blocked else wait))

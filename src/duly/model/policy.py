@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from duly.errors import ConfigurationError, UnknownOption
 from duly.model import payload
+from duly.model.catch_up import CatchUp
 from duly.model.checks import (
     SECONDS,
     TIME,
@@ -26,7 +27,6 @@ from duly.model.checks import (
 )
 from duly.model.watch import Watch
 
-CatchUpMode = Literal["latest", "all", "none"]
 Overlap = Literal["skip", "queue", "allow", "cancel_running"]
 OnCrash = Literal["retry", "fail"]
 
@@ -82,35 +82,6 @@ class Retry:
             wait = min(self.wait, 1) * self.max_wait
         spread = 2 * unit_hash(f"{key}/{failed}") - 1
         return timedelta(seconds=wait * (1 + self.jitter * spread))
-
-
-_CATCH_UP: Mapping[str, Check] = {
-    "mode": choice("latest", "all", "none"),
-    "limit": whole(1, 10_000),
-    "max_age": optional(TIME),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CatchUp:
-    """What becomes of nominal times that passed while nobody could fire them.
-
-    Attributes:
-        mode: ``latest`` runs the newest and records the others as missed; ``all`` runs each, oldest
-            first; ``none`` runs only what is still on time.
-        limit: at most so many runs with ``all``; older times are recorded as missed.
-        max_age: seconds; what is older is recorded as missed. ``None``: any age.
-
-    Raises:
-        ConfigurationError: an unknown mode or a number out of range.
-    """
-
-    mode: CatchUpMode = "latest"
-    limit: int = 100
-    max_age: float | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self, _CATCH_UP, "CatchUp({}=…)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +197,7 @@ class JobOptions:
     expires: float | None = None
     keep: float | None = None
     misfire_grace: float | None = None
-    catch_up: CatchUp = CatchUp()
+    catch_up: CatchUp = CatchUp()  # noqa: RUF009 - it is frozen
     overlap: Overlap = "skip"
     max_running: int = 1
     jitter: float = 0

@@ -85,9 +85,6 @@ class StoreDialect(Protocol):
     def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
         """The SELECT with row locks, where the database has them."""
 
-    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows whose keys are free and pass over the others."""
-
     def upsert(
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:

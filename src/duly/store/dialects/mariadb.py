@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
+    Select,
     Table,
     bindparam,
     create_engine,
@@ -159,15 +160,6 @@ class MariaDB:
         """See `StoreDialect.lock_rows`."""
         return statement.with_for_update(skip_locked=skip_locked, read=share)
 
-    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """See `StoreDialect.insert_new`.
-
-        A row that is there is set to what it is. INSERT IGNORE would also pass over, or store cut
-        off, what has no right to be stored at all.
-        """
-        key = next(iter(table.primary_key))
-        conn.execute(insert(table).on_duplicate_key_update({key.name: key}), rows)
-
     def upsert(
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:
@@ -216,7 +208,7 @@ def _ready(choice: Choice) -> Any:
 _READY = {choice: _ready(choice) for choice in Choice}
 _IDS = run.c.id.in_(bindparam("ids", expanding=True))
 _CLAIM = update(run).where(_IDS).values(claim_values())
-_CLAIMED = select(*CLAIMED).where(_IDS)
+_CLAIMED: Select[Any] = select(*CLAIMED).where(_IDS)
 
 
 def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: Any) -> Engine:

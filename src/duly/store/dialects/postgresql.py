@@ -152,10 +152,6 @@ class PostgreSQL:
         """See `StoreDialect.lock_rows`."""
         return statement.with_for_update(skip_locked=skip_locked, read=share)
 
-    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """See `StoreDialect.insert_new`."""
-        conn.execute(insert(table).on_conflict_do_nothing(), rows)
-
     def upsert(
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:

@@ -108,10 +108,6 @@ class SQLite:
         """Nothing: a writer is alone."""
         return statement
 
-    def insert_new(self, conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """See `StoreDialect.insert_new`."""
-        conn.execute(insert(table).on_conflict_do_nothing(), rows)
-
     def upsert(
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:
