@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duly import Event, Retry, Run, Scheduler, cron, every
+from duly import Event, Retry, Run, Scheduler, at, cron, every
 from duly.errors import LifecycleError
 from duly.store import runs
 from duly.triggers import any_of
@@ -218,6 +218,25 @@ def test_editing_a_paused_job_records_the_times_of_the_pause(world: World) -> No
     assert [(gap.count, gap.reason) for gap in scheduler.missed("j")] == [
         (9, "edited while it was paused")
     ]
+
+
+def test_a_time_that_was_given_up_is_not_decided_again(world: World) -> None:
+    """A paused one-off that is set to the time which has just been recorded as missed."""
+    scheduler = world.scheduler()
+    scheduler.task(name="work")(lambda: None)
+    once = at(START + timedelta(seconds=10))
+    scheduler.add("work", every(seconds=10), id="j")
+    scheduler.tick()
+    scheduler.pause("j")
+    world.clock.advance(15)
+    scheduler.edit("j", trigger=once)
+    scheduler.resume("j")
+    scheduler.tick()
+    assert [(gap.first, gap.count) for gap in scheduler.missed("j")] == [
+        (START + timedelta(seconds=10), 1)
+    ]
+    (run,) = scheduler.runs(job="j")
+    assert (run.state, run.scheduled_for) == ("succeeded", START + timedelta(seconds=15))
 
 
 def test_changed_bounds_move_the_next_fire(world: World) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from duly.model.job import JobState
 from duly.model.policy import JobOptions
 from duly.occurrences import settle
-from duly.policies import first_fire, next_fire
+from duly.policies import INSTANT, first_fire, next_fire
 from duly.store import history, jobs
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
@@ -29,6 +29,8 @@ def new_cursor(
     last = _decide_overdue(tx, row)
     if trigger.kind == "at":
         following = first_fire(trigger, options, tx.now)
+        if following is not None and last is not None and following <= last:
+            following = max(tx.now, last + INSTANT)  # that time has its decision: at once, then
     else:
         following = next_fire(trigger, options, max(tx.now, last) if last else tx.now)
     if options.max_fires is not None and row.fired_count >= options.max_fires:
