@@ -41,8 +41,12 @@ class _Plan:
 class Taker(Protocol):
     """A worker that claims runs as they are made (edge rule 14)."""
 
-    def take(self, row: dict[str, Any], options: JobOptions) -> None:
-        """Claim a run that is ready, if there is a place for it: change its row."""
+    def take(self, ready: Sequence[tuple[dict[str, Any], JobOptions]]) -> None:
+        """Claim those of the runs for which there is a place: change their rows.
+
+        Args:
+            ready: all that are made here and ready, each with its job's options.
+        """
 
     def keep(self, stored: Container[str]) -> None:
         """Forget all claims of runs that were not stored."""
@@ -57,7 +61,7 @@ def settle(tx: Transaction, due: Sequence[Row[Any]], taker: Taker | None = None)
         taker: who may claim the runs at once.
 
     Returns:
-        How many runs were made that will run.
+        How many runs are left ready, for anybody to claim.
     """
     plans = [plan for plan in (_plan(tx, job, STEPS // len(due)) for job in due) if plan]
     busy = [plan.job.id for plan in plans if plan.decision.run and _counts(plan.options)]
@@ -65,17 +69,21 @@ def settle(tx: Transaction, due: Sequence[Row[Any]], taker: Taker | None = None)
     lost = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
     plans = [plan for plan in plans if plan.job.id not in lost]
     for plan in plans:
-        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy(), taker)
+        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy())
         if plan.decision.missed:
             _note_missed(tx, plan)
     replaced = [plan.job.id for plan in plans if plan.replaces]
     if replaced:
         replace_live(tx, replaced)
+    if taker is not None:
+        made = [(row, plan.options) for plan in plans for row in plan.rows]
+        taker.take([pair for pair in made if pair[0]["state"] == "ready"])
     rows = [row for plan in plans for row in plan.rows]
     if runs.add(tx, rows) < len(rows) and taker is not None:
-        taker.keep(runs.stored(tx.conn, [row["id"] for row in rows]))
+        begun = [row["id"] for row in rows if row["state"] == "running"]
+        taker.keep(runs.stored(tx.conn, begun))
     history.add_ranges(tx, [row for plan in plans for row in plan.ranges])
-    return sum(len(plan.decision.run) for plan in plans)
+    return sum(row["state"] == "ready" for row in rows)
 
 
 def cancel_live(tx: Transaction, job_ids: Sequence[str], reason: str, *, running: bool) -> None:
@@ -168,7 +176,7 @@ def _cursor(plan: _Plan) -> jobs.Cursor:
     )  # fmt: skip
 
 
-def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, taker: Taker | None) -> None:
+def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy) -> None:
     for index, (moment, cause) in enumerate(plan.decision.run):
         row = _row(tx, plan, moment, cause, _due_at(plan, index))
         where = place(plan.options, cause, held)
@@ -179,8 +187,6 @@ def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, taker: Taker | No
         elif where != "ready":
             plan.replaces |= where == "replace"
             wait_turn(row)
-        elif taker is not None and row["state"] == "ready":
-            taker.take(row, plan.options)
         plan.rows.append(row)
     if plan.decision.next_fire_at is None:
         tx.record("job.finished", job_id=plan.job.id)

@@ -88,6 +88,30 @@ def test_rule_14_what_is_older_goes_first(world: World) -> None:
     assert called == [older, scheduler.runs(job="j")[0].id]
 
 
+def test_rule_14_the_more_urgent_goes_first(world: World) -> None:
+    """Of two that fire together and one place, whatever their ids and nominal times are."""
+    scheduler, called = working(world, queues={"default": 1})
+    scheduler.add("work", every(seconds=5), id="a", priority=10)
+    scheduler.add("work", every(seconds=10), id="b", priority=-10)
+    scheduler.add("work", every(seconds=10), id="c", priority=-20, concurrency_key="k")
+    world.forward(scheduler, 10)
+    jobs = {run.id: run.job_id for run in scheduler.runs()}
+    assert [jobs[run_id] for run_id in called] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_rule_14_what_expired_before_it_was_made_is_missed(world: World, paused: bool) -> None:
+    """As it is where the run is made ready, and claimed in its turn."""
+    scheduler, called = working(world)
+    scheduler.add("work", every(hours=1), id="j", expires=60)
+    if paused:
+        scheduler.pause_queue("default")
+    world.forward(scheduler, 3600 + 61)
+    scheduler.resume_queue("default")
+    scheduler.tick()
+    assert (states(scheduler.runs(job="j")), called) == (["missed"], [])
+
+
 @pytest.mark.parametrize("how", ["queue", "key"])
 def test_rule_14_limits_are_kept(world: World, how: str) -> None:
     """A limit is looked at where runs are claimed, under its lock."""

@@ -169,6 +169,19 @@ def test_a_taken_id_is_refused_and_named(scheduler: Scheduler) -> None:
     assert {job.args["n"] for job in scheduler.jobs()} == {1, 3}
 
 
+def test_a_session_that_goes_on_after_a_refusal_keeps_nothing_of_the_list(
+    scheduler: Scheduler, host: Engine
+) -> None:
+    """The caller catches the error and commits what else it has done."""
+    with_tasks(scheduler)
+    scheduler.add("work", every(minutes=1), id="j1", args={"n": 1})
+    with Session(host) as session, session.begin():  # noqa: SIM117 - it goes on
+        with pytest.raises(DuplicateJob, match=r"jobs\[1\] \('j1'\)"):
+            scheduler.add_many(many(3, tags=["new"]), session=session)
+    assert [job.id for job in scheduler.jobs()] == ["j1"]
+    assert [job.id for job in scheduler.jobs(tag="new")] == []
+
+
 def test_replacing_changes_what_is_there(scheduler: Scheduler, clock: VirtualClock) -> None:
     """An unchanged trigger keeps its next fire, and what does not differ is not touched."""
     scheduler.add_many(many(4))

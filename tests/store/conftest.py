@@ -72,7 +72,7 @@ def add_job(tx: Transaction, job_id: str, **values: Any) -> Row[Any]:
         "next_fire_at": trigger.next_after(tx.now), "origin": "api", "declared": None,
         "revision": 1, "tzdb": "2026a", "created_at": tx.now, "updated_at": tx.now,
     } | values  # fmt: skip
-    assert jobs.add(tx, row, ())
+    assert jobs.add_many(tx, [row], {job_id: ()}) == set()
     held = jobs.find(tx.conn, job_id)
     assert held is not None
     return held

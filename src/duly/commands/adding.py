@@ -51,6 +51,7 @@ def put(
     }
     taken = jobs.add_many(tx, list(rows.values()), {held.id: held.tags for held in wanted})
     if taken and not replace:
+        jobs.remove(tx, [job_id for job_id in rows if job_id not in taken])  # the caller may go on
         raise DuplicateJob(next(held.id for held in wanted if held.id in taken))
     fresh = [held.id for held in wanted if held.id not in taken]
     tx.record_jobs("job.added", fresh, origin=origin)

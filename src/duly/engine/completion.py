@@ -173,6 +173,8 @@ def _write_plain(
             batches[_batch(flight.claim, tx.now)][flight.claim.id] = (flight, outcome)
         else:
             rest.append((flight, outcome))
+    if len(batches) > 1:
+        completions.lock(tx, sorted(run_id for members in batches.values() for run_id in members))
     for batch, members in batches.items():
         ids = sorted(members)
         ended = completions.succeed(tx, batch, ids)

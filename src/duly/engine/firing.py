@@ -34,7 +34,7 @@ class Fired:
 
 class _Decided(NamedTuple):
     jobs: int
-    runs: int
+    ready: int
     claims: tuple[Claim, ...]
 
 
@@ -59,21 +59,20 @@ def fire(store: Store, agenda: Agenda, places: Places) -> Fired:
     if agenda.next_fire is None or agenda.next_fire > now:
         return Fired(moved > 0, moved > 0)
     found = store.run(lambda tx: _decide(tx, places))
-    left = found.runs > len(found.claims)
-    return Fired(found.jobs + moved > 0, left or moved > 0, found.claims)
+    return Fired(found.jobs + moved > 0, found.ready + moved > 0, found.claims)
 
 
 def _decide(tx: Transaction, places: Places) -> _Decided:
     taker = places.taker(tx)
     due = jobs.due(tx, BATCH)
-    made = settle(tx, due, taker) if due else 0
+    ready = settle(tx, due, taker) if due else 0
     claims = () if taker is None else tuple(taker.claims)
     if claims and tx.hears("run.started"):
         for claim in claims:
             tx.record(
                 "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
             )
-    return _Decided(len(due), made, claims)
+    return _Decided(len(due), ready, claims)
 
 
 def _expire(tx: Transaction) -> int:

@@ -201,7 +201,7 @@ class Engine:
     def _places(self, worker_id: str) -> Places:
         """What may be claimed as it is made: nothing while a run waits to execute alone."""
         room = {} if self._soloist.waited_for else self._flights.room()
-        return Places(worker_id, room, self._registry.names(), self._agenda)
+        return Places(worker_id, room, frozenset(self._registry.names()), self._agenda)
 
     def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
         """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ class Places:
 
     worker_id: str
     room: Mapping[str, Room]
-    tasks: Collection[str]
+    tasks: frozenset[str]
     agenda: AgendaQuery
 
     def taker(self, tx: Transaction) -> ClaimAtBirth | None:
@@ -54,25 +54,38 @@ class ClaimAtBirth:
     tx: Transaction
     worker_id: str
     left: dict[str, int]
-    tasks: Collection[str]
+    tasks: frozenset[str]
     claims: list[Claim] = field(default_factory=list)
     claim_id: str = field(default_factory=new_id)
 
-    def take(self, row: dict[str, Any], options: JobOptions) -> None:
-        """See `Taker.take`."""
-        queue = row["queue"]
-        if row["concurrency_key"] is not None or row["task"] not in self.tasks:
-            return
-        places = self.left.get(queue, 0)
-        if places <= 0:
-            return
-        self.left[queue] = places - 1
-        begin(row, self.claim_id, self.worker_id, self.tx.now)
-        self.claims.append(_claim(row, options, self.tx.now))
+    def take(self, ready: Sequence[tuple[dict[str, Any], JobOptions]]) -> None:
+        """See `Taker.take`; in the order in which claims are made.
+
+        What a claim would pass over is passed over: a task that is not known here, a run that
+        expired before it was made. A concurrency key needs its lock, so nothing overtakes it.
+        """
+        for row, options in sorted(ready, key=_order):
+            queue, places = row["queue"], self.left.get(row["queue"], 0)
+            if places <= 0 or row["task"] not in self.tasks or self._is_expired(row):
+                continue
+            if row["concurrency_key"] is not None:
+                self.left[queue] = 0
+                continue
+            self.left[queue] = places - 1
+            begin(row, self.claim_id, self.worker_id, self.tx.now)
+            self.claims.append(_claim(row, options, self.tx.now))
+
+    def _is_expired(self, row: Mapping[str, Any]) -> bool:
+        return row["expires_at"] is not None and row["expires_at"] <= self.tx.now
 
     def keep(self, stored: Container[str]) -> None:
         """See `Taker.keep`."""
         self.claims = [claim for claim in self.claims if claim.id in stored]
+
+
+def _order(made: tuple[Mapping[str, Any], JobOptions]) -> tuple[Any, ...]:
+    row = made[0]
+    return (row["priority"], row["due_at"], row["id"])
 
 
 def _claim(row: Mapping[str, Any], options: JobOptions, now: datetime) -> Claim:

@@ -180,7 +180,7 @@ class Bulk(Wiring):
 
     def _options(self, task: Task, said: Mapping[str, Any], resolved: Resolved) -> JobOptions:
         """The same options for all jobs that say the same: each is worked out once."""
-        key = (task.name, *said.items())
+        key = (task.name, *said.items(), *map(type, said.values()))  # 1 is no True
         try:
             held = resolved.get(key)
         except TypeError:  # a value that cannot be remembered, such as a dict

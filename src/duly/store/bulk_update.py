@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, TextClause, bindparam, text, update
+from sqlalchemy import Connection, Dialect, String, Table, TextClause, bindparam, text, update
+from sqlalchemy.types import TypeDecorator
 
 from duly.store.bulk import CHUNK, Convert, array, converted, converter, plain_type
+from duly.store.columns import Instant
 from duly.store.dialects.mariadb_ddl import collation
 
 Columns = Mapping[str, Sequence[Any]]
@@ -82,16 +84,12 @@ def _tuples(
 def _json(
     table: Table, where: tuple[str, ...], to: tuple[str, ...], dialect: Any
 ) -> tuple[str, list[Convert | None]]:
-    """Joined in this order each row is found by its key; texts are compared as they are stored."""
-    quote, kind = dialect.identifier_preparer.quote, dialect.type_compiler_instance.process
+    """Joined in this order each row is found by its key."""
+    quote = dialect.identifier_preparer.quote
     names = (*where, *to)
-    places = range(len(names))
-    columns = ", ".join(f"a{i} {kind(table.c[names[i]].type)} PATH '$[{i}]'" for i in places)
-    text_as = f" COLLATE {collation(dialect.is_mariadb)}"
-    held = " AND ".join(
-        f"held.{quote(name)} = many.a{place}{text_as if _is_text(table, name) else ''}"
-        for place, name in enumerate(where)
-    )
+    kinds = [_json_kind(table, name, dialect) for name in names]
+    columns = ", ".join(f"a{i} {kind} PATH '$[{i}]'" for i, kind in enumerate(kinds))
+    held = " AND ".join(f"held.{quote(name)} = many.a{i}" for i, name in enumerate(where))
     sets = ", ".join(f"held.{quote(name)} = many.a{len(where) + i}" for i, name in enumerate(to))
     source = f"JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS many"
     place = dialect.identifier_preparer.format_table(table)
@@ -99,8 +97,16 @@ def _json(
     return statement, [converter(table, name, dialect) for name in names]
 
 
-def _is_text(table: Table, name: str) -> bool:
-    return table.c[name].type.python_type is str
+def _json_kind(table: Table, name: str, dialect: Any) -> str:
+    """The column's type in full: a host's engine does not know how Duly's tables are made."""
+    held = table.c[name].type
+    if isinstance(held, Instant):
+        return "DATETIME(6)"
+    plain = held.impl_instance if isinstance(held, TypeDecorator) else held
+    if isinstance(plain, String):
+        length = f"VARCHAR({plain.length})" if plain.length else "TEXT"
+        return f"{length} CHARACTER SET utf8mb4 COLLATE {collation(dialect.is_mariadb)}"
+    return str(dialect.type_compiler_instance.process(held))
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from duly.errors import DatabaseBusy
 from duly.store.among import among
 from duly.store.bulk import CHUNK
 from duly.store.bulk_update import update_rows
@@ -52,11 +53,6 @@ class JobFilter:
     order: Literal["id", "next_fire_at"] = "id"
 
 
-def add(tx: Transaction, row: Mapping[str, Any], tags: Sequence[str]) -> bool:
-    """Store a new job; says whether its id was free."""
-    return not add_many(tx, [row], {row["id"]: tags})
-
-
 def add_many(
     tx: Transaction, rows: Sequence[Mapping[str, Any]], tags: Mapping[str, Sequence[str]]
 ) -> set[str]:
@@ -66,11 +62,19 @@ def add_many(
     """
     uids = {row["id"]: row["uid"] for row in rows}
     taken: set[str] = set()
-    while rows and tx.insert_new(job, rows) < len(rows):
+    for _turn in range(TURNS):
+        if not rows or tx.insert_new(job, rows) == len(rows):
+            break
         held = _uids(tx.conn, [row["id"] for row in rows])
         taken |= {name for name, uid in held.items() if uid != uids[name]}
         # Who had an id may have removed its job between the two statements.
         rows = [row for row in rows if row["id"] not in held]
+    else:
+        if rows:  # a host's transaction may look at the past, where they are not there yet
+            raise DatabaseBusy(
+                f"whether a job {rows[0]['id']!r} exists cannot be told in this transaction; "
+                "it reads the database as it was before somebody stored that job: begin it again"
+            )
     pairs = [{"tag": tag, "job_id": name} for name in uids.keys() - taken for tag in tags[name]]
     tx.insert_new(job_tag, pairs)
     return taken
@@ -235,12 +239,6 @@ def set_watch(tx: Transaction, job_id: str, at: datetime, alarm: str | None) -> 
     tx.conn.execute(update(job).where(job.c.id == job_id).values(watch_at=at, alarm=alarm))
 
 
-def next_due(conn: Connection) -> datetime | None:
-    """When the next active job fires."""
-    held: datetime | None = conn.execute(_NEXT_DUE).scalar()
-    return held
-
-
 def count_by_state(conn: Connection) -> dict[str, int]:
     """How many jobs are in each state."""
     rows = conn.execute(select(job.c.state, func.count().label("held")).group_by(job.c.state))
@@ -276,6 +274,9 @@ def _ending_failures(database: str) -> Select[Any]:
     return select(job.c.id).where(among(database, job.c.id, "ids"), job.c.consecutive_failures > 0)
 
 
+TURNS = 5
+"""How often jobs are inserted that were in the way and then are not there."""
+
 FIRING = (
     job.c.id, job.c.uid, job.c.task, job.c.args, job.c.trigger, job.c.options, job.c.queue,
     job.c.state, job.c.feeds, job.c.next_fire_at, job.c.last_nominal, job.c.fired_count,
@@ -292,4 +293,3 @@ _DUE = (
     .limit(bindparam("limit"))
 )
 _UIDS = select(job.c.id, job.c.uid).where(job.c.id.in_(bindparam("wanted", expanding=True)))
-_NEXT_DUE = select(func.min(job.c.next_fire_at)).where(ACTIVE)

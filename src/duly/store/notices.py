@@ -13,7 +13,6 @@ import threading
 from typing import Any, Protocol
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from duly.errors import LifecycleError
 
@@ -110,7 +109,7 @@ class Notices:
         while self._is_wanted():
             try:
                 dialect.send_notice(self._engine)
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 - the next one may be sent
                 log.debug("a notice was not sent (%s); the others look by themselves", error)
             self._rest()
 

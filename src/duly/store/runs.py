@@ -15,7 +15,7 @@ from duly.model.job import Occupancy
 from duly.store.among import among
 from duly.store.bulk import CHUNK, insert_rows
 from duly.store.columns import Instant
-from duly.store.tables import EXPIRING, LIVE, READY, SCHEDULED, WAITING, job_tag, run
+from duly.store.tables import EXPIRING, LIVE, SCHEDULED, WAITING, job_tag, run
 from duly.store.transaction import Transaction
 
 
@@ -126,12 +126,6 @@ def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[Row[Any]]
     return conn.execute(statement).all()
 
 
-def next_scheduled(conn: Connection) -> datetime | None:
-    """When the next run that waits for its time becomes ready."""
-    held: datetime | None = conn.execute(_NEXT_SCHEDULED).scalar()
-    return held
-
-
 def promote_due(tx: Transaction, limit: int) -> int:
     """Make scheduled runs ready whose time has come."""
     chosen = tx.conn.execute(
@@ -164,11 +158,6 @@ def expired(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
         .limit(limit)
     )
     return tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).all()
-
-
-def ready_queues(conn: Connection) -> set[str]:
-    """The queues in which runs are ready."""
-    return set(conn.execute(select(run.c.queue).where(READY).distinct()).scalars())
 
 
 def count_live_by_state(conn: Connection) -> dict[str, int]:
@@ -245,7 +234,6 @@ def _occupancy(database: str) -> Select[Any]:
 _HOLDERS = select(run.c.unique_key, run.c.id).where(
     run.c.unique_key.in_(bindparam("wanted", expanding=True))
 )
-_NEXT_SCHEDULED = select(func.min(run.c.due_at)).where(SCHEDULED)
 _DUE = (
     select(run.c.id)
     .where(SCHEDULED, run.c.due_at <= bindparam("now", type_=Instant))

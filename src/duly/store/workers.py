@@ -58,6 +58,8 @@ def hold_and_read(
 ) -> Sequence[Any] | None:
     """See `hold`; answers one row of further questions in the same statement.
 
+    They are answered as of its beginning, which may be before a wait for the worker's row.
+
     Args:
         tx: the transaction.
         worker_id: who.

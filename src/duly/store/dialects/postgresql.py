@@ -49,6 +49,10 @@ PLANNING = {"enable_seqscan": 0, "jit": 0}
 """Each of Duly's statements has its index; but of tables that were never analysed, or have grown
 since, the planner thinks that they are small, and reads them from beginning to end."""
 
+_FREE_PLANNING = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING)
+_OWN = "duly_own"
+"""Notes on a connection that it is Duly's, with Duly's settings."""
+
 TRANSIENT = frozenset({"40001", "40P01", "55P03"})
 """Another transaction was first; deadlock; waited too long for a lock."""
 
@@ -114,8 +118,10 @@ class PostgreSQL:
         """Nothing: rows are locked as they are read."""
 
     def begin_session(self, conn: Connection) -> None:
-        """Let the function think as long as it likes."""
+        """Let the function think as long as it likes, and plan as the server is set to."""
         conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        if _OWN in conn.info:
+            conn.exec_driver_sql(_FREE_PLANNING)
 
     def holds_session(self, conn: Connection) -> bool:
         """True: a statement outside of a transaction would begin another one."""
@@ -192,11 +198,13 @@ class PostgreSQL:
     def _set_up(self, engine: Engine, settings: Mapping[str, int]) -> Engine:
         """Give every connection of an engine these settings, or every transaction of a lent one."""
 
-        def on_connect(connection: Any, _record: Any) -> None:
+        def on_connect(connection: Any, record: Any) -> None:
+            record.info[_OWN] = True
             connection.execute(_set("SESSION", settings))
             connection.commit()
 
         def on_begin(conn: Connection) -> None:
+            conn.info[_OWN] = True
             if conn.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
                 conn.exec_driver_sql(_set("LOCAL", settings))
 
