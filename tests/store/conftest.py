@@ -87,7 +87,8 @@ def claim(
         "claim": new_id(), "worker": new_id(),
     } | values  # fmt: skip
     taken = [row.id for row in tx.dialect.claim(tx.conn, wanted)]
-    held = {row.id: row for row in tx.conn.execute(select(tables.run))}
+    whole = select(tables.run).where(tables.run.c.id.in_(taken))
+    held = {row.id: row for row in tx.conn.execute(whole)}
     return [held[run_id] for run_id in taken]
 
 
