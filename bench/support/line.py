@@ -82,7 +82,7 @@ class Line:
 
     def _against(self, other: float | None) -> float | None:
         own = self.figures.get(DULY)
-        if not own or not other:
+        if not own or not other or own * other < 0:
             return None
         return other / own if self.less else own / other
 
