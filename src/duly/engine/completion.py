@@ -14,6 +14,7 @@ from duly.engine.claim import Claim
 from duly.engine.ending_rows import attempt_row, log_rows, run_row
 from duly.engine.flight import Flight
 from duly.engine.outcome import Outcome, cancelled_if, judge
+from duly.engine.pace import Pace
 from duly.errors import DataRefused, LeaseLost
 from duly.executors.base import Ending
 from duly.model.text import told
@@ -37,6 +38,7 @@ class Completions:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._pace = Pace(store, BATCH)
         self._ended: list[tuple[Flight, Ending]] = []
         self._lock = threading.Lock()
 
@@ -59,7 +61,7 @@ class Completions:
             self._ended.clear()
 
     def flush(self, worker_id: str) -> int:
-        """Write up to 1,000 endings; returns how many.
+        """Write up to 1,000 endings, fewer where that takes long; returns how many.
 
         One transaction takes them all. When the database refuses a value among them, halves are
         tried until the culprit is alone, and that run fails with the reason; the others are as
@@ -67,7 +69,8 @@ class Completions:
         next call tries it again, unless that is made in another life of the worker.
         """
         with self._lock:
-            batch, self._ended = self._ended[:BATCH], self._ended[BATCH:]
+            most = self._pace.size
+            batch, self._ended = self._ended[:most], self._ended[most:]
         # A worker that was fenced while it wrote comes back under another id, and forgets.
         own = [(f, ending) for f, ending in batch if f.claim.worker_id == worker_id]
         parts = [own] if own else []
@@ -96,7 +99,7 @@ class Completions:
         over = [f.claim.fence for f, _ending in part if f.abandoned and not f.lost]
         judged = [(f, _judged(f, ending, now)) for f, ending in part if not f.abandoned]
         try:
-            self._store.run(lambda tx: _write(tx, judged, over, worker_id))
+            self._store.run(lambda tx: self._write_batch(tx, judged, over, worker_id))
         except REFUSALS as error:
             if len(part) > 1:
                 half = len(part) // 2
@@ -106,6 +109,17 @@ class Completions:
         parts.pop()
         for flight, _ending in part:
             flight.unsent.clear()
+
+    def _write_batch(
+        self,
+        tx: Transaction,
+        judged: Sequence[tuple[Flight, Outcome]],
+        over: Sequence[completions.Fence],
+        worker_id: str,
+    ) -> None:
+        began = self._store.clock.monotonic()
+        _write(tx, judged, over, worker_id)
+        self._pace.took(len(judged), self._store.clock.monotonic() - began)
 
     def _write_refused(
         self, judged: Sequence[tuple[Flight, Outcome]], error: Exception, worker_id: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from duly.engine.claim import Claim
+from duly.engine.pace import Pace
 from duly.engine.taking import Places
 from duly.model.policy import decode_run_policy
 from duly.occurrences import settle
@@ -15,6 +16,7 @@ from duly.store.store import Store
 from duly.store.transaction import Transaction
 
 BATCH = 1000
+PROMOTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +40,57 @@ class _Decided(NamedTuple):
     claims: tuple[Claim, ...]
 
 
-def fire(store: Store, agenda: Agenda, places: Places) -> Fired:
-    """Decide everything that has come.
-
-    While the clock has just leapt, nothing is decided: it may leap back.
+class Firing:
+    """Fires for one worker.
 
     Args:
         store: the database.
-        agenda: what has come.
-        places: what this worker could start at once.
     """
-    if not store.time.settled:
-        return Fired()
-    now = store.time.now()
-    moved = 0
-    if agenda.next_due is not None and agenda.next_due <= now:
-        moved += store.run(lambda tx: runs.promote_due(tx, BATCH))
-    if agenda.next_expiry is not None and agenda.next_expiry <= now:
-        moved += store.run(_expire)
-    if agenda.next_fire is None or agenda.next_fire > now:
-        return Fired(moved > 0, moved > 0)
-    found = store.run(lambda tx: _decide(tx, places))
-    return Fired(found.jobs + moved > 0, found.ready + moved > 0, found.claims)
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pace = Pace(store, BATCH)
 
-def _decide(tx: Transaction, places: Places) -> _Decided:
-    taker = places.taker(tx)
-    due = jobs.due(tx, BATCH)
-    ready = settle(tx, due, taker) if due else 0
-    claims = () if taker is None else tuple(taker.claims)
-    if claims and tx.hears("run.started"):
-        for claim in claims:
-            tx.record(
-                "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
-            )
-    return _Decided(len(due), ready, claims)
+    def fire(self, agenda: Agenda, places: Places) -> Fired:
+        """Decide everything that has come.
+
+        While the clock has just leapt, nothing is decided: it may leap back.
+
+        Args:
+            agenda: what has come.
+            places: what this worker could start at once.
+        """
+        store = self._store
+        if not store.time.settled:
+            return Fired()
+        now = store.time.now()
+        moved = 0
+        if agenda.next_due is not None and agenda.next_due <= now:
+            moved += store.run(lambda tx: runs.promote_due(tx, PROMOTED))
+        if agenda.next_expiry is not None and agenda.next_expiry <= now:
+            moved += store.run(_expire)
+        if agenda.next_fire is None or agenda.next_fire > now:
+            return Fired(moved > 0, moved > 0)
+        found = store.run(lambda tx: self._decide(tx, places))
+        return Fired(found.jobs + moved > 0, found.ready + moved > 0, found.claims)
+
+    def _decide(self, tx: Transaction, places: Places) -> _Decided:
+        began = self._store.clock.monotonic()
+        taker = places.taker(tx)
+        due = jobs.due(tx, self._pace.size)
+        ready = settle(tx, due, taker) if due else 0
+        claims = () if taker is None else tuple(taker.claims)
+        if claims and tx.hears("run.started"):
+            for claim in claims:
+                tx.record(
+                    "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
+                )
+        self._pace.took(len(due), self._store.clock.monotonic() - began)
+        return _Decided(len(due), ready, claims)
 
 
 def _expire(tx: Transaction) -> int:
-    rows = runs.expired(tx, BATCH)
+    rows = runs.expired(tx, PROMOTED)
     for row in rows:
         reason = f"not started by {row.expires_at:%Y-%m-%d %H:%M:%S} UTC (expires)"
         runs.change(

@@ -14,7 +14,7 @@ from duly.engine.claim import Claim
 from duly.engine.claiming import Claimed, Claimer
 from duly.engine.completion import Completions
 from duly.engine.execution import Execution
-from duly.engine.firing import fire
+from duly.engine.firing import Firing
 from duly.engine.heartbeat import Heart
 from duly.engine.listening import Ear
 from duly.engine.options import EngineOptions
@@ -87,6 +87,7 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._halt = threading.Event()
         self._rounds = Rounds(store.clock)
+        self._firing = Firing(store)
         self._next: datetime | None = None
         self._blocked = False
         self._rate: float | None = None
@@ -182,7 +183,7 @@ class Engine:
         if agenda.stopped:
             return False
         due = self._next is not None and self._next <= self._store.time.now()
-        fired = fire(self._store, agenda, self._places(worker_id))
+        fired = self._firing.fire(agenda, self._places(worker_id))
         self._start(worker_id, fired.claims)
         self._blocked = due and not fired.decided
         more, ready = fired.decided, fired.ready or bool(agenda.ready)
