@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -20,6 +20,8 @@ from duly.model.policy import JobOptions
 from duly.registry import Task
 
 E = TypeVar("E", bound=DulyError)
+T = TypeVar("T")
+R = TypeVar("R")
 Resolved = dict[tuple[Any, ...], JobOptions]
 """Options that were worked out already, by the task and what the job says."""
 
@@ -190,24 +192,23 @@ class Bulk(Wiring):
         return held
 
 
-def _encoded(task: Task, calls: Iterable[Mapping[str, Any]]) -> list[str]:
-    encode = task.signature.encode
-    args = []
-    for index, call in enumerate(calls):
+def _each(values: Iterable[T], check: Callable[[T], R], what: str) -> list[R]:
+    """Check each value; an error names the place of the one at fault."""
+    checked = []
+    for index, value in enumerate(values):
         try:
-            args.append(encode(call))
+            checked.append(check(value))
         except DulyError as error:
-            raise _blamed(error, f"calls[{index}]")  # noqa: B904 - it is the same error
-    return args
+            raise _blamed(error, f"{what}[{index}]")  # noqa: B904 - it is the same error
+    return checked
+
+
+def _encoded(task: Task, calls: Iterable[Mapping[str, Any]]) -> list[str]:
+    return _each(calls, task.signature.encode, "calls")
 
 
 def _keys(unique_keys: Iterable[str | None], count: int) -> list[str | None]:
-    keys = []
-    for index, key in enumerate(unique_keys):
-        try:
-            keys.append(key_of(key))
-        except DulyError as error:
-            raise _blamed(error, f"unique_keys[{index}]")  # noqa: B904 - it is the same error
+    keys = _each(unique_keys, key_of, "unique_keys")
     if len(keys) != count:
         raise ConfigurationError(f"{len(keys)} unique_keys for {count} calls; give one for each")
     return keys

@@ -1,4 +1,4 @@
-"""``column IN (a list)``, with one parameter however long the list is.
+"""Long lists: ``column IN (a list)`` with one parameter, however long the list is.
 
 SQLAlchemy writes a statement's text anew for every length of a list: 0.5 ms for 500 values.
 """
@@ -9,11 +9,23 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Dialect, Text, any_, bindparam, cast, func
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+)
 from sqlalchemy import select as _select
 from sqlalchemy.types import TypeDecorator
 
-from duly.store.bulk import array
+from duly.store.bulk import CHUNK, array
 
 
 def among(database: str, column: Column[Any], name: str) -> ColumnElement[bool]:
@@ -31,6 +43,21 @@ def among(database: str, column: Column[Any], name: str) -> ColumnElement[bool]:
         listed = cast(bindparam(name, type_=_Listed()), Text)
         return column == any_(cast(listed, ARRAY(column.type)))
     return column.in_(bindparam(name, expanding=True))  # no such subquery uses an index there
+
+
+def in_parts(conn: Connection, statement: Select[Any], wanted: Sequence[str]) -> dict[str, str]:
+    """What a statement of two columns answers for a long list, the second column by the first.
+
+    Args:
+        conn: the connection.
+        statement: takes the list as ``wanted``.
+        wanted: the list.
+    """
+    found: dict[str, str] = {}
+    for first in range(0, len(wanted), CHUNK):
+        rows = conn.execute(statement, {"wanted": wanted[first : first + CHUNK]})
+        found.update((row[0], row[1]) for row in rows)
+    return found
 
 
 class _Listed(TypeDecorator[Sequence[str]]):

@@ -22,8 +22,7 @@ from sqlalchemy import (
 )
 
 from duly.errors import DatabaseBusy
-from duly.store.among import among
-from duly.store.bulk import CHUNK
+from duly.store.among import among, in_parts
 from duly.store.bulk_update import update_rows
 from duly.store.columns import Instant
 from duly.store.control import STOPPED
@@ -65,7 +64,7 @@ def add_many(
     for _turn in range(TURNS):
         if not rows or tx.insert_new(job, rows) == len(rows):
             break
-        held = _uids(tx.conn, [row["id"] for row in rows])
+        held = in_parts(tx.conn, _UIDS, [row["id"] for row in rows])
         taken |= {name for name, uid in held.items() if uid != uids[name]}
         # Who had an id may have removed its job between the two statements.
         rows = [row for row in rows if row["id"] not in held]
@@ -78,15 +77,6 @@ def add_many(
     pairs = [{"tag": tag, "job_id": name} for name in uids.keys() - taken for tag in tags[name]]
     tx.insert_new(job_tag, pairs)
     return taken
-
-
-def _uids(conn: Connection, job_ids: Sequence[str]) -> dict[str, str]:
-    """The incarnations of the jobs that exist."""
-    found: dict[str, str] = {}
-    for first in range(0, len(job_ids), CHUNK):
-        rows = conn.execute(_UIDS, {"wanted": job_ids[first : first + CHUNK]})
-        found.update((row[0], row[1]) for row in rows)
-    return found
 
 
 def find(conn: Connection, job_id: str) -> Row[Any] | None:

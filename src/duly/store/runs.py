@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
-from duly.store.among import among
-from duly.store.bulk import CHUNK, insert_rows
+from duly.store.among import among, in_parts
+from duly.store.bulk import insert_rows
 from duly.store.columns import Instant
 from duly.store.tables import EXPIRING, LIVE, SCHEDULED, WAITING, job_tag, run
 from duly.store.transaction import Transaction
@@ -75,11 +75,7 @@ def change(tx: Transaction, run_ids: Sequence[str], **values: Any) -> None:
 
 def holders_of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
     """The ids of the runs that hold these unique keys, by key."""
-    found: dict[str, str] = {}
-    for first in range(0, len(keys), CHUNK):
-        rows = conn.execute(_HOLDERS, {"wanted": keys[first : first + CHUNK]})
-        found.update((row[0], row[1]) for row in rows)
-    return found
+    return in_parts(conn, _HOLDERS, keys)
 
 
 def page(conn: Connection, wanted: RunFilter) -> Sequence[Row[Any]]:
