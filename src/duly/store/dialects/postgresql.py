@@ -45,7 +45,7 @@ CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 5_000
 """Nobody's open transaction stops a worker for longer at a time."""
 
-PLANNING = {"enable_seqscan": 0, "jit": 0}
+PLANNING = {"enable_seqscan": 0, "jit": 0, "plan_cache_mode": "force_generic_plan"}
 """Each of Duly's statements has its index; but of tables that were never analysed, or have grown
 since, the planner thinks that they are small, and reads them from beginning to end."""
 
