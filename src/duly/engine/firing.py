@@ -71,8 +71,15 @@ class Firing:
             moved += store.run(_expire)
         if agenda.next_fire is None or agenda.next_fire > now:
             return Fired(moved > 0, moved > 0)
-        found = store.run(lambda tx: self._decide(tx, places))
-        return Fired(found.jobs + moved > 0, found.ready + moved > 0, found.claims)
+        found = self.fire_jobs(places)
+        return Fired(found.decided or moved > 0, found.ready or moved > 0, found.claims)
+
+    def fire_jobs(self, places: Places) -> Fired:
+        """Decide for the jobs whose next time has come, and for nothing else; see `fire`."""
+        if not self._store.time.settled:
+            return Fired()
+        found = self._store.run(lambda tx: self._decide(tx, places))
+        return Fired(found.jobs > 0, found.ready > 0, found.claims)
 
     def _decide(self, tx: Transaction, places: Places) -> _Decided:
         began = self._store.clock.monotonic()

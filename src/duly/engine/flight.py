@@ -49,7 +49,7 @@ class Flight:
     verdict_at: float = 0
     abandoned: bool = False
     lost: bool = False
-    told: tuple[object, ...] = ()
+    told: tuple[object, ...] = (None,)
     unsent: list[LogLine] = field(default_factory=list)
     transactional: bool = False
     committed: bool = False

@@ -89,6 +89,7 @@ class Engine:
         self._rounds = Rounds(store.clock)
         self._firing = Firing(store)
         self._next: datetime | None = None
+        self._foreseen: datetime | None = None
         self._blocked = False
         self._rate: float | None = None
         self.state: State = "stopped"
@@ -148,9 +149,10 @@ class Engine:
         """
         began = self._store.clock.monotonic()
         worker_id = self._live()
-        self._write_back(worker_id)
         self._housekeep(worker_id)
-        more = self._step(self._ask(), worker_id)
+        more = self._fire_foreseen(worker_id)
+        self._write_back(worker_id)
+        more |= self._step(self._ask(), worker_id)
         if wait:
             more |= self._settle(worker_id)
         self.rested = None if more or self.busy else began
@@ -171,6 +173,15 @@ class Engine:
             worker_id = self.heart.begin()
         return worker_id
 
+    def _fire_foreseen(self, worker_id: str) -> bool:
+        """Fire what the last look at the database knew would come; says whether anything did."""
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is None or foreseen > self._store.time.now():
+            return False
+        fired = self._firing.fire_jobs(self._places(worker_id))
+        self._start(worker_id, fired.claims)
+        return fired.decided
+
     def _ask(self) -> Agenda:
         with self._store.read() as conn:
             agenda = self._agenda.ask(conn, self._store.time.now())
@@ -186,6 +197,7 @@ class Engine:
         fired = self._firing.fire(agenda, self._places(worker_id))
         self._start(worker_id, fired.claims)
         self._blocked = due and not fired.decided
+        self._foreseen = None if due else agenda.next_fire
         more, ready = fired.decided, fired.ready or bool(agenda.ready)
         if agenda.feeding and resolve(self._store):
             more = ready = True

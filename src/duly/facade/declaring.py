@@ -278,5 +278,5 @@ class Declaring(Wiring):
         )  # fmt: skip
         encoded = held.signature.encode(args if args is not None else arguments)
         keys = None if unique_key is None else [key_of(unique_key)]
-        with self._transaction(session, actor) as tx:
+        with self._transaction(session, actor, single=keys is None) as tx:
             return run_commands.enqueue(tx, call, [encoded], keys)[0]

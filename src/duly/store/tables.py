@@ -27,6 +27,7 @@ metadata = MetaData()
 # On MariaDB they select ranges of whole indexes (dialects/mariadb_ddl.py): for these it must find
 # column = value everywhere, and both sides of an "or" in the same index.
 ACTIVE = text("state = 'active'")
+FAILING = text("consecutive_failures > 0")
 READY = text("state = 'ready'")
 SCHEDULED = text("state = 'scheduled' and waits_turn = false and occupied = false")
 WAITING = text("state = 'scheduled' and waits_turn = true")
@@ -83,6 +84,7 @@ job = Table(
     ),
     Index("duly_job_due", "next_fire_at", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("duly_job_watched", "watch_at", sqlite_where=WATCHED, postgresql_where=WATCHED),
+    Index("duly_job_failing", "id", sqlite_where=FAILING, postgresql_where=FAILING),
 )
 
 job_tag = Table(

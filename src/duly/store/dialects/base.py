@@ -28,6 +28,8 @@ class StoreDialect(Protocol):
             that stops all other writers; ``None``: as long as it likes.
         transactional_ddl: whether a table is made when the transaction commits, or at once.
         notices: how processes wake each other; ``None``: they cannot.
+        reading: execution options of a connection that only reads.
+        single: those of a connection on which a statement is a transaction; empty: there are none.
     """
 
     name: str
@@ -35,6 +37,8 @@ class StoreDialect(Protocol):
     transactional_ddl: bool
     session_limit: float | None
     notices: Notifying | None
+    reading: Mapping[str, Any]
+    single: Mapping[str, Any]
 
     def create_engine(self, url: URL) -> Engine:
         """An engine with the settings that Duly's promises need."""

@@ -83,6 +83,8 @@ class MariaDB:
     session_limit: float | None = None
     transactional_ddl = False
     notices: Notifying | None = None
+    reading: Mapping[str, Any] = {}
+    single: Mapping[str, Any] = {}
 
     def __init__(self, idle_limit: float = IDLE_LIMIT_S) -> None:
         self._idle_s = math.ceil(idle_limit)

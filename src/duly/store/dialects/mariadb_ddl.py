@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateIndex
 
 INDEXES = {
     "duly_job_due": ("state", "next_fire_at"),
+    "duly_job_failing": ("consecutive_failures",),
     "duly_run_ready": ("state", "queue", "concurrency_key", "priority", "due_at"),
     "duly_run_alone": ("alone", "state", "due_at"),
     "duly_run_scheduled": ("state", "waits_turn", "occupied", "due_at"),

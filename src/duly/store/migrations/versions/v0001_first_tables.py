@@ -136,6 +136,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'active'"),
     )
     op.create_index(
+        "duly_job_failing",
+        "duly_job",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("consecutive_failures > 0"),
+        postgresql_where=sa.text("consecutive_failures > 0"),
+    )
+    op.create_index(
         "duly_job_watched",
         "duly_job",
         ["watch_at"],
