@@ -45,6 +45,8 @@ class RunFacts(Protocol):
 class RunLog:
     """Captured log lines of one run, bounded to 1,000 lines and 256 KiB."""
 
+    __slots__ = ("_count", "_lines", "_lock", "_size", "dropped")
+
     def __init__(self) -> None:
         self._lines: list[LogLine] = []
         self._size = 0
@@ -91,8 +93,9 @@ class Run(Injected):
         self,
         facts: RunFacts,
         now: Callable[[], datetime],
-        previous_success: Callable[[], datetime | None],
+        previous_success: Callable[[RunFacts], datetime | None],
     ) -> None:
+        self._facts = facts
         self.id = facts.id
         self.job_id = facts.job_id
         self.task = facts.task
@@ -120,12 +123,17 @@ class Run(Injected):
     @property
     def previous_success(self) -> datetime | None:
         """When the job's last successful run before this one ended; asks the database."""
-        return self._previous_success()
+        return self._previous_success(self._facts)
 
     @property
     def cancelled(self) -> bool:
         """Whether the function should stop: cancelled, timed out, shutting down, or lease lost."""
         return self._cancelled or self.lease_lost
+
+    @property
+    def told_nothing(self) -> bool:
+        """Whether there are neither counters nor progress."""
+        return self.reported is None and not self._counters
 
     @property
     def counters(self) -> Mapping[str, int]:

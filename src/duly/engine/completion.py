@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from duly.engine.claim import Claim
 from duly.engine.ending_rows import attempt_row, log_rows, run_row
 from duly.engine.flight import Flight
 from duly.engine.outcome import SUCCESS, Outcome, cancelled_if, judge
 from duly.engine.pace import Pace
 from duly.errors import DataRefused, LeaseLost
 from duly.executors.base import Ending
+from duly.model.policy import RunPolicy
 from duly.model.text import told
 from duly.store import completions, jobs
 from duly.store.store import Store
@@ -29,7 +29,7 @@ REFUSALS = (DataRefused, ValueError, OverflowError)
 """What a value makes the database or its driver say, as opposed to a database in trouble."""
 
 _Ended = tuple[Flight, Ending]
-_Plain = defaultdict[completions.Batch, dict[str, Flight]]
+_Plain = defaultdict[tuple[str, int, RunPolicy], dict[str, Flight]]
 
 
 class Completions:
@@ -103,15 +103,17 @@ class Completions:
         One statement for each claim: a row of values for each run took four times as long (500
         runs on SQLite).
         """
-        now, plain = self._store.time.now(), _Plain(dict)
+        plain, lines = _Plain(dict), dict[str, list[dict[str, Any]]]()
         for flight, _ending in filter(_is_plain, own):
-            plain[_batch(flight.claim, now)][flight.claim.id] = flight
+            claim = flight.claim
+            plain[claim.claim_id, claim.token, claim.policy][claim.id] = flight
+            if said := log_rows(flight):
+                lines[claim.id] = said
         ended: set[str] = set()
         if plain:
-            quiet = not any(log_rows(flight) for held in plain.values() for flight in held.values())
-            write = partial(self._write_plain, plain=plain, worker_id=worker_id)
+            write = partial(self._write_plain, plain=plain, lines=lines, worker_id=worker_id)
             try:
-                ended = self._store.run(write, single=quiet and len(plain) == 1)
+                ended = self._store.run(write, single=not lines and len(plain) == 1)
             except REFUSALS:
                 log.debug("a log line is refused; it is looked for in halves")
         rest = []
@@ -122,17 +124,25 @@ class Completions:
                 rest.append((flight, ending))
         return [rest] if rest else []
 
-    def _write_plain(self, tx: Transaction, plain: _Plain, worker_id: str) -> set[str]:
+    def _write_plain(
+        self,
+        tx: Transaction,
+        plain: _Plain,
+        lines: Mapping[str, list[dict[str, Any]]],
+        worker_id: str,
+    ) -> set[str]:
         began, ended = self._store.clock.monotonic(), set[str]()
         if len(plain) > 1:
             completions.lock(tx, sorted(run_id for members in plain.values() for run_id in members))
-        for batch, members in plain.items():
+        for (claim_id, token, policy), members in plain.items():
+            batch = completions.Batch(claim_id, token, policy.keep_until("succeeded", tx.now))
             done = completions.succeed(tx, batch, sorted(members))
-            flights = [flight for run_id, flight in members.items() if run_id in done]
-            completions.add_log(tx.conn, [line for flight in flights for line in log_rows(flight)])
-            for flight in flights:
-                _record(tx, flight, SUCCESS, worker_id)
+            if policy.ping or tx.hears(SUCCESS.kind):
+                for flight in (members[run_id] for run_id in members if run_id in done):
+                    _record(tx, flight, SUCCESS, worker_id)
             ended |= done
+        said = [line for run_id, held in lines.items() if run_id in ended for line in held]
+        completions.add_log(tx.conn, said)
         self._pace.took(len(ended), self._store.clock.monotonic() - began)
         return ended
 
@@ -219,13 +229,10 @@ def _is_plain(ended: _Ended) -> bool:
         ending.error is None
         and ending.value is None
         and flight.verdict not in ("cancelled", "timeout")
-        and not (flight.abandoned or run.counters or run.captured.dropped)
-        and run.reported is None
+        and not flight.abandoned
+        and run.told_nothing
+        and not run.captured.dropped
     )
-
-
-def _batch(claim: Claim, now: datetime) -> completions.Batch:
-    return completions.Batch(claim.claim_id, claim.token, claim.policy.keep_until("succeeded", now))
 
 
 def _keep(

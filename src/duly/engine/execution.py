@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from duly.context import Run
+from duly.context import Run, RunFacts
 from duly.engine.claim import Claim
 from duly.engine.completion import Completions
 from duly.engine.ending_rows import log_rows
@@ -57,6 +57,7 @@ class Execution:
         self._ended = ended
         self._transactions = Transactions(store)
         self._wake = wake
+        self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
         self.around: list[AroundRun] = []
         self.coroutines = EventLoopExecutor()
         self._threads = ThreadExecutor(sum(queues.values()))
@@ -163,7 +164,7 @@ class Execution:
         self.coroutines.stop()
 
     def _flight(self, claim: Claim) -> Flight:
-        run = Run(claim, self._store.time.now, lambda: self._previous_success(claim))
+        run = Run(claim, self._now, self._asked)
         work = Work(_nothing, {}, run, self._store.clock.monotonic, self.around)
         return Flight(claim, work, self._threads, self._store.clock.monotonic())
 
@@ -215,11 +216,11 @@ class Execution:
         if stubborn:
             self._ended.abandon(stubborn, worker_id)
 
-    def _previous_success(self, claim: Claim) -> Any:
-        if claim.job_id is None:
+    def _previous_success(self, facts: RunFacts) -> Any:
+        if facts.job_id is None:
             return None
         with self._store.read() as conn:
-            return runs.previous_success(conn, claim.job_id, claim.id)
+            return runs.previous_success(conn, facts.job_id, facts.id)
 
 
 def _report(flight: Flight) -> dict[str, Any]:

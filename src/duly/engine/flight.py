@@ -141,8 +141,7 @@ class Flights:
 
     def of(self, work: Work) -> Flight:
         """The attempt whose function this is."""
-        with self._lock:
-            return self._held[work]
+        return self._held[work]
 
     def end(self, work: Work, seconds: float) -> Flight:
         """Count an attempt out: its function has ended, after so many seconds."""
