@@ -86,12 +86,10 @@ class Firing:
         taker = places.taker(tx)
         due = jobs.due(tx, self._pace.size)
         ready = settle(tx, due, taker) if due else 0
-        claims = () if taker is None else tuple(taker.claims)
-        if claims and tx.hears("run.started"):
-            for claim in claims:
-                tx.record(
-                    "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
-                )
+        claims: tuple[Claim, ...] = ()
+        if taker is not None:
+            taker.announce()
+            claims = tuple(taker.claims)
         self._pace.took(len(due), self._store.clock.monotonic() - began)
         return _Decided(len(due), ready, claims)
 

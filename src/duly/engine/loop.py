@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
@@ -15,6 +15,7 @@ from duly.engine.claiming import Claimed, Claimer
 from duly.engine.completion import Completions
 from duly.engine.execution import Execution
 from duly.engine.firing import Firing
+from duly.engine.flight import Room
 from duly.engine.heartbeat import Heart
 from duly.engine.listening import Ear
 from duly.engine.options import EngineOptions
@@ -23,7 +24,7 @@ from duly.engine.rescue import give_back, rescue, return_strays
 from duly.engine.resolving import resolve
 from duly.engine.rounds import Rounds
 from duly.engine.solo import Soloist
-from duly.engine.taking import Places
+from duly.engine.taking import ClaimAtBirth, Places
 from duly.engine.turns import give_turns
 from duly.engine.wakeup import Wakeup
 from duly.engine.watching import watch
@@ -34,6 +35,7 @@ from duly.registry import Registry
 from duly.store import workers
 from duly.store.agenda import Agenda, AgendaQuery
 from duly.store.store import Store
+from duly.store.transaction import Transaction
 
 log = logging.getLogger("duly.engine")
 State = Literal["stopped", "starting", "running", "stopping"]
@@ -47,6 +49,7 @@ SOON = 0.5
 BLOCKED = 0.1
 """Seconds before looking again at a due job whose row somebody else has locked."""
 
+NO_ROOM = Room(0, 0)
 LAST_WORDS = 2.0
 """Seconds that interrupted functions have to end at a stop before their runs are given back."""
 
@@ -106,6 +109,27 @@ class Engine:
     def busy(self) -> bool:
         """Whether anything is executed here, or has ended and is not written back."""
         return self._live_flights() or bool(self._ended)
+
+    def has_place(self, queue: str) -> bool:
+        """Whether a run of this queue could start here at once."""
+        return self.state == "running" and self._room().get(queue, NO_ROOM).free > 0
+
+    def taker(self, tx: Transaction) -> ClaimAtBirth | None:
+        """Somebody who claims what is made in this transaction; see `Places.taker`."""
+        worker_id = self.heart.worker_id
+        return self._places(worker_id).taker(tx) if worker_id else None
+
+    def begin(self, claims: Sequence[Claim]) -> bool:
+        """Start what a `taker` claimed and is committed; says whether anything was.
+
+        What cannot start, because this worker was fenced or stops, is given back or rescued.
+        """
+        if not claims or self.state != "running":
+            return False
+        started = self._start(claims[0].worker_id or "", claims)
+        if any(claim.policy.timeout is not None for claim in claims):
+            self._wakeup.set()  # the loop must know when to look at them again
+        return started
 
     def start(self) -> None:
         """Start the loop on a thread of its own; does nothing when it runs already."""
@@ -212,9 +236,12 @@ class Engine:
         return more
 
     def _places(self, worker_id: str) -> Places:
-        """What may be claimed as it is made: nothing while a run waits to execute alone."""
-        room = {} if self._soloist.waited_for else self._flights.room()
-        return Places(worker_id, room, frozenset(self._registry.names()), self._agenda)
+        """What may be claimed as it is made."""
+        return Places(worker_id, self._room(), frozenset(self._registry.names()), self._agenda)
+
+    def _room(self) -> Mapping[str, Room]:
+        """How much may be claimed: nothing while a run waits to execute alone."""
+        return {} if self._soloist.waited_for else self._flights.room()
 
     def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
         """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""
