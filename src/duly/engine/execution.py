@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +15,6 @@ from duly.engine.claim import Claim
 from duly.engine.completion import Completions
 from duly.engine.ending_rows import log_rows
 from duly.engine.flight import Flight, Flights
-from duly.engine.transactional import Transactions
 from duly.errors import ArgumentsChanged, ArgumentsError
 from duly.executors.base import Ending, Work
 from duly.executors.event_loop import EventLoopExecutor
@@ -55,7 +55,6 @@ class Execution:
         self._registry = registry
         self.flights = Flights(queues)
         self._ended = ended
-        self._transactions = Transactions(store)
         self._wake = wake
         self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
         self.around: list[AroundRun] = []
@@ -168,6 +167,12 @@ class Execution:
         work = Work(_nothing, {}, run, self._store.clock.monotonic, self.around)
         return Flight(claim, work, self._threads, self._store.clock.monotonic())
 
+    @cached_property
+    def _in_transaction(self) -> Callable[[Flight, Task], Callable[..., Any]]:
+        from duly.engine.transactional import Transactions  # noqa: PLC0415 - brings the ORM: 50 ms
+
+        return Transactions(self._store).around
+
     def _start_waiting(self, queue: str) -> None:
         while flight := self.flights.next(queue, self._store.clock.monotonic()):
             try:
@@ -183,7 +188,7 @@ class Execution:
             arguments[name] = flight.work.run
         flight.work.function, flight.work.arguments = task.function, arguments
         if task.transactional is not False:
-            flight.work.function = self._transactions.around(flight, task)
+            flight.work.function = self._in_transaction(flight, task)
         flight.work.text = flight.claim.args
         if task.executor == "process":
             flight.executor = self._processes

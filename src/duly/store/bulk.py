@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table, insert, text
-from sqlalchemy.dialects import mysql, sqlite
 
 CHUNK = 1000
 """Rows in one statement; more make it no faster."""
@@ -94,16 +93,24 @@ def positional(dialect: Dialect) -> Dialect:
     return dialect if dialect.positional else made(paramstyle="format")
 
 
-def _passing_over_duplicates(table: Table) -> Any:
+def _on_sqlite(table: Table) -> Any:
+    from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415 - see `dialect_of`
+
+    return insert(table).on_conflict_do_nothing()
+
+
+def _on_mariadb(table: Table) -> Any:
     """A row that is there is set to what it is; IGNORE would also pass over, or cut, bad values."""
+    from sqlalchemy.dialects.mysql import insert  # noqa: PLC0415 - see `dialect_of`
+
     key = next(iter(table.primary_key))
-    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+    return insert(table).on_duplicate_key_update({key.name: key})
 
 
 _PASSING_OVER: Mapping[str, Callable[[Table], Any]] = {
-    "sqlite": lambda table: sqlite.insert(table).on_conflict_do_nothing(),
-    "mysql": _passing_over_duplicates,
-    "mariadb": _passing_over_duplicates,
+    "sqlite": _on_sqlite,
+    "mysql": _on_mariadb,
+    "mariadb": _on_mariadb,
 }
 _SILENT = frozenset({"mysql", "mariadb"})
 """Their counts say the same for a row that was stored and for one that was set to what it is."""

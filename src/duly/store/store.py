@@ -25,21 +25,13 @@ from duly.errors import (
 from duly.model.event import Event
 from duly.model.identity import run_ids
 from duly.store import schema, tables
-from duly.store.dialects import sqlite
-from duly.store.dialects.base import IDLE_LIMIT_S, StoreDialect
-from duly.store.dialects.mariadb import MariaDB
-from duly.store.dialects.postgresql import PostgreSQL
+from duly.store.dialects.base import IDLE_LIMIT_S
+from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
-from duly.store.joined import backend_of, call_after_commit, connection_of
 from duly.store.server_time import ServerTime
 from duly.store.transaction import Transaction
 from duly.store.url import parse_url
 
-_DIALECTS: dict[str, Callable[[bool, float], StoreDialect]] = {
-    "sqlite": lambda _pooler, _idle_limit: sqlite.SQLite(),
-    "postgresql": PostgreSQL,
-    "mysql": lambda _pooler, idle_limit: MariaDB(idle_limit),
-}
 T = TypeVar("T")
 TRIES = 6
 PATIENCE = 10.0
@@ -67,7 +59,8 @@ class Store:
         self.given_url = url
         self.clock = clock
         self.time = ServerTime(clock)
-        self.dialect = _DIALECTS[self.url.get_backend_name()](pooler, idle_limit)
+        backend = self.url.get_backend_name()
+        self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit)
         self.engine: Engine = self.dialect.create_engine(self.url)
         self.announce: Callable[[list[Event]], None] = lambda _facts: None
         self.hears: Callable[[str], bool] = lambda _kind: False
@@ -199,7 +192,9 @@ class Store:
             SchemaError: the session is bound to another database, or the tables do not exist yet
                 and the caller's open transaction forbids making them.
         """
-        conn, orm_session = connection_of(session)
+        from duly.store import joined  # noqa: PLC0415 - brings the ORM: 50 ms
+
+        conn, orm_session = joined.connection_of(session)
         self._prepare_beside(conn)
         with self._translated():
             self._verify(conn)
@@ -207,7 +202,7 @@ class Store:
             yield transaction
             facts = transaction.flush()
         if orm_session is not None:
-            call_after_commit(orm_session, facts, committed)
+            joined.call_after_commit(orm_session, facts, committed)
 
     def is_conflict(self, error: BaseException) -> bool:
         """Whether a transaction was rolled back because of another one: it may be run again."""
