@@ -89,6 +89,8 @@ class Run(Injected):
         log: a logger whose lines are stored with the run.
     """
 
+    _captured: RunLog | None = None
+
     def __init__(
         self,
         facts: RunFacts,
@@ -107,7 +109,6 @@ class Run(Injected):
         self.started_at = facts.started_at
         self.log: logging.Logger = log
         self._counters: dict[str, int] = {}
-        self.captured = RunLog()
         self.reported: Progress | None = None
         self.lease_lost = False
         self.given_session: Any = None
@@ -131,9 +132,21 @@ class Run(Injected):
         return self._cancelled or self.lease_lost
 
     @property
+    def captured(self) -> RunLog:
+        """What it has logged; made for the first line, in whatever thread that comes."""
+        held: RunLog = vars(self).setdefault("_captured", RunLog())
+        return held
+
+    @property
     def told_nothing(self) -> bool:
-        """Whether there are neither counters nor progress."""
-        return self.reported is None and not self._counters
+        """Whether there are neither counters nor progress, and no line was dropped."""
+        logged: RunLog | None = self._captured
+        return self.reported is None and not self._counters and not (logged and logged.dropped)
+
+    @property
+    def logged(self) -> bool:
+        """Whether there are log lines that nobody has taken yet."""
+        return self._captured is not None and not self._captured.empty
 
     @property
     def counters(self) -> Mapping[str, int]:

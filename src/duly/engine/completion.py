@@ -231,7 +231,6 @@ def _is_plain(ended: _Ended) -> bool:
         and flight.verdict not in ("cancelled", "timeout")
         and not flight.abandoned
         and run.told_nothing
-        and not run.captured.dropped
     )
 
 
