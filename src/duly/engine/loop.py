@@ -170,9 +170,9 @@ class Engine:
         began = self._store.clock.monotonic()
         worker_id = self._live()
         self._chores.do(worker_id)
-        more = self._fire_foreseen(worker_id)
+        self._fire_foreseen(worker_id)
         self._write_back(worker_id)
-        more |= self._step(self._ask(), worker_id)
+        more = self._step(self._ask(), worker_id)
         if wait:
             more |= self._settle(worker_id)
         self.rested = None if more or self.busy else began
@@ -193,14 +193,12 @@ class Engine:
             worker_id = self.heart.begin()
         return worker_id
 
-    def _fire_foreseen(self, worker_id: str) -> bool:
-        """Fire what the last look at the database knew would come; says whether anything did."""
+    def _fire_foreseen(self, worker_id: str) -> None:
+        """Fire what the last look at the database knew would come."""
         foreseen, self._foreseen = self._foreseen, None
-        if foreseen is None or foreseen > self._store.time.now():
-            return False
-        fired = self._firing.fire_jobs(self._places(worker_id))
-        self._start(worker_id, fired.claims)
-        return fired.decided
+        if foreseen is not None and foreseen <= self._store.time.now():
+            fired = self._firing.fire_jobs(self._places(worker_id))
+            self._start(worker_id, fired.claims)
 
     def _ask(self) -> Agenda:
         with self._store.read() as conn:
