@@ -45,6 +45,8 @@ class RunFacts(Protocol):
 class RunLog:
     """Captured log lines of one run, bounded to 1,000 lines and 256 KiB."""
 
+    __slots__ = ("_count", "_lines", "_lock", "_size", "dropped")
+
     def __init__(self) -> None:
         self._lines: list[LogLine] = []
         self._size = 0
@@ -87,12 +89,15 @@ class Run(Injected):
         log: a logger whose lines are stored with the run.
     """
 
+    _captured: RunLog | None = None
+
     def __init__(
         self,
         facts: RunFacts,
         now: Callable[[], datetime],
-        previous_success: Callable[[], datetime | None],
+        previous_success: Callable[[RunFacts], datetime | None],
     ) -> None:
+        self._facts = facts
         self.id = facts.id
         self.job_id = facts.job_id
         self.task = facts.task
@@ -104,7 +109,6 @@ class Run(Injected):
         self.started_at = facts.started_at
         self.log: logging.Logger = log
         self._counters: dict[str, int] = {}
-        self.captured = RunLog()
         self.reported: Progress | None = None
         self.lease_lost = False
         self.given_session: Any = None
@@ -120,12 +124,29 @@ class Run(Injected):
     @property
     def previous_success(self) -> datetime | None:
         """When the job's last successful run before this one ended; asks the database."""
-        return self._previous_success()
+        return self._previous_success(self._facts)
 
     @property
     def cancelled(self) -> bool:
         """Whether the function should stop: cancelled, timed out, shutting down, or lease lost."""
         return self._cancelled or self.lease_lost
+
+    @property
+    def captured(self) -> RunLog:
+        """What it has logged; made for the first line, in whatever thread that comes."""
+        held: RunLog = vars(self).setdefault("_captured", RunLog())
+        return held
+
+    @property
+    def told_nothing(self) -> bool:
+        """Whether there are neither counters nor progress, and no line was dropped."""
+        logged: RunLog | None = self._captured
+        return self.reported is None and not self._counters and not (logged and logged.dropped)
+
+    @property
+    def logged(self) -> bool:
+        """Whether there are log lines that nobody has taken yet."""
+        return self._captured is not None and not self._captured.empty
 
     @property
     def counters(self) -> Mapping[str, int]:

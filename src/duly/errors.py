@@ -45,7 +45,6 @@ A running function may raise three signals. They are not errors, hence another r
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -341,6 +340,8 @@ class Discard(RunSignal):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The tail of an error message: the nearest known names, or all of them when none is near."""
+    import difflib  # noqa: PLC0415 - for errors alone
+
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1)
     if near:

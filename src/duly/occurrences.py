@@ -7,7 +7,7 @@ moving the cursor on with a compare-and-set is what decides who decides. The uni
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -36,6 +36,11 @@ class _Plan:
     rows: list[dict[str, Any]] = field(default_factory=list)
     ranges: list[dict[str, Any]] = field(default_factory=list)
     replaces: bool = False
+
+    @property
+    def most_rows(self) -> int:
+        """How many ids its rows may need."""
+        return len(self.decision.run) + len(self.decision.missed)
 
 
 class Taker(Protocol):
@@ -68,10 +73,11 @@ def settle(tx: Transaction, due: Sequence[Row[Any]], taker: Taker | None = None)
     held = runs.occupancy(tx.conn, busy) if busy else {}
     lost = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
     plans = [plan for plan in plans if plan.job.id not in lost]
+    ids = iter(tx.run_ids(sum(plan.most_rows for plan in plans)))
     for plan in plans:
-        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy())
+        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy(), ids)
         if plan.decision.missed:
-            _note_missed(tx, plan)
+            _note_missed(tx, plan, ids)
     replaced = [plan.job.id for plan in plans if plan.replaces]
     if replaced:
         replace_live(tx, replaced)
@@ -176,9 +182,10 @@ def _cursor(plan: _Plan) -> jobs.Cursor:
     )  # fmt: skip
 
 
-def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy) -> None:
+def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, ids: Iterator[str]) -> None:
     for index, (moment, cause) in enumerate(plan.decision.run):
         row = _row(tx, plan, moment, cause, _due_at(plan, index))
+        row["id"] = next(ids)
         where = place(plan.options, cause, held)
         if where == "skip":
             reason = f"overlap={plan.options.overlap}: an earlier run is not over"
@@ -201,7 +208,7 @@ def _due_at(plan: _Plan, index: int) -> datetime:
     return max(jittered(moment, later, plan.options, plan.job.uid), moment)
 
 
-def _note_missed(tx: Transaction, plan: _Plan) -> None:
+def _note_missed(tx: Transaction, plan: _Plan, ids: Iterator[str]) -> None:
     follows = plan.job.last_nominal
     for missed in plan.decision.missed:
         tx.record(
@@ -214,6 +221,7 @@ def _note_missed(tx: Transaction, plan: _Plan) -> None:
         )
         if missed.count == 1:
             row = _row(tx, plan, missed.first, "schedule", missed.first)
+            row["id"] = next(ids)
             plan.rows.append(never_runs(row, "missed", missed.reason, plan.options, tx.now))
         else:
             plan.ranges.append(_range(tx, plan, missed, follows))
@@ -236,6 +244,6 @@ def _row(
     job = plan.job
     origin = Origin(cause, None, job.id, job.uid, moment, feeds=job.feeds)
     return new_run(
-        tx.run_id(), origin, task=job.task, args=job.args, options=plan.options, now=tx.now,
+        "", origin, task=job.task, args=job.args, options=plan.options, now=tx.now,
         due_at=due_at,
     )  # fmt: skip

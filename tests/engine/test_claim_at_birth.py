@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, event, select
 
-from duly import Run, Scheduler, every
+from duly import Run, RunRecord, Scheduler, every
 from duly.store import tables
 from tests.engine.conftest import World, states
 from tests.store.conftest import add_run
+from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
 
@@ -179,3 +181,89 @@ def test_rule_06_a_time_that_has_its_run_starts_nothing(world: World) -> None:
     world.forward(scheduler, 10)
     assert [run.id for run in scheduler.runs(job="j")] == [held]
     assert called == [scheduler.runs(job="k")[0].id]
+
+
+# -------------------------------------------------------------------------------- what is enqueued
+
+
+@pytest.fixture
+def running(prepared_database_url: str) -> Iterator[tuple[Scheduler, list[str]]]:
+    """A worker with two places on a thread of its own, and the ids of the runs it has executed."""
+    scheduler, called = Scheduler(prepared_database_url, queues={"default": 2}), list[str]()
+
+    @scheduler.task(name="work")
+    def work(run: Run) -> None:
+        called.append(run.id)
+
+    @scheduler.task(name="limited", timeout=0.01)
+    async def limited() -> None:
+        await asyncio.Event().wait()
+
+    with scheduler.running():
+        wait_until(lambda: scheduler.state == "running")
+        yield scheduler, called
+
+
+def done(scheduler: Scheduler, run_id: str, state: str = "succeeded") -> RunRecord:
+    """A run, when it has come to this state."""
+    wait_until(lambda: scheduler.run(run_id).state == state)
+    return scheduler.run(run_id)
+
+
+def test_rule_14_a_call_starts_in_the_process_that_makes_it(
+    running: tuple[Scheduler, list[str]],
+) -> None:
+    """It is stored as claimed already, and no claim is made."""
+    scheduler, called = running
+    told: list[Any] = []
+    scheduler.on("run.started", told.append)
+    with claims_of(scheduler) as claims:
+        run_id = scheduler.enqueue("work")
+        run = done(scheduler, run_id)
+    assert (run.attempt, run.worker_id) == (1, scheduler._engine.heart.worker_id)
+    assert (called, claims, [fact.run_id for fact in told]) == ([run_id], [], [run_id])
+
+
+def test_rule_14_a_call_waits_its_turn_in_a_paused_queue(
+    running: tuple[Scheduler, list[str]],
+) -> None:
+    """And behind what is older there."""
+    scheduler, called = running
+    scheduler.pause_queue("default")
+    first = scheduler.enqueue("work")
+    assert scheduler.run(first).state == "ready"
+    second = scheduler.enqueue("work")
+    scheduler.resume_queue("default")
+    done(scheduler, second)
+    assert called == [first, second]
+
+
+def test_rule_14_the_timeout_of_a_call_that_starts_at_once_is_kept(
+    running: tuple[Scheduler, list[str]],
+) -> None:
+    """The loop, which sleeps, learns of it."""
+    scheduler, _called = running
+    done(scheduler, scheduler.enqueue("limited"), "failed")
+
+
+def test_rule_14_calls_for_later_and_with_keys_are_not_taken(
+    running: tuple[Scheduler, list[str]],
+) -> None:
+    """They are claimed when their time comes, behind their limits."""
+    scheduler, called = running
+    later = scheduler.enqueue("work", delay=3600)
+    assert scheduler.run(later).state == "scheduled"
+    with claims_of(scheduler) as claims:
+        keyed = scheduler.enqueue("work", concurrency_key="one")
+        done(scheduler, keyed)
+    assert (called, len(claims) > 0) == ([keyed], True)
+
+
+def test_rule_14_a_fenced_worker_takes_no_call(running: tuple[Scheduler, list[str]]) -> None:
+    """Its row is gone, so the call is left for whoever lives; here that is its next life."""
+    scheduler, called = running
+    former = scheduler._engine.heart.worker_id
+    with scheduler.store.write() as tx:
+        tx.conn.execute(delete(tables.worker))
+    run = done(scheduler, scheduler.enqueue("work"))
+    assert (run.worker_id != former, called) == (True, [run.id])

@@ -108,9 +108,9 @@ def test_rule_02_an_ordinary_role_can_ask_who_the_server_is(
     store = server_world.scheduler().store
     with postgres.connect() as admin:
         admin.execute("do $$ begin create role plain; exception when others then null; end $$")
-    with store.read() as conn:
-        conn.exec_driver_sql("set role plain")
-        assert store.dialect.server_identity(conn)
+    with store.write() as tx:
+        tx.conn.exec_driver_sql("set local role plain")
+        assert store.dialect.server_identity(tx.conn)
 
 
 # ------------------------------------------------------------------------------------ rule 7
@@ -319,9 +319,9 @@ def test_an_idle_worker_writes_only_its_beats(world: World) -> None:
     written: list[int] = []
     write = scheduler.store.write
 
-    def counted(actor: str | None = None) -> Any:
+    def counted(actor: str | None = None, **said: Any) -> Any:
         written.append(1)
-        return write(actor)
+        return write(actor, **said)
 
     scheduler.store.write = counted  # type: ignore[method-assign]
     for _ in range(6):

@@ -48,19 +48,23 @@ def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
     assert scheduler.run(ids[13]).error_type in ("DataRefused", "UnicodeEncodeError")
 
 
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [(None, "duly.store.completions.succeed"), (1, "duly.engine.completion._write")],
+)
 def test_rule_06_a_database_that_is_away_blames_nobody(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, value: int | None, place: str
 ) -> None:
     """Nothing is bisected, nothing is lost: the endings wait."""
     scheduler = world.scheduler()
-    scheduler.task(name="work")(lambda: None)
+    scheduler.task(name="work")(lambda: value)
     scheduler.tick()
     run_id = scheduler.enqueue("work")
 
     def away(*_arguments: Any, **_options: Any) -> None:
         raise DatabaseUnavailable("gone")
 
-    monkeypatch.setattr(completion, "_write", away)
+    monkeypatch.setattr(place, away)
     with pytest.raises(DatabaseUnavailable):
         scheduler.tick()
     assert len(scheduler._engine._ended) == 1

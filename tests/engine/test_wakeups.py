@@ -90,11 +90,11 @@ def test_a_stop_closes_the_connection_of_a_notice_that_is_being_sent(
     send, dispose = PostgreSQLNotices.send_notice, enqueues.store.dispose
     sending, stopping = threading.Event(), threading.Event()
 
-    def send_slowly(self: PostgreSQLNotices, engine: Engine) -> None:
+    def send_slowly(self: PostgreSQLNotices, engine: Engine, sender: str) -> None:
         with engine.connect():
             sending.set()
             stopping.wait(0.3)
-        send(self, engine)
+        send(self, engine, sender)
         order.append("sent")
 
     def close() -> None:

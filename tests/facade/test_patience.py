@@ -41,7 +41,7 @@ def held_up(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     write, tries = scheduler.store.write, []
 
     @contextmanager
-    def busy(actor: str | None = None) -> Iterator[Any]:
+    def busy(actor: str | None = None, **_said: Any) -> Iterator[Any]:
         tries.append(1)
         with write(actor) as tx:
             yield tx

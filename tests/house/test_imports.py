@@ -15,6 +15,9 @@ OPTIONAL = {
     *("click", "rich", "celery", "prometheus_client", "opentelemetry"),
     *("psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "aiosqlite"),
 }
+DIALECTS = {f"sqlalchemy.dialects.{name}" for name in ("sqlite", "postgresql", "mysql")}
+# Comes with the first migration, the first task, a session, a URL: not before a scheduler is made.
+LATER = {"alembic", "pydantic", "pydantic_core", "sqlalchemy.orm", *DIALECTS}
 CORE = "from duly import Scheduler, Run, Retry, cron, every, at"
 # What the core dependencies bring with them.
 INSTALLED = {
@@ -62,8 +65,21 @@ def test_import_duly_costs_next_to_nothing() -> None:
 
 @pytest.mark.parametrize("statement", ["from duly import Scheduler", CORE])
 def test_the_core_loads_nothing_optional(statement: str) -> None:
-    """Importing the names of the core loads no web framework, Alembic, Celery, CLI or driver."""
-    assert not tops(loaded_by(statement)) & (OPTIONAL | {"alembic"})
+    """Importing the names of the core loads no web framework, Celery, CLI or driver."""
+    assert not tops(loaded_by(statement)) & OPTIONAL
+
+
+@pytest.mark.parametrize("statement", ["from duly import Scheduler", CORE])
+def test_the_core_loads_nothing_before_it_is_needed(statement: str) -> None:
+    """Importing the names of the core costs little more than SQLAlchemy's own core does."""
+    assert not loaded_by(statement) & LATER
+
+
+def test_a_scheduler_loads_the_dialect_of_its_url_alone(tmp_path) -> None:
+    """Making one brings what its database needs, and nothing that its tasks may need."""
+    url = f"sqlite:///{tmp_path / 'one.db'}"
+    loaded = loaded_by(f"from duly import Scheduler; Scheduler({url!r})")
+    assert loaded & LATER == {"sqlalchemy.dialects.sqlite"}
 
 
 def test_the_core_works_with_only_its_dependencies(tmp_path) -> None:

@@ -122,7 +122,7 @@ def test_the_catalog_is_the_same_as_that_of_fresh_tables(
     migrated.prepare()
     fresh = migrated.dialect.create_engine(make_url(another_url))
     with fresh.begin() as conn:
-        tables.metadata.create_all(conn)
+        tables.complete().create_all(conn)
         wanted = catalog(conn)
     fresh.dispose()
     with migrated.engine.connect() as conn:

@@ -19,11 +19,11 @@ class Counting:
         self.sent = 0
         self.carried = threading.Event()
 
-    def send_notice(self, engine: Engine) -> None:
+    def send_notice(self, engine: Engine, sender: str) -> None:
         self.sent += 1
         self.carried.set()
 
-    def hear(self, engine: Engine) -> Hearing:
+    def hear(self, engine: Engine, sender: str) -> Hearing:
         raise NotImplementedError
 
 

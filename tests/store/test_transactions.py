@@ -177,7 +177,7 @@ def test_a_broken_connection_is_replaced(prepared_postgresql_url: str, open_stor
     with admin.engine.begin() as conn:
         conn.execute(
             text(
-                "select pg_terminate_backend(pid) from pg_stat_activity"
+                "select pg_terminate_backend(pid, 30000) from pg_stat_activity"
                 " where datname = current_database() and pid <> pg_backend_pid()"
             )
         )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from duly import Discard, RetryAfter, Run, Snooze
-from duly.context import MAX_LINES, MAX_LOG_BYTES, RunLog
+from duly.context import MAX_LINES, MAX_LOG_BYTES, RunFacts, RunLog
 from duly.errors import LeaseLost
 from duly.model import payload
 from duly.model.run import Cause, LogLine, Progress
@@ -37,14 +37,14 @@ class Facts:
 
 @pytest.fixture
 def run() -> Run:
-    return Run(Facts(), lambda: NOON, lambda: None)
+    return Run(Facts(), lambda: NOON, lambda _facts: None)
 
 
 def test_it_tells_what_is_stored() -> None:
     """The facts of the run, the scheduler's clock, and the last success when asked for."""
     asked: list[int] = []
 
-    def previous() -> datetime:
+    def previous(_facts: RunFacts) -> datetime:
         asked.append(1)
         return NOON - timedelta(days=1)
 

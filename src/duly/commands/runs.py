@@ -13,7 +13,7 @@ from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
 from duly.model.identity import is_id
 from duly.model.policy import JobOptions
 from duly.model.run import check_move
-from duly.occurrences import cancel_unstarted, replace_live, run_again
+from duly.occurrences import Taker, cancel_unstarted, replace_live, run_again
 from duly.policies import place
 from duly.registry import Task
 from duly.store import jobs, runs
@@ -38,13 +38,22 @@ class Call:
     delay: timedelta | None = None
     unique: str = "until_start"
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing keeps it from starting at once: no time and no limit."""
+        return self.at is None and self.delay is None and self.options.concurrency_key is None
+
     def due(self, now: datetime) -> datetime:
         """When a call that is stored now may start."""
         return max(now if self.at is None else self.at, now) + (self.delay or timedelta())
 
 
 def enqueue(
-    tx: Transaction, call: Call, args: Sequence[str], keys: Sequence[str | None] | None = None
+    tx: Transaction,
+    call: Call,
+    args: Sequence[str],
+    keys: Sequence[str | None] | None = None,
+    taker: Taker | None = None,
 ) -> list[str]:
     """Store calls that differ in their arguments; returns their runs' ids in the same order.
 
@@ -54,6 +63,7 @@ def enqueue(
         args: for each call a JSON text that fits the task.
         keys: for each call its unique key, if it has one: while another run holds that key, the
             other run is meant instead of a new one. ``None``: none has one.
+        taker: who may claim calls without keys at once.
     """
     alike = new_run(
         "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
@@ -62,6 +72,8 @@ def enqueue(
     ids = tx.run_ids(len(args))
     rows = [{**alike, "id": run_id, "args": held} for run_id, held in zip(ids, args, strict=True)]
     if keys is None:
+        if taker is not None and alike["state"] == "ready":
+            taker.take([(row, call.options) for row in rows])
         runs.add(tx, rows)
         return ids
     for row, key in zip(rows, keys, strict=True):

@@ -13,10 +13,10 @@ from duly.model.text import clean
 
 def log_rows(flight: Flight) -> list[dict[str, Any]]:
     """The log lines of a run that no commit has taken yet, as rows."""
-    captured = flight.work.run.captured
-    if captured.empty and not flight.unsent:
+    run = flight.work.run
+    if not (run.logged or flight.unsent):
         return []
-    flight.unsent += captured.take()
+    flight.unsent += run.captured.take()
     return [
         {
             "run_id": flight.claim.id, "at": line.at, "level": clean(line.level, 16),

@@ -6,15 +6,15 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
-from duly.context import Run
+from duly.context import Run, RunFacts
 from duly.engine.claim import Claim
 from duly.engine.completion import Completions
 from duly.engine.ending_rows import log_rows
 from duly.engine.flight import Flight, Flights
-from duly.engine.transactional import Transactions
 from duly.errors import ArgumentsChanged, ArgumentsError
 from duly.executors.base import Ending, Work
 from duly.executors.event_loop import EventLoopExecutor
@@ -55,8 +55,8 @@ class Execution:
         self._registry = registry
         self.flights = Flights(queues)
         self._ended = ended
-        self._transactions = Transactions(store)
         self._wake = wake
+        self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
         self.around: list[AroundRun] = []
         self.coroutines = EventLoopExecutor()
         self._threads = ThreadExecutor(sum(queues.values()))
@@ -163,9 +163,15 @@ class Execution:
         self.coroutines.stop()
 
     def _flight(self, claim: Claim) -> Flight:
-        run = Run(claim, self._store.time.now, lambda: self._previous_success(claim))
+        run = Run(claim, self._now, self._asked)
         work = Work(_nothing, {}, run, self._store.clock.monotonic, self.around)
         return Flight(claim, work, self._threads, self._store.clock.monotonic())
+
+    @cached_property
+    def _in_transaction(self) -> Callable[[Flight, Task], Callable[..., Any]]:
+        from duly.engine.transactional import Transactions  # noqa: PLC0415 - brings the ORM: 50 ms
+
+        return Transactions(self._store).around
 
     def _start_waiting(self, queue: str) -> None:
         while flight := self.flights.next(queue, self._store.clock.monotonic()):
@@ -182,7 +188,7 @@ class Execution:
             arguments[name] = flight.work.run
         flight.work.function, flight.work.arguments = task.function, arguments
         if task.transactional is not False:
-            flight.work.function = self._transactions.around(flight, task)
+            flight.work.function = self._in_transaction(flight, task)
         flight.work.text = flight.claim.args
         if task.executor == "process":
             flight.executor = self._processes
@@ -215,11 +221,11 @@ class Execution:
         if stubborn:
             self._ended.abandon(stubborn, worker_id)
 
-    def _previous_success(self, claim: Claim) -> Any:
-        if claim.job_id is None:
+    def _previous_success(self, facts: RunFacts) -> Any:
+        if facts.job_id is None:
             return None
         with self._store.read() as conn:
-            return runs.previous_success(conn, claim.job_id, claim.id)
+            return runs.previous_success(conn, facts.job_id, facts.id)
 
 
 def _report(flight: Flight) -> dict[str, Any]:

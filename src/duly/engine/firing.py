@@ -71,20 +71,25 @@ class Firing:
             moved += store.run(_expire)
         if agenda.next_fire is None or agenda.next_fire > now:
             return Fired(moved > 0, moved > 0)
-        found = store.run(lambda tx: self._decide(tx, places))
-        return Fired(found.jobs + moved > 0, found.ready + moved > 0, found.claims)
+        found = self.fire_jobs(places)
+        return Fired(found.decided or moved > 0, found.ready or moved > 0, found.claims)
+
+    def fire_jobs(self, places: Places) -> Fired:
+        """Decide for the jobs whose next time has come, and for nothing else; see `fire`."""
+        if not self._store.time.settled:
+            return Fired()
+        found = self._store.run(lambda tx: self._decide(tx, places))
+        return Fired(found.jobs > 0, found.ready > 0, found.claims)
 
     def _decide(self, tx: Transaction, places: Places) -> _Decided:
         began = self._store.clock.monotonic()
         taker = places.taker(tx)
         due = jobs.due(tx, self._pace.size)
         ready = settle(tx, due, taker) if due else 0
-        claims = () if taker is None else tuple(taker.claims)
-        if claims and tx.hears("run.started"):
-            for claim in claims:
-                tx.record(
-                    "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
-                )
+        claims: tuple[Claim, ...] = ()
+        if taker is not None:
+            taker.announce()
+            claims = tuple(taker.claims)
         self._pace.took(len(due), self._store.clock.monotonic() - began)
         return _Decided(len(due), ready, claims)
 

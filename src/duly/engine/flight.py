@@ -49,7 +49,7 @@ class Flight:
     verdict_at: float = 0
     abandoned: bool = False
     lost: bool = False
-    told: tuple[object, ...] = ()
+    told: tuple[object, ...] = (None,)
     unsent: list[LogLine] = field(default_factory=list)
     transactional: bool = False
     committed: bool = False
@@ -141,8 +141,7 @@ class Flights:
 
     def of(self, work: Work) -> Flight:
         """The attempt whose function this is."""
-        with self._lock:
-            return self._held[work]
+        return self._held[work]
 
     def end(self, work: Work, seconds: float) -> Flight:
         """Count an attempt out: its function has ended, after so many seconds."""

@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from duly.engine.chores import Chores
 from duly.engine.claim import Claim
 from duly.engine.claiming import Claimed, Claimer
 from duly.engine.completion import Completions
 from duly.engine.execution import Execution
 from duly.engine.firing import Firing
+from duly.engine.flight import Room
 from duly.engine.heartbeat import Heart
+from duly.engine.landing import Landing
 from duly.engine.listening import Ear
 from duly.engine.options import EngineOptions
-from duly.engine.pruning import prune
-from duly.engine.rescue import give_back, rescue, return_strays
 from duly.engine.resolving import resolve
-from duly.engine.rounds import Rounds
 from duly.engine.solo import Soloist
-from duly.engine.taking import Places
+from duly.engine.taking import ClaimAtBirth, Places
 from duly.engine.turns import give_turns
 from duly.engine.wakeup import Wakeup
-from duly.engine.watching import watch
 from duly.errors import DulyError, LifecycleError
 from duly.executors.log_capture import run_log_handler
-from duly.model.policy import unit_hash
 from duly.registry import Registry
-from duly.store import workers
 from duly.store.agenda import Agenda, AgendaQuery
 from duly.store.store import Store
+from duly.store.transaction import Transaction
 
 log = logging.getLogger("duly.engine")
 State = Literal["stopped", "starting", "running", "stopping"]
 SECOND = 1.0
-PRUNE_EVERY = 600.0
-TEND_EVERY = 30.0
-WATCH_EVERY = 1.0
 LONGEST_BACKOFF = 30.0
-SLICE = 0.05
 SOON = 0.5
 BLOCKED = 0.1
 """Seconds before looking again at a due job whose row somebody else has locked."""
 
-LAST_WORDS = 2.0
-"""Seconds that interrupted functions have to end at a stop before their runs are given back."""
+NO_ROOM = Room(0, 0)
 
 
 class Engine:
@@ -64,7 +56,7 @@ class Engine:
         trouble: the last error of the loop, until a tick succeeds again.
         last_tick: when the last tick succeeded, on the steady clock.
         rested: when the last tick began, if it left nothing to do and nothing on its way.
-        hurry: set it, and a stop waits for nothing any more.
+        landing: how it stops.
     """
 
     def __init__(self, store: Store, registry: Registry, options: EngineOptions) -> None:
@@ -86,16 +78,17 @@ class Engine:
         self._captures = False
         self._thread: threading.Thread | None = None
         self._halt = threading.Event()
-        self._rounds = Rounds(store.clock)
+        self._chores = Chores(store, self.execution, self.heart, options)
         self._firing = Firing(store)
         self._next: datetime | None = None
+        self._foreseen: datetime | None = None
         self._blocked = False
         self._rate: float | None = None
         self.state: State = "stopped"
         self.trouble: str | None = None
         self.last_tick: float | None = None
         self.rested: float | None = None
-        self.hurry = threading.Event()
+        self.landing = Landing(store, self.heart, self.execution, self._write_back)
 
     def wake(self) -> None:
         """Make the loop look at the database now."""
@@ -106,13 +99,34 @@ class Engine:
         """Whether anything is executed here, or has ended and is not written back."""
         return self._live_flights() or bool(self._ended)
 
+    def has_place(self, queue: str) -> bool:
+        """Whether a run of this queue could start here at once."""
+        return self.state == "running" and self._room().get(queue, NO_ROOM).free > 0
+
+    def taker(self, tx: Transaction) -> ClaimAtBirth | None:
+        """Somebody who claims what is made in this transaction; see `Places.taker`."""
+        worker_id = self.heart.worker_id
+        return self._places(worker_id).taker(tx) if worker_id else None
+
+    def begin(self, claims: Sequence[Claim]) -> bool:
+        """Start what a `taker` claimed and is committed; says whether anything was.
+
+        What cannot start, because this worker was fenced or stops, is given back or rescued.
+        """
+        if not claims or self.state != "running":
+            return False
+        started = self._start(claims[0].worker_id or "", claims)
+        if any(claim.policy.timeout is not None for claim in claims):
+            self._wakeup.set()  # the loop must know when to look at them again
+        return started
+
     def start(self) -> None:
         """Start the loop on a thread of its own; does nothing when it runs already."""
         if self._thread is not None:
             return
         self.state = "starting"
         self._halt.clear()
-        self.hurry.clear()
+        self.landing.hurry.clear()
         self._thread = threading.Thread(target=self._serve, name="duly-engine", daemon=True)
         self._thread.start()
         self._ear.start()
@@ -134,7 +148,14 @@ class Engine:
         self._ear.stop()
         if thread is not None:
             thread.join(timeout=SOON)
-        self._land(grace, thread)
+        try:
+            self.landing.land(grace, thread)
+        finally:
+            self.execution.stop()
+            if self._captures:
+                run_log_handler.remove()
+                self._captures = False
+            self._wakeup.close()
         self.state = "stopped"
 
     def tick(self, *, wait: bool = True) -> bool:
@@ -148,9 +169,10 @@ class Engine:
         """
         began = self._store.clock.monotonic()
         worker_id = self._live()
+        self._chores.do(worker_id)
+        more = self._fire_foreseen(worker_id)
         self._write_back(worker_id)
-        self._housekeep(worker_id)
-        more = self._step(self._ask(), worker_id)
+        more |= self._step(self._ask(), worker_id)
         if wait:
             more |= self._settle(worker_id)
         self.rested = None if more or self.busy else began
@@ -171,6 +193,15 @@ class Engine:
             worker_id = self.heart.begin()
         return worker_id
 
+    def _fire_foreseen(self, worker_id: str) -> bool:
+        """Fire what the last look at the database knew would come; says whether anything did."""
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is None or foreseen > self._store.time.now():
+            return False
+        fired = self._firing.fire_jobs(self._places(worker_id))
+        self._start(worker_id, fired.claims)
+        return fired.decided
+
     def _ask(self) -> Agenda:
         with self._store.read() as conn:
             agenda = self._agenda.ask(conn, self._store.time.now())
@@ -186,6 +217,7 @@ class Engine:
         fired = self._firing.fire(agenda, self._places(worker_id))
         self._start(worker_id, fired.claims)
         self._blocked = due and not fired.decided
+        self._foreseen = None if due else agenda.next_fire
         more, ready = fired.decided, fired.ready or bool(agenda.ready)
         if agenda.feeding and resolve(self._store):
             more = ready = True
@@ -200,9 +232,12 @@ class Engine:
         return more
 
     def _places(self, worker_id: str) -> Places:
-        """What may be claimed as it is made: nothing while a run waits to execute alone."""
-        room = {} if self._soloist.waited_for else self._flights.room()
-        return Places(worker_id, room, frozenset(self._registry.names()), self._agenda)
+        """What may be claimed as it is made."""
+        return Places(worker_id, self._room(), frozenset(self._registry.names()), self._agenda)
+
+    def _room(self) -> Mapping[str, Room]:
+        """How much may be claimed: nothing while a run waits to execute alone."""
+        return {} if self._soloist.waited_for else self._flights.room()
 
     def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
         """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""
@@ -237,7 +272,7 @@ class Engine:
             self._flights.empty.wait(SECOND if pause is None else max(0.0, min(pause, SECOND)))
             if self._thread is None:
                 self.heart.beat_if_due()
-            self._housekeep(worker_id)
+            self._chores.do(worker_id)
             if not self._live_flights():
                 break
         self._write_back(worker_id)
@@ -249,27 +284,6 @@ class Engine:
     def _write_back(self, worker_id: str) -> None:
         while self._ended and self.heart.worker_id == worker_id:
             self._ended.flush(worker_id)
-
-    def _housekeep(self, worker_id: str) -> None:
-        """What is done from time to time, each at its own pace."""
-        rhythm = self._options.rhythm
-        self.execution.enforce_deadlines(worker_id)
-        if self._flights and self._rounds.come("attend", SECOND):
-            self.execution.give_back_waiting(SECOND)
-            self.execution.report_progress()
-            with self._store.read() as conn:
-                asked = workers.cancel_requests(conn, worker_id)
-            self.execution.cancel(asked, worker_id)
-        if self._rounds.come("strays", rhythm.interval):
-            return_strays(self._store, worker_id, self.execution.claims())
-        if self._rounds.come("rescue", rhythm.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
-            rescue(self._store, self.heart, rhythm)
-        if self._rounds.come("watch", WATCH_EVERY):
-            watch(self._store)
-        if self._rounds.come("prune", PRUNE_EVERY):
-            prune(self._store)
-        if self._rounds.come("tend", TEND_EVERY):
-            self._options.tend()
 
     def _serve(self) -> None:
         failures = 0
@@ -297,10 +311,7 @@ class Engine:
 
     def _until_next(self) -> float | None:
         steady = self._store.clock.monotonic()
-        times = [self.execution.next_deadline(), self._rate]
-        if self._flights:
-            times.append(self._rounds.next("attend"))
-        times += [self._rounds.next("rescue"), self._rounds.next("prune")]
+        times = [self.execution.next_deadline(), self._rate, self._chores.next()]
         if self._next is not None:
             wait = (self._next - self._store.time.now()).total_seconds()
             times.append(steady + (max(wait, BLOCKED) if self._blocked else wait))
@@ -309,40 +320,3 @@ class Engine:
     def _fenced(self) -> None:
         self.execution.lose_lease()
         self._ended.forget()
-
-    def _see_off(self, worker_id: str, seconds: float, loop: threading.Thread | None) -> None:
-        """Wait for what is on its way, writing back each as it ends.
-
-        A loop that is still alive waits for a lock that a running function holds (SQLite has one
-        writer): then nothing is written here either.
-        """
-        for _slice in range(math.ceil(seconds / SLICE)):
-            if loop is None or not loop.is_alive():
-                self._write_back(worker_id)
-            if self.hurry.is_set() or self._flights.empty.wait(SLICE):
-                break
-
-    def _land(self, grace: float, loop: threading.Thread | None) -> None:
-        """The orderly end: wait, ask, give back, leave."""
-        worker_id = self.heart.worker_id
-        try:
-            self.heart.drain()
-            self.execution.give_back_waiting(0)
-            self._see_off(worker_id, grace, loop)
-            if self._flights:
-                self.execution.interrupt_all()
-                self._see_off(worker_id, LAST_WORDS, loop)
-            if loop is not None:
-                loop.join(timeout=LONGEST_BACKOFF)
-            self._write_back(worker_id)
-            if worker_id:
-                self._store.run(lambda tx: give_back(tx, worker_id))
-            self.heart.leave()
-        except DulyError as error:
-            log.error("could not leave in order (%s); the runs will be rescued", error)
-        finally:
-            self.execution.stop()
-            if self._captures:
-                run_log_handler.remove()
-                self._captures = False
-            self._wakeup.close()

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from duly.errors import TransactionError
-from duly.store.joined import backend_of
+from duly.store.dialects.by_name import backend_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 

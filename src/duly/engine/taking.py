@@ -75,6 +75,13 @@ class ClaimAtBirth:
             begin(row, self.claim_id, self.worker_id, self.tx.now)
             self.claims.append(_claim(row, options, self.tx.now))
 
+    def announce(self) -> None:
+        """State that what was claimed has started; after `keep`."""
+        for claim in self.claims if self.tx.hears("run.started") else ():
+            self.tx.record(
+                "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
+            )
+
     def _is_expired(self, row: Mapping[str, Any]) -> bool:
         return row["expires_at"] is not None and row["expires_at"] <= self.tx.now
 

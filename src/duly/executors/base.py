@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -31,20 +31,40 @@ class Work:
     around: Sequence[AroundRun] = ()
     text: str = "{}"
 
-    @contextmanager
-    def surroundings(self) -> Iterator[None]:
+    def surroundings(self) -> Surroundings:
         """The run as the current one, inside everything that belongs around it."""
-        token = current_run.set(self.run)
+        return Surroundings(self)
+
+
+class Surroundings:
+    """See `Work.surroundings`; a generator in its place takes three times as long."""
+
+    __slots__ = ("_stack", "_token", "_work")
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._stack: ExitStack | None = None
+
+    def __enter__(self) -> None:
+        self._token = current_run.set(self._work.run)
+        if self._work.around:
+            try:
+                self._enter_all()
+            except BaseException:
+                current_run.reset(self._token)
+                raise
+
+    def __exit__(self, *error: Any) -> bool | None:
         try:
-            if not self.around:
-                yield
-                return
-            with ExitStack() as stack:
-                for enter in self.around:
-                    stack.enter_context(enter(self.run))
-                yield
+            return None if self._stack is None else self._stack.__exit__(*error)
         finally:
-            current_run.reset(token)
+            current_run.reset(self._token)
+
+    def _enter_all(self) -> None:
+        with ExitStack() as stack:
+            for enter in self._work.around:
+                stack.enter_context(enter(self._work.run))
+            self._stack = stack.pop_all()
 
 
 class Ending(NamedTuple):

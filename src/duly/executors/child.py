@@ -20,7 +20,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from duly.clock import SystemClock
-from duly.context import Run, current_run
+from duly.context import Run, RunFacts, current_run
 from duly.errors import StoreError
 from duly.executors import inside
 from duly.executors.failure import packed
@@ -132,7 +132,7 @@ class Child:
                 self._told = report
                 self._wire.send({"report": report})
 
-    def _previous_success(self) -> datetime | None:
+    def _previous_success(self, _facts: RunFacts) -> datetime | None:
         self._wire.send({"ask": "previous_success"})
         try:
             held = self._answers.get(timeout=ANSWER_WITHIN)

@@ -10,6 +10,7 @@ from duly import queries
 from duly.commands import adding
 from duly.commands import runs as run_commands
 from duly.commands.jobs import define
+from duly.commands.runs import Call
 from duly.errors import ConfigurationError
 from duly.facade.calling import call_of, key_of
 from duly.facade.patience import patient
@@ -277,6 +278,26 @@ class Declaring(Wiring):
             concurrency_key=concurrency_key, unique=unique,
         )  # fmt: skip
         encoded = held.signature.encode(args if args is not None else arguments)
+        if session is None and unique_key is None:
+            return self._enqueue_plain(call, encoded, actor)
         keys = None if unique_key is None else [key_of(unique_key)]
         with self._transaction(session, actor) as tx:
             return run_commands.enqueue(tx, call, [encoded], keys)[0]
+
+    def _enqueue_plain(self, call: Call, args: str, actor: str | None) -> str:
+        """Store a call and start it here, if this process has a place for it and nobody waits.
+
+        Where it has none, one statement is all it takes.
+        """
+        self._refuse_behind_lock()
+        here = call.is_free and self._engine.has_place(call.options.queue)
+        taker = None
+        with self.store.write(actor, single=not here) as tx:
+            if here:
+                taker = self._engine.taker(tx)
+            (run_id,) = run_commands.enqueue(tx, call, [args], taker=taker)
+            if taker is not None:
+                taker.announce()
+        if taker is None or not self._engine.begin(taker.claims):
+            self._wake()
+        return run_id

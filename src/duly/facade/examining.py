@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from duly import triggers
 from duly.commands import zone_changes
 from duly.errors import ConfigurationError, DulyError
 from duly.facade.wiring import Wiring
@@ -16,7 +17,6 @@ from duly.model.finding import Finding
 from duly.model.zone_data import tzdb_place, tzdb_version
 from duly.store import examination, schema
 from duly.store.rows import definition
-from duly.triggers import lint
 
 SKEW = timedelta(seconds=2)
 SHOWN = 3
@@ -184,7 +184,7 @@ def _surprises(stored: Iterable[Any], now: datetime) -> Finding:
     held = []
     for row in stored:
         trigger = definition(row)[0]
-        warnings = lint(trigger, now) if trigger is not None else ()
+        warnings = triggers.lint(trigger, now) if trigger is not None else ()
         if warnings:
             held.append(f"{row.id} ({warnings[0]})")
     if not held:

@@ -92,7 +92,7 @@ class Living(Wiring):
 
         Callable from any thread, and from a signal handler.
         """
-        self._engine.hurry.set()
+        self._engine.landing.hurry.set()
 
     def wake(self) -> None:
         """Let the engine of this process look at the database now."""

@@ -304,10 +304,10 @@ class Wiring:
         self._tell_kept(kept)
 
     @contextmanager
-    def _write(self, actor: str | None = None) -> Iterator[Transaction]:
+    def _write(self, actor: str | None = None, *, single: bool = False) -> Iterator[Transaction]:
         """A transaction of Duly's own; this process's engine looks at once at what it made."""
         self._refuse_behind_lock()
-        with self.store.write(actor) as tx:
+        with self.store.write(actor, single=single) as tx:
             yield tx
         self._wake()
 
@@ -322,11 +322,11 @@ class Wiring:
         )
 
     def _transaction(
-        self, session: object | None, actor: str | None
+        self, session: object | None, actor: str | None, *, single: bool = False
     ) -> AbstractContextManager[Transaction]:
-        """A transaction of Duly's own, or the caller's."""
+        """A transaction of Duly's own (``single``: see `Store.write`), or the caller's."""
         if session is None:
-            return self._write(actor)
+            return self._write(actor, single=single)
         return self.store.join(session, actor, self._joined)
 
     def _joined(self, facts: list[Event]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from duly.model import payload
 from duly.model.text import told
 
@@ -14,6 +12,8 @@ def result_text(value: Any) -> str | None:
     """A returned value as JSON text; of one that cannot be stored, why it cannot."""
     if value is None:
         return None
+    from pydantic_core import to_json  # noqa: PLC0415 - costs 30 ms
+
     try:
         text = to_json(value, inf_nan_mode="null").decode()
         return payload.checked(payload.encode(payload.decode(text)), "the result")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
+from duly.store.bulk import CHUNK
 from duly.store.tables import decision_range, run
 from duly.store.transaction import Transaction
 
@@ -30,11 +31,12 @@ class Piece(NamedTuple):
 
 
 def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequence[Row[Any]]:
-    """The runs of a job whose nominal times lie from the first to the last of these."""
-    statement = select(run).where(
-        run.c.job_uid == job_uid, run.c.scheduled_for >= times[0], run.c.scheduled_for <= times[-1]
-    )
-    return conn.execute(statement).all()
+    """The runs of a job at these nominal times."""
+    found: list[Row[Any]] = []
+    for first in range(0, len(times), CHUNK):
+        asked = {"uid": job_uid, "times": times[first : first + CHUNK]}
+        found += conn.execute(_RUNS_AT, asked).all()
+    return found
 
 
 def ranges_over(tx: Transaction, job: Row[Any], first: datetime, last: datetime) -> list[Range]:
@@ -65,3 +67,8 @@ def replace_range(tx: Transaction, held: Range, pieces: Sequence[Piece]) -> None
     tx.conn.execute(update(decision_range).where(row).values(**pieces[0]._asdict()))
     for piece in pieces[1:]:
         tx.conn.execute(insert(decision_range).values(**stored | piece._asdict()))
+
+
+_RUNS_AT = select(run).where(
+    run.c.job_uid == bindparam("uid"), run.c.scheduled_for.in_(bindparam("times", expanding=True))
+)

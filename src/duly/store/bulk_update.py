@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeDecorator
 
 from duly.store.bulk import CHUNK, Convert, array, converted, converter, plain_type
 from duly.store.columns import Instant
-from duly.store.dialects.mariadb_ddl import collation
+from duly.store.dialects.mariadb_collation import collation
 
 Columns = Mapping[str, Sequence[Any]]
 """Values by column, all of the same number and in the same order of rows."""

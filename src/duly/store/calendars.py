@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
 
+from duly import triggers
 from duly.store.tables import calendar, job
 from duly.store.transaction import Transaction
-from duly.triggers import Calendar, decode_calendar, encode_calendar
+from duly.triggers import Calendar
 
 _MARK = '"kind":"named","name":'
 
@@ -18,7 +19,7 @@ _MARK = '"kind":"named","name":'
 def known(conn: Connection) -> dict[str, Calendar]:
     """All calendars by name."""
     rows = conn.execute(select(calendar).order_by(calendar.c.name))
-    return {row.name: decode_calendar(row.definition) for row in rows}
+    return {row.name: triggers.decode_calendar(row.definition) for row in rows}
 
 
 def needed_by(conn: Connection, trigger: str) -> dict[str, Calendar] | None:
@@ -28,7 +29,7 @@ def needed_by(conn: Connection, trigger: str) -> dict[str, Calendar] | None:
 
 def put(tx: Transaction, name: str, value: Calendar) -> None:
     """Store a calendar under a name, in place of what stood there."""
-    row = {"name": name, "definition": encode_calendar(value), "updated_at": tx.now}
+    row = {"name": name, "definition": triggers.encode_calendar(value), "updated_at": tx.now}
     tx.dialect.upsert(tx.conn, calendar, row, ["name"])
 
 

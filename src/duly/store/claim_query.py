@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum, auto
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -67,18 +68,21 @@ def chosen_runs(choice: Choice, known: ColumnElement[bool] | None = None) -> Sel
     return plain
 
 
+@cache
 def plain_runs() -> Select[Any]:
     """What `Choice.PLAIN` takes, with what its order is made of."""
     wanted = select(*ORDER).where(*_claimable(), run.c.concurrency_key.is_(None))
     return in_claim_order(wanted)
 
 
+@cache
 def runs_of_key() -> Select[Any]:
     """The next runs with a concurrency key; parameters: ``key`` and those of `Choice.PLAIN`."""
     same = run.c.concurrency_key == bindparam("key", type_=Name)
     return in_claim_order(select(*ORDER).where(*_claimable(), same))
 
 
+@cache
 def first_of_keys() -> Select[Any]:
     """Up to 500 concurrency keys of a queue behind ``after``, each with its next run's id.
 

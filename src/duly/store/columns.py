@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import UUID, BigInteger, DateTime, Dialect, Integer, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from duly.clock import aware_utc
@@ -77,7 +76,7 @@ _WRITE = {"sqlite": _text, "postgresql": _utc}
 _READ = {"sqlite": _parsed}
 
 
-Id = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+Id = String(36).with_variant(UUID(as_uuid=False), "postgresql")
 """A UUID, text in Python."""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, upd
 
 from duly.store.among import among
 from duly.store.columns import Id, Instant
-from duly.store.tables import attempt, run, run_log
+from duly.store.tables import FAILING, attempt, job, run, run_log
 from duly.store.transaction import Transaction
 
 
@@ -62,7 +62,11 @@ class Batch(NamedTuple):
 
 
 def succeed(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[str]:
-    """End runs that had nothing to say, in one statement; returns those whose claims stood."""
+    """End runs that had nothing to say, in one statement; returns those that it has ended.
+
+    The others are left as they are: their claims do not stand, or their jobs have failed before, so
+    that this success ends a row of failures.
+    """
     same: dict[str, Any] = {"seen_claim": batch.claim_id, "seen_token": batch.token}
     same |= {"ids": run_ids, "now": tx.now}
     database = tx.dialect.name
@@ -147,7 +151,9 @@ def _succeed(database: str) -> Any:
     """By ids: a bare ``state = 'running'`` sends PostgreSQL through all that runs or ever ran."""
     to = {"finished_at": bindparam("now", type_=Instant), "keep_until": _KEEP}
     running = run.c.state.concat("") == "running"
-    return update(run).where(*_of_batch(database), running).values(_PLAIN | to)
+    failing = select(job.c.id).where(FAILING)
+    unharmed = run.c.job_id.is_(None) | run.c.job_id.not_in(failing)
+    return update(run).where(*_of_batch(database), running, unharmed).values(_PLAIN | to)
 
 
 @cache

@@ -16,7 +16,7 @@ from duly.model.identity import floor_id
 from duly.store.bulk import CHUNK
 from duly.store.columns import Id
 from duly.store.control import STOPPED
-from duly.store.tables import FEEDING, control, dependency, job, run
+from duly.store.tables import FEEDING, LIVE, control, dependency, job, run
 from duly.store.transaction import Transaction
 
 _ONE_ROW = "database_id"
@@ -90,7 +90,8 @@ def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
             tx.conn.execute(update(job).where(job.c.id == row.id).values(feeds=row.id in fed))
     uids = select(job.c.uid).where(job.c.id.in_(fed))
     live = run.c.state.in_(("scheduled", "ready", "running"))
-    ids = tx.conn.execute(select(run.c.id).where(run.c.job_uid.in_(uids), live)).scalars().all()
+    theirs = select(run.c.id).where(run.c.job_id.in_(fed), LIVE, run.c.job_uid.in_(uids), live)
+    ids = tx.conn.execute(theirs).scalars().all()
     if ids:
         tx.conn.execute(update(run).where(run.c.id.in_(ids), live).values(feeds=True))
 

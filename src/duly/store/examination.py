@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, UniqueConstraint, func, inspect, select
 from sqlalchemy.schema import AddConstraint, CreateIndex
 
-from duly.store.tables import LIVE, job, metadata, run, worker
+from duly.store.tables import LIVE, complete, job, metadata, run, worker
 
 MOST = 1_000
 
@@ -22,7 +22,7 @@ def missing_tables(conn: Connection) -> list[str]:
 def missing_indexes(conn: Connection) -> dict[str, str]:
     """The indexes and named constraints that are not there, each with the SQL that makes it."""
     missing: dict[str, str] = {}
-    for table in metadata.sorted_tables:
+    for table in complete().sorted_tables:
         held = _held(conn, table)
         for name, statement in _wanted(table):
             if name not in held:

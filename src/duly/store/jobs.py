@@ -26,7 +26,7 @@ from duly.store.among import among, in_parts
 from duly.store.bulk_update import update_rows
 from duly.store.columns import Instant
 from duly.store.control import STOPPED
-from duly.store.tables import ACTIVE, control, job, job_tag
+from duly.store.tables import ACTIVE, FAILING, control, job, job_tag
 from duly.store.transaction import Transaction
 
 
@@ -241,7 +241,7 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
     elif wanted.state is not None:
         statement = statement.where(job.c.state == wanted.state)
     if wanted.failing:
-        statement = statement.where(job.c.consecutive_failures > 0)
+        statement = statement.where(FAILING)
     for column, value in (
         (job.c.task, wanted.task),
         (job.c.queue, wanted.queue),
@@ -261,7 +261,7 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
 
 @cache
 def _ending_failures(database: str) -> Select[Any]:
-    return select(job.c.id).where(among(database, job.c.id, "ids"), job.c.consecutive_failures > 0)
+    return select(job.c.id).where(among(database, job.c.id, "ids"), FAILING)
 
 
 TURNS = 5

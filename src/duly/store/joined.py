@@ -38,11 +38,6 @@ def connection_of(session: object) -> tuple[Connection, Session | None]:
     raise ConfigurationError(f"session= is a {kind}; give an SQLAlchemy Session or Connection")
 
 
-def backend_of(conn: Connection) -> str:
-    """Which database a caller's connection speaks to, as `StoreDialect.name` says it."""
-    return "mysql" if conn.dialect.name == "mariadb" else conn.dialect.name
-
-
 def call_after_commit(session: Session, facts: list[Event], committed: Committed) -> None:
     """Call ``committed`` with the facts once the session's outermost transaction is committed.
 

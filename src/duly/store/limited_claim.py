@@ -72,9 +72,9 @@ def claim_limited(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> Li
 
 def _look(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> list[Row[Any]]:
     """The keys behind one, each with its next run; from the first again after the last."""
-    firsts = list(tx.conn.execute(_FIRST_OF_KEYS, {**wanted, "after": behind}))
+    firsts = list(tx.conn.execute(first_of_keys(), {**wanted, "after": behind}))
     if behind and len(firsts) < KEYS_AT_ONCE:
-        head = tx.conn.execute(_FIRST_OF_KEYS, {**wanted, "after": ""}).all()
+        head = tx.conn.execute(first_of_keys(), {**wanted, "after": ""}).all()
         firsts += head[: KEYS_AT_ONCE - len(firsts) - 1]
     return firsts
 
@@ -84,7 +84,7 @@ def _claim(
 ) -> Sequence[Row[Any]]:
     if not keyed:
         return tx.dialect.claim(tx.conn, wanted)
-    plain = tx.conn.execute(tx.dialect.lock_rows(_PLAIN, skip_locked=True), wanted).all()
+    plain = tx.conn.execute(tx.dialect.lock_rows(plain_runs(), skip_locked=True), wanted).all()
     chosen = sorted([*plain, *keyed], key=claim_order)[: wanted["limit"]]
     listed = {name: wanted[name] for name in ("claim", "worker", "now")}
     listed["ids"] = [row.id for row in chosen]
@@ -115,11 +115,8 @@ def _keyed(
         if places == 1 and held[key] == seen[key]:  # nobody took it while we waited for the lock
             chosen.append(best[key])
         elif places > 0:
-            chosen += tx.conn.execute(_OF_KEY, {**wanted, "key": key, "limit": places})
+            chosen += tx.conn.execute(runs_of_key(), {**wanted, "key": key, "limit": places})
     return chosen
 
 
-_PLAIN = plain_runs()
-_OF_KEY = runs_of_key()
-_FIRST_OF_KEYS = first_of_keys()
 _WITH_KEY = select(*ORDER, run.c.concurrency_key)

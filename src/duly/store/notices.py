@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine
 
 from duly.errors import LifecycleError
+from duly.model.identity import new_id
 
 log = logging.getLogger("duly.store")
 PAUSE = 0.005
@@ -40,11 +41,11 @@ class Hearing(Protocol):
 class Notifying(Protocol):
     """What a dialect does whose database carries notices."""
 
-    def send_notice(self, engine: Engine) -> None:
-        """Send one."""
+    def send_notice(self, engine: Engine, sender: str) -> None:
+        """Send one, signed."""
 
-    def hear(self, engine: Engine) -> Hearing:
-        """Begin to listen."""
+    def hear(self, engine: Engine, sender: str) -> Hearing:
+        """Begin to listen to all senders but this one."""
 
 
 class Notices:
@@ -61,6 +62,7 @@ class Notices:
         self._engine = engine
         self._ear = ear
         self._dialect = dialect
+        self._name = new_id()
         self._changed = threading.Condition()
         self._wanted = False
         self._sending = False
@@ -103,12 +105,12 @@ class Notices:
         """
         if self._dialect is None or self._ear is None:
             raise LifecycleError("this process cannot hear notices")
-        return self._dialect.hear(self._ear)
+        return self._dialect.hear(self._ear, self._name)
 
     def _serve(self, dialect: Notifying) -> None:
         while self._is_wanted():
             try:
-                dialect.send_notice(self._engine)
+                dialect.send_notice(self._engine, self._name)
             except Exception as error:  # noqa: BLE001 - the next one may be sent
                 log.debug("a notice was not sent (%s); the others look by themselves", error)
             self._rest()

@@ -25,21 +25,13 @@ from duly.errors import (
 from duly.model.event import Event
 from duly.model.identity import run_ids
 from duly.store import schema, tables
-from duly.store.dialects import sqlite
-from duly.store.dialects.base import IDLE_LIMIT_S, StoreDialect
-from duly.store.dialects.mariadb import MariaDB
-from duly.store.dialects.postgresql import PostgreSQL
+from duly.store.dialects.base import IDLE_LIMIT_S
+from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
-from duly.store.joined import backend_of, call_after_commit, connection_of
 from duly.store.server_time import ServerTime
 from duly.store.transaction import Transaction
 from duly.store.url import parse_url
 
-_DIALECTS: dict[str, Callable[[bool, float], StoreDialect]] = {
-    "sqlite": lambda _pooler, _idle_limit: sqlite.SQLite(),
-    "postgresql": PostgreSQL,
-    "mysql": lambda _pooler, idle_limit: MariaDB(idle_limit),
-}
 T = TypeVar("T")
 TRIES = 6
 PATIENCE = 10.0
@@ -67,7 +59,8 @@ class Store:
         self.given_url = url
         self.clock = clock
         self.time = ServerTime(clock)
-        self.dialect = _DIALECTS[self.url.get_backend_name()](pooler, idle_limit)
+        backend = self.url.get_backend_name()
+        self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit)
         self.engine: Engine = self.dialect.create_engine(self.url)
         self.announce: Callable[[list[Event]], None] = lambda _facts: None
         self.hears: Callable[[str], bool] = lambda _kind: False
@@ -104,27 +97,29 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for queries that see one state of the database."""
+        """A connection for queries; on SQLite all of them see one state of the database."""
         self.prepare()
         with self.look() as conn:
             yield conn
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """A connection for questions about the database itself, whose tables may not be there.
-
-        It ends with a commit: at a rollback psycopg forgets its prepared statements, and planning
-        what a worker looks at took PostgreSQL five times as long as answering it.
-        """
+        """A connection for questions about the database itself, whose tables may not be there."""
         with self._translated(), self._reading() as conn:
             yield conn
-            conn.commit()
 
     @contextmanager
-    def write(self, actor: str | None = None) -> Iterator[Transaction]:
-        """A transaction of Duly's own; its facts are announced after the commit."""
+    def write(self, actor: str | None = None, *, single: bool = False) -> Iterator[Transaction]:
+        """A transaction of Duly's own; its facts are announced after the commit.
+
+        Args:
+            actor: who acts.
+            single: it writes with one statement, the first; without a beginning and an end of its
+                own that takes one round trip instead of three, where the dialect can do so.
+        """
         self.prepare()
-        with self._translated(), self.engine.begin() as conn:
+        begin = self._single if single and self.dialect.single else self.engine.begin
+        with self._translated(), begin() as conn:
             self.dialect.begin_write(conn)
             transaction = self._transaction(conn, actor)
             yield transaction
@@ -132,19 +127,22 @@ class Store:
         if facts:
             self.announce(facts)
 
-    def run(self, work: Callable[[Transaction], T], actor: str | None = None) -> T:
+    def run(
+        self, work: Callable[[Transaction], T], actor: str | None = None, *, single: bool = False
+    ) -> T:
         """A transaction of Duly's own, run again when another one was in its way.
 
         Args:
             work: everything in it; it may be called several times, each in a new transaction.
             actor: who acts.
+            single: see `write`.
 
         Raises:
             DatabaseBusy: see `patiently`.
         """
 
         def once() -> T:
-            with self.write(actor) as tx:
+            with self.write(actor, single=single) as tx:
                 return work(tx)
 
         return self.patiently(once)
@@ -194,7 +192,9 @@ class Store:
             SchemaError: the session is bound to another database, or the tables do not exist yet
                 and the caller's open transaction forbids making them.
         """
-        conn, orm_session = connection_of(session)
+        from duly.store import joined  # noqa: PLC0415 - brings the ORM: 50 ms
+
+        conn, orm_session = joined.connection_of(session)
         self._prepare_beside(conn)
         with self._translated():
             self._verify(conn)
@@ -202,7 +202,7 @@ class Store:
             yield transaction
             facts = transaction.flush()
         if orm_session is not None:
-            call_after_commit(orm_session, facts, committed)
+            joined.call_after_commit(orm_session, facts, committed)
 
     def is_conflict(self, error: BaseException) -> bool:
         """Whether a transaction was rolled back because of another one: it may be run again."""
@@ -230,8 +230,11 @@ class Store:
     def _transaction(self, conn: Connection, actor: str | None) -> Transaction:
         return Transaction(conn, self.dialect, self.time.now(), self._ids, actor, hears=self.hears)
 
+    def _single(self) -> Connection:
+        return self.engine.connect().execution_options(**self.dialect.single)
+
     def _reading(self) -> Connection:
-        return self.engine.connect().execution_options(**{sqlite.READ_ONLY: True})
+        return self.engine.connect().execution_options(**self.dialect.reading)
 
     def _is_current(self) -> bool:
         with self._reading() as conn:

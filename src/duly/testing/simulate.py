@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from sqlalchemy import select
 
-from duly.engine import loop
+from duly.engine import landing
 from duly.model import identity
 from duly.store.tables import LIVE, RUNNING, run
 from duly.testing.database import ready
@@ -157,7 +157,7 @@ def _seeded(seed: int) -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with patch.object(identity, "random_bits", bits), patch.object(loop, "LAST_WORDS", 0.0):
+        with patch.object(identity, "random_bits", bits), patch.object(landing, "LAST_WORDS", 0.0):
             yield
     finally:
         logging.disable(disabled)

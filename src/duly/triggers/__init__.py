@@ -1,6 +1,6 @@
 """Triggers: pure values that answer "when next, after this instant?".
 
-What every scheduler needs is loaded at once, the rest when it is first used (PEP 562).
+What all triggers share is loaded at once, each of them when it is first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -12,12 +12,6 @@ from duly.triggers.base import Due as Due
 from duly.triggers.base import Trigger as Trigger
 from duly.triggers.codec import decode as decode
 from duly.triggers.codec import encode as encode
-from duly.triggers.cron import Cron as Cron
-from duly.triggers.cron import cron as cron
-from duly.triggers.interval import Every as Every
-from duly.triggers.interval import every as every
-from duly.triggers.once import At as At
-from duly.triggers.once import at as at
 
 if TYPE_CHECKING:
     from duly.triggers.blackouts import blackout as blackout
@@ -32,6 +26,8 @@ if TYPE_CHECKING:
     from duly.triggers.combine import AnyOf as AnyOf
     from duly.triggers.combine import all_of as all_of
     from duly.triggers.combine import any_of as any_of
+    from duly.triggers.crontab import Cron as Cron
+    from duly.triggers.crontab import cron as cron
     from duly.triggers.day_calendars import dates as dates
     from duly.triggers.day_calendars import weekends as weekends
     from duly.triggers.dependency import After as After
@@ -41,8 +37,12 @@ if TYPE_CHECKING:
     from duly.triggers.explanation import explain as explain
     from duly.triggers.frequencies import Frequency as Frequency
     from duly.triggers.frequencies import frequency as frequency
+    from duly.triggers.interval import Every as Every
+    from duly.triggers.interval import every as every
     from duly.triggers.jitter import jitter_delay as jitter_delay
     from duly.triggers.linting import lint as lint
+    from duly.triggers.once import At as At
+    from duly.triggers.once import at as at
     from duly.triggers.public_holidays import holidays as holidays
     from duly.triggers.recurrence import RRule as RRule
     from duly.triggers.recurrence import rrule as rrule
@@ -53,8 +53,11 @@ _HOMES = {
     "After": "dependency",
     "AllOf": "combine",
     "AnyOf": "combine",
+    "At": "once",
     "Calendar": "calendars",
     "CalendarInterval": "calendar_interval",
+    "Cron": "crontab",
+    "Every": "interval",
     "Excluding": "excluding",
     "Explanation": "explanation",
     "Fire": "explanation",
@@ -62,12 +65,15 @@ _HOMES = {
     "RRule": "recurrence",
     "all_of": "combine",
     "any_of": "combine",
+    "at": "once",
     "blackout": "blackouts",
     "calendar": "calendar_interval",
     "closed_hours": "blackouts",
+    "cron": "crontab",
     "dates": "day_calendars",
     "decode_calendar": "calendar_codec",
     "encode_calendar": "calendar_codec",
+    "every": "interval",
     "explain": "explanation",
     "frequency": "frequencies",
     "holidays": "public_holidays",
@@ -80,7 +86,7 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: PLE0604 - the rest stands in _HOMES
-    *("At", "Cron", "Due", "Every", "Trigger", "at", "cron", "decode", "encode", "every"),
+    *("Due", "Trigger", "decode", "encode"),
     *_HOMES,
 ]
 

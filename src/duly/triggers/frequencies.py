@@ -31,7 +31,7 @@ from duly.clock import aware_utc
 from duly.errors import FrequencyError, TriggerError
 from duly.triggers.base import Due, ReadChild, Trigger, WallPart
 from duly.triggers.calendars import start_of
-from duly.triggers.cron import cron
+from duly.triggers.crontab import cron
 from duly.triggers.frequency_days import crontab, wall_times, words
 from duly.triggers.frequency_fields import normalise
 from duly.triggers.interval import every

@@ -9,7 +9,7 @@ from typing import Any
 
 from duly.clock import aware_utc
 from duly.errors import CronError, DulyError, FrequencyError, TriggerError, did_you_mean
-from duly.triggers.cron import cron
+from duly.triggers.crontab import cron
 from duly.triggers.zones import load_zone
 
 DEFAULT_ZONE = "America/Los_Angeles"

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from duly.triggers.base import EPOCH, Trigger, WallPart, epoch_second
 from duly.triggers.clock_changes import clock_changes
-from duly.triggers.cron import Cron
 from duly.triggers.cron_days import LENGTHS, MonthDays
 from duly.triggers.cron_text import CronFields
+from duly.triggers.crontab import Cron
 from duly.triggers.describe import MONTH_NAMES, join
 from duly.triggers.excluding import Excluding
 from duly.triggers.frequencies import Frequency

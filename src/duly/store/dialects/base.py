@@ -30,6 +30,8 @@ class StoreDialect(Protocol):
         keeps_dead: whether each claim would pass the index entries of all runs claimed before, as
             long as anybody holds an old snapshot; then it can begin at marks.
         notices: how processes wake each other; ``None``: they cannot.
+        reading: execution options of a connection that only reads.
+        single: those of a connection on which a statement is a transaction; empty: there are none.
     """
 
     name: str
@@ -38,6 +40,8 @@ class StoreDialect(Protocol):
     keeps_dead: bool
     session_limit: float | None
     notices: Notifying | None
+    reading: Mapping[str, Any]
+    single: Mapping[str, Any]
 
     def create_engine(self, url: URL) -> Engine:
         """An engine with the settings that Duly's promises need."""

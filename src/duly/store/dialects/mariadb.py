@@ -84,6 +84,8 @@ class MariaDB:
     transactional_ddl = False
     keeps_dead = False
     notices: Notifying | None = None
+    reading: Mapping[str, Any] = {}
+    single: Mapping[str, Any] = {}
 
     def __init__(self, idle_limit: float = IDLE_LIMIT_S) -> None:
         self._idle_s = math.ceil(idle_limit)

@@ -12,8 +12,11 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.mysql.base import MySQLDDLCompiler, MySQLTypeCompiler
 from sqlalchemy.schema import CreateIndex
 
+from duly.store.dialects.mariadb_collation import collation
+
 INDEXES = {
     "duly_job_due": ("state", "next_fire_at"),
+    "duly_job_failing": ("consecutive_failures",),
     "duly_run_ready": ("state", "queue", "concurrency_key", "priority", "due_at"),
     "duly_run_alone": ("alone", "state", "due_at"),
     "duly_run_scheduled": ("state", "waits_turn", "occupied", "due_at"),
@@ -30,11 +33,6 @@ for comes into the index. Each ends with the primary key, as InnoDB's indexes do
 
 One whose condition is only ``… is not null`` needs nothing: NULLs do not clash in a unique index.
 """
-
-
-def collation(is_mariadb: bool) -> str:
-    """How Duly's tables compare texts: byte by byte, a space at the end included."""
-    return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
 
 
 class DDL(MySQLDDLCompiler):

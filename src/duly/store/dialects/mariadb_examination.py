@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from duly.model.finding import Finding
-from duly.store.dialects.mariadb_ddl import collation
+from duly.store.dialects.mariadb_collation import collation
 from duly.store.dialects.server_examination import isolation
 from duly.store.tables import metadata
 

@@ -34,6 +34,7 @@ from duly.store.claim_query import Choice, Mark
 from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.postgresql_notices import PostgreSQLNotices
+from duly.store.dialects.rested import refuse_dead
 from duly.store.notices import Notifying
 
 MIGRATION_LOCK = 0x64756C79
@@ -43,9 +44,12 @@ CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 5_000
 """Nobody's open transaction stops a worker for longer at a time."""
 
-PLANNING = {"enable_seqscan": 0, "jit": 0, "plan_cache_mode": "force_generic_plan"}
+PLANNING: Mapping[str, int | str] = {
+    "enable_seqscan": 0, "jit": 0, "plan_cache_mode": "force_generic_plan",
+}  # fmt: skip
 """Each of Duly's statements has its index; but of tables that were never analysed, or have grown
-since, the planner thinks that they are small, and reads them from beginning to end."""
+since, the planner thinks that they are small, and reads them from beginning to end. And whatever
+the parameters are, the plan is the same, so it is made once."""
 
 _FREE_PLANNING = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING)
 _OWN = "duly_own"
@@ -75,11 +79,16 @@ class PostgreSQL:
     keeps_dead = True
     session_limit: float | None = None
     notices: Notifying | None = PostgreSQLNotices()
+    reading: Mapping[str, Any]
+    """Without a transaction: it would cost two round trips, and a rollback at its end would make
+    psycopg forget its prepared statements, without which planning takes longer than answering."""
+    single: Mapping[str, Any]
 
     def __init__(self, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S) -> None:
         self._pooler = pooler
         self._idle_ms = math.ceil(1000 * idle_limit)
-        self._kept = {"prepare_threshold": None} if pooler else {}
+        self._kept: dict[str, Any] = {"prepare_threshold": None} if pooler else {}
+        self.reading = self.single = {} if pooler else {"isolation_level": "AUTOCOMMIT"}
 
     def create_engine(self, url: URL) -> Engine:
         """See `StoreDialect.create_engine`."""
@@ -87,7 +96,7 @@ class PostgreSQL:
             url,
             pool_size=8,
             max_overflow=24,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             isolation_level="READ COMMITTED",
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES, **self._kept},
         )
@@ -97,21 +106,20 @@ class PostgreSQL:
     def lifeline(self, url: URL, patience: float) -> Engine | None:
         """See `StoreDialect.lifeline`."""
         limit = math.ceil(patience)
+        limits = {
+            "connect_timeout": max(2, limit), "tcp_user_timeout": limit * 1000,
+            "keepalives_idle": limit, "keepalives_interval": 1,
+        }  # fmt: skip
         engine = create_engine(
             url,
             pool_size=1,
             max_overflow=0,
             pool_timeout=patience,
-            pool_pre_ping=True,
             isolation_level="READ COMMITTED",
-            connect_args={
-                "connect_timeout": max(2, limit), **KEEPALIVES, "tcp_user_timeout": limit * 1000,
-                "keepalives_idle": limit, "keepalives_interval": 1, **self._kept,
-            },
-        )  # fmt: skip
+            connect_args={**KEEPALIVES, **limits, **self._kept},
+        )
         names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-        limits = dict.fromkeys(names, limit * 1000)
-        return self._set_up(engine, limits)
+        return self._set_up(engine, dict.fromkeys(names, limit * 1000))
 
     def begin_write(self, conn: Connection) -> None:
         """Nothing: rows are locked as they are read."""
@@ -193,7 +201,7 @@ class PostgreSQL:
         orig = error.orig if isinstance(error, DBAPIError) else None
         return getattr(orig, "sqlstate", None) in TRANSIENT
 
-    def _set_up(self, engine: Engine, settings: Mapping[str, int]) -> Engine:
+    def _set_up(self, engine: Engine, settings: Mapping[str, int | str]) -> Engine:
         """Give every connection of an engine these settings, or every transaction of a lent one."""
 
         def on_connect(connection: Any, record: Any) -> None:
@@ -206,6 +214,7 @@ class PostgreSQL:
             if conn.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
                 conn.exec_driver_sql(_set("LOCAL", settings))
 
+        refuse_dead(engine)
         if self._pooler:
             event.listen(engine, "begin", on_begin)
         else:
@@ -213,7 +222,7 @@ class PostgreSQL:
         return engine
 
 
-def _set(scope: str, settings: Mapping[str, int]) -> str:
+def _set(scope: str, settings: Mapping[str, int | str]) -> str:
     return "; ".join(f"SET {scope} {name} = {value}" for name, value in settings.items())
 
 

@@ -14,14 +14,14 @@ CHANNEL = "duly"
 class PostgreSQLNotices:
     """See `Notifying`."""
 
-    def send_notice(self, engine: Engine) -> None:
+    def send_notice(self, engine: Engine, sender: str) -> None:
         """See `Notifying.send_notice`."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-            conn.exec_driver_sql(f"notify {CHANNEL}")
+            conn.exec_driver_sql(f"notify {CHANNEL}, '{sender}'")
 
-    def hear(self, engine: Engine) -> Listener:
+    def hear(self, engine: Engine, sender: str) -> Listener:
         """See `Notifying.hear`."""
-        return Listener(engine.raw_connection())
+        return Listener(engine.raw_connection(), sender)
 
 
 class Listener:
@@ -29,9 +29,11 @@ class Listener:
 
     Args:
         pooled: a connection, which is taken out of its pool.
+        own: who is not listened to.
     """
 
-    def __init__(self, pooled: Any) -> None:
+    def __init__(self, pooled: Any, own: str) -> None:
+        self._own = own.encode()
         self._connection = pooled.driver_connection
         pooled.detach()
         self._pooled = pooled  # collected, it would close the connection
@@ -47,8 +49,8 @@ class Listener:
                 return False
             self._connection.pgconn.consume_input()
             found = False
-            while self._connection.pgconn.notifies() is not None:
-                found = True
+            while (notice := self._connection.pgconn.notifies()) is not None:
+                found |= notice.extra != self._own
             if found:
                 return True
 

@@ -51,6 +51,8 @@ class SQLite:
     keeps_dead = False
     session_limit: float | None = 5.0
     notices: Notifying | None = None
+    reading: Mapping[str, Any] = {READ_ONLY: True}
+    single: Mapping[str, Any] = {}
 
     def create_engine(self, url: URL) -> Engine:
         """See `StoreDialect.create_engine`."""

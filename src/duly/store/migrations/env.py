@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from duly.store.tables import metadata
+from duly.store.tables import complete
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=complete(),
     version_table="duly_version",
     render_as_batch=True,
 )

@@ -1,4 +1,4 @@
-# ruff: noqa: E501
+# ruff: noqa: E501, PLR0915
 """The first tables."""
 
 from __future__ import annotations
@@ -122,10 +122,10 @@ def upgrade() -> None:
         sa.Column("created_at", Instant, nullable=False),
         sa.Column("updated_at", Instant, nullable=False),
         sa.CheckConstraint(
-            "state in ('active', 'paused', 'finished', 'unresolved')", name="duly_job_state"
+            "state = 'active' or state = 'paused' or state = 'finished' or state = 'unresolved'",
+            name="duly_job_state",
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("uid"),
     )
     op.create_index(
         "duly_job_due",
@@ -134,6 +134,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'active'"),
         postgresql_where=sa.text("state = 'active'"),
+    )
+    op.create_index(
+        "duly_job_failing",
+        "duly_job",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("consecutive_failures > 0"),
+        postgresql_where=sa.text("consecutive_failures > 0"),
     )
     op.create_index(
         "duly_job_watched",
@@ -216,11 +224,10 @@ def upgrade() -> None:
         sa.Column("feeds", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("alone", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.CheckConstraint(
-            "state in ('scheduled', 'ready', 'running', 'succeeded', 'failed', 'cancelled', 'discarded', 'missed', 'skipped')",
+            "state = 'running' or state = 'succeeded' or state = 'ready' or state = 'scheduled' or state = 'failed' or state = 'cancelled' or state = 'discarded' or state = 'missed' or state = 'skipped'",
             name="duly_run_state",
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("job_uid", "scheduled_for", name="duly_run_nominal"),
     )
     op.create_index(
         "duly_run_alone",
@@ -259,8 +266,12 @@ def upgrade() -> None:
         "duly_run",
         ["feeds", "id"],
         unique=False,
-        sqlite_where=sa.text("feeds = true and state not in ('scheduled', 'ready', 'running')"),
-        postgresql_where=sa.text("feeds = true and state not in ('scheduled', 'ready', 'running')"),
+        sqlite_where=sa.text(
+            "feeds = true and state <> 'running' and state <> 'ready' and state <> 'scheduled'"
+        ),
+        postgresql_where=sa.text(
+            "feeds = true and state <> 'running' and state <> 'ready' and state <> 'scheduled'"
+        ),
     )
     op.create_index(
         "duly_run_keep",
@@ -288,10 +299,10 @@ def upgrade() -> None:
         ["job_id"],
         unique=False,
         sqlite_where=sa.text(
-            "(occupied = true or occupied = false and state in ('scheduled', 'ready', 'running'))"
+            "(occupied = true or occupied = false and (state = 'running' or state = 'ready' or state = 'scheduled'))"
         ),
         postgresql_where=sa.text(
-            "(occupied = true or occupied = false and state in ('scheduled', 'ready', 'running'))"
+            "(occupied = true or occupied = false and (state = 'running' or state = 'ready' or state = 'scheduled'))"
         ),
     )
     op.create_index(
@@ -299,9 +310,11 @@ def upgrade() -> None:
         "duly_run",
         ["state", "id"],
         unique=False,
-        sqlite_where=sa.text("state in ('failed', 'missed', 'skipped', 'cancelled', 'discarded')"),
+        sqlite_where=sa.text(
+            "(state = 'failed' or state = 'missed' or state = 'skipped' or state = 'cancelled' or state = 'discarded')"
+        ),
         postgresql_where=sa.text(
-            "state in ('failed', 'missed', 'skipped', 'cancelled', 'discarded')"
+            "(state = 'failed' or state = 'missed' or state = 'skipped' or state = 'cancelled' or state = 'discarded')"
         ),
     )
     op.create_index(
@@ -312,7 +325,21 @@ def upgrade() -> None:
         sqlite_where=sa.text("occupied = true"),
         postgresql_where=sa.text("occupied = true"),
     )
-    op.create_index("duly_run_of_job", "duly_run", ["job_id", "id"], unique=False)
+    op.create_index(
+        "duly_run_nominal",
+        "duly_run",
+        ["scheduled_for", "job_uid"],
+        unique=True,
+        sqlite_where=sa.text("scheduled_for is not null"),
+        postgresql_where=sa.text("scheduled_for is not null"),
+    )
+    op.create_index(
+        "duly_run_of_job",
+        "duly_run",
+        ["job_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("job_id is not null"),
+    )
     op.create_index(
         "duly_run_ready",
         "duly_run",

@@ -12,7 +12,7 @@ from duly.errors import CronError, TriggerError
 from duly.triggers.base import Due, ReadChild, Trigger, WallPart
 from duly.triggers.cron_keywords import cron_text
 from duly.triggers.cron_text import CronFields, read_cron
-from duly.triggers.describe import describe_cron
+from duly.triggers.describe_cron import describe_cron
 from duly.triggers.json_data import check_keys
 from duly.triggers.occurrences import due, next_after, nominal_wall
 from duly.triggers.timeline import Timeline

@@ -1,0 +1,48 @@
+"""Connections that rested in a pool, looked at before they are used again.
+
+What ends a connection from the other side makes its socket readable, so that needs no round trip
+to be seen: asking each time, as SQLAlchemy's ``pool_pre_ping`` does, took a tenth of an enqueue.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import InvalidatePoolError
+
+
+def refuse_dead(engine: Engine) -> None:
+    """Open new connections in the place of those that their server has left.
+
+    Args:
+        engine: of a driver whose connections have a ``fileno``.
+    """
+
+    def look(connection: Any, _record: Any, _proxy: Any) -> None:
+        if connection.closed or (_is_readable(connection.fileno()) and not answers(connection)):
+            raise InvalidatePoolError
+
+    def answers(connection: Any) -> bool:
+        try:
+            return engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            return False
+
+    event.listen(engine, "checkout", look)
+
+
+def _by_poll(descriptor: int) -> bool:
+    asked = select.poll()
+    asked.register(descriptor, select.POLLIN)
+    return bool(asked.poll(0))
+
+
+def _by_select(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], 0)[0])
+
+
+_is_readable: Callable[[int], bool] = _by_poll if hasattr(select, "poll") else _by_select
+"""Select takes no descriptor above 1,023; Windows has nothing else."""
