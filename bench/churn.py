@@ -1,9 +1,9 @@
 """F11: how long a claim takes while another session holds an old snapshot and dead rows add up.
 
 A transaction that only reads is left open: until it ends, no vacuum can remove a row version. Then
-runs are enqueued, claimed and completed. The figure is the 99th percentile of the time of Duly's
-claim statement in the last tenth of its claims. The naive claim beside it takes ten rows a time,
-in the order of an index that is full of dead entries.
+runs are enqueued, claimed and completed, a step at a time. The figure is the 99th percentile of the
+time of Duly's claim statement in the last tenth of its claims; it takes up to 25 runs. The naive
+claim beside it takes ten rows a time, in the order of an index that is full of dead entries.
 
     python -m bench.churn [--n 80000] [--seconds 300] [--repeat 1] [--only duly]
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.model.policy import JobOptions
 from duly.store import jobs, runs, tables
+from duly.store.claim_query import Choice, Mark
 from duly.store.new_run import Origin, new_run
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -79,14 +80,19 @@ def add_job(tx: Transaction, job_id: str, **values: Any) -> Row[Any]:
 
 
 def claim(
-    tx: Transaction, *, limit: int = 10, tasks: tuple[str, ...] = ("work",), **values: Any
+    tx: Transaction,
+    *,
+    limit: int = 10,
+    tasks: tuple[str, ...] = ("work",),
+    marks: Sequence[Mark] = (),
+    **values: Any,
 ) -> list[Row[Any]]:
     """Claim ready runs of the default queue for a worker."""
     wanted = {
         "claim_queue": "default", "now": tx.now, "tasks": list(tasks), "limit": limit,
         "claim": new_id(), "worker": new_id(),
     } | values  # fmt: skip
-    taken = [row.id for row in tx.dialect.claim(tx.conn, wanted)]
+    taken = [row.id for row in tx.dialect.claim(tx.conn, wanted, Choice.PLAIN, marks)]
     whole = select(tables.run).where(tables.run.c.id.in_(taken))
     held = {row.id: row for row in tx.conn.execute(whole)}
     return [held[run_id] for run_id in taken]

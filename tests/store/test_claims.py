@@ -11,6 +11,7 @@ from sqlalchemy import update
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.store import runs, tables
+from duly.store.claim_query import Mark, claim_order
 from duly.store.store import Store
 from tests.store.conftest import add_run, all_runs, at_once, claim
 
@@ -36,6 +37,56 @@ def test_the_limit_takes_the_first_ones_and_leaves_the_rest(store: Store) -> Non
             assert [row.id for row in claim(tx, limit=3)] == ids[first : first + 3]
     with store.write() as tx:
         assert claim(tx, limit=3) == []
+
+
+def test_a_claim_of_many_is_in_one_order_and_exact(store: Store) -> None:
+    """More than one statement's worth, of several priorities: the first 120 of 130, in order."""
+    with store.write() as tx:
+        ids = [add_run(tx, priority=number % 3) for number in range(130)]
+    wanted = sorted(ids, key=lambda held: (ids.index(held) % 3, held))
+    with store.write() as tx:
+        assert [row.id for row in claim(tx, limit=120)] == wanted[:120]
+    with store.write() as tx:
+        assert [row.id for row in claim(tx, limit=120)] == wanted[120:]
+
+
+def test_marks_are_places_in_the_claim_order(store: Store) -> None:
+    """One for each priority, to the run: what lies behind them is claimed in the same order.
+
+    Priorities without a mark, before, between and behind the others, are walked whole.
+    """
+    with store.write() as tx:
+        seconds = [timedelta(seconds=number) for number in range(6, 0, -1)]
+        made = {
+            (priority, number): add_run(tx, priority=priority, due_at=tx.now - second)
+            for priority in (3, -2, 7, 0, -1)
+            for number, second in enumerate(seconds)
+        }
+        twin = add_run(tx, priority=0, due_at=tx.now - seconds[2])
+    stored = all_runs(store)
+    marks = [Mark(at, stored[made[at, 2]].due_at, made[at, 2]) for at in (-1, 0, 3)]
+    marks[1] = marks[1]._replace(id=twin)
+    passed = {made[at, number] for at in (-1, 0, 3) for number in (0, 1)} | {made[0, 2]}
+    order = sorted([*made.values(), twin], key=lambda held: claim_order(stored[held]))
+    if store.dialect.keeps_dead:
+        order = [held for held in order if held not in passed]
+    for first, size in ((0, 8), (8, 9), (17, 99)):
+        with store.write() as tx:
+            got = [row.id for row in claim(tx, limit=size, marks=marks)]
+            assert got == order[first : first + size]
+
+
+def test_many_claimed_at_once_begin_at_their_marks(store: Store) -> None:
+    """From one statement to the next the marks of the priorities behind still hold."""
+    with store.write() as tx:
+        urgent = [add_run(tx, priority=0) for _ in range(70)]
+        lazy = [add_run(tx, priority=1) for _ in range(10)]
+    stored = all_runs(store)
+    marks = [Mark(row.priority, row.due_at, row.id) for row in (stored[urgent[5]], stored[lazy[4]])]
+    first = (5, 4) if store.dialect.keeps_dead else (0, 0)
+    with store.write() as tx:
+        got = [row.id for row in claim(tx, limit=100, marks=marks)]
+    assert got == urgent[first[0] :] + lazy[first[1] :]
 
 
 def test_a_claim_writes_who_and_when_and_a_higher_token(store: Store, clock: VirtualClock) -> None:

@@ -14,6 +14,7 @@ from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.store import completions, history, jobs, runs, workers
 from duly.store.agenda import AgendaQuery
+from duly.store.claim_query import Mark
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from tests.store.conftest import add_job, add_run, claim
@@ -126,6 +127,18 @@ def test_a_claim_sorts_nothing(full: Store) -> None:
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
     assert "filesort" not in plan  # on MariaDB it would also lock every row that it sorts
+
+
+def test_a_mark_is_a_place_in_the_index(full: Store) -> None:
+    """PostgreSQL does not even read what lies before it; as a filter it would read everything."""
+    if not full.dialect.keeps_dead:
+        return
+    plan = plans(full, lambda tx: claim(tx, marks=[Mark(3, tx.now, new_id())]))
+    (walked,) = re.findall(r"Index Cond: \((.*concurrency_key IS NULL.*)\)", plan)
+    assert "ROW(duly_run_1.priority, duly_run_1.due_at, duly_run_1.id) >= ROW(" in walked or (
+        "ROW(priority, due_at, id) >= ROW(" in walked
+    ), plan
+    assert "Sort" not in plan
 
 
 def test_due_jobs_are_not_all_sorted(full: Store) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy import Row
 
 from duly.engine.claim import Claim
 from duly.engine.flight import Room
+from duly.engine.low_water import LowWater
 from duly.model.identity import new_id
 from duly.store.agenda import Agenda, AgendaQuery
-from duly.store.claim_query import Choice
+from duly.store.claim_query import Choice, claim_order
 from duly.store.limited_claim import claim_limited
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -60,6 +61,7 @@ class Claimer:
         self._store = store
         self._agenda = agenda
         self._behind: dict[str, str] = {}
+        self._low_water = LowWater(store.clock)
 
     def claim(
         self, worker_id: str, room: Mapping[str, Room], tasks: Sequence[str]
@@ -96,7 +98,7 @@ class Claimer:
             if queue in found.limited or queue in found.keyed:
                 limited.append(queue)
             else:
-                rows = _claim_up_to(tx, _wanted(tx, worker_id, queue, tasks), room[queue])
+                rows = self._claim_up_to(tx, _wanted(tx, worker_id, queue, tasks), room[queue])
                 _take(tx, worker_id, got, rows, room[queue])
         return got, limited
 
@@ -104,6 +106,44 @@ class Claimer:
         """What may be claimed; ``None``: nothing by this worker."""
         found = self._agenda.ask_holding(tx, worker_id)
         return replace(found, ready=()) if found is not None and found.stopped else found
+
+    def _claim_up_to(
+        self, tx: Transaction, wanted: dict[str, Any], room: Room
+    ) -> Sequence[Row[Any]]:
+        """Runs for the free places; if there are enough of them, more runs ahead."""
+        rows: Sequence[Row[Any]] = ()
+        if room.free > 0:
+            rows = self._claim_behind(tx, {**wanted, "limit": room.free}, Choice.PLAIN)
+        if room.ahead > 0 and len(rows) == room.free:
+            ahead = {**wanted, "limit": room.ahead}
+            rows = [*rows, *self._claim_behind(tx, ahead, Choice.AHEAD)]
+        return rows
+
+    def _claim_behind(
+        self, tx: Transaction, wanted: dict[str, Any], choice: Choice
+    ) -> Sequence[Row[Any]]:
+        """Claim behind the marks; look at everything when it is time, or places are left free."""
+        if not tx.dialect.keeps_dead:
+            return tx.dialect.claim(tx.conn, wanted, choice)
+        queue = wanted["claim_queue"]
+        marks = self._low_water.marks(queue, choice)
+        if not marks:
+            return self._look(tx, wanted, choice)
+        rows = tx.dialect.claim(tx.conn, wanted, choice, marks)
+        self._low_water.learn(queue, choice, rows)
+        missing = wanted["limit"] - len(rows)
+        if not missing or choice is Choice.AHEAD:
+            return rows
+        others = self._look(tx, {**wanted, "limit": missing}, choice)
+        return sorted([*rows, *others], key=claim_order)
+
+    def _look(self, tx: Transaction, wanted: dict[str, Any], choice: Choice) -> Sequence[Row[Any]]:
+        """Claim from the beginning."""
+        since = self._store.clock.monotonic()
+        rows = tx.dialect.claim(tx.conn, wanted, choice)
+        filled = len(rows) == wanted["limit"]
+        self._low_water.learn_all(wanted["claim_queue"], choice, rows, since=since, filled=filled)
+        return rows
 
     def _claim_limited(
         self, tx: Transaction, wanted: tuple[str, str, Sequence[str]], room: Room
@@ -130,15 +170,6 @@ def _wanted(tx: Transaction, worker_id: str, queue: str, tasks: Sequence[str]) -
         "claim_queue": queue, "now": tx.now, "tasks": list(tasks), "claim": new_id(),
         "worker": worker_id,
     }  # fmt: skip
-
-
-def _claim_up_to(tx: Transaction, wanted: dict[str, Any], room: Room) -> Sequence[Row[Any]]:
-    rows: Sequence[Row[Any]] = ()
-    if room.free > 0:
-        rows = tx.dialect.claim(tx.conn, {**wanted, "limit": room.free})
-    if room.ahead > 0 and len(rows) == room.free:
-        rows = [*rows, *_claim_ahead(tx, wanted, room.ahead)]
-    return rows
 
 
 def _claim_ahead(tx: Transaction, wanted: dict[str, Any], most: int) -> Sequence[Row[Any]]:

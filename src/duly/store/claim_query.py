@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum, auto
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -43,11 +44,25 @@ class Choice(Enum):
     LISTED = auto()
 
 
-def chosen_runs(choice: Choice) -> Select[Any]:
-    """The ids of the runs that a claim takes."""
+class Mark(NamedTuple):
+    """A place in claim order: before it, no run of this priority is to be claimed."""
+
+    priority: int
+    due_at: datetime
+    id: str
+
+
+def chosen_runs(choice: Choice, known: ColumnElement[bool] | None = None) -> Select[Any]:
+    """The ids of the runs that a claim takes.
+
+    Args:
+        choice: which.
+        known: whether a run's task is one of ``tasks``; ``None``: said for all databases.
+    """
     if choice is Choice.LISTED:
         return select(run.c.id).where(READY, run.c.id.in_(bindparam("ids", expanding=True)))
-    plain = in_claim_order(select(run.c.id).where(*_claimable(), run.c.concurrency_key.is_(None)))
+    wanted = select(run.c.id).where(*_claimable(known), run.c.concurrency_key.is_(None))
+    plain = in_claim_order(wanted)
     if choice is Choice.AHEAD:
         plain = plain.where(run.c.unique_key.is_(None) | (run.c.unique_scope == "until_done"))
     return plain
@@ -130,15 +145,18 @@ CLAIMED = (
 ORDER = (run.c.id, run.c.priority, run.c.due_at)
 
 
-def _claimable() -> tuple[ColumnElement[bool] | TextClause, ...]:
+def _claimable(
+    known: ColumnElement[bool] | None = None,
+) -> tuple[ColumnElement[bool] | TextClause, ...]:
     """Ready, due, not expired, in the queue, and of a task that the worker knows."""
+    listed = run.c.task.in_(bindparam("tasks", expanding=True))
     return (
         READY,
         _in_queue(),
         run.c.alone.is_(False),
         run.c.due_at <= _now(),
         run.c.expires_at.is_(None) | (run.c.expires_at > _now()),
-        run.c.task.in_(bindparam("tasks", expanding=True)),
+        listed if known is None else known,
     )
 
 

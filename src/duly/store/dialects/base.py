@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, Row, Table
 from sqlalchemy.exc import DBAPIError
 
 from duly.model.finding import Finding
-from duly.store.claim_query import Choice
+from duly.store.claim_query import Choice, Mark
 from duly.store.notices import Notifying
 
 IDLE_LIMIT_S = 20.0
@@ -27,6 +27,8 @@ class StoreDialect(Protocol):
         session_limit: seconds that a transactional function may hold its transaction open where
             that stops all other writers; ``None``: as long as it likes.
         transactional_ddl: whether a table is made when the transaction commits, or at once.
+        keeps_dead: whether each claim would pass the index entries of all runs claimed before, as
+            long as anybody holds an old snapshot; then it can begin at marks.
         notices: how processes wake each other; ``None``: they cannot.
         reading: execution options of a connection that only reads.
         single: those of a connection on which a statement is a transaction; empty: there are none.
@@ -35,6 +37,7 @@ class StoreDialect(Protocol):
     name: str
     shared_clock: bool
     transactional_ddl: bool
+    keeps_dead: bool
     session_limit: float | None
     notices: Notifying | None
     reading: Mapping[str, Any]
@@ -95,7 +98,11 @@ class StoreDialect(Protocol):
         """Insert a row or overwrite the one with the same keys."""
 
     def claim(
-        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+        self,
+        conn: Connection,
+        claim: Mapping[str, Any],
+        choice: Choice = Choice.PLAIN,
+        marks: Sequence[Mark] = (),
     ) -> Sequence[Row[Any]]:
         """Make ready runs running, and return them in claim order.
 
@@ -104,6 +111,8 @@ class StoreDialect(Protocol):
             claim: ``claim`` (the claim's id), ``worker``, ``now``, and the parameters of the
                 choice.
             choice: which runs.
+            marks: pass over what lies before the mark of its priority, where `keeps_dead`; sorted,
+                one for each priority at most.
         """
 
     def is_missing_table(self, error: DBAPIError) -> bool:

@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 
 from duly.errors import TransactionError
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, Choice, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, Choice, Mark, chosen_runs, claim_order, claim_values
 from duly.store.dialects import mariadb_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.mariadb_ddl import DDL, Types
@@ -82,6 +82,7 @@ class MariaDB:
     shared_clock = True
     session_limit: float | None = None
     transactional_ddl = False
+    keeps_dead = False
     notices: Notifying | None = None
     reading: Mapping[str, Any] = {}
     single: Mapping[str, Any] = {}
@@ -170,7 +171,11 @@ class MariaDB:
         conn.execute(insert(table).values(**row).on_duplicate_key_update(changed))
 
     def claim(
-        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+        self,
+        conn: Connection,
+        claim: Mapping[str, Any],
+        choice: Choice = Choice.PLAIN,
+        marks: Sequence[Mark] = (),
     ) -> Sequence[Row[Any]]:
         """See `StoreDialect.claim`."""
         ids = list(conn.execute(_READY[choice], claim).scalars())

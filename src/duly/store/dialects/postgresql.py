@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     select,
     text,
-    update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import (
@@ -31,13 +30,12 @@ from sqlalchemy.exc import (
 )
 
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, Choice, chosen_runs, claim_order, claim_values
-from duly.store.dialects import postgresql_examination
+from duly.store.claim_query import Choice, Mark
+from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.postgresql_notices import PostgreSQLNotices
 from duly.store.dialects.rested import refuse_dead
 from duly.store.notices import Notifying
-from duly.store.tables import run
 
 MIGRATION_LOCK = 0x64756C79
 """Advisory lock number: the letters of "duly"."""
@@ -78,6 +76,7 @@ class PostgreSQL:
     name = "postgresql"
     shared_clock = True
     transactional_ddl = True
+    keeps_dead = True
     session_limit: float | None = None
     notices: Notifying | None = PostgreSQLNotices()
     reading: Mapping[str, Any]
@@ -175,15 +174,14 @@ class PostgreSQL:
         conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
     def claim(
-        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+        self,
+        conn: Connection,
+        claim: Mapping[str, Any],
+        choice: Choice = Choice.PLAIN,
+        marks: Sequence[Mark] = (),
     ) -> Sequence[Row[Any]]:
-        """See `StoreDialect.claim`.
-
-        The row lock is inside a materialized CTE: a plain ``IN (SELECT … LIMIT n)`` was seen to
-        claim 12 rows for LIMIT 1 under a bad plan.
-        """
-        rows = conn.execute(_CLAIMS[choice], claim).all()
-        return sorted(rows, key=claim_order)
+        """See `StoreDialect.claim`."""
+        return postgresql_claim.claim(conn, claim, choice, marks)
 
     def is_missing_table(self, error: DBAPIError) -> bool:
         """See `StoreDialect.is_missing_table`."""
@@ -232,16 +230,3 @@ _IDENTITY = text(
     "select system_identifier || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
     " from pg_control_system()"
 )
-
-
-def _claim(choice: Choice) -> Any:
-    ready = (
-        chosen_runs(choice)
-        .with_for_update(skip_locked=True)
-        .cte("ready")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    return update(run).where(run.c.id == ready.c.id).values(claim_values()).returning(*CLAIMED)
-
-
-_CLAIMS = {choice: _claim(choice) for choice in Choice}

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, Choice, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, Choice, Mark, chosen_runs, claim_order, claim_values
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.sqlite_file_system import refuse_network
 from duly.store.notices import Notifying
@@ -48,6 +48,7 @@ class SQLite:
     name = "sqlite"
     shared_clock = False
     transactional_ddl = True
+    keeps_dead = False
     session_limit: float | None = 5.0
     notices: Notifying | None = None
     reading: Mapping[str, Any] = {READ_ONLY: True}
@@ -119,7 +120,11 @@ class SQLite:
         conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
     def claim(
-        self, conn: Connection, claim: Mapping[str, Any], choice: Choice = Choice.PLAIN
+        self,
+        conn: Connection,
+        claim: Mapping[str, Any],
+        choice: Choice = Choice.PLAIN,
+        marks: Sequence[Mark] = (),
     ) -> Sequence[Row[Any]]:
         """See `StoreDialect.claim`; SQLite returns the rows in no order, so they are sorted."""
         rows = conn.execute(_CLAIMS[choice], claim).all()
