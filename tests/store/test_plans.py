@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import event, text
 
 from duly.clock import VirtualClock
+from duly.commands.declarations import unresolved
 from duly.model.identity import new_id
-from duly.store import completions, history, jobs, runs, workers
+from duly.store import completions, declarations, history, jobs, runs, workers
 from duly.store.agenda import AgendaQuery
 from duly.store.claim_query import Mark
 from duly.store.store import Store
@@ -102,10 +103,20 @@ def index_used(name: str, plan: str) -> bool:
             lambda tx: history.log_lines(tx.conn, runs.holders_of_keys(tx.conn, ["k"])["k"]),
             ["duly_run_log_run"],
         ),
+        (lambda tx: declarations.orphans(tx.conn, "app"), ["duly_job_declared"]),
+        (lambda tx: unresolved(tx.conn), ["duly_job_unresolved"]),
+        (lambda tx: history.prune_jobs(tx, 10), ["duly_job_ended"]),
+        (
+            lambda tx: completions.succeed(
+                tx, completions.Batch(new_id(), 1, tx.now), [new_id(), new_id()]
+            ),
+            ["duly_job_failing"],
+        ),
     ],
     ids=[
         "claim", "due jobs", "occupancy", "promotion", "expiry", "turns", "unique key",
         "pruning", "cancel requests", "agenda", "newest run", "log",
+        "orphans", "unresolved jobs", "pruning of jobs", "success",
     ],
 )  # fmt: skip
 def test_the_hot_statements_use_their_indexes(

@@ -24,7 +24,7 @@ from duly.model.release import Release
 from duly.registry import Registry
 from duly.store import declarations, history, jobs
 from duly.store.rows import definition, event_record, overridden
-from duly.store.tables import job
+from duly.store.tables import UNRESOLVED, job
 from duly.store.transaction import Transaction
 
 
@@ -90,7 +90,7 @@ def settle(
 
 def unresolved(conn: Connection) -> bool:
     """Whether any job is unresolved."""
-    statement = select(job.c.id).where(job.c.state == "unresolved").limit(1)
+    statement = select(job.c.id).where(UNRESOLVED).limit(1)
     return conn.execute(statement).first() is not None
 
 
@@ -98,7 +98,7 @@ def revive(tx: Transaction, registry: Registry) -> int:
     """Make unresolved jobs active again that this version can decode; says how many."""
     if not unresolved(tx.conn):  # asked without locks: most of the time there is none
         return 0
-    statement = select(job).where(job.c.state == "unresolved", job.c.task.in_(registry.names()))
+    statement = select(job).where(UNRESOLVED, job.c.task.in_(registry.names()))
     revived = 0
     for row in tx.conn.execute(tx.dialect.lock_rows(statement.order_by(job.c.id))).all():
         trigger, _options, problem = definition(row)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, delete, exists, func, select, update
 
 from duly.model.release import Release, order
-from duly.store.tables import declaration, job, worker
+from duly.store.tables import DECLARED, declaration, job, worker
 from duly.store.transaction import Transaction
 
 Stored = tuple[str, str]
@@ -67,7 +67,7 @@ def remove(tx: Transaction, app: str, stored: Iterable[Stored]) -> None:
 def orphans(conn: Connection, app: str) -> list[str]:
     """The ids of an application's jobs that were declared in code and are not any more."""
     declared = exists().where(declaration.c.app == app, declaration.c.job_id == job.c.id)
-    statement = select(job.c.id).where(job.c.origin == "code", job.c.app == app, ~declared)
+    statement = select(job.c.id).where(DECLARED, job.c.app == app, ~declared)
     return list(conn.execute(statement.order_by(job.c.id)).scalars())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from duly.store.columns import Instant
-from duly.store.tables import attempt, decision_range, event, job, job_tag, run, run_log
+from duly.store.tables import ENDED, attempt, decision_range, event, job, job_tag, run, run_log
 from duly.store.transaction import Transaction
 
 KEEP_EVENTS = timedelta(days=90)
@@ -135,7 +135,7 @@ def prune_events(tx: Transaction, limit: int) -> int:
 
 def prune_jobs(tx: Transaction, limit: int) -> int:
     """Delete up to ``limit`` jobs that finished longer ago than the events are kept."""
-    old = select(job.c.id).where(job.c.state == "finished", job.c.origin != "code")
+    old = select(job.c.id).where(ENDED, job.c.origin != "code")
     statement = old.where(job.c.updated_at < tx.now - KEEP_EVENTS).limit(limit)
     ids = list(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).scalars())
     if ids:

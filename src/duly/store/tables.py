@@ -30,6 +30,9 @@ metadata = MetaData()
 # of an insert.
 ACTIVE = text("state = 'active'")
 FAILING = text("consecutive_failures > 0")
+UNRESOLVED = text("state = 'unresolved'")
+ENDED = text("state = 'finished'")
+DECLARED = text("origin = 'code'")
 READY = text("state = 'ready'")
 SCHEDULED = text("state = 'scheduled' and waits_turn = false and occupied = false")
 WAITING = text("state = 'scheduled' and waits_turn = true")
@@ -103,6 +106,9 @@ job = Table(
     _partial("duly_job_due", "next_fire_at", where=ACTIVE),
     _partial("duly_job_watched", "watch_at", where=WATCHED),
     _partial("duly_job_failing", "id", where=FAILING),
+    _partial("duly_job_unresolved", "id", where=UNRESOLVED),
+    _partial("duly_job_ended", "updated_at", where=ENDED),
+    _partial("duly_job_declared", "app", "id", where=DECLARED),
 )
 
 job_tag = Table(

@@ -17,6 +17,9 @@ from duly.store.dialects.mariadb_collation import collation
 INDEXES = {
     "duly_job_due": ("state", "next_fire_at"),
     "duly_job_failing": ("consecutive_failures",),
+    "duly_job_unresolved": ("state",),
+    "duly_job_ended": ("state", "updated_at"),
+    "duly_job_declared": ("origin", "app"),
     "duly_run_ready": ("state", "queue", "concurrency_key", "priority", "due_at"),
     "duly_run_alone": ("alone", "state", "due_at"),
     "duly_run_scheduled": ("state", "waits_turn", "occupied", "due_at"),

@@ -136,12 +136,36 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'active'"),
     )
     op.create_index(
+        "duly_job_declared",
+        "duly_job",
+        ["app", "id"],
+        unique=False,
+        sqlite_where=sa.text("origin = 'code'"),
+        postgresql_where=sa.text("origin = 'code'"),
+    )
+    op.create_index(
+        "duly_job_ended",
+        "duly_job",
+        ["updated_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'finished'"),
+        postgresql_where=sa.text("state = 'finished'"),
+    )
+    op.create_index(
         "duly_job_failing",
         "duly_job",
         ["id"],
         unique=False,
         sqlite_where=sa.text("consecutive_failures > 0"),
         postgresql_where=sa.text("consecutive_failures > 0"),
+    )
+    op.create_index(
+        "duly_job_unresolved",
+        "duly_job",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'unresolved'"),
+        postgresql_where=sa.text("state = 'unresolved'"),
     )
     op.create_index(
         "duly_job_watched",
