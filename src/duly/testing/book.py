@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 
@@ -60,22 +61,33 @@ class Book:
         joined: by key, whether the application's own transaction was committed (``None``: unknown),
             and the id of the run made in it.
         contradictions: answers that cannot be true by what was acknowledged before.
+        under_way: changes whose call is not over: each may still be made at any time.
     """
 
     jobs: dict[str, set[Known]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     joined: dict[str, tuple[bool | None, str | None]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
+    under_way: list[Issued] = field(default_factory=list)
 
     def of(self, job_id: str) -> set[Known]:
         """Everything that a job may look like."""
         return self.jobs.setdefault(job_id, {Known()})
 
-    def issued(self, job_id: str, change: Change) -> Issued:
-        """A change is on its way: until it is answered, it may be made or not."""
+    @contextmanager
+    def issue(self, job_id: str, change: Change) -> Iterator[Issued]:
+        """A change is on its way: until it is answered, it may be made or not.
+
+        However long its process stands still, it may be made until the block ends.
+        """
         before = self.of(job_id)
         self.jobs[job_id] = before | _changed(before, change)
-        return Issued(job_id, change, before, self.jobs[job_id])
+        issued = Issued(job_id, change, before, self.jobs[job_id])
+        self.under_way.append(issued)
+        try:
+            yield issued
+        finally:
+            self.under_way = [held for held in self.under_way if held is not issued]
 
     def acknowledged(self, issued: Issued) -> None:
         """A change was acknowledged."""
@@ -101,7 +113,11 @@ class Book:
             self.contradictions.append(
                 f"an answer says that {issued.job_id} {said}, but it was known as {issued.before}"
             )
-        self.jobs[issued.job_id] = kept or issued.before
+        kept = kept or issued.before
+        for other in self.under_way:
+            if other is not issued and other.job_id == issued.job_id:
+                kept = kept | _changed(kept, other.change)
+        self.jobs[issued.job_id] = kept
 
 
 def _changed(held: set[Known], change: Change) -> set[Known]:

@@ -193,30 +193,30 @@ class Client:
         def change(known: Known) -> Known | None:
             return known.set_paused(paused)
 
-        issued = self.book.issued(job_id, change)
-        try:
-            if command(job_id):
-                self.book.acknowledged(issued)
-            else:
-                self.book.found(issued, True)
-        except JobNotFound:
-            self.book.found(issued, False)
+        with self.book.issue(job_id, change) as issued:
+            try:
+                if command(job_id):
+                    self.book.acknowledged(issued)
+                else:
+                    self.book.found(issued, True)
+            except JobNotFound:
+                self.book.found(issued, False)
 
     def _told(
         self, job_id: str, change: Callable[[Known], Known | None], call: Callable[[], Any]
     ) -> None:
-        issued = self.book.issued(job_id, change)
-        try:
-            call()
-        except JobNotFound:
-            self.book.found(issued, False)
-        except DuplicateJob:
-            self.book.found(issued, True)
-        except DOMAIN:
-            self.book.refused(issued)
-            raise
-        else:
-            self.book.acknowledged(issued)
+        with self.book.issue(job_id, change) as issued:
+            try:
+                call()
+            except JobNotFound:
+                self.book.found(issued, False)
+            except DuplicateJob:
+                self.book.found(issued, True)
+            except DOMAIN:
+                self.book.refused(issued)
+                raise
+            else:
+                self.book.acknowledged(issued)
 
     def _on_a_run(self, state: str, command: Callable[[str], object]) -> None:
         found = self._runs(state)
