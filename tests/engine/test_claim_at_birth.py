@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 from sqlalchemy import delete, event, select
 
 from duly import Run, RunRecord, Scheduler, every
+from duly.engine.claim import Claim
+from duly.engine.rescue import return_strays
 from duly.store import tables
 from tests.engine.conftest import World, states
 from tests.store.conftest import add_run
@@ -267,3 +269,22 @@ def test_rule_14_a_fenced_worker_takes_no_call(running: tuple[Scheduler, list[st
         tx.conn.execute(delete(tables.worker))
     run = done(scheduler, scheduler.enqueue("work"))
     assert (run.worker_id != former, called) == (True, [run.id])
+
+
+def test_rule_14_a_call_on_its_way_to_its_start_is_no_stray(
+    running: tuple[Scheduler, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop looks for claims that nobody holds when one is committed and not yet started."""
+    scheduler, called = running
+    engine, returned = scheduler._engine, list[int]()
+    begin = engine.begin
+
+    def begin_late(claims: Sequence[Claim]) -> bool:
+        held = engine.execution.claims
+        returned.append(return_strays(scheduler.store, engine.heart.worker_id, held))
+        return begin(claims)
+
+    monkeypatch.setattr(engine, "begin", begin_late)
+    run_id = scheduler.enqueue("work")
+    assert done(scheduler, run_id).attempt == 1
+    assert (returned, called) == ([0], [run_id])

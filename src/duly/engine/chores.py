@@ -45,7 +45,7 @@ class Chores:
         if self._execution.flights and self._rounds.come("attend", ATTEND_EVERY):
             self._attend(worker_id)
         if self._rounds.come("strays", rhythm.interval):
-            return_strays(self._store, worker_id, self._execution.claims())
+            return_strays(self._store, worker_id, self._execution.claims)
         if self._rounds.come("rescue", rhythm.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
             rescue(self._store, self._heart, rhythm)
         if self._rounds.come("watch", WATCH_EVERY):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -56,6 +57,7 @@ class Execution:
         self.flights = Flights(queues)
         self._ended = ended
         self._wake = wake
+        self._births: dict[int, set[tuple[str, str]]] = {}
         self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
         self.around: list[AroundRun] = []
         self.coroutines = EventLoopExecutor()
@@ -71,10 +73,24 @@ class Execution:
     def claims(self) -> set[tuple[str, str]]:
         """The runs that this worker holds, each with its claim.
 
-        What ends meanwhile is found among the endings, since it is looked for there later.
+        What starts or ends meanwhile is found where it comes to, since that is looked at later.
         """
+        born = {claim for held in list(self._births.values()) for claim in tuple(held)}
         flying = {(flight.claim.id, flight.claim.claim_id) for flight in self.flights.all()}
-        return flying | self._ended.claims()
+        return born | flying | self._ended.claims()
+
+    @contextmanager
+    def expecting(self) -> Iterator[set[tuple[str, str]]]:
+        """Claims that a thread beside the loop's commits and starts in this block: no strays.
+
+        Put each into the set, as `claims` has them, before it is committed.
+        """
+        born: set[tuple[str, str]] = set()
+        self._births[id(born)] = born
+        try:
+            yield born
+        finally:
+            del self._births[id(born)]
 
     def next_deadline(self) -> float | None:
         """The earliest deadline on the steady clock."""

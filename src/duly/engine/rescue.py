@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+from collections.abc import Callable, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,7 +83,7 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
     return len(rows)
 
 
-def return_strays(store: Store, worker_id: str, known: Set[HeldClaim]) -> int:
+def return_strays(store: Store, worker_id: str, known: Callable[[], Set[HeldClaim]]) -> int:
     """Give back the runs that bear this worker's id although it does not hold them.
 
     That is a claim whose commit was made and whose acknowledgement was lost on the way.
@@ -91,11 +91,12 @@ def return_strays(store: Store, worker_id: str, known: Set[HeldClaim]) -> int:
     Args:
         store: the database.
         worker_id: this worker.
-        known: what it holds. Call this on the thread that claims: then no claim is between its
-            commit and ``known``, and what it holds can only have become less since.
+        known: what it holds, asked before the database is, for what ends meanwhile, and after it,
+            for what other threads claim meanwhile (see `Execution.expecting`).
     """
+    before = known()
     with store.read() as conn:
-        strays = workers.held_claims(conn, worker_id) - known
+        strays = workers.held_claims(conn, worker_id) - before - known()
     return store.run(lambda tx: give_back(tx, worker_id, strays)) if strays else 0
 
 

@@ -285,19 +285,23 @@ class Declaring(Wiring):
             return run_commands.enqueue(tx, call, [encoded], keys)[0]
 
     def _enqueue_plain(self, call: Call, args: str, actor: str | None) -> str:
-        """Store a call and start it here, if this process has a place for it and nobody waits.
+        """Store a call: with one statement where this process has no place for it."""
+        if call.is_free and self._engine.has_place(call.options.queue):
+            return self._enqueue_here(call, args, actor)
+        with self._write(actor, single=True) as tx:
+            return run_commands.enqueue(tx, call, [args])[0]
 
-        Where it has none, one statement is all it takes.
-        """
+    def _enqueue_here(self, call: Call, args: str, actor: str | None) -> str:
+        """Store a call and start it in this process, if nothing waits before it."""
         self._refuse_behind_lock()
-        here = call.is_free and self._engine.has_place(call.options.queue)
-        taker = None
-        with self.store.write(actor, single=not here) as tx:
-            if here:
+        with self._engine.execution.expecting() as born:
+            with self.store.write(actor) as tx:
                 taker = self._engine.taker(tx)
-            (run_id,) = run_commands.enqueue(tx, call, [args], taker=taker)
-            if taker is not None:
-                taker.announce()
-        if taker is None or not self._engine.begin(taker.claims):
+                (run_id,) = run_commands.enqueue(tx, call, [args], taker=taker)
+                if taker is not None:
+                    taker.announce()
+                    born.update((claim.id, claim.claim_id) for claim in taker.claims)
+            started = taker is not None and self._engine.begin(taker.claims)
+        if not started:
             self._wake()
         return run_id

@@ -322,11 +322,11 @@ class Wiring:
         )
 
     def _transaction(
-        self, session: object | None, actor: str | None, *, single: bool = False
+        self, session: object | None, actor: str | None
     ) -> AbstractContextManager[Transaction]:
-        """A transaction of Duly's own (``single``: see `Store.write`), or the caller's."""
+        """A transaction of Duly's own, or the caller's."""
         if session is None:
-            return self._write(actor, single=single)
+            return self._write(actor)
         return self.store.join(session, actor, self._joined)
 
     def _joined(self, facts: list[Event]) -> None:
