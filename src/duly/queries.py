@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from duly.decisions.policy import next_fire
 from duly.errors import JobNotFound, RunNotFound
 from duly.model.event import Event
 from duly.model.identity import is_id
 from duly.model.job import JobRecord
 from duly.model.run import AttemptRecord, LogLine, RunRecord
 from duly.model.worker import WorkerRecord
-from duly.policies import next_fire
 from duly.store import control, history, jobs, rows, runs, workers
 
 

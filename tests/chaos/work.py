@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, insert, make_url
 from sqlalchemy.orm import Session
 
 from duly import CatchUp, Retry, Run, Scheduler, every, prepare_engine
-from duly.engine import execution
+from duly.worker import execution
 from tests.chaos.audit import booking, effect
 from tests.chaos.journal import Journal
 

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from duly.clock import VirtualClock
-from duly.engine.pruning import prune
 from duly.model.identity import new_id
 from duly.store import completions, history, tables
 from duly.store.history import EventFilter
 from duly.store.store import Store
+from duly.worker.pruning import prune
 from tests.store.conftest import add_job, add_run, all_runs, at_once, count
 
 DAY = timedelta(days=1)

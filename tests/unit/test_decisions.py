@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duly import CatchUp, Trigger, at, cron, every
+from duly.decisions.policy import Decision, decide_due, first_fire, jittered, next_fire, place
 from duly.model.job import Occupancy
 from duly.model.policy import JobOptions
-from duly.policies import Decision, decide_due, first_fire, jittered, next_fire, place
 from duly.triggers.base import ReadChild
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

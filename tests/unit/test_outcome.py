@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duly import Discard, Retry, RetryAfter, Snooze
-from duly.engine.claim import Claim
-from duly.engine.outcome import Outcome, Verdict, judge
 from duly.errors import ArgumentsError, UnknownTask
 from duly.executors.base import Ending
 from duly.model.checks import LATEST
 from duly.model.policy import RunPolicy
 from duly.model.text import clean, shown, told
+from duly.worker.claim import Claim
+from duly.worker.outcome import Outcome, Verdict, judge
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETRYING = RunPolicy(retry=Retry(attempts=3, wait=30, factor=2, jitter=0))

@@ -11,12 +11,12 @@ from sqlalchemy import Row
 from duly.commands.cursors import resting
 from duly.commands.dependencies import parents_in, relinked
 from duly.commands.jobs import Definition, bind, change, declaration_text
+from duly.decisions.policy import first_fire
 from duly.errors import DuplicateJob, JobNotFound
 from duly.model.identity import new_id
 from duly.model.job import Origin
 from duly.model.policy import encode_policy
 from duly.model.zone_data import tzdb_version
-from duly.policies import first_fire
 from duly.store import dependencies, jobs
 from duly.store.bulk import CHUNK
 from duly.store.transaction import Transaction

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from duly.decisions.apply import run_again
+from duly.decisions.policy import INSTANT, next_fire, place
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model.policy import KEEP_DAYS, JobOptions
-from duly.occurrences import run_again
-from duly.policies import INSTANT, next_fire, place
 from duly.store import backfills, jobs, runs
 from duly.store.new_run import Origin, new_run, wait_turn
 from duly.store.rows import definition

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from duly.decisions.apply import settle
+from duly.decisions.policy import INSTANT, first_fire, next_fire
 from duly.model.job import JobState
 from duly.model.policy import JobOptions
-from duly.occurrences import settle
-from duly.policies import INSTANT, first_fire, next_fire
 from duly.store import history, jobs
 from duly.store.rows import definition
 from duly.store.transaction import Transaction

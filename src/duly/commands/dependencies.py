@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from duly.decisions.apply import replace_live, run_again
+from duly.decisions.policy import place
 from duly.errors import DependencyError, JobInUse, did_you_mean
 from duly.model.dependency_graph import check_graph
-from duly.occurrences import replace_live, run_again
-from duly.policies import place
 from duly.store import dependencies, jobs, runs
 from duly.store.rows import definition, overridden
 from duly.store.transaction import Transaction

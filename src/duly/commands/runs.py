@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from duly.decisions.apply import Taker, cancel_unstarted, replace_live, run_again
+from duly.decisions.policy import place
 from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
 from duly.model.identity import is_id
 from duly.model.policy import JobOptions
 from duly.model.run import check_move
-from duly.occurrences import Taker, cancel_unstarted, replace_live, run_again
-from duly.policies import place
 from duly.registry import Task
 from duly.store import jobs, runs
 from duly.store.new_run import Origin, new_run, wait_turn

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from duly.decisions.apply import settle
+from duly.decisions.policy import next_fire
 from duly.model.zone_data import tzdb_version
-from duly.occurrences import settle
-from duly.policies import next_fire
 from duly.store import control, jobs
 from duly.store.rows import definition
 from duly.store.transaction import Transaction

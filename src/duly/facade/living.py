@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from duly.engine.loop import State
 from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors import inside
 from duly.facade.wiring import Wiring
 from duly.hooks import AroundRun, Listener
 from duly.model.checks import SECONDS, optional
 from duly.model.step import EndCounter, Step
+from duly.worker.loop import State
 
 log = logging.getLogger("duly")
 LOOK_EVERY = 0.05

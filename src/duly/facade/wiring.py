@@ -14,8 +14,6 @@ from duly.commands import zone_changes
 from duly.commands.declarations import declare, revive, settle, unresolved
 from duly.commands.jobs import CODE, Definition
 from duly.context import current_run
-from duly.engine.loop import Engine
-from duly.engine.options import EngineOptions
 from duly.errors import ConfigurationError, DatabaseUnavailable, LifecycleError
 from duly.facade import forking
 from duly.facade.listeners import Listeners
@@ -35,6 +33,8 @@ from duly.store.notices import Notices
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.url import parse_url
+from duly.worker.loop import Engine
+from duly.worker.options import EngineOptions
 
 log = logging.getLogger("duly")
 ORPHANS = ("report", "pause")

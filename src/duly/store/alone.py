@@ -1,4 +1,4 @@
-"""Runs that must execute alone: the store's side of `duly.engine.solo`."""
+"""Runs that must execute alone: the store's side of `duly.worker.solo`."""
 
 from __future__ import annotations
 

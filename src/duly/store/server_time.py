@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from duly.clock import Clock
 
-log = logging.getLogger("duly.engine")
+log = logging.getLogger("duly.worker")
 STEP = timedelta(seconds=2)
 """A clock that is so far from where the steady clock expects it has been set, or was read badly."""
 

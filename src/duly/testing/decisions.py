@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
+from duly.decisions.policy import next_fire
 from duly.model.policy import JobOptions, decode_options
-from duly.policies import next_fire
 from duly.testing.evidence import Evidence
 from duly.testing.witness import Cursor, JobChange
 from duly.triggers import Trigger, decode

@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from duly.clock import aware_utc
+from duly.decisions.policy import INSTANT, next_fire
 from duly.errors import ConfigurationError
 from duly.model.policy import JobOptions
-from duly.policies import INSTANT, next_fire
 from duly.scheduler import Scheduler
 from duly.triggers import Calendar, Trigger
 

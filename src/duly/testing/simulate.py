@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 from sqlalchemy import select
 
-from duly.engine import landing
 from duly.model import identity
 from duly.store.tables import LIVE, RUNNING, run
 from duly.testing.database import ready
@@ -26,6 +25,7 @@ from duly.testing.evidence import gather
 from duly.testing.invariants import violations
 from duly.testing.mutations import mutated
 from duly.testing.world import RECOVERY, World
+from duly.worker import landing
 
 LAST_LINES = 60
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from duly.engine.loop import Engine
 from duly.executors.base import Work
 from duly.model.worker import Heartbeat
 from duly.scheduler import Scheduler
 from duly.store.store import Store
 from duly.testing.calls import Call, SteppedExecutor
 from duly.testing.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
+from duly.worker.loop import Engine
 
 RHYTHM = Heartbeat(interval=3, lease=11, fence=9, rescue=4)
 

@@ -1,0 +1,1 @@
+"""What becomes of each nominal time: the policy that decides, and the rows that record it."""

@@ -1,0 +1,267 @@
+"""Execution: from a claim to a call, and the stop signals while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from operator import itemgetter
+from typing import Any
+
+from duly.context import Run, RunFacts
+from duly.errors import ArgumentsChanged, ArgumentsError
+from duly.executors.base import Ending, Work
+from duly.executors.event_loop import EventLoopExecutor
+from duly.executors.process import ProcessExecutor
+from duly.executors.thread import ThreadExecutor
+from duly.hooks import AroundRun
+from duly.model import payload
+from duly.registry import Registry, Task
+from duly.store import completions, runs
+from duly.store.store import Store
+from duly.store.transaction import Transaction
+from duly.worker.claim import Claim
+from duly.worker.completion import Completions
+from duly.worker.ending_rows import log_rows
+from duly.worker.flight import Flight, Flights
+
+log = logging.getLogger("duly.worker")
+PATIENCE = 5.0
+"""Seconds that an interrupted coroutine has to end before its run is ended without it."""
+
+
+class Execution:
+    """Executes claims.
+
+    Args:
+        store: the database.
+        registry: the functions.
+        ended: endings to be written back.
+        wake: called from any thread when something has ended.
+        queues: how many runs of each queue this worker executes at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        ended: Completions,
+        wake: Callable[[], None],
+        queues: Mapping[str, int],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self.flights = Flights(queues)
+        self._ended = ended
+        self._wake = wake
+        self._births: dict[int, set[tuple[str, str]]] = {}
+        self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
+        self.around: list[AroundRun] = []
+        self.coroutines = EventLoopExecutor()
+        self._threads = ThreadExecutor(sum(queues.values()))
+        self._processes = ProcessExecutor(sum(queues.values()))
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Start the functions of claimed runs."""
+        self.flights.add([self._flight(claim) for claim in claims])
+        for queue in {claim.queue for claim in claims}:
+            self._start_waiting(queue)
+
+    def claims(self) -> set[tuple[str, str]]:
+        """The runs that this worker holds, each with its claim.
+
+        What starts or ends meanwhile is found where it comes to, since that is looked at later.
+        """
+        born = {claim for held in list(self._births.values()) for claim in tuple(held)}
+        flying = {(flight.claim.id, flight.claim.claim_id) for flight in self.flights.all()}
+        return born | flying | self._ended.claims()
+
+    @contextmanager
+    def expecting(self) -> Iterator[set[tuple[str, str]]]:
+        """Claims that a thread beside the loop's commits and starts in this block: no strays.
+
+        Put each into the set, as `claims` has them, before it is committed.
+        """
+        born: set[tuple[str, str]] = set()
+        self._births[id(born)] = born
+        try:
+            yield born
+        finally:
+            del self._births[id(born)]
+
+    def next_deadline(self) -> float | None:
+        """The earliest deadline on the steady clock."""
+        waiting = [
+            f.deadline if f.verdict is None else f.verdict_at + PATIENCE
+            for f in self.flights.all()
+            if not f.abandoned and f.verdict != "given_back"
+        ]
+        return min((moment for moment in waiting if moment is not None), default=None)
+
+    def enforce_deadlines(self, worker_id: str) -> None:
+        """Stop what has taken too long; end the runs of what does not stop."""
+        steady = self._store.clock.monotonic()
+        overdue = [
+            flight
+            for flight in self.flights.all()
+            if flight.deadline is not None and flight.deadline <= steady and flight.verdict is None
+        ]
+        for flight in overdue:
+            flight.verdict, flight.verdict_at = "timeout", steady
+            self._interrupt(flight)
+        self._abandon_stubborn(steady, worker_id)
+
+    def cancel(self, run_ids: Sequence[str], worker_id: str) -> None:
+        """Stop runs that somebody asked to cancel."""
+        steady = self._store.clock.monotonic()
+        wanted = set(run_ids)
+        for flight in self.flights.all():
+            if flight.claim.id in wanted and flight.verdict is None and flight.begun_at is not None:
+                flight.verdict, flight.verdict_at = "cancelled", steady
+                self._interrupt(flight)
+        self._abandon_stubborn(steady, worker_id)
+
+    def interrupt_all(self) -> None:
+        """Ask everything to end because this worker stops: what does not finish is given back."""
+        for flight in self.flights.all():
+            if flight.verdict is None:
+                flight.verdict = "given_back"
+                self._interrupt(flight)
+
+    def give_back_waiting(self, older_than: float) -> None:
+        """Return what was claimed ahead so many seconds ago and has not started."""
+        flights = self.flights.withdraw(self._store.clock.monotonic() - older_than)
+        for flight in flights:
+            flight.verdict = "given_back"
+            self._ended.add(flight, Ending(error=asyncio.CancelledError()))
+        if flights:
+            self._wake()
+
+    def lose_lease(self) -> None:
+        """Tell everything on its way that it works in vain."""
+        self.flights.withdraw(math.inf)
+        for flight in self.flights.all():
+            flight.work.run.lease_lost = True
+            self._interrupt(flight)
+            flight.abandoned = flight.lost = True
+
+    def report_progress(self) -> None:
+        """Store how far running functions say they are, and what they have logged."""
+        reports, lines, told = [], [], []
+        for flight in self.flights.all():
+            run = flight.work.run
+            if flight.abandoned or flight.begun_at is None or flight.transactional:
+                continue
+            told.append(flight)
+            state = (run.reported, *run.counters.items())
+            if state != flight.told:
+                flight.told = state
+                reports.append(_report(flight))
+            lines += log_rows(flight)
+        if reports or lines:
+            reports.sort(key=itemgetter("run"))  # runs are locked in the order of their ids
+
+            def report(tx: Transaction) -> None:
+                completions.report_progress(tx.conn, reports)
+                completions.add_log(tx.conn, lines)
+
+            self._store.run(report)
+            for flight in told:
+                flight.unsent.clear()
+
+    def stop(self) -> None:
+        """Stop the executors."""
+        self._threads.stop()
+        self._processes.stop()
+        self.coroutines.stop()
+
+    def _flight(self, claim: Claim) -> Flight:
+        run = Run(claim, self._now, self._asked)
+        work = Work(_nothing, {}, run, self._store.clock.monotonic, self.around)
+        return Flight(claim, work, self._threads, self._store.clock.monotonic())
+
+    @cached_property
+    def _in_transaction(self) -> Callable[[Flight, Task], Callable[..., Any]]:
+        from duly.worker.transactional import Transactions  # noqa: PLC0415 - brings the ORM: 50 ms
+
+        return Transactions(self._store).around
+
+    def _start_waiting(self, queue: str) -> None:
+        while flight := self.flights.next(queue, self._store.clock.monotonic()):
+            try:
+                self._bind(flight)
+                flight.executor.submit(flight.work, self._done)
+            except Exception as error:  # noqa: BLE001 - no place may be lost, whatever happens
+                self._finish(flight.work, Ending(error=error))
+
+    def _bind(self, flight: Flight) -> None:
+        task = self._registry.get(flight.claim.task)
+        arguments = _arguments(task, flight.claim.args)
+        for name in task.signature.injected:
+            arguments[name] = flight.work.run
+        flight.work.function, flight.work.arguments = task.function, arguments
+        if task.transactional is not False:
+            flight.work.function = self._in_transaction(flight, task)
+        flight.work.text = flight.claim.args
+        if task.executor == "process":
+            flight.executor = self._processes
+        else:
+            flight.executor = self.coroutines if task.is_async else self._threads
+
+    def _done(self, work: Work, ending: Ending) -> None:
+        self._start_waiting(self._finish(work, ending).claim.queue)
+
+    def _finish(self, work: Work, ending: Ending) -> Flight:
+        flight = self.flights.of(work)
+        if not flight.committed:
+            self._ended.add(flight, ending)  # before it leaves the flights: see `claims`
+        self.flights.end(work, ending.seconds)
+        self._wake()
+        return flight
+
+    def _interrupt(self, flight: Flight) -> None:
+        flight.work.run.request_stop()
+        flight.executor.interrupt(flight.work)
+
+    def _abandon_stubborn(self, steady: float, worker_id: str) -> None:
+        stubborn = [
+            flight
+            for flight in self.flights.all()
+            if flight.verdict in ("timeout", "cancelled")
+            and not flight.abandoned
+            and (not flight.executor.interruptible or flight.verdict_at + PATIENCE <= steady)
+        ]
+        if stubborn:
+            self._ended.abandon(stubborn, worker_id)
+
+    def _previous_success(self, facts: RunFacts) -> Any:
+        if facts.job_id is None:
+            return None
+        with self._store.read() as conn:
+            return runs.previous_success(conn, facts.job_id, facts.id)
+
+
+def _report(flight: Flight) -> dict[str, Any]:
+    run = flight.work.run
+    progress = run.reported
+    return {
+        **flight.claim.fence,
+        "to_done": progress.done if progress else None,
+        "to_total": progress.total if progress else None,
+        "to_note": progress.note if progress else None,
+        "to_counters": payload.encode(dict(run.counters)) if run.counters else None,
+    }
+
+
+def _arguments(task: Task, text: str) -> dict[str, Any]:
+    try:
+        return task.signature.decode(text)
+    except ArgumentsError as error:
+        raise ArgumentsChanged(f"{error} (stored before the function was changed?)") from error
+
+
+def _nothing() -> None:
+    """Stands in until the task's own function is bound."""

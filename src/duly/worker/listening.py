@@ -1,0 +1,71 @@
+"""Listening for other processes' notices, on a thread and a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from duly.clock import Clock
+from duly.store.notices import Hearing, Notices
+
+log = logging.getLogger("duly.worker")
+AGAIN = 5.0
+"""Seconds before listening is tried again after the connection broke."""
+
+
+class Ear:
+    """Wakes the loop when another process says that there is something to do.
+
+    Args:
+        notices: where they come from.
+        clock: for waiting.
+        wake: called from the ear's thread for every notice, and whenever one may have been missed.
+    """
+
+    def __init__(self, notices: Notices, clock: Clock, wake: Callable[[], None]) -> None:
+        self._notices = notices
+        self._clock = clock
+        self._wake = wake
+        self._halt = threading.Event()
+        self._lock = threading.Lock()
+        self._hearing: Hearing | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Listen from now on, where this database carries notices."""
+        if self._notices.heard:
+            self._halt.clear()
+            self._thread = threading.Thread(target=self._serve, name="duly-listen", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._halt.set()
+        with self._lock:
+            if self._hearing is not None:
+                self._hearing.stop()
+        if self._thread is not None:
+            self._thread.join(timeout=AGAIN)
+            self._thread = None
+
+    def _serve(self) -> None:
+        while not self._halt.is_set():
+            try:
+                self._listen()
+            except Exception as error:  # noqa: BLE001 - polling goes on; nothing depends on this
+                log.warning("cannot listen for notices (%s); looking every second instead", error)
+                self._clock.wait(self._halt, AGAIN)
+
+    def _listen(self) -> None:
+        hearing = self._notices.hear()
+        with self._lock:
+            self._hearing = hearing
+        try:
+            self._wake()  # for what was said while nobody listened
+            while not self._halt.is_set() and hearing.wait():
+                self._wake()
+        finally:
+            with self._lock:
+                self._hearing = None
+            hearing.close()

@@ -1,0 +1,205 @@
+"""Transactional runs: what the function does and its run's completion are one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from duly.errors import TransactionError
+from duly.executors.base import Ending
+from duly.registry import Task
+from duly.store.sessions import AsyncSessionLike, Sessions
+from duly.store.store import Store
+from duly.worker.completion import complete
+from duly.worker.flight import Flight
+from duly.worker.session_guard import SessionGuard
+
+log = logging.getLogger("duly.worker")
+TRIES = 3
+"""How often in all a function is called that a deadlock or a serialization failure rolls back."""
+
+
+class Transactions:
+    """Calls transactional functions.
+
+    Args:
+        store: the database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sessions = Sessions(store)
+
+    def around(self, flight: Flight, task: Task) -> Callable[..., Any]:
+        """The task's function inside a transaction that ends its run.
+
+        A coroutine function where the task's is one. When it returns, the run is over for the
+        database, too (``flight.committed``). When it raises, nothing was committed, or nobody
+        knows because an acknowledgement was lost: then the run's row knows.
+        """
+        flight.transactional = True
+        call = Call(self._store, self._sessions, flight, task)
+        return call.run_async if task.is_async else call.run
+
+
+class Call:
+    """One attempt of a transactional run.
+
+    Args:
+        store: the database.
+        sessions: where its session comes from.
+        flight: the attempt.
+        task: what is called.
+    """
+
+    def __init__(self, store: Store, sessions: Sessions, flight: Flight, task: Task) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._flight = flight
+        self._task = task
+        limit = store.dialect.session_limit
+        self._limit = None if limit is None else flight.claim.policy.timeout or limit
+
+    def run(self, **arguments: Any) -> Any:
+        """Call a plain function."""
+        tries = 1
+        while True:
+            try:
+                return self._try(arguments)
+            except Exception as error:
+                if tries == TRIES or not self._may_repeat(error):
+                    raise
+            arguments |= self._start_over()
+            tries += 1
+
+    async def run_async(self, **arguments: Any) -> Any:
+        """Call a coroutine function."""
+        tries = 1
+        while True:
+            try:
+                return await self._try_async(arguments)
+            except Exception as error:
+                if tries == TRIES or not self._may_repeat(error):
+                    raise
+            arguments |= self._start_over()
+            tries += 1
+
+    def _try(self, arguments: dict[str, Any]) -> Any:
+        session = self._sessions.open(self._task.transactional)
+        guard = SessionGuard(session, self._store)
+        try:
+            guard.begin()
+            with self._time_limit(guard):
+                value = self._task.function(**arguments, **self._given(session))
+            self._commit(guard, value)
+            return value
+        finally:
+            self._close(guard, session)
+
+    async def _try_async(self, arguments: dict[str, Any]) -> Any:
+        session = self._sessions.open_async(self._task.transactional)
+        guard = SessionGuard(session.sync_session, self._store)
+        try:
+            await session.run_sync(lambda _session: guard.begin())
+            value = await self._call_in_time(arguments | self._given(session))
+            await _to_its_end(session.run_sync(lambda _session: self._commit(guard, value)))
+            return value
+        finally:
+            await _to_its_end(self._close_async(guard, session))
+
+    def _given(self, session: Session | AsyncSessionLike) -> dict[str, Any]:
+        self._flight.work.run.given_session = session
+        return dict.fromkeys(self._task.signature.sessions, session)
+
+    def _commit(self, guard: SessionGuard, value: Any) -> None:
+        flight = self._flight
+        try:
+            guard.commit(lambda tx: complete(tx, flight, Ending(value)))
+        except Exception:
+            if not guard.committed:
+                raise
+            log.exception("run %s is committed; after that something failed", flight.claim.id)
+        flight.unsent.clear()
+        flight.committed = True
+
+    def _close(self, guard: SessionGuard, session: Session) -> None:
+        try:
+            guard.end()
+            self._sessions.close(self._task.transactional, session)
+        except Exception:  # what has happened to the run is decided
+            log.exception("the session of run %s could not be closed", self._flight.claim.id)
+
+    async def _close_async(self, guard: SessionGuard, session: AsyncSessionLike) -> None:
+        try:
+            await session.run_sync(lambda _session: guard.end())
+            await self._sessions.close_async(self._task.transactional, session)
+        except Exception:  # what has happened to the run is decided
+            log.exception("the session of run %s could not be closed", self._flight.claim.id)
+
+    def _may_repeat(self, error: Exception) -> bool:
+        """Whether the database has rolled the transaction back for another's sake."""
+        flight = self._flight
+        stopped = flight.verdict is not None or flight.abandoned or flight.work.run.cancelled
+        return not stopped and self._store.is_conflict(error)
+
+    def _start_over(self) -> dict[str, Any]:
+        """What the function may have changed of its arguments and its run is forgotten."""
+        log.info("run %s was in another transaction's way; once more", self._flight.claim.id)
+        self._flight.work.run.start_over()
+        return self._task.signature.decode(self._flight.claim.args)
+
+    @contextmanager
+    def _time_limit(self, guard: SessionGuard) -> Iterator[None]:
+        if self._limit is None:
+            yield
+            return
+        over = threading.Event()
+        watch = threading.Thread(
+            target=self._watch, args=(guard, over), name="duly-limit", daemon=True
+        )
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _watch(self, guard: SessionGuard, over: threading.Event) -> None:
+        if not self._store.clock.wait(over, self._limit or 0):
+            guard.cut(self._too_long)
+
+    async def _call_in_time(self, arguments: dict[str, Any]) -> Any:
+        limit = asyncio.timeout(self._limit)
+        try:
+            async with limit:
+                value = await self._task.function(**arguments)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise TransactionError(self._too_long) from error
+        if limit.expired():
+            raise TransactionError(self._too_long)
+        return value
+
+    @property
+    def _too_long(self) -> str:
+        return (
+            f"the function held the database's only write lock for {self._limit:g} s, while all "
+            "other writers waited, and was rolled back; do the slow part in a task that is not "
+            "transactional, or give this one a longer timeout="
+        )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await something although the task is cancelled meanwhile: half a commit is worth nothing."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        task.result()

@@ -1,0 +1,50 @@
+"""Watching: a job that does not do what is expected of it says so, once, and again when it does."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sqlalchemy import Row
+
+from duly.store import jobs, watched
+from duly.store.rows import definition
+from duly.store.store import Store
+from duly.store.transaction import Transaction
+
+log = logging.getLogger("duly.worker")
+BATCH = 200
+
+
+def watch(store: Store) -> int:
+    """Look at the rules of the jobs whose turn it is; says how many."""
+    with store.read() as conn:
+        if not watched.any_due(conn, store.time.now()):
+            return 0
+    return store.run(_look_at_due)
+
+
+def _look_at_due(tx: Transaction) -> int:
+    rows = watched.due(tx, BATCH)
+    for row in rows:
+        _look_at(tx, row)
+    return len(rows)
+
+
+def _look_at(tx: Transaction, row: Row[Any]) -> None:
+    _trigger, options, _problem = definition(row)
+    if options.watch is None:
+        jobs.change(tx, row.id, {"watch_at": None, "alarm": None})
+        return
+    raised = set((row.alarm or "").split())
+    breaches = {}
+    if row.state in ("active", "finished"):
+        breaches = options.watch.breaches(watched.performance(tx.conn, row), tx.now)
+    for kind in sorted(breaches.keys() - raised):
+        log.warning("job %s: %s: %s", row.id, kind, breaches[kind])
+        tx.record(kind, job_id=row.id, reason=breaches[kind])
+    if raised and not breaches:
+        log.info("job %s has recovered", row.id)
+        tx.record("job.recovered", job_id=row.id, was=sorted(raised))
+    alarm = " ".join(sorted(breaches)) or None
+    jobs.set_watch(tx, row.id, tx.now + options.watch.period, alarm)

@@ -1,0 +1,105 @@
+"""A worker whose database does not answer for 90 s, beyond its lease, and then does again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from duly import Run, Scheduler, every
+from duly.errors import DatabaseUnavailable
+from tests.support.waiting import wait_until
+from tests.worker.conftest import World, step
+
+CUT = 90
+
+
+class Holder:
+    """A worker whose runs of ``hold`` go on until they are let go."""
+
+    def __init__(self, world: World) -> None:
+        self.scheduler: Scheduler = world.scheduler(queues={"default": 1, "quick": 4})
+        self.held: list[Run] = []
+        self.leave = threading.Event()
+
+        @self.scheduler.task(name="hold")
+        def hold(run: Run) -> None:
+            self.held.append(run)
+            assert self.leave.wait(240)
+
+        self.scheduler.task(name="count", queue="quick")(lambda: None)
+
+    def hold_one(self) -> str:
+        """Enqueue a run that this worker takes; its id."""
+        run_id = self.scheduler.enqueue("hold")
+        step(self.scheduler)
+        wait_until(lambda: self.held)
+        return run_id
+
+    def look_around(self) -> None:
+        """One step, which fails while the database is away, and wait for the quick runs."""
+        with suppress(DatabaseUnavailable):
+            step(self.scheduler)
+        flights = self.scheduler._engine._flights
+        wait_until(lambda: all(flight.work.run.task == "hold" for flight in flights.all()))
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A database with leases."""
+    made = World(request.getfixturevalue(f"prepared_{request.param}_url"))
+    yield made
+    made.close()
+
+
+def cut(patch: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
+    """From now on nothing of this worker reaches the database."""
+
+    def away(*_args: Any, **_options: Any) -> Any:
+        raise DatabaseUnavailable("the database does not answer")
+
+    life = scheduler._engine.heart._life
+    assert life is not None
+    for store in (scheduler.store, life.store):
+        for name in ("read", "look", "write"):
+            patch.setattr(store, name, away)
+
+
+def test_a_worker_cut_off_for_90_seconds_is_fenced_and_everything_is_decided_once(
+    world: World,
+) -> None:
+    """Its own run is rescued, the other's goes on, and each nominal time has one run."""
+    lost, other = Holder(world), Holder(world)
+    lost.scheduler.add("count", every(seconds=10), id="j", catch_up="all", overlap="allow")
+    own, others = lost.hold_one(), other.hold_one()
+    before = lost.scheduler._engine.heart.worker_id
+    with pytest.MonkeyPatch.context() as patch:
+        cut(patch, lost.scheduler)
+        for _ in range(CUT // 10):
+            world.clock.advance(10)
+            lost.look_around()
+            other.look_around()
+    assert lost.held[0].lease_lost
+    other.leave.set()
+    wait_until(lambda: not other.scheduler._engine._flights)
+    for _ in range(3):
+        world.clock.advance(10)
+        lost.look_around()
+        other.look_around()
+    assert lost.scheduler._engine.heart.worker_id not in ("", before)
+    lost.leave.set()
+    wait_until(lambda: not lost.scheduler._engine._flights)
+    for holder in (lost, other):
+        holder.look_around()
+    wait_until(lambda: not other.scheduler._engine._flights)
+    other.look_around()
+    runs = {run_id: other.scheduler.run(run_id) for run_id in (own, others)}
+    assert (runs[others].state, runs[others].attempt, runs[others].crashes) == ("succeeded", 1, 0)
+    assert not any(run.lease_lost for run in other.held)
+    assert (runs[own].state, runs[own].attempt, runs[own].crashes) == ("succeeded", 2, 1)
+    counted = other.scheduler.runs(job="j", limit=100)
+    assert len(counted) == len({run.scheduled_for for run in counted}) == CUT // 10 + 3
+    assert {run.attempt for run in counted} == {1}

@@ -1,0 +1,390 @@
+"""Jobs that run after other jobs: one decision for each run of a parent, whatever happens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from duly import Scheduler, every
+from duly.store import runs, tables
+from duly.worker.resolving import resolve
+from tests.store.conftest import at_once
+from tests.worker.conftest import World, states
+
+
+class Parents:
+    """Jobs a and b, every 10 seconds; whoever is in ``failing`` raises."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.failing: set[str] = set()
+        for name in ("a", "b"):
+            self._declare(scheduler, name)
+
+    def _declare(self, scheduler: Scheduler, name: str) -> None:
+        @scheduler.task(name)
+        def work() -> None:
+            if name in self.failing:
+                raise RuntimeError(name)
+
+        scheduler.job(every(seconds=10), id=name, overlap="allow")(work)
+
+
+def family(scheduler: Scheduler, *after: str, **options: Any) -> Parents:
+    """The parents, and a job c that runs after them."""
+    parents = Parents(scheduler)
+
+    @scheduler.job(after=after or ["a"], **options)
+    def c() -> None: ...
+
+    return parents
+
+
+def ran(scheduler: Scheduler, job: str = "c") -> list[tuple[str, str | None]]:
+    """State and parent's job of each run, oldest first."""
+    found: list[tuple[str, str | None]] = []
+    for run in reversed(scheduler.runs(job=job)):
+        parent = scheduler.run(run.parent_run_id).job_id if run.parent_run_id else None
+        found.append((run.state, parent))
+    return found
+
+
+# ------------------------------------------------------------------------- when a child runs
+
+
+def test_rule_20_a_child_runs_once_for_each_run_of_its_parent(world: World) -> None:
+    """Three runs of a make three of c, each with the run of a that it came after."""
+    scheduler = world.scheduler()
+    family(scheduler)
+    scheduler.tick()
+    for _ in range(3):
+        world.forward(scheduler, 10)
+    children = scheduler.runs(job="c")
+    assert [(run.state, run.cause) for run in children] == [("succeeded", "dependency")] * 3
+    assert [run.parent_run_id for run in children] == [run.id for run in scheduler.runs(job="a")]
+    assert {run.scheduled_for for run in children} == {None}
+    held = scheduler.job("c")
+    assert (held.after, held.state, held.next_fire_at) == (("a",), "active", None)
+    assert str(held.trigger) == "after a succeeded"
+    newest = scheduler.runs(job="a")[0]
+    assert scheduler.runs(parent=newest.id) == children[:1]
+
+
+def test_rule_20_of_several_parents_each_must_have_run(world: World) -> None:
+    """c runs when a and b both ended since it last did; a that runs twice counts once."""
+    scheduler = world.scheduler()
+    Parents(scheduler)
+    scheduler.job(after=["a", "b"], id="c")(scheduler.task("join")(lambda: None))
+    scheduler.prepare()
+    scheduler.pause("b")
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    world.forward(scheduler, 10)
+    assert ran(scheduler) == []
+    scheduler.resume("b")
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "b")]
+    world.forward(scheduler, 10)
+    assert len(ran(scheduler)) == 2
+
+
+def test_on_failure_and_always(world: World) -> None:
+    """on="failure" runs after a failure only, on="always" after each end, "success" skips."""
+    scheduler = world.scheduler()
+    parents = family(scheduler)
+    scheduler.job(after=["a"], on="failure", id="alarm")(scheduler.task("x")(lambda: None))
+    scheduler.job(after=["a"], on="always", id="note")(scheduler.task("y")(lambda: None))
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    parents.failing = {"a"}
+    world.forward(scheduler, 10)
+    assert states(scheduler.runs(job="c")) == ["succeeded", "skipped"]
+    assert states(scheduler.runs(job="alarm")) == ["skipped", "succeeded"]
+    assert states(scheduler.runs(job="note")) == ["succeeded", "succeeded"]
+
+
+def test_rule_20_a_failed_parent_leaves_a_skipped_run_that_names_it(world: World) -> None:
+    """Of two parents the one that failed is named, with its run, whoever ended last."""
+    scheduler = world.scheduler()
+    parents = family(scheduler, "a", "b")
+    parents.failing = {"a"}
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    (skipped,) = scheduler.runs(job="c")
+    failed = scheduler.runs(job="a")[0]
+    assert (skipped.state, skipped.parent_run_id) == ("skipped", failed.id)
+    assert skipped.reason == f"'a' did not succeed: run {failed.id}"
+    (event,) = scheduler.events(kind="run.skipped", job="c")
+    assert event.run_id == skipped.id
+    parents.failing = set()
+    world.forward(scheduler, 10)
+    assert states(scheduler.runs(job="c")) == ["skipped", "succeeded"]
+
+
+@pytest.mark.parametrize("end", ["skipped", "missed", "cancelled"])
+def test_rule_20_parents_that_never_ran_resolve_too(world: World, end: str) -> None:
+    """A parent that is skipped, missed or cancelled is one that did not succeed."""
+    scheduler = world.scheduler(queues={"other": 1})
+    scheduler.task("work")(lambda: None)
+    options: dict[str, Any] = {"misfire_grace": 1} if end == "missed" else {}
+    scheduler.add("work", every(seconds=10), id="a", **options)
+    scheduler.add("work", after=["a"], id="c", queue="other")
+    scheduler.tick()
+    if end == "missed":
+        world.forward(scheduler, 15)
+    else:
+        world.forward(scheduler, 10)
+    if end == "skipped":
+        world.forward(scheduler, 10)
+    if end == "cancelled":
+        scheduler.cancel(scheduler.runs(job="a")[0].id)
+        scheduler.tick()
+    (parent,) = scheduler.runs(job="a", state=end)
+    assert [(run.state, run.parent_run_id) for run in scheduler.runs(job="c")] == [
+        ("skipped", parent.id)
+    ]
+
+
+def test_a_chain_goes_on_step_by_step(world: World) -> None:
+    """What runs after c runs after its run; a run that is skipped skips what comes after it."""
+    scheduler = world.scheduler()
+    parents = family(scheduler)
+    scheduler.job(after=["c"], id="d")(scheduler.task("x")(lambda: None))
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    parents.failing = {"a"}
+    world.forward(scheduler, 10)
+    assert ran(scheduler, "d") == [("succeeded", "c"), ("skipped", "c")]
+
+
+def test_runs_by_hand_and_their_retries_have_children_too(world: World) -> None:
+    """run_now makes a run of c as the schedule does; calls of a's task make none."""
+    scheduler = world.scheduler()
+    family(scheduler)
+    scheduler.tick()
+    scheduler.run_now("a")
+    scheduler.enqueue("a")
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "a")]
+
+
+# ------------------------------------------------------------------------------- retry by hand
+
+
+def test_a_parent_retried_by_hand_lets_its_child_run_after_all(world: World) -> None:
+    """The skipped run of c becomes ready when the run of a that spoiled it succeeds."""
+    scheduler = world.scheduler()
+    parents = family(scheduler)
+    parents.failing = {"a"}
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    (failed,) = scheduler.runs(job="a")
+    scheduler.retry(failed.id)
+    scheduler.tick()
+    assert ran(scheduler) == [("skipped", "a")]
+    parents.failing = set()
+    scheduler.retry(failed.id)
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "a")]
+
+
+def test_of_two_failed_parents_both_must_be_retried(world: World) -> None:
+    """After the retry of a the record names b; after that of b the child runs, once."""
+    scheduler = world.scheduler()
+    parents = family(scheduler, "a", "b")
+    parents.failing = {"a", "b"}
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    assert ran(scheduler) == [("skipped", "a")]
+    parents.failing = set()
+    scheduler.retry(scheduler.runs(job="a")[0].id)
+    scheduler.tick()
+    assert ran(scheduler) == [("skipped", "b")]
+    scheduler.retry(scheduler.runs(job="b")[0].id)
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "b")]
+    world.forward(scheduler, 10)
+    assert len(ran(scheduler)) == 2
+
+
+def test_a_retry_does_not_run_a_child_twice(world: World) -> None:
+    """on="always": c has run after the failure; the retry of the same run makes no other."""
+    scheduler = world.scheduler()
+    parents = family(scheduler, on="always")
+    parents.failing = {"a"}
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    parents.failing = set()
+    scheduler.retry(scheduler.runs(job="a")[0].id)
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "a")]
+
+
+# ------------------------------------------------------------------------- overlap and pausing
+
+
+def test_rule_12_a_child_obeys_its_overlap_policy(world: World) -> None:
+    """While a run of c is not over the next one is skipped; with overlap=queue one waits."""
+    scheduler = world.scheduler()
+    family(scheduler, queue="nobody works here")
+    scheduler.job(after=["a"], id="q", overlap="queue", queue="nor here")(
+        scheduler.task("x")(lambda: None)
+    )
+    scheduler.tick()
+    for _ in range(3):
+        world.forward(scheduler, 10)
+    assert states(scheduler.runs(job="c")) == ["ready", "skipped", "skipped"]
+    assert states(scheduler.runs(job="q")) == ["ready", "scheduled", "skipped"]
+    reason = scheduler.runs(job="c")[0].reason
+    assert reason == "overlap=skip: an earlier run is not over"
+
+
+def test_cancel_running_replaces_the_waiting_child(world: World) -> None:
+    """overlap=cancel_running: of three runs only the newest is left."""
+    scheduler = world.scheduler()
+    family(scheduler, queue="nobody works here", overlap="cancel_running")
+    scheduler.tick()
+    for _ in range(3):
+        world.forward(scheduler, 10)
+    assert states(scheduler.runs(job="c")) == ["cancelled", "cancelled", "ready"]
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "after_resume"),
+    [
+        ("latest", ["skipped", "skipped", "succeeded"]),
+        ("all", ["succeeded", "succeeded", "succeeded"]),
+        ("none", ["skipped", "skipped", "skipped"]),
+    ],
+)
+def test_rule_17_a_paused_child_catches_up_when_it_is_resumed(
+    world: World, catch_up: str, after_resume: list[str]
+) -> None:
+    """While c is paused each run of a leaves a skipped one; resuming decides by catch_up."""
+    scheduler = world.scheduler()
+    family(scheduler, catch_up=catch_up)
+    scheduler.tick()
+    scheduler.pause("c")
+    for _ in range(3):
+        world.forward(scheduler, 10)
+    assert [run.reason for run in scheduler.runs(job="c")] == ["the job was paused"] * 3
+    scheduler.resume("c")
+    scheduler.tick()
+    assert states(scheduler.runs(job="c")) == after_resume
+    scheduler.pause("c")
+    scheduler.resume("c")
+    scheduler.tick()
+    assert states(scheduler.runs(job="c")) == after_resume
+
+
+def test_rule_17_nothing_is_decided_while_the_scheduler_is_stopped(world: World) -> None:
+    """A parent's run that ends after stop_all is told to its child after start_all."""
+    scheduler = world.scheduler()
+    family(scheduler)
+    scheduler.tick()
+    run = scheduler.run_now("a")
+    scheduler.stop_all()
+    end(scheduler, run.id)
+    scheduler.tick()
+    assert not resolve(scheduler.store)
+    assert ran(scheduler) == []
+    scheduler.start_all()
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "a")]
+
+
+# --------------------------------------------------------------------------- several workers
+
+
+def end(scheduler: Scheduler, *run_ids: str) -> None:
+    """Write the end of runs as a worker's completion does: the fact, and nothing else."""
+    with scheduler.store.write() as tx:
+        runs.lock(tx, run_ids)
+        runs.change(tx, run_ids, state="succeeded", finished_at=tx.now)
+
+
+def still_feeding(scheduler: Scheduler) -> int:
+    with scheduler.store.read() as conn:
+        return len(conn.execute(select(tables.run.c.id).where(tables.run.c.feeds)).all())
+
+
+def test_rule_20_two_parents_that_end_at_once_make_one_child(world: World) -> None:
+    """Two workers complete and resolve at the same moment: one run of c, never none or two."""
+    first, second = world.scheduler(), world.scheduler()
+    family(first, "a", "b", overlap="allow", queue="nobody works here")
+    first.prepare()
+    second.prepare()
+
+    def complete(scheduler: Scheduler, run_id: str) -> None:
+        end(scheduler, run_id)
+        resolve(scheduler.store)
+
+    for number in range(1, 16):
+        world.clock.advance(1)
+        pair = first.run_now("a").id, first.run_now("b").id
+        at_once(lambda: complete(first, pair[0]), lambda: complete(second, pair[1]))  # noqa: B023
+        while resolve(first.store):
+            pass
+        children = first.runs(job="c")
+        assert len(children) == number
+        assert children[0].parent_run_id in pair
+    assert still_feeding(first) == 0
+
+
+def test_rule_20_two_workers_that_resolve_at_once_lose_and_double_nothing(world: World) -> None:
+    """Forty ended runs, three resolvers at once: forty runs of c."""
+    schedulers = [world.scheduler() for _ in range(3)]
+    family(schedulers[0], overlap="allow", queue="nobody works here")
+    for scheduler in schedulers:
+        scheduler.prepare()
+    for _ in range(4):
+        ids = [schedulers[0].run_now("a").id for _ in range(10)]
+        end(schedulers[0], *ids)
+        at_once(*[lambda held=held: resolve(held.store) for held in schedulers])
+        while resolve(schedulers[1].store):
+            pass
+    children = schedulers[0].runs(job="c", limit=100)
+    assert len(children) == len({run.parent_run_id for run in children}) == 40
+    assert still_feeding(schedulers[0]) == 0
+
+
+def test_rule_20_the_fact_outlives_its_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies right after the completion leaves the child to the next one."""
+    first, second = world.scheduler(), world.scheduler()
+    family(first)
+    family(second)
+    first.tick()
+    second.tick()
+    run = first.run_now("a")
+    with monkeypatch.context() as patch:
+
+        def die(_store: object) -> bool:
+            raise RuntimeError("killed")
+
+        patch.setattr("duly.worker.loop.resolve", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            first.tick()
+    assert first.run(run.id).state == "succeeded"
+    assert ran(first) == []
+    second.tick()
+    assert ran(second) == [("succeeded", "a")]
+
+
+def test_a_child_that_somebody_has_locked_stops_no_worker(world: World) -> None:
+    """The host holds c in a transaction: the step waits for nothing, and c runs afterwards."""
+    scheduler = world.scheduler()
+    if not scheduler.store.dialect.shared_clock:
+        pytest.skip("SQLite has one writer at a time")
+    family(scheduler)
+    scheduler.tick()
+    with scheduler.store.engine.begin() as conn:
+        conn.execute(select(tables.job.c.id).where(tables.job.c.id == "c").with_for_update())
+        scheduler.run_now("a")
+        scheduler.tick()
+        assert ran(scheduler) == []
+        assert scheduler.runs(job="a")[0].state == "succeeded"
+    scheduler.tick()
+    assert ran(scheduler) == [("succeeded", "a")]

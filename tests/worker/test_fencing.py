@@ -1,0 +1,295 @@
+"""A worker that lost its lease cannot change anything any more, and its runs are not lost."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from duly import Retry, Run, Snooze
+from duly.errors import DatabaseUnavailable
+from duly.model.run import RunRecord
+from duly.store import runs
+from tests.support.waiting import wait_until
+from tests.worker.conftest import World, step
+
+
+class Stuck:
+    """A run that hangs on one worker until the test lets it go on."""
+
+    def __init__(self, world: World, **options: Any) -> None:
+        self.world = world
+        self.started, self.leave = threading.Event(), threading.Event()
+        self.first, self.second = world.scheduler(), world.scheduler()
+        self.contexts: list[Run] = []
+
+        @self.first.task(name="work", **options)
+        def hang(run: Run) -> str:
+            self.contexts.append(run)
+            self.started.set()
+            assert self.leave.wait(240)
+            return "first"
+
+        @self.second.task(name="work", **options)
+        def work() -> str:
+            return "second"
+
+        self.second.tick()
+        self.run_id = self.first.enqueue("work")
+        step(self.first)
+        assert self.started.wait(240)
+
+    def run(self) -> RunRecord:
+        """The run now."""
+        return self.second.run(self.run_id)
+
+    def kill_first(self) -> None:
+        """Make the first worker look as the kernel leaves a killed process."""
+        heart = self.first._engine.heart
+        if heart.locks is not None:
+            heart.locks._own[heart.worker_id].close()
+
+    def let_second_notice(self) -> None:
+        """Give the second worker a lease of contact and a rescue scan."""
+        for _ in range(9):
+            self.world.clock.advance(9)
+            self.second.tick()
+
+
+def test_a_dead_workers_run_is_started_again_as_a_further_attempt(world: World) -> None:
+    """The run succeeds on another worker; its crash is counted and kept in history."""
+    stuck = Stuck(world)
+    stuck.kill_first()
+    stuck.let_second_notice()
+    run = stuck.run()
+    assert (run.state, run.result, run.crashes, run.attempt) == ("succeeded", "second", 1, 2)
+    assert [a.error_type for a in stuck.second.attempts(run.id)] == ["WorkerLost"]
+    assert [event.kind for event in stuck.second.events(kind="worker.lost")] == ["worker.lost"]
+    stuck.leave.set()
+
+
+def test_a_late_completion_changes_nothing_and_is_recorded(world: World) -> None:
+    """When the worker that was taken for dead finishes after all, its result is refused."""
+    stuck = Stuck(world)
+    stuck.kill_first()
+    stuck.let_second_notice()
+    stuck.leave.set()
+    wait_until(lambda: len(stuck.first._engine._ended) == 1)
+    stuck.first._engine._ended.flush(stuck.first._engine.heart.worker_id)
+    assert stuck.run().result == "second"
+    (event,) = stuck.second.events(kind="run.late_completion")
+    assert event.run_id == stuck.run_id
+
+
+def test_a_run_whose_workers_keep_dying_ends_as_failed(world: World) -> None:
+    """The third crash makes it a dead letter instead of killing a fourth worker."""
+    stuck = Stuck(world)
+    with stuck.second.store.write() as tx:
+        from duly.store import runs
+
+        runs.change(tx, [stuck.run_id], crashes=2, alone=True)
+    stuck.kill_first()
+    stuck.let_second_notice()
+    run = stuck.run()
+    assert (run.state, run.error_type, run.crashes) == ("failed", "WorkerLost", 3)
+    stuck.leave.set()
+
+
+def test_the_token_rises_at_the_rescue_already(world: World) -> None:
+    """Between the rescue and the next claim the old worker's token is stale, too."""
+    stuck = Stuck(world, on_crash="fail")
+    token = stored_token(stuck)
+    stuck.kill_first()
+    stuck.let_second_notice()
+    assert stored_token(stuck) == token + 1
+    stuck.leave.set()
+
+
+def stored_token(stuck: Stuck) -> int:
+    """The token in the run's row."""
+    with stuck.second.store.read() as conn:
+        row = runs.find(conn, stuck.run_id)
+    assert row is not None
+    return int(row.token)
+
+
+def test_on_crash_fail_never_repeats(world: World) -> None:
+    """What must not run twice waits for a person after its worker's death."""
+    stuck = Stuck(world, on_crash="fail", retry=Retry(attempts=5))
+    stuck.kill_first()
+    stuck.let_second_notice()
+    assert (stuck.run().state, stuck.run().attempt) == ("failed", 1)
+    stuck.leave.set()
+
+
+def test_a_crash_spends_no_attempt_of_the_retry_policy(world: World) -> None:
+    """attempts=1 and one crash: the run still gets its one attempt."""
+    stuck = Stuck(world)
+    stuck.kill_first()
+    stuck.let_second_notice()
+    assert stuck.run().state == "succeeded"
+    stuck.leave.set()
+
+
+def test_a_worker_whose_row_was_removed_starts_a_new_life(world: World) -> None:
+    """It tells its functions, forgets what it holds, and comes back under another id."""
+    stuck = Stuck(world)
+    old = stuck.first._engine.heart.worker_id
+    stuck.kill_first()
+    stuck.let_second_notice()
+    world.clock.advance(11)
+    step(stuck.first)
+    step(stuck.first)
+    assert stuck.contexts[0].lease_lost
+    assert stuck.contexts[0].cancelled
+    stuck.leave.set()
+    wait_until(lambda: not stuck.first._engine._flights)
+    step(stuck.first)
+    assert stuck.first._engine.heart.worker_id not in ("", old)
+    assert stuck.run().result == "second"
+
+
+def test_what_was_being_written_when_the_fence_fell_is_not_written_by_the_next_life(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write-back fails while the worker fences itself: the run is rescued, not completed."""
+    stuck = Stuck(world)
+    engine, store = stuck.first._engine, stuck.first.store
+    stuck.leave.set()
+    wait_until(lambda: len(engine._ended) == 1)
+
+    def cut_off(*_any: object) -> None:
+        engine.heart.fence(engine.heart.worker_id, "cut off")
+        raise DatabaseUnavailable("cut off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "run", cut_off)
+        with pytest.raises(DatabaseUnavailable):
+            engine._ended.flush(engine.heart.worker_id)
+    stuck.first.tick()
+    stuck.let_second_notice()
+    run = stuck.run()
+    assert (run.state, run.crashes, run.attempt) == ("succeeded", 1, 2)
+
+
+def test_a_server_worker_without_contact_fences_itself(prepared_postgresql_url: str) -> None:
+    """After 50 s without a good beat it stops on its own, before others take its runs."""
+    world = World(prepared_postgresql_url)
+    stuck = Stuck(world)
+    heart = stuck.first._engine.heart
+
+    def away(*_any: object) -> None:
+        raise DatabaseUnavailable("cut off")
+
+    heart._prolong = away  # type: ignore[method-assign,assignment]
+    for _ in range(4):
+        world.clock.advance(10)
+        heart.beat()
+    assert heart.alive
+    world.clock.advance(10)
+    heart.beat()
+    assert not heart.alive
+    assert stuck.contexts[0].lease_lost
+    stuck.leave.set()
+    world.close()
+
+
+def test_nobody_is_taken_for_dead_after_an_outage(prepared_postgresql_url: str) -> None:
+    """A rescuer that had no contact itself waits one lease before it believes in a death."""
+    world = World(prepared_postgresql_url)
+    stuck = Stuck(world)
+    rescuer = stuck.second._engine.heart
+    world.clock.advance(90)
+    rescuer.contact_since = world.clock.monotonic()
+    stuck.second._engine.tick()
+    assert stuck.run().state == "running"
+    stuck.leave.set()
+    world.close()
+
+
+def test_a_live_worker_on_sqlite_is_never_taken_for_dead(prepared_sqlite_url: str) -> None:
+    """Its file lock proves that it lives, however old its row is."""
+    world = World(prepared_sqlite_url)
+    stuck = Stuck(world)
+    stuck.let_second_notice()
+    stuck.let_second_notice()
+    assert stuck.run().state == "running"
+    stuck.leave.set()
+    world.close()
+
+
+def test_a_claim_needs_a_live_lease(prepared_postgresql_url: str) -> None:
+    """A worker whose lease is over claims nothing, even if it has not noticed yet."""
+    world = World(prepared_postgresql_url)
+    scheduler = world.scheduler()
+
+    @scheduler.task()
+    def work() -> None: ...
+
+    scheduler.tick()
+    run_id = scheduler.enqueue(work)
+    heart = scheduler._engine.heart
+    old = heart.worker_id
+    world.clock.advance(61)
+    assert heart._life is not None
+    heart._life.good = world.clock.monotonic()
+    scheduler._engine.tick()
+    assert scheduler.run(run_id).state == "ready"
+    assert heart.worker_id != old
+    scheduler.tick()
+    assert scheduler.run(run_id).state == "succeeded"
+    world.close()
+
+
+def test_running_runs_without_a_worker_row_are_rescued(world: World) -> None:
+    """Whatever removed the row, the run does not stay running for ever."""
+    stuck = Stuck(world)
+    with stuck.second.store.write() as tx:
+        from duly.store import workers
+
+        workers.take_away(tx, stuck.first._engine.heart.worker_id, None)
+    stuck.let_second_notice()
+    assert stuck.run().result == "second"
+    stuck.leave.set()
+
+
+def test_snooze_and_crash_do_not_confuse_the_count(world: World) -> None:
+    """Attempts, crashes and snoozes are counted apart."""
+    scheduler = world.scheduler()
+
+    @scheduler.task(retry=Retry(attempts=2, wait=1, jitter=0))
+    def odd(run: Run) -> None:
+        if run.attempt == 1 and not scheduler.attempts(run.id) and run.now().second < 30:
+            raise Snooze(seconds=30)
+        raise ValueError("no")
+
+    run_id = scheduler.enqueue(odd)
+    scheduler.tick()
+    for _ in range(4):
+        world.forward(scheduler, 30)
+    assert scheduler.run(run_id).attempt == 2
+    assert len(scheduler.attempts(run_id)) == 2
+
+
+def test_rule_05_what_ended_but_was_not_written_runs_again(world: World) -> None:
+    """The worker dies before it could write that the function has ended: it is executed again."""
+    stuck = Stuck(world)
+    stuck.leave.set()
+    wait_until(lambda: not stuck.first._engine._flights)
+    assert (stuck.run().state, len(stuck.first._engine._ended)) == ("running", 1)
+    stuck.kill_first()
+    stuck.let_second_notice()
+    run = stuck.run()
+    assert (run.state, run.result, run.crashes, run.attempt) == ("succeeded", "second", 1, 2)
+
+
+def test_rule_05_nothing_that_ended_waits_for_company(world: World) -> None:
+    """The end of a function is what wakes the loop, which writes it as its first act."""
+    stuck = Stuck(world)
+    woken = stuck.first._engine._wakeup._event
+    woken.clear()
+    stuck.leave.set()
+    wait_until(woken.is_set)
+    step(stuck.first)
+    assert stuck.run().state == "succeeded"

@@ -1,0 +1,158 @@
+"""Low-water marks (edge rule 29): a claim may begin behind what is dead, and forgets nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from duly import Scheduler
+from duly.store.claim_query import claim_order
+from duly.store.store import Store
+from duly.worker.flight import Room
+from duly.worker.low_water import LOOK_EVERY
+from tests.store.conftest import add_run, all_runs
+from tests.worker.conftest import World
+
+BEFORE = timedelta(milliseconds=1)
+
+
+class Claimant:
+    """A worker that claims when it is told to and executes nothing."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        scheduler.task(name="work")(lambda: None)
+        scheduler.tick()
+        self.engine, self.store = scheduler._engine, scheduler.store
+
+    def claim(self, free: int, ahead: int = 0) -> list[str]:
+        """Claim for so many places, and ahead; the runs' ids."""
+        worker, room = self.engine.heart.worker_id, {"default": Room(free, ahead)}
+        got = self.engine._claimer.claim(worker, room, ["work"])
+        assert got is not None
+        return [held.id for held in got.claims]
+
+
+@pytest.fixture
+def claimant(world: World) -> Claimant:
+    return Claimant(world.scheduler())
+
+
+def add(store: Store, count: int = 1, **values: Any) -> list[str]:
+    """Ready runs, stored by another process; ``ago`` is how long before now they were due."""
+    ago = values.pop("ago", timedelta(0))
+    with store.write() as tx:
+        return [add_run(tx, due_at=tx.now - ago, **values) for _ in range(count)]
+
+
+def test_an_older_run_is_overtaken_for_a_second_at_most(world: World, claimant: Claimant) -> None:
+    """A queue with more runs than places: what becomes ready in front is found within a second."""
+    runs = add(claimant.store, 20)
+    assert claimant.claim(2) == runs[:2]
+    (older,) = add(claimant.store, ago=BEFORE)
+    world.clock.advance(LOOK_EVERY - 0.001)
+    marked = claimant.store.dialect.keeps_dead
+    assert claimant.claim(2) == (runs[2:4] if marked else [older, runs[2]])
+    world.clock.advance(0.001)
+    assert claimant.claim(2) == ([older, runs[4]] if marked else runs[3:5])
+
+
+def test_no_run_waits_while_there_is_a_free_place(claimant: Claimant) -> None:
+    """Four places, two runs behind the mark: the older one is claimed too, and comes first."""
+    runs = add(claimant.store, 4)
+    assert claimant.claim(2) == runs[:2]
+    (older,) = add(claimant.store, ago=BEFORE)
+    assert claimant.claim(4) == [older, *runs[2:]]
+
+
+@pytest.mark.parametrize("priority", [-7, -1, 1])
+def test_a_more_urgent_run_is_found_at_once(claimant: Claimant, priority: int) -> None:
+    """Whoever made it ready: runs of its priority were claimed before, or none ever was."""
+    add(claimant.store, 3, priority=-1)
+    add(claimant.store, 9, priority=2)
+    claimant.claim(5)
+    (urgent,) = add(claimant.store, priority=priority)
+    assert claimant.claim(2)[0] == urgent
+
+
+def test_a_look_that_ends_early_proves_nothing_about_what_lies_behind(
+    world: World, claimant: Claimant
+) -> None:
+    """A second after another only urgent runs are seen: the mark of the lazy ones is forgotten."""
+    lazy = add(claimant.store, 9, priority=5)
+    assert claimant.claim(2) == lazy[:2]
+    (older,) = add(claimant.store, priority=5, ago=BEFORE)
+    world.clock.advance(LOOK_EVERY)
+    urgent = add(claimant.store, 2)
+    assert claimant.claim(2) == urgent
+    assert claimant.claim(2) == [older, lazy[2]]
+
+
+def test_a_unique_key_that_ends_at_the_start_is_not_lost_behind_the_runs_ahead(
+    claimant: Claimant,
+) -> None:
+    """Such a run is never claimed ahead; the next free place is its own."""
+    first = add(claimant.store, 3)
+    (keyed,) = add(claimant.store, unique_key="k", unique_scope="until_start")
+    rest = add(claimant.store, 6)
+    assert claimant.claim(2) == first[:2]
+    assert claimant.claim(0, 3) == [first[2], *rest[:2]]
+    assert claimant.claim(1, 2) == [keyed, *rest[2:4]]
+
+
+def test_what_a_lost_claim_had_found_is_found_again(
+    claimant: Claimant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims whose transaction is rolled back leave the mark where their runs are."""
+    runs = add(claimant.store, 6)
+    assert claimant.claim(1) == runs[:1]
+    with monkeypatch.context() as broken:
+        broken.setattr("duly.worker.claiming._take", lost)
+        with pytest.raises(ConnectionError):
+            claimant.claim(2, 2)
+    assert claimant.claim(2, 2) == runs[1:5]
+
+
+def lost(*_args: object) -> None:
+    raise ConnectionError("lost")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bound_holds_whatever_becomes_ready_when(
+    world: World, claimant: Claimant, seed: int
+) -> None:
+    """Runs of any age and priority, claims of any size: only what is new is ever overtaken.
+
+    A run that waits is overtaken by runs that were claimed within a second after it became ready.
+    A claim that has a place left leaves nothing waiting.
+    """
+    chance, ready = random.Random(seed), dict[str, float]()
+    for _ in range(60):
+        world.clock.advance(chance.choice([0, 0.05, 0.3]))
+        now = world.clock.monotonic()
+        for run_id in becoming_ready(claimant.store, chance):
+            ready[run_id] = now
+        free = chance.randint(1, 8)
+        got = claimant.claim(free)
+        for run_id in got:
+            del ready[run_id]
+        stored = all_runs(claimant.store)
+        assert [claim_order(stored[held]) for held in got] == sorted(
+            claim_order(stored[held]) for held in got
+        )
+        assert not ready or len(got) == free
+        overtaken = {
+            held: now - since
+            for held, since in ready.items()
+            if got and claim_order(stored[held]) < claim_order(stored[got[-1]])
+        }
+        assert all(waited < LOOK_EVERY for waited in overtaken.values()), overtaken
+
+
+def becoming_ready(store: Store, chance: random.Random) -> Iterator[str]:
+    for _ in range(chance.choice([0, 1, 1, 2, 4])):
+        ago = timedelta(seconds=chance.choice([0, 0, 0.01, 0.5, 30]))
+        yield from add(store, chance.randint(1, 3), ago=ago, priority=chance.choice([-3, 0, 0, 4]))

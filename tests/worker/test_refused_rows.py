@@ -1,0 +1,73 @@
+"""Edge rule 6: one bad row must not fail a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from duly import Run
+from duly.errors import DatabaseUnavailable
+from duly.worker import completion, outcome
+from duly.worker.outcome import Outcome
+from tests.worker.conftest import World
+
+
+@pytest.mark.parametrize("bad", ["nul\x00", "\ud800", float("nan"), "x" * 70_000, {1, 2}, object()])
+def test_rule_06_odd_results_are_stored_or_replaced(world: World, bad: Any) -> None:
+    """NUL, a lone surrogate, NaN, too large, not JSON: the run has succeeded all the same."""
+    scheduler = world.scheduler()
+    scheduler.task(name="odd")(lambda: bad)
+    run_id = scheduler.enqueue("odd")
+    scheduler.tick()
+    assert scheduler.run(run_id).state == "succeeded"
+
+
+def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should a value slip through, halves are tried until the culprit is alone."""
+
+    def judge(*arguments: Any) -> Outcome:
+        held = outcome.judge(*arguments)
+        return replace(held, result="\ud800") if held.result == "13" else held
+
+    monkeypatch.setattr(completion, "judge", judge)
+    scheduler = world.scheduler()
+
+    @scheduler.task()
+    def work(n: int, run: Run) -> int:
+        run.count(seen=n)
+        return n
+
+    ids = [scheduler.enqueue(work, n=n) for n in range(40)]
+    scheduler.tick()
+    states = [scheduler.run(run_id).state for run_id in ids]
+    assert states == ["succeeded"] * 13 + ["failed"] + ["succeeded"] * 26
+    assert scheduler.run(ids[13]).error_type in ("DataRefused", "UnicodeEncodeError")
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [(None, "duly.store.completions.succeed"), (1, "duly.worker.completion._write")],
+)
+def test_rule_06_a_database_that_is_away_blames_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, value: int | None, place: str
+) -> None:
+    """Nothing is bisected, nothing is lost: the endings wait."""
+    scheduler = world.scheduler()
+    scheduler.task(name="work")(lambda: value)
+    scheduler.tick()
+    run_id = scheduler.enqueue("work")
+
+    def away(*_arguments: Any, **_options: Any) -> None:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(place, away)
+    with pytest.raises(DatabaseUnavailable):
+        scheduler.tick()
+    assert len(scheduler._engine._ended) == 1
+    monkeypatch.undo()
+    scheduler.tick()
+    assert scheduler.run(run_id).state == "succeeded"

@@ -1,0 +1,104 @@
+"""Edge rule 27: on SQLite Duly never stops the other writers for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from duly import Scheduler, every
+from duly.store.store import Store
+from duly.worker.pace import BOUND, LEAST, Pace
+from duly.worker.wakeup import Wakeup
+from tests.store.conftest import add_run
+from tests.worker.conftest import World, states
+from tests.worker.test_statement_counts import SOON, cost_of
+
+
+def on_a_file(tmp_path: Path, world: World) -> Store:
+    """A store on a new SQLite file."""
+    return Store(f"sqlite:///{tmp_path / 'pace.db'}", world.clock)
+
+
+def test_rule_27_batches_shrink_until_they_are_short(tmp_path: Path, world: World) -> None:
+    """A hundredth of a second for each row: soon a batch takes less than the bound."""
+    pace = Pace(on_a_file(tmp_path, world), 1000)
+    for _turn in range(10):
+        pace.took(pace.size, 0.002 * pace.size)
+    assert LEAST <= pace.size <= BOUND / 0.002
+    for _turn in range(10):
+        pace.took(pace.size, 0.00001 * pace.size)
+    assert pace.size == 1000
+
+
+def test_rule_27_few_rows_say_nothing_of_many(tmp_path: Path, world: World) -> None:
+    """A batch that was not full does not grow the next one, however short it was."""
+    pace = Pace(on_a_file(tmp_path, world), 1000)
+    before = pace.size
+    pace.took(1, 0.003)
+    assert pace.size == before
+
+
+@contextmanager
+def slow_updates(world: World, scheduler: Scheduler, seconds: float) -> Iterator[None]:
+    """Let every statement that moves cursors take so long."""
+
+    def slow(_conn: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        if sql.startswith("UPDATE") and "duly_job" in sql:
+            world.clock.advance(seconds)
+
+    event.listen(scheduler.store.engine, "before_cursor_execute", slow)
+    yield
+    event.remove(scheduler.store.engine, "before_cursor_execute", slow)
+
+
+def test_rule_27_a_worker_whose_firing_takes_long_fires_less_at_a_time(world: World) -> None:
+    """On a server nobody waits for the whole database: there it goes on as it did."""
+    scheduler = world.scheduler()
+    scheduler.task(name="work")(lambda: None)
+    for number in range(300):
+        scheduler.add("work", every(hours=1), id=f"j{number:03}")
+    scheduler.tick()
+    pace = scheduler._engine._firing._pace
+    before = pace.size
+    with slow_updates(world, scheduler, 0.1):
+        world.forward(scheduler, 3600)
+    on_file = scheduler.store.dialect.name == "sqlite"
+    assert (pace.size < before / 2) is on_file
+    assert states(scheduler.runs(limit=500)) == ["succeeded"] * 300
+
+
+def test_rule_27_an_idle_tick_writes_nothing(world: World) -> None:
+    """It reads once, and takes no lock that another writer could want."""
+    scheduler = world.scheduler()
+    scheduler.task(name="work")(lambda: None)
+    scheduler.add("work", every(hours=1), id="j")
+    scheduler.tick()
+    world.clock.advance(SOON.total_seconds())
+    with cost_of(scheduler) as cost:
+        scheduler._engine.tick()
+    assert [sql.split()[0] for sql in cost.statements] == ["SELECT"]
+    assert cost.transactions == 1
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "another"])
+def test_rule_27_a_commit_is_seen_on_a_connection_that_never_writes(
+    tmp_path: Path, world: World, own: bool
+) -> None:
+    """Also one of this process: no connection sees its own commits as changes."""
+    store, other = on_a_file(tmp_path, world), on_a_file(tmp_path, world)
+    store.prepare()
+    wakeup = Wakeup(store)
+    wakeup.arm()
+    assert not wakeup._changed()
+    with (store if own else other).write() as tx:
+        add_run(tx)
+    assert wakeup._changed()
+    assert not wakeup._changed()
+    wakeup.close()
+    store.dispose()
+    other.dispose()

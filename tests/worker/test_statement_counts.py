@@ -1,0 +1,77 @@
+"""What a fire costs the database: statements and transactions, alone and in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
+
+from duly import Scheduler, every
+from tests.worker.conftest import World, states
+
+SOON = timedelta(milliseconds=200)
+"""Before anything that is done from time to time comes round."""
+
+
+@dataclass(slots=True)
+class Cost:
+    """What went to the database."""
+
+    statements: list[str] = field(default_factory=list)
+    transactions: int = 0
+
+
+@contextmanager
+def cost_of(scheduler: Scheduler) -> Iterator[Cost]:
+    """Count what a scheduler does meanwhile; beginnings and ends are no statements."""
+    engine, cost = scheduler.store.engine, Cost()
+
+    def executed(_conn: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        if not sql.startswith("BEGIN"):
+            cost.statements.append(sql)
+
+    def began(_conn: Any) -> None:
+        cost.transactions += 1
+
+    event.listen(engine, "before_cursor_execute", executed)
+    event.listen(engine, "begin", began)
+    yield cost
+    event.remove(engine, "before_cursor_execute", executed)
+    event.remove(engine, "begin", began)
+
+
+def firing_soon(world: World, jobs: int) -> Scheduler:
+    """A worker at rest, and jobs that fire at the same moment in a little while."""
+    scheduler = world.scheduler(queues={"default": 10})
+    scheduler.task(name="work")(lambda: None)
+    anchor = world.clock.now() + SOON
+    for number in range(jobs):
+        scheduler.add("work", every(seconds=60, anchor=anchor), id=f"j{number:04}")
+    scheduler.tick()
+    return scheduler
+
+
+def test_one_fire_costs_three_transactions_and_seven_statements(world: World) -> None:
+    """Fire, complete, look ahead. MariaDB cannot say what an insert passed over: it is asked."""
+    scheduler = firing_soon(world, 1)
+    world.clock.advance(SOON.total_seconds())
+    with cost_of(scheduler) as cost:
+        scheduler._engine.tick()
+    assert states(scheduler.runs()) == ["succeeded"]
+    asked = scheduler.store.dialect.name == "mysql"
+    assert (cost.transactions, len(cost.statements)) == (3, 8 if asked else 7), cost.statements
+
+
+def test_in_bulk_a_run_costs_less_than_a_tenth_of_a_statement(world: World) -> None:
+    """Hundreds of jobs of one moment, claimed as they are made and ended together."""
+    scheduler = firing_soon(world, 400)
+    scheduler._engine._flights._lanes["default"]._mean = 1e-4  # runs were short so far
+    world.clock.advance(SOON.total_seconds())
+    with cost_of(scheduler) as cost:
+        scheduler.tick()
+    assert states(scheduler.runs(limit=500)) == ["succeeded"] * 400
+    assert len(cost.statements) < 0.1 * 400, len(cost.statements)
