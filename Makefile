@@ -38,7 +38,7 @@ chaos: $(VENV)/.dev ## Break everything on real databases and check what must ho
 
 SEEDS  ?= 200
 simulate: $(VENV)/.dev ## Let seeded worlds of crashes live (SEEDS=2000, MUTATE=token, ARGS="--seed 7")
-	$(BIN)/python scripts/simulate.py --seeds $(SEEDS) $(if $(MUTATE),--mutate $(MUTATE)) $(ARGS)
+	$(BIN)/python -m simulation --seeds $(SEEDS) $(if $(MUTATE),--mutate $(MUTATE)) $(ARGS)
 
 format: $(VENV)/.dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix-only .

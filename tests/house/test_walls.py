@@ -23,14 +23,13 @@ OUTSIDE: dict[str, set[str]] = {
     "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
     "cli": {"click", "rich"},
     "observe": {"prometheus_client"},
-    "testing": {"sqlalchemy"},
 }
 # The pages and the API see these rooms and no others: never the engine, never SQL.
 BELOW_WEB = {"web", "scheduler", "model", "triggers", "registry", "errors", "clock"}
 # What an application may import beside the door: what the design names, and the values that the
 # facade takes and returns.
 PUBLIC = {
-    *("duly.web", "duly.integrations", "duly.testing", "duly.errors"),
+    *("duly.web", "duly.integrations", "duly.forecast", "duly.errors"),
     *("duly.triggers", "duly.model", "duly.clock"),
 }
 
@@ -79,10 +78,11 @@ def test_applications_use_the_public_door() -> None:
     assert not inner
 
 
-def test_duly_does_not_know_its_applications() -> None:
-    """Nothing in ``src`` imports from ``apps`` or ``tests``."""
+def test_the_package_imports_nothing_around_it() -> None:
+    """Nothing in ``src`` imports the applications, the benchmarks, the simulation or the tests."""
+    around = {"apps", "bench", "scripts", "simulation", "tests"}
     for source in sources("src"):
-        assert not {top(name) for _, name in source.imports()} & {"apps", "tests"}, source
+        assert not {top(name) for _, name in source.imports()} & around, source
 
 
 def top(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from duly import Scheduler, at, cron, dates, every, weekends
 from duly.errors import ConfigurationError, NaiveDatetimeError, TriggerError
-from duly.testing import simulate_schedule
+from duly.forecast import simulate_schedule
 from duly.triggers import Trigger
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)

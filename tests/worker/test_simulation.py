@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from duly.errors import ConfigurationError
-from duly.testing import database
-from duly.testing.mutations import MUTATIONS
-from duly.testing.simulate import Report, simulate
+from simulation import database
+from simulation.mutations import MUTATIONS
+from simulation.simulate import Report, simulate
 
 WORLDS = 24
 GROUP = 6

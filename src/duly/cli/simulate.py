@@ -11,7 +11,7 @@ import click
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
 from duly.cli.instants import instant
 from duly.cli.logs import write_logs
-from duly.testing import Forecast, simulate_schedule
+from duly.forecast import Forecast, simulate_schedule
 
 WEEK = timedelta(days=7)
 

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from duly.errors import DatabaseUnavailable, DuplicateJob, JobNotFound, OverlapError, StateError
 from duly.scheduler import Scheduler
-from duly.testing.book import Book, Known
-from duly.testing.database import away
 from duly.triggers import Trigger, at, cron, every
+from simulation.database import away
+from simulation.expectations import Book, Known
 
 TASKS = ("plain", "plain", "coroutine", "charge")
 QUEUES = ("default", "default", "side")

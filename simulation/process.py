@@ -11,9 +11,9 @@ from duly.executors.base import Work
 from duly.model.worker import Heartbeat
 from duly.scheduler import Scheduler
 from duly.store.store import Store
-from duly.testing.calls import Call, SteppedExecutor
-from duly.testing.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
 from duly.worker.loop import Engine
+from simulation.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
+from simulation.executor import Call, SteppedExecutor
 
 RHYTHM = Heartbeat(interval=3, lease=11, fence=9, rescue=4)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from duly.errors import DatabaseUnavailable
-from duly.testing.database import away
-from duly.testing.ground import Ground
-from duly.testing.worker import RHYTHM, Process, SimulatedScheduler
+from simulation.database import away
+from simulation.environment import Ground
+from simulation.process import RHYTHM, Process, SimulatedScheduler
 
 RECOVERY = 2 * RHYTHM.lease + 2 * RHYTHM.rescue + 4
 """Seconds after which no run may be left with a dead worker: its lease, the rescuer's own unbroken

@@ -20,12 +20,12 @@ from sqlalchemy import select
 
 from duly.model import identity
 from duly.store.tables import LIVE, RUNNING, run
-from duly.testing.database import ready
-from duly.testing.evidence import gather
-from duly.testing.invariants import violations
-from duly.testing.mutations import mutated
-from duly.testing.world import RECOVERY, World
 from duly.worker import landing
+from simulation.database import ready
+from simulation.invariants import violations
+from simulation.mutations import mutated
+from simulation.records import gather
+from simulation.world import RECOVERY, World
 
 LAST_LINES = 60
 
@@ -90,7 +90,7 @@ def simulate(
         seconds: virtual seconds before the world heals.
         faults: how many faults: 0 for none, 2 for twice as many as usual.
         mutation: put a fault into Duly itself, to see that it is found; see
-            `duly.testing.mutations`.
+            `simulation.mutations`.
 
     Returns:
         The report; ``report.ok`` says whether all held, ``str(report)`` what did not, with the

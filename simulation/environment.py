@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from duly.context import Run
 from duly.executors.base import Work
-from duly.testing import calls
-from duly.testing.calls import Call
-from duly.testing.client import Client
-from duly.testing.database import SimulatedDatabase, SimulatedDialect
-from duly.testing.faults import Faults
-from duly.testing.worker import Process, ProcessClock, SimulatedScheduler
+from simulation import executor
+from simulation.client import Client
+from simulation.database import SimulatedDatabase, SimulatedDialect
+from simulation.executor import Call
+from simulation.fault_injector import Faults
+from simulation.process import Process, ProcessClock, SimulatedScheduler
 
 STARTS = (
     datetime(2026, 1, 1, tzinfo=UTC),
@@ -118,7 +118,7 @@ class Ground:
         return made
 
     def _begin_call(self, process: Process, work: Work) -> Call:
-        seconds, ends, polite = calls.draw(self.rng, calm=self.calm)
+        seconds, ends, polite = executor.draw(self.rng, calm=self.calm)
         number = len(self.calls) + 1
         self.step += 1
         made = Call(

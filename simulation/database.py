@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from duly.clock import Clock, VirtualClock
 from duly.store.dialects.sqlite import READ_ONLY, SQLite
 from duly.store.store import Store
-from duly.testing import witness
+from simulation import audit_log
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 
@@ -173,7 +173,7 @@ def _make_template(path: Path) -> bytes:
     store.prepare()
     store.dispose()
     connection = sqlite3.connect(path, isolation_level=None)
-    witness.install(connection)
+    audit_log.install(connection)
     connection.execute("pragma wal_checkpoint(truncate)")
     connection.close()
     return path.read_bytes()

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from duly.decisions.policy import next_fire
 from duly.model.policy import JobOptions, decode_options
-from duly.testing.evidence import Evidence
-from duly.testing.witness import Cursor, JobChange
 from duly.triggers import Trigger, decode
+from simulation.audit_log import Cursor, JobChange
+from simulation.records import Evidence
 
 
 def one_decision_each(found: Evidence) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from duly.testing.book import Book, Known
+from simulation.expectations import Book, Known
 
 
 def test_a_change_that_is_under_way_may_still_be_made() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from duly.store.tables import attempt, decision_range, event, job, run
-from duly.testing.book import Book
-from duly.testing.calls import Call
-from duly.testing.witness import JobChange, Move, job_changes, moves
+from simulation.audit_log import JobChange, Move, job_changes, moves
+from simulation.executor import Call
+from simulation.expectations import Book
 
 
 @dataclass(frozen=True, slots=True)

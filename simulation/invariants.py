@@ -17,11 +17,11 @@ from math import inf
 from duly.model import payload
 from duly.model.policy import decode_options
 from duly.model.run import LIVE, MOVES
-from duly.testing.book import Known
-from duly.testing.calls import Call
-from duly.testing.decisions import cursors_advance, one_decision_each
-from duly.testing.evidence import Evidence
-from duly.testing.witness import Move, Side
+from simulation.audit_log import Move, Side
+from simulation.decision_invariants import cursors_advance, one_decision_each
+from simulation.executor import Call
+from simulation.expectations import Known
+from simulation.records import Evidence
 
 FIRST_STATES = frozenset({"scheduled", "ready", "running", "missed", "skipped"})
 
