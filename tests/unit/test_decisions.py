@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -462,6 +463,15 @@ def test_jitter_spreads_jobs_and_times() -> None:
         jittered(START, day, options, "job 1") - START
         != jittered(day, None, options, "job 1") - day
     )
+
+
+def test_jitter_fills_the_spread_evenly_and_never_changes() -> None:
+    """Ten thousand jobs fill every tenth of a minute about equally, as in every other process."""
+    options = JobOptions(jitter=60)
+    delays = [jittered(START, None, options, f"job {n}") - START for n in range(10_000)]
+    tenths = Counter(int(delay.total_seconds() // 6) for delay in delays)
+    assert all(900 < tenths[tenth] < 1100 for tenth in range(10))
+    assert [round(delay.total_seconds(), 3) for delay in delays[:2]] == [36.597, 3.83]
 
 
 def test_no_jitter_no_change() -> None:

@@ -6,26 +6,18 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from duly.clock import aware_utc
-from duly.errors import NaiveDatetimeError
-from duly.triggers.calendars import Calendar
-from duly.triggers.wall_clock import WallClock, local
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from duly.triggers.calendars.base import Calendar
+from duly.triggers.due import Due
+from duly.triggers.wallclock.clock import WallClock, local
+from duly.triggers.wallclock.search import WallSearch
 
 ReadChild = Callable[[Any], "Trigger"]
 """Turns the JSON of a trigger inside another trigger into that trigger."""
-
-
-class WallSearch(Protocol):
-    """A set of wall-clock times, in wall seconds; it knows the calendar and no time zone."""
-
-    def at_or_after(self, wall: int) -> int | None:
-        """The first member not before ``wall``; ``None`` when there is none."""
 
 
 class WallPart(NamedTuple):
@@ -33,27 +25,6 @@ class WallPart(NamedTuple):
 
     pattern: WallSearch
     clock: WallClock
-
-
-class Due(NamedTuple):  # made per fire: a frozen dataclass takes three times as long
-    """The occurrences of a trigger in a half-open stretch of time ``(after, until]``.
-
-    Attributes:
-        count: how many there are, as far as the search went.
-        first: the earliest, or ``None``.
-        last: the latest that was found, or ``None``.
-        newest: the latest of them, ascending, at most as many as were asked for.
-        complete: ``False`` when the search stopped at its limit; it got as far as ``last``.
-    """
-
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody wants here
-    first: datetime | None
-    last: datetime | None
-    newest: tuple[datetime, ...]
-    complete: bool
-
-
-NOTHING_DUE = Due(0, None, None, (), True)
 
 
 class Trigger(ABC):
@@ -188,16 +159,3 @@ class Trigger(ABC):
 
     def __str__(self) -> str:
         return self.describe()
-
-
-def epoch_second(moment: datetime) -> int:
-    """Whole seconds from 1970 to ``moment``, rounded down.
-
-    Raises:
-        NaiveDatetimeError: ``moment`` has no time zone.
-    """
-    try:
-        since = moment - EPOCH
-    except TypeError:
-        raise NaiveDatetimeError(moment, "moment") from None
-    return since.days * 86400 + since.seconds

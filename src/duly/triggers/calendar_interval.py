@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError, did_you_mean
-from duly.triggers.base import Due, ReadChild, Trigger, WallPart
-from duly.triggers.describe import join
+from duly.triggers.base import ReadChild, Trigger, WallPart
+from duly.triggers.due import Due
+from duly.triggers.english import join
 from duly.triggers.json_data import check_keys, read_date
-from duly.triggers.occurrences import due, next_after, nominal_wall
-from duly.triggers.stepped_days import SteppedDays, stepped_days
 from duly.triggers.times_of_day import At, read_times, show_time
-from duly.triggers.wall_clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
-from duly.triggers.zones import zone_name
+from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
+from duly.triggers.wallclock.day_times import ListedTimes
+from duly.triggers.wallclock.search import due, next_after, nominal_wall
+from duly.triggers.wallclock.seconds import DAY, UNIX_DAY
+from duly.triggers.wallclock.zones import zone_name
 
 UNITS = ("days", "weeks", "months", "years")
 _EPOCH_DAY = date(1970, 1, 1)
@@ -191,3 +194,107 @@ def _one_unit(units: Mapping[str, Any]) -> tuple[str, int]:
     if len(units) != 1:
         raise TriggerError(f"a calendar takes exactly one of {', '.join(UNITS)}")
     return next(iter(units.items()))
+
+
+class SteppedDays:
+    """A `duly.triggers.wallclock.search.WallPattern` of days at equal distances.
+
+    Args:
+        start: the first day.
+        days: the distance in days, or 0.
+        months: the distance in months, where ``days`` is 0. A month without such a day takes its
+            last day instead.
+        skip: leave such a month out.
+        times: seconds of the day, sorted.
+    """
+
+    __slots__ = ("_days", "_months", "_skip", "_start", "_times")
+
+    def __init__(
+        self, start: date, *, days: int, months: int, skip: bool, times: tuple[int, ...]
+    ) -> None:
+        self._start = start
+        self._days = days
+        self._months = months
+        self._skip = skip
+        self._times = ListedTimes(times)
+
+    def at_or_after(self, wall: int) -> int | None:
+        """See `duly.triggers.wallclock.search.WallPattern`."""
+        day, second = divmod(wall, DAY)
+        found = self._day_from(self._step_from(day))
+        if found is None:
+            return None
+        if found > day:
+            return found * DAY + self._times.first
+        if second <= self._times.last:
+            return day * DAY + self._times.at_or_after(second)
+        following = self._day_from(self._step_from(day + 1))
+        return None if following is None else following * DAY + self._times.first
+
+    def count(self, start: int, end: int) -> int:
+        """See `duly.triggers.wallclock.search.WallPattern`."""
+        (first_day, first), (last_day, last) = divmod(start, DAY), divmod(end, DAY)
+        total = self._count_days(first_day, last_day) * len(self._times)
+        if self._count_days(first_day, first_day + 1):
+            total -= self._times.count_before(first)
+        if self._count_days(last_day, last_day + 1):
+            total += self._times.count_before(last)
+        return total
+
+    def _count_days(self, day: int, end: int) -> int:
+        first, last = self._step_from(day), self._step_from(end)
+        if not self._skip or self._days:
+            return last - first
+        return sum(self._day(step) is not None for step in range(first, last))
+
+    def _step_from(self, day: int) -> int:
+        """The number of the first step whose day, where its month has it, is not before ``day``."""
+        start = self._start
+        if self._days:
+            return max(0, -((start.toordinal() - UNIX_DAY - day) // self._days))
+        when = date.fromordinal(min(max(day + UNIX_DAY, 1), date.max.toordinal()))
+        months = (when.year - start.year) * 12 + when.month - start.month
+        step = max(0, -(-months // self._months))
+        if step * self._months == months and when.day > min(start.day, month_length(when)):
+            step += 1
+        return step
+
+    def _day_from(self, step: int) -> int | None:
+        """The day of a step, or of the next one whose month has such a day."""
+        while self._in_calendar(step):
+            if (day := self._day(step)) is not None:
+                return day
+            step += 1
+        return None
+
+    def _day(self, step: int) -> int | None:
+        start = self._start
+        if self._days:
+            return start.toordinal() - UNIX_DAY + step * self._days
+        year, month = divmod(start.year * 12 + start.month - 1 + step * self._months, 12)
+        length = month_length(date(year, month + 1, 1))
+        if start.day > length and self._skip:
+            return None
+        return date(year, month + 1, min(start.day, length)).toordinal() - UNIX_DAY
+
+    def _in_calendar(self, step: int) -> bool:
+        if self._days:
+            return self._start.toordinal() + step * self._days <= date.max.toordinal()
+        return (self._start.year * 12 + self._start.month - 1 + step * self._months) // 12 < 10_000
+
+
+@lru_cache(maxsize=4096)
+def stepped_days(
+    start: date, *, days: int, months: int, skip: bool, times: tuple[int, ...]
+) -> SteppedDays:
+    """The pattern; the same object for the same question."""
+    return SteppedDays(start, days=days, months=months, skip=skip, times=times)
+
+
+def month_length(day: date) -> int:
+    """How many days the month of a day has."""
+    if day.month == 12:
+        return 31
+    first = date(day.year, day.month, 1)
+    return date(day.year, day.month + 1, 1).toordinal() - first.toordinal()

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
-from duly.triggers.base import EPOCH, ReadChild, Trigger, WallPart
+from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.json_data import check_keys
-from duly.triggers.wall_clock import local
+from duly.triggers.wallclock.clock import local
+from duly.triggers.wallclock.seconds import EPOCH
 
 _MOST = 50
 _STEPS = 10_000

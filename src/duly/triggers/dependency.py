@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from duly.clock import aware_utc
 from duly.errors import TriggerError, did_you_mean
 from duly.triggers.base import ReadChild, Trigger
-from duly.triggers.describe import join
+from duly.triggers.english import join
 from duly.triggers.json_data import check_keys
 
 Outcome = Literal["success", "failure", "always"]

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from duly.clock import aware_utc
 from duly.errors import TriggerError
 from duly.triggers.base import ReadChild, Trigger, WallPart
-from duly.triggers.calendar_codec import calendar_from_json
-from duly.triggers.calendars import Calendar, Named, Union, start_of
+from duly.triggers.calendars.base import Calendar, Named, Union, start_of
+from duly.triggers.calendars.codec import calendar_from_json
 from duly.triggers.json_data import check_keys
-from duly.triggers.wall_clock import instant, local
-from duly.triggers.zones import load_zone, zone_name
+from duly.triggers.wallclock.clock import instant, local
+from duly.triggers.wallclock.zones import load_zone, zone_name
 
 SHIFTS = (None, "next_working_day")
 _TICK = timedelta(microseconds=1)

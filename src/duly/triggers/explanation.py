@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from duly.clock import aware_utc
 from duly.triggers.base import Trigger
 from duly.triggers.excluding import Excluding
-from duly.triggers.linting import is_repeated, lint
-from duly.triggers.wall_clock import local
-from duly.triggers.zones import load_zone, zone_name
+from duly.triggers.linting import lint
+from duly.triggers.wallclock.clock import local
+from duly.triggers.wallclock.zones import load_zone, zone_name
 
 _MOST = 1000
 
@@ -105,7 +105,7 @@ def _fire(trigger: Trigger, instant: datetime, zone: ZoneInfo) -> Fire:
     if nominal != wall:
         note = f"gap: {_clock(nominal)} does not exist on {nominal:%Y-%m-%d}"
         return Fire(instant, shown, ("gap",), note)
-    if is_repeated(wall, zone):
+    if _is_repeated(wall, zone):
         which = "second" if shown.fold else "first"
         return Fire(instant, shown, ("fold",), f"fold: the {which} {_clock(wall)} of that day")
     return Fire(instant, shown)
@@ -133,3 +133,10 @@ def _left_out(
 
 def _clock(wall: datetime) -> str:
     return f"{wall:%H:%M:%S}".removesuffix(":00")
+
+
+def _is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
+    """Whether a wall time comes twice in that zone."""
+    first = wall.replace(tzinfo=zone, fold=0).utcoffset()
+    second = wall.replace(tzinfo=zone, fold=1).utcoffset()
+    return first is not None and second is not None and first > second

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
 from duly.errors import NaiveDatetimeError, TriggerError
-from duly.triggers.base import EPOCH, NOTHING_DUE, Due, ReadChild, Trigger
-from duly.triggers.describe import describe_span
+from duly.triggers.base import ReadChild, Trigger
+from duly.triggers.due import NOTHING_DUE, Due
+from duly.triggers.english import describe_span
 from duly.triggers.json_data import check_keys, read_instant
+from duly.triggers.wallclock.seconds import EPOCH
 
 _ONE = timedelta(microseconds=1)
 

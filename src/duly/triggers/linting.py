@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from duly.triggers.base import EPOCH, Trigger, WallPart, epoch_second
-from duly.triggers.clock_changes import clock_changes
-from duly.triggers.cron_days import LENGTHS, MonthDays
-from duly.triggers.cron_text import CronFields
-from duly.triggers.crontab import Cron
-from duly.triggers.describe import MONTH_NAMES, join
+from duly.triggers.base import Trigger, WallPart
+from duly.triggers.crontab.text import CronFields
+from duly.triggers.crontab.trigger import Cron
+from duly.triggers.english import MONTH_NAMES, join
 from duly.triggers.excluding import Excluding
-from duly.triggers.frequencies import Frequency
+from duly.triggers.frequencies.trigger import Frequency
 from duly.triggers.interval import Every
-from duly.triggers.unix_time import DAY, EARLIEST, LATEST
+from duly.triggers.wallclock.changes import clock_changes
+from duly.triggers.wallclock.day_rules import LENGTHS, MonthDays
+from duly.triggers.wallclock.seconds import DAY, EARLIEST, EPOCH, LATEST, epoch_second
 
 _AHEAD = 400 * DAY
 """How far ahead clock changes are looked at: every yearly change comes once."""
@@ -133,10 +132,3 @@ def _clock(wall: int) -> str:
 
 def _day(wall: int) -> str:
     return f"{EPOCH + timedelta(0, wall):%Y-%m-%d}"
-
-
-def is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
-    """Whether a wall time comes twice in that zone."""
-    first = wall.replace(tzinfo=zone, fold=0).utcoffset()
-    second = wall.replace(tzinfo=zone, fold=1).utcoffset()
-    return first is not None and second is not None and first > second

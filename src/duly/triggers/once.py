@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
 from duly.errors import NaiveDatetimeError, TriggerError
-from duly.triggers.base import NOTHING_DUE, Due, ReadChild, Trigger
+from duly.triggers.base import ReadChild, Trigger
+from duly.triggers.due import NOTHING_DUE, Due
 from duly.triggers.json_data import check_keys, read_instant
 
 

@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from duly.triggers import cron
-from duly.triggers.base import EPOCH
-from duly.triggers.clock_changes import clock_changes
-from duly.triggers.timeline import timeline
-from duly.triggers.unix_time import EARLIEST, LATEST, year_start
+from duly.triggers.wallclock.changes import clock_changes
+from duly.triggers.wallclock.seconds import EARLIEST, EPOCH, LATEST, year_start
+from duly.triggers.wallclock.timeline import timeline
 from tests.unit.triggers.brute_force import BruteForce
 from tests.unit.triggers.helpers import fires
 

@@ -30,7 +30,7 @@ from duly.triggers import (
     union,
     weekends,
 )
-from duly.triggers.public_holidays import _known_table
+from duly.triggers.calendars.holidays import _known_table
 from tests.unit.triggers.helpers import fires, shown, utc
 
 DAY = timedelta(days=1)

@@ -16,7 +16,7 @@ from cronsim import CronSim
 
 from duly.errors import CronError
 from duly.triggers import cron
-from duly.triggers.clock_changes import clock_changes
+from duly.triggers.wallclock.changes import clock_changes
 from tests.unit.triggers.helpers import utc
 
 ZONES = (

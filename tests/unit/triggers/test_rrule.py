@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from duly.errors import TriggerError
 from duly.triggers import rrule
-from duly.triggers.rule_pattern import rule_pattern
+from duly.triggers.recurrence.pattern import rule_pattern
 from tests.unit.triggers.helpers import cpu_seconds, fires, shown, utc
 
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from duly.triggers.cron_days import (
+from duly.triggers.english import DAY_NAMES, MONTH_NAMES, join, ordinal, runs
+from duly.triggers.wallclock.day_rules import (
     SHAPES,
     ClampedDays,
     DayRule,
@@ -14,19 +15,18 @@ from duly.triggers.cron_days import (
     Weekdays,
     mask_of,
 )
-from duly.triggers.day_times import DayTimes
-from duly.triggers.describe import DAY_NAMES, MONTH_NAMES, join, ordinal, runs
-from duly.triggers.wall import WallTimes
+from duly.triggers.wallclock.day_times import DayTimes
+from duly.triggers.wallclock.month_pattern import MonthPattern
 
 _ALL_MONTHS = tuple(range(1, 13))
 
 
-def wall_times(rule: Mapping[str, Any]) -> WallTimes:
+def wall_times(rule: Mapping[str, Any]) -> MonthPattern:
     """The pattern of a daily, weekly or monthly frequency."""
     minutes = tuple(int(time[:2]) * 60 + int(time[3:]) for time in times(rule))
     rules = _rules(rule)
     masks: dict[tuple[int, int], int] = {shape: mask_of(rules, shape) for shape in SHAPES}
-    return WallTimes(DayTimes(minutes), tuple(rule.get("months", _ALL_MONTHS)), masks)
+    return MonthPattern(DayTimes(minutes), tuple(rule.get("months", _ALL_MONTHS)), masks)
 
 
 def times(rule: Mapping[str, Any]) -> list[str]:

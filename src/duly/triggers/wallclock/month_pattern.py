@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
 
-from duly.triggers.cron_days import LENGTHS
-from duly.triggers.cron_text import CronFields, read_cron
-from duly.triggers.day_times import DayTimes
-from duly.triggers.unix_time import DAY, UNIX_DAY
+from duly.triggers.wallclock.day_rules import LENGTHS
+from duly.triggers.wallclock.day_times import DayTimes
+from duly.triggers.wallclock.seconds import DAY, UNIX_DAY
 
 _THURSDAY = 4
 """The weekday of 1970-01-01, counted from Sunday = 0."""
@@ -20,8 +18,8 @@ _CYCLE = 41
 least every 40 years, the longest wait being across a year such as 1900."""
 
 
-class WallTimes:
-    """A `duly.triggers.occurrences.WallPattern` that repeats by the shape of the month.
+class MonthPattern:
+    """A `duly.triggers.wallclock.search.WallPattern` that repeats by the shape of the month.
 
     Args:
         times: the times of a matching day.
@@ -44,7 +42,7 @@ class WallTimes:
         self._month = (0, 0, 0)
 
     def at_or_after(self, wall: int) -> int | None:
-        """See `duly.triggers.occurrences.WallPattern`."""
+        """See `duly.triggers.wallclock.search.WallPattern`."""
         day, second = divmod(wall, DAY)
         first, end, mask = self._month
         if not first <= day < end:
@@ -61,7 +59,7 @@ class WallTimes:
         return (day + (rest & -rest).bit_length()) * DAY + self._first
 
     def count(self, start: int, end: int) -> int:
-        """See `duly.triggers.occurrences.WallPattern`."""
+        """See `duly.triggers.wallclock.search.WallPattern`."""
         (first_day, first), (last_day, last) = divmod(start, DAY), divmod(end, DAY)
         total = len(self._times) * self._count_days(first_day, last_day)
         if self._count_days(first_day, first_day + 1):
@@ -107,19 +105,3 @@ class WallTimes:
                     if found[2]:
                         return found
         return None
-
-
-@lru_cache(maxsize=1024)
-def cron_wall_times(text: str, job_id: str) -> WallTimes:
-    """The wall-clock times of a cron text; the same object for the same text."""
-    fields = read_cron(text, job_id)
-    return WallTimes(_day_times(fields), fields.months, fields.masks)
-
-
-def _day_times(fields: CronFields) -> DayTimes:
-    return DayTimes(_minutes_of_day(fields.hours, fields.minutes), fields.seconds)
-
-
-@lru_cache(maxsize=256)
-def _minutes_of_day(hours: tuple[int, ...], minutes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(hour * 60 + minute for hour in hours for minute in minutes)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from duly.errors import TriggerError
-from duly.triggers.calendars import DayCalendar, ReadCalendar
+from duly.triggers.calendars.base import DayCalendar, ReadCalendar
 from duly.triggers.json_data import check_keys
 
 

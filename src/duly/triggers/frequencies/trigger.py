@@ -29,21 +29,43 @@ from zoneinfo import ZoneInfo
 
 from duly.clock import aware_utc
 from duly.errors import FrequencyError, TriggerError
-from duly.triggers.base import Due, ReadChild, Trigger, WallPart
-from duly.triggers.calendars import start_of
-from duly.triggers.crontab import cron
-from duly.triggers.frequency_days import crontab, wall_times, words
-from duly.triggers.frequency_fields import normalise
+from duly.triggers.base import ReadChild, Trigger, WallPart
+from duly.triggers.calendars.base import start_of
+from duly.triggers.crontab.trigger import cron
+from duly.triggers.due import Due
+from duly.triggers.frequencies.days import crontab, wall_times, words
+from duly.triggers.frequencies.fields import normalise
 from duly.triggers.interval import every
 from duly.triggers.json_data import check_keys
-from duly.triggers.occurrences import OnWallClock
 from duly.triggers.once import at
-from duly.triggers.wall_clock import WallClock, local
-from duly.triggers.zones import load_zone
+from duly.triggers.wallclock.clock import WallClock, local
+from duly.triggers.wallclock.search import WallPattern, due, next_after, nominal_wall
+from duly.triggers.wallclock.timeline import Timeline
+from duly.triggers.wallclock.zones import load_zone
 
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class OnWallClock:
+    """A pattern on one wall clock, with the questions that are put to triggers."""
+
+    pattern: WallPattern
+    timeline: Timeline
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """See `duly.triggers.Trigger.next_after`."""
+        return next_after(self.pattern, self.timeline, moment)
+
+    def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
+        """See `duly.triggers.Trigger.due`."""
+        return due(self.pattern, self.timeline, after, until, keep)
+
+    def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
+        """See `duly.triggers.Trigger.wall_at`; ``zone`` must be that of the timeline."""
+        return nominal_wall(self.pattern, self.timeline, fire)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
+from duly.errors import NaiveDatetimeError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86400
 UNIX_DAY = date(1970, 1, 1).toordinal()
 EARLIEST = (date(1, 1, 3).toordinal() - UNIX_DAY) * DAY
@@ -21,3 +24,16 @@ def year_start(year: int) -> int:
     if year <= 1:
         return EARLIEST
     return LATEST if year > 9999 else (date(year, 1, 1).toordinal() - UNIX_DAY) * DAY
+
+
+def epoch_second(moment: datetime) -> int:
+    """Whole seconds from 1970 to ``moment``, rounded down.
+
+    Raises:
+        NaiveDatetimeError: ``moment`` has no time zone.
+    """
+    try:
+        since = moment - EPOCH
+    except TypeError:
+        raise NaiveDatetimeError(moment, "moment") from None
+    return since.days * 86400 + since.seconds

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from duly.triggers.clock_changes import MARGIN, ClockChange, changes_around, offset_at
-from duly.triggers.unix_time import EARLIEST, LATEST, year_of, year_start
-from duly.triggers.zones import load_zone
+from duly.triggers.wallclock.changes import MARGIN, ClockChange, changes_around, offset_at
+from duly.triggers.wallclock.seconds import EARLIEST, LATEST, year_of, year_start
+from duly.triggers.wallclock.zones import load_zone
 
 Bands = tuple[tuple[int, int], ...]
 """(low, high): instant x fires when a wall second in [x + low, x + high] matches."""

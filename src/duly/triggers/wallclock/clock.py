@@ -10,8 +10,8 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
-from duly.triggers.timeline import Timeline, timeline
-from duly.triggers.zones import load_zone, zone_name
+from duly.triggers.wallclock.timeline import Timeline, timeline
+from duly.triggers.wallclock.zones import load_zone, zone_name
 
 GAP_POLICIES = ("shift", "skip", "first")
 FOLD_POLICIES = ("first", "last", "both")

@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
-from duly.triggers.base import ReadChild, Trigger, WallPart, WallSearch
-from duly.triggers.describe_rule import describe_rule
+from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.json_data import check_keys
-from duly.triggers.occurrences import next_after, nominal_wall
-from duly.triggers.rule_pattern import rule_pattern
-from duly.triggers.rule_text import SECONDS, Rule, read_rule
-from duly.triggers.timeline import Timeline
-from duly.triggers.wall_clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
-from duly.triggers.zones import zone_name
+from duly.triggers.recurrence.describe import describe_rule
+from duly.triggers.recurrence.pattern import rule_pattern
+from duly.triggers.recurrence.text import SECONDS, Rule, read_rule
+from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
+from duly.triggers.wallclock.search import WallSearch, next_after, nominal_wall
+from duly.triggers.wallclock.timeline import Timeline
+from duly.triggers.wallclock.zones import zone_name
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall time
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from duly.triggers.cron_days import (
+from duly.triggers.crontab.text import CronFields
+from duly.triggers.english import DAY_NAMES, MONTH_NAMES, join, ordinal, plural, runs
+from duly.triggers.wallclock.day_rules import (
     DayRule,
     LastDay,
     MonthDays,
@@ -12,8 +14,6 @@ from duly.triggers.cron_days import (
     NthWeekday,
     Weekdays,
 )
-from duly.triggers.cron_text import CronFields
-from duly.triggers.describe import DAY_NAMES, MONTH_NAMES, join, ordinal, plural, runs
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _FEW = 6

@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from duly.errors import CronError, did_you_mean
-from duly.triggers.cron_days import DayMasks, DayRule, MonthDays, Weekdays, day_masks
-from duly.triggers.cron_fields import (
+from duly.triggers.crontab.fields import (
     DAY_OF_MONTH,
     DAY_OF_WEEK,
     HOUR,
@@ -21,6 +20,7 @@ from duly.triggers.cron_fields import (
     read_days_of_week,
     read_numbers,
 )
+from duly.triggers.wallclock.day_rules import DayMasks, DayRule, MonthDays, Weekdays, day_masks
 
 WORDS = {
     "@hourly": "0 * * * *",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from duly.errors import TriggerError, did_you_mean
 from duly.triggers.json_data import check_keys
-from duly.triggers.wall_clock import instant, local
+from duly.triggers.wallclock.clock import instant, local
 
 _DAY = timedelta(days=1)
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
 from duly.errors import TriggerError
-from duly.triggers.calendars import Calendar, ReadCalendar, start_of
+from duly.triggers.calendars.base import Calendar, ReadCalendar, start_of
 from duly.triggers.json_data import check_keys, read_instant
 from duly.triggers.times_of_day import read_times, show_time
-from duly.triggers.wall_clock import instant, local
+from duly.triggers.wallclock.clock import instant, local
 
 _DAY = timedelta(days=1)
 _MOST = 1000

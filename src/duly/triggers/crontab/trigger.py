@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
-from duly.errors import CronError, TriggerError
-from duly.triggers.base import Due, ReadChild, Trigger, WallPart
-from duly.triggers.cron_keywords import cron_text
-from duly.triggers.cron_text import CronFields, read_cron
-from duly.triggers.describe_cron import describe_cron
+from duly.errors import CronError, TriggerError, UnknownOption
+from duly.triggers.base import ReadChild, Trigger, WallPart
+from duly.triggers.crontab.describe import describe_cron
+from duly.triggers.crontab.text import CronFields, read_cron
+from duly.triggers.due import Due
 from duly.triggers.json_data import check_keys
-from duly.triggers.occurrences import due, next_after, nominal_wall
-from duly.triggers.timeline import Timeline
-from duly.triggers.wall import WallTimes, cron_wall_times
-from duly.triggers.wall_clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
-from duly.triggers.zones import zone_name
+from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
+from duly.triggers.wallclock.day_times import DayTimes
+from duly.triggers.wallclock.month_pattern import MonthPattern
+from duly.triggers.wallclock.search import due, next_after, nominal_wall
+from duly.triggers.wallclock.timeline import Timeline
+from duly.triggers.wallclock.zones import zone_name
+
+_NAMES = ("second", "minute", "hour", "day", "month", "day_of_week")
+_ORDER = ("second", "minute", "hour", "day_of_week", "day", "month")
+"""From fine to coarse: what is finer than the finest named field starts at its beginning."""
+
+_START = {"second": "0", "minute": "0", "hour": "0"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,7 +45,7 @@ class Cron(Trigger):
     expression: str
     clock: WallClock = ANY_CLOCK
     job_id: str | None = None
-    _search: tuple[WallTimes, Timeline] | None = field(init=False, compare=False, default=None)
+    _search: tuple[MonthPattern, Timeline] | None = field(init=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         text = self.expression
@@ -44,11 +53,11 @@ class Cron(Trigger):
             raise CronError("a cron is text", expression=repr(text), text=repr(text), position=0)
         object.__setattr__(self, "expression", read_cron(text, self.job_id or "").expression)
 
-    def _prepare(self) -> tuple[WallTimes, Timeline]:
+    def _prepare(self) -> tuple[MonthPattern, Timeline]:
         """What the search needs; made when first used, since many crons are only stored."""
         real = self.fields.interval_like
         timeline = self.clock.real_timeline if real else self.clock.timeline
-        search = cron_wall_times(self.expression, self.job_id or ""), timeline
+        search = _cron_pattern(self.expression, self.job_id or ""), timeline
         object.__setattr__(self, "_search", search)
         return search
 
@@ -158,7 +167,61 @@ def cron(
         TriggerError: unknown zone, policy or field.
     """
     if expression is None:
-        expression = cron_text(fields)
+        expression = _text_of_fields(fields)
     elif fields:
         raise TriggerError("cron takes either a text or named fields, not both")
     return Cron(expression, shared_clock(zone_name(tz), gap, fold))
+
+
+def _text_of_fields(fields: Mapping[str, object]) -> str:
+    """The cron text that named fields mean.
+
+    Raises:
+        UnknownOption: there is no such field.
+        TriggerError: no field is named, a value is neither a number nor text, or a weekday is a
+            number.
+    """
+    for name in fields:
+        if name not in _NAMES:
+            raise UnknownOption(name, _NAMES, "of cron")
+    texts = {
+        name: _text_of_field(name, value) for name, value in fields.items() if value is not None
+    }
+    if not texts:
+        raise TriggerError("cron needs a text such as '0 9 * * mon-fri', or named fields")
+    finest = min(_ORDER.index(name) for name in texts)
+    for index, name in enumerate(_ORDER):
+        texts.setdefault(name, _START.get(name, "*") if index < finest else "*")
+    if texts["second"] == "0":
+        del texts["second"]
+    return " ".join(texts[name] for name in _NAMES if name in texts)
+
+
+def _text_of_field(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TriggerError(f"cron({name}=…) takes a number or text, not {value!r}")
+    text = str(value)
+    if name == "day_of_week" and re.match(r"[0-9]|.*[,-][0-9]", text):
+        raise TriggerError(
+            f"cron(day_of_week={value!r}) could mean two things: crontab counts from Sunday = 0, "
+            "APScheduler from Monday = 0; name the days, as in day_of_week='mon-fri'"
+        )
+    if not text or " " in text or "\t" in text:
+        raise TriggerError(f"cron({name}={value!r}) must be one field without spaces")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _cron_pattern(text: str, job_id: str) -> MonthPattern:
+    """The wall-clock times of a cron text; the same object for the same text."""
+    fields = read_cron(text, job_id)
+    return MonthPattern(_day_times(fields), fields.months, fields.masks)
+
+
+def _day_times(fields: CronFields) -> DayTimes:
+    return DayTimes(_minutes_of_day(fields.hours, fields.minutes), fields.seconds)
+
+
+@lru_cache(maxsize=256)
+def _minutes_of_day(hours: tuple[int, ...], minutes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(hour * 60 + minute for hour in hours for minute in minutes)

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
 from duly.errors import TriggerError
-from duly.triggers.calendars import DayCalendar, ReadCalendar
+from duly.triggers.calendars.base import DayCalendar, ReadCalendar
 from duly.triggers.json_data import check_keys, read_date
 
 DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

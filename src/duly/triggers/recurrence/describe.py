@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from duly.triggers.describe import DAY_NAMES, MONTH_NAMES, join, ordinal
-from duly.triggers.rule_text import SECONDS, Rule
+from duly.triggers.english import DAY_NAMES, MONTH_NAMES, join, ordinal
+from duly.triggers.recurrence.text import SECONDS, Rule
 
 _UNITS = {
     "YEARLY": "year",

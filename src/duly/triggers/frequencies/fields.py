@@ -9,8 +9,8 @@ from typing import Any
 
 from duly.clock import aware_utc
 from duly.errors import CronError, DulyError, FrequencyError, TriggerError, did_you_mean
-from duly.triggers.crontab import cron
-from duly.triggers.zones import load_zone
+from duly.triggers.crontab.trigger import cron
+from duly.triggers.wallclock.zones import load_zone
 
 DEFAULT_ZONE = "America/Los_Angeles"
 LEAST_MINUTES = 5

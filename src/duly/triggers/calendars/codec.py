@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from duly.errors import TriggerError, did_you_mean
-from duly.triggers.blackouts import Blackout, ClosedHours
-from duly.triggers.calendars import Calendar, Named, Union
-from duly.triggers.day_calendars import Dates, Weekends
-from duly.triggers.public_holidays import Holidays
+from duly.triggers.calendars.base import Calendar, Named, Union
+from duly.triggers.calendars.blackouts import Blackout, ClosedHours
+from duly.triggers.calendars.days import Dates, Weekends
+from duly.triggers.calendars.holidays import Holidays
 
 KINDS: Mapping[str, type[Calendar]] = {
     kind.kind: kind for kind in (Weekends, Dates, Holidays, Blackout, ClosedHours, Union, Named)

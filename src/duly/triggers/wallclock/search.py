@@ -8,20 +8,25 @@ scheduler; about 2.5 µs at random instants.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
-from duly.triggers.base import EPOCH, NOTHING_DUE, Due, WallSearch, epoch_second
-from duly.triggers.timeline import Bands, Timeline
-from duly.triggers.unix_time import DAY, EARLIEST, LATEST
+from duly.triggers.due import NOTHING_DUE, Due
+from duly.triggers.wallclock.seconds import DAY, EARLIEST, EPOCH, LATEST, epoch_second
+from duly.triggers.wallclock.timeline import Bands, Timeline
 
 _SLACK = 2 * DAY
 """More than any two offsets can differ by."""
 
 _WALK = 64
 """Occurrences that are found one by one before counting is worth its start."""
+
+
+class WallSearch(Protocol):
+    """A set of wall-clock times, in wall seconds; it knows the calendar and no time zone."""
+
+    def at_or_after(self, wall: int) -> int | None:
+        """The first member not before ``wall``; ``None`` when there is none."""
 
 
 class WallPattern(WallSearch, Protocol):
@@ -151,23 +156,3 @@ def _first_in_bands(pattern: WallSearch, bands: Bands, second: int, end: int) ->
 
 def _moment(second: int) -> datetime:
     return EPOCH + timedelta(0, second)
-
-
-@dataclass(frozen=True, slots=True)
-class OnWallClock:
-    """A pattern on one wall clock, with the questions that are put to triggers."""
-
-    pattern: WallPattern
-    timeline: Timeline
-
-    def next_after(self, moment: datetime) -> datetime | None:
-        """See `duly.triggers.Trigger.next_after`."""
-        return next_after(self.pattern, self.timeline, moment)
-
-    def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
-        """See `duly.triggers.Trigger.due`."""
-        return due(self.pattern, self.timeline, after, until, keep)
-
-    def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
-        """See `duly.triggers.Trigger.wall_at`; ``zone`` must be that of the timeline."""
-        return nominal_wall(self.pattern, self.timeline, fire)

@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from duly.triggers.unix_time import DAY, EARLIEST, year_of, year_start
-from duly.triggers.zones import load_zone
+from duly.triggers.wallclock.seconds import DAY, EARLIEST, year_of, year_start
+from duly.triggers.wallclock.zones import load_zone
 
 _SECOND = timedelta(0, 1)
 _STEP = 3 * DAY

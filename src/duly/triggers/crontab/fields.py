@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from duly.errors import did_you_mean
-from duly.triggers.cron_days import (
+from duly.triggers.wallclock.day_rules import (
     DayRule,
     LastDay,
     MonthDays,

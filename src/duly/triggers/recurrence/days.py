@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from duly.triggers.rule_text import Rule
+from duly.triggers.recurrence.text import Rule
 
 LAST = date.max.toordinal()
 

@@ -1,0 +1,1 @@
+"""Calendars: values that leave out days or hours from a trigger."""

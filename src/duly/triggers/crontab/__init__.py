@@ -1,0 +1,1 @@
+"""The cron trigger: reading, searching and describing crontab expressions."""

@@ -1,0 +1,1 @@
+"""The frequency language: schedules as the users of an application write them."""

@@ -1,0 +1,1 @@
+"""The RRULE trigger: recurrence rules of iCalendar (RFC 5545)."""
