@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from duly.errors import Discard, RetryAfter, Snooze
-from duly.executors.base import Done, Ending, Work
+from duly.executors.base import CallResult, Done, Work
 
 Ends = Literal["ok", "error", "snooze", "retry_after", "discard"]
 ENDS: tuple[Ends, ...] = ("ok", "ok", "ok", "ok", "ok", "error", "error", "snooze", "retry_after",
@@ -118,9 +118,9 @@ class SteppedExecutor:
                 done(work, self._end(work, call))
         return bool(over)
 
-    def _end(self, work: Work, call: Call) -> Ending:
+    def _end(self, work: Work, call: Call) -> CallResult:
         if call.stopped and self.interruptible:
-            return Ending(error=asyncio.CancelledError())
+            return CallResult(error=asyncio.CancelledError())
         self.current = call
         try:
             with work.surroundings():
@@ -128,10 +128,10 @@ class SteppedExecutor:
                 if asyncio.iscoroutine(value):
                     value = _run(value)
         except Exception as error:  # noqa: BLE001 - whatever ends the call is its outcome
-            return Ending(error=error)
+            return CallResult(error=error)
         finally:
             self.current = None
-        return Ending(value)
+        return CallResult(value)
 
 
 def _run(coroutine: Any) -> Any:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from duly import Discard, Retry, RetryAfter, Snooze
 from duly.errors import ArgumentsError, UnknownTask
-from duly.executors.base import Ending
+from duly.executors.base import CallResult
 from duly.model.checks import LATEST
 from duly.model.policy import RunPolicy
 from duly.model.text import clean, shown, told
 from duly.worker.claim import Claim
-from duly.worker.outcome import Outcome, Verdict, judge
+from duly.worker.outcome import Outcome, StopReason, decide_outcome
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETRYING = RunPolicy(retry=Retry(attempts=3, wait=30, factor=2, jitter=0))
@@ -36,9 +36,9 @@ def claim(policy: RunPolicy = RunPolicy(), **values: Any) -> Claim:  # noqa: B00
 
 
 def ended(
-    held: Claim, *, value: Any = None, error: BaseException | None = None, verdict: Any = None
+    held: Claim, *, value: Any = None, error: BaseException | None = None, stop_reason: Any = None
 ) -> Outcome:
-    return judge(held, Ending(value, error), verdict, NOON)
+    return decide_outcome(held, CallResult(value, error), stop_reason, NOON)
 
 
 # ------------------------------------------------------------------------------ the rules
@@ -100,21 +100,21 @@ def test_the_signals() -> None:
 
 def test_the_engine_s_verdict_wins() -> None:
     """A function that returns after its timeout or its cancellation has not succeeded."""
-    assert ended(claim(), value=1, verdict="cancelled").state == "cancelled"
-    late = ended(claim(RunPolicy(timeout=5)), value=1, verdict="timeout")
+    assert ended(claim(), value=1, stop_reason="cancelled").state == "cancelled"
+    late = ended(claim(RunPolicy(timeout=5)), value=1, stop_reason="timeout")
     assert (late.state, late.error) == ("failed", ("TimedOut", "took longer than its 5 s", None))
-    again = ended(claim(replace(RETRYING, timeout=5)), value=1, verdict="timeout")
+    again = ended(claim(replace(RETRYING, timeout=5)), value=1, stop_reason="timeout")
     assert (again.state, again.due_at) == ("scheduled", NOON + timedelta(seconds=30))
 
 
 def test_what_a_stopping_worker_interrupts_is_given_back() -> None:
     """The attempt is not spent; what had returned all the same has succeeded."""
     for outcome in (
-        ended(claim(), error=asyncio.CancelledError(), verdict="given_back"),
-        ended(claim(), error=RuntimeError("interrupted"), verdict="given_back"),
+        ended(claim(), error=asyncio.CancelledError(), stop_reason="given_back"),
+        ended(claim(), error=RuntimeError("interrupted"), stop_reason="given_back"),
     ):
         assert (outcome.state, outcome.uncounted, outcome.due_at) == ("ready", True, NOON)
-    assert ended(claim(), value=1, verdict="given_back").state == "succeeded"
+    assert ended(claim(), value=1, stop_reason="given_back").state == "succeeded"
 
 
 def test_a_coroutine_that_cancels_itself_has_failed() -> None:
@@ -191,13 +191,13 @@ ERRORS: list[BaseException] = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__[:20])
-@pytest.mark.parametrize("verdict", [None, "timeout", "cancelled", "given_back"])
+@pytest.mark.parametrize("stop_reason", [None, "timeout", "cancelled", "given_back"])
 @pytest.mark.parametrize("policy", [RunPolicy(), RETRYING], ids=["once", "retrying"])
 def test_whatever_a_function_raises_has_an_outcome(
-    error: BaseException, verdict: Verdict | None, policy: RunPolicy
+    error: BaseException, stop_reason: StopReason | None, policy: RunPolicy
 ) -> None:
     """No error of one function may stop the batch in which five hundred runs are written back."""
-    check_storable(ended(claim(policy), error=error, verdict=verdict))
+    check_storable(ended(claim(policy), error=error, stop_reason=stop_reason))
 
 
 def values() -> list[Any]:

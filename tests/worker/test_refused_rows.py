@@ -29,11 +29,11 @@ def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
 ) -> None:
     """Should a value slip through, halves are tried until the culprit is alone."""
 
-    def judge(*arguments: Any) -> Outcome:
-        held = outcome.judge(*arguments)
+    def decide_outcome(*arguments: Any) -> Outcome:
+        held = outcome.decide_outcome(*arguments)
         return replace(held, result="\ud800") if held.result == "13" else held
 
-    monkeypatch.setattr(completion, "judge", judge)
+    monkeypatch.setattr(completion, "decide_outcome", decide_outcome)
     scheduler = world.scheduler()
 
     @scheduler.task()

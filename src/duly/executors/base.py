@@ -67,7 +67,7 @@ class Surroundings:
             self._stack = stack.pop_all()
 
 
-class Ending(NamedTuple):
+class CallResult(NamedTuple):
     """How a call ended: with a value, or with an error; and how many seconds it took."""
 
     value: Any = None
@@ -75,7 +75,7 @@ class Ending(NamedTuple):
     seconds: float = 0
 
 
-Done = Callable[[Work, Ending], None]
+Done = Callable[[Work, CallResult], None]
 
 
 class Executor(Protocol):

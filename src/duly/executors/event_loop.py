@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from duly.executors.base import Done, Ending, Work
+from duly.executors.base import CallResult, Done, Work
 
 
 class EventLoopExecutor:
@@ -36,7 +36,9 @@ class EventLoopExecutor:
         try:
             self._running_loop().call_soon_threadsafe(self._begin, work, done)
         except RuntimeError as error:
-            done(work, Ending(error=asyncio.CancelledError(f"the event loop is closed: {error}")))
+            done(
+                work, CallResult(error=asyncio.CancelledError(f"the event loop is closed: {error}"))
+            )
 
     def interrupt(self, work: Work) -> None:
         """Cancel the coroutine's task."""
@@ -72,7 +74,7 @@ class EventLoopExecutor:
     def _ended(self, work: Work, task: asyncio.Task[None], done: Done) -> None:
         del self._tasks[work]
         if task.cancelled():  # before its first step: `_call` never got to speak
-            done(work, Ending(error=asyncio.CancelledError()))
+            done(work, CallResult(error=asyncio.CancelledError()))
 
     def _cancel(self, work: Work) -> None:
         task = self._tasks.get(work)
@@ -86,10 +88,10 @@ async def _call(work: Work, done: Done) -> None:
         with work.surroundings():
             value = await work.function(**work.arguments)
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-        ending = Ending(error=error, seconds=work.steady() - began)
+        result = CallResult(error=error, seconds=work.steady() - began)
     else:
-        ending = Ending(value, seconds=work.steady() - began)
-    done(work, ending)
+        result = CallResult(value, seconds=work.steady() - began)
+    done(work, result)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from duly.executors.base import Done, Ending, Work
+from duly.executors.base import CallResult, Done, Work
 from duly.executors.child_process import ChildGone, ChildProcess
 from duly.executors.failure import RemoteError, unpacked
 from duly.executors.report import call_message, hear
@@ -85,10 +85,10 @@ class ProcessExecutor:
             self._calls[work] = call
             self._open = True
 
-        def ended(_waiting: Work, ending: Ending) -> None:
+        def ended(_waiting: Work, result: CallResult) -> None:
             with self._lock:
                 del self._calls[work]
-            done(work, ending)
+            done(work, result)
 
         waiting = replace(work, function=lambda: self._execute(call), arguments={}, around=())
         self._threads.submit(waiting, ended)

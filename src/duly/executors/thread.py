@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from duly.executors.base import Done, Ending, Work
+from duly.executors.base import CallResult, Done, Work
 
 
 class ThreadExecutor:
@@ -71,11 +71,11 @@ class ThreadExecutor:
         own, call = self._own, calls.get()
         while call is not None:
             work, done = call
-            ending = _call(work)
+            result = _call(work)
             own.free, own.call = True, None
-            done(work, ending)
+            done(work, result)
             call, own.free, own.call = own.call, False, None
-            del work, done, ending
+            del work, done, result
             if call is None:
                 with self._lock:
                     if calls is self._calls:  # else it is left over from before a stop
@@ -83,11 +83,11 @@ class ThreadExecutor:
                 call = calls.get()
 
 
-def _call(work: Work) -> Ending:
+def _call(work: Work) -> CallResult:
     began = work.steady()
     try:
         with work.surroundings():
             value = work.function(**work.arguments)
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-        return Ending(error=error, seconds=work.steady() - began)
-    return Ending(value, seconds=work.steady() - began)
+        return CallResult(error=error, seconds=work.steady() - began)
+    return CallResult(value, seconds=work.steady() - began)

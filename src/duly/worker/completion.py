@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from duly.errors import DataRefused, LeaseLost
-from duly.executors.base import Ending
+from duly.executors.base import CallResult
 from duly.model.policy import RunPolicy
 from duly.model.text import told
 from duly.store import completions, jobs
@@ -19,7 +19,7 @@ from duly.store.store import Store
 from duly.store.transaction import ROUTINE, Transaction
 from duly.worker.ending_rows import attempt_row, log_rows, run_row
 from duly.worker.flight import Flight
-from duly.worker.outcome import SUCCESS, Outcome, cancelled_if, judge
+from duly.worker.outcome import SUCCESS, Outcome, cancelled_if, decide_outcome
 from duly.worker.pace import Pace
 
 log = logging.getLogger("duly.worker")
@@ -28,7 +28,7 @@ MAX_REASON = 500
 REFUSALS = (DataRefused, ValueError, OverflowError)
 """What a value makes the database or its driver say, as opposed to a database in trouble."""
 
-_Ended = tuple[Flight, Ending]
+_Ended = tuple[Flight, CallResult]
 _Plain = defaultdict[tuple[str, int, RunPolicy], dict[str, Flight]]
 
 
@@ -45,10 +45,10 @@ class Completions:
         self._ended: list[_Ended] = []
         self._lock = threading.Lock()
 
-    def add(self, flight: Flight, ending: Ending) -> None:
-        """Keep an ending until the next `flush`."""
+    def add(self, flight: Flight, result: CallResult) -> None:
+        """Keep a result until the next `flush`."""
         with self._lock:
-            self._ended.append((flight, ending))
+            self._ended.append((flight, result))
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -76,7 +76,7 @@ class Completions:
             most = self._pace.size
             batch, self._ended = self._ended[:most], self._ended[most:]
         # A worker that was fenced while it wrote comes back under another id, and forgets.
-        own = [(f, ending) for f, ending in batch if f.claim.worker_id == worker_id]
+        own = [(f, result) for f, result in batch if f.claim.worker_id == worker_id]
         parts = [own]
         try:
             parts = self._end_plain(own, worker_id)
@@ -91,8 +91,8 @@ class Completions:
     def abandon(self, flights: Sequence[Flight], worker_id: str) -> None:
         """End runs whose functions cannot be stopped: their results no longer count."""
         now = self._store.time.now()
-        judged = [(flight, _judged(flight, Ending(), now)) for flight in flights]
-        self._store.run(lambda tx: _write(tx, judged, (), worker_id, occupied=True))
+        decided = [(flight, _decided(flight, CallResult(), now)) for flight in flights]
+        self._store.run(lambda tx: _write(tx, decided, (), worker_id, occupied=True))
         for flight in flights:
             flight.unsent.clear()
             flight.abandoned = True
@@ -117,11 +117,11 @@ class Completions:
             except REFUSALS:
                 log.debug("a log line is refused; it is looked for in halves")
         rest = []
-        for flight, ending in own:
+        for flight, result in own:
             if flight.claim.id in ended:
                 flight.unsent.clear()
             else:
-                rest.append((flight, ending))
+                rest.append((flight, result))
         return [rest] if rest else []
 
     def _write_plain(
@@ -151,15 +151,15 @@ class Completions:
         part = parts[-1]
         now = self._store.time.now()
         over = [f.claim.fence for f, _ending in part if f.abandoned and not f.lost]
-        judged = [(f, _judged(f, ending, now)) for f, ending in part if not f.abandoned]
+        decided = [(f, _decided(f, result, now)) for f, result in part if not f.abandoned]
         try:
-            self._store.run(lambda tx: self._write_batch(tx, judged, over, worker_id))
+            self._store.run(lambda tx: self._write_batch(tx, decided, over, worker_id))
         except REFUSALS as error:
             if len(part) > 1:
                 half = len(part) // 2
                 parts[-1:] = [part[half:], part[:half]]
                 return
-            self._write_refused(judged, error, worker_id)
+            self._write_refused(decided, error, worker_id)
         parts.pop()
         for flight, _ending in part:
             flight.unsent.clear()
@@ -167,68 +167,68 @@ class Completions:
     def _write_batch(
         self,
         tx: Transaction,
-        judged: Sequence[tuple[Flight, Outcome]],
+        decided: Sequence[tuple[Flight, Outcome]],
         over: Sequence[completions.Fence],
         worker_id: str,
     ) -> None:
         began = self._store.clock.monotonic()
-        _write(tx, judged, over, worker_id)
-        self._pace.took(len(judged), self._store.clock.monotonic() - began)
+        _write(tx, decided, over, worker_id)
+        self._pace.took(len(decided), self._store.clock.monotonic() - began)
 
     def _write_refused(
-        self, judged: Sequence[tuple[Flight, Outcome]], error: Exception, worker_id: str
+        self, decided: Sequence[tuple[Flight, Outcome]], error: Exception, worker_id: str
     ) -> None:
-        """End one run whose ending the database does not take: without anything it said."""
-        for flight, _outcome in judged:
+        """End one run whose result the database does not take: without anything it said."""
+        for flight, _outcome in decided:
             log.error("what run %s ended with cannot be stored: %s", flight.claim.id, error)
             flight.work.run.forget_reports()
             flight.unsent.clear()
             why = (type(error).__name__, told(error, MAX_REASON), None)
             refused = [(flight, Outcome("failed", "run.failed", error=why))]
             try:
-                self._store.run(partial(_write, judged=refused, over=(), worker_id=worker_id))
+                self._store.run(partial(_write, decided=refused, over=(), worker_id=worker_id))
             except REFUSALS:
                 log.exception("run %s cannot be ended; it will be given back", flight.claim.id)
 
 
-def _judged(flight: Flight, ending: Ending, now: datetime) -> Outcome:
-    return judge(flight.claim, ending, flight.verdict, now)
+def _decided(flight: Flight, result: CallResult, now: datetime) -> Outcome:
+    return decide_outcome(flight.claim, result, flight.stop_reason, now)
 
 
 def _write(
     tx: Transaction,
-    judged: Sequence[tuple[Flight, Outcome]],
+    decided: Sequence[tuple[Flight, Outcome]],
     over: Sequence[completions.Fence],
     worker_id: str,
     *,
     occupied: bool = False,
 ) -> None:
     """Write outcomes, and free the places of functions that ended after their runs were over."""
-    locked = _lock_jobs(tx, judged)
+    locked = _lock_jobs(tx, decided)
     completions.end_occupation(tx.conn, over)
-    if not judged:
+    if not decided:
         return
-    found = completions.accepted(tx, [flight.claim.fence for flight, _ in judged])
-    late = [pair for pair in judged if pair[0].claim.id in found.late]
+    found = completions.accepted(tx, [flight.claim.fence for flight, _ in decided])
+    late = [pair for pair in decided if pair[0].claim.id in found.late]
     for flight, outcome in late:
         _record_late(tx, flight, outcome, worker_id)
     if not occupied:  # who abandoned them may never have heard that it was committed
         completions.end_occupation(tx.conn, [flight.claim.fence for flight, _ in late])
     kept = [
         (flight, cancelled_if(flight.claim.id in found.cancel, outcome))
-        for flight, outcome in judged
+        for flight, outcome in decided
         if flight.claim.id in found.standing
     ]
     _keep(tx, kept, locked, worker_id, occupied=occupied)
 
 
 def _is_plain(ended: _Ended) -> bool:
-    flight, ending = ended
+    flight, result = ended
     run = flight.work.run
     return (
-        ending.error is None
-        and ending.value is None
-        and flight.verdict not in ("cancelled", "timeout")
+        result.error is None
+        and result.value is None
+        and flight.stop_reason not in ("cancelled", "timeout")
         and not flight.abandoned
         and run.told_nothing
     )
@@ -250,34 +250,34 @@ def _keep(
         _record(tx, flight, outcome, worker_id)
 
 
-def complete(tx: Transaction, flight: Flight, ending: Ending) -> None:
+def complete(tx: Transaction, flight: Flight, result: CallResult) -> None:
     """Write a success in the function's own transaction, behind its fence.
 
     Args:
         tx: the transaction that holds what the function did, and nothing else will follow in it.
         flight: a transactional attempt whose function has returned.
-        ending: with what.
+        result: with what.
 
     Raises:
         LeaseLost: the run was taken away, cancelled or timed out meanwhile, so everything must be
-            rolled back; the ending then goes the way of all others, by `Completions.add`.
+            rolled back; the result then goes the way of all others, by `Completions.add`.
     """
     run_id, worker_id = flight.claim.id, flight.claim.worker_id or ""
-    outcome = judge(flight.claim, ending, None, tx.now)
+    outcome = decide_outcome(flight.claim, result, None, tx.now)
     locked = _lock_jobs(tx, [(flight, outcome)])
     found = completions.accepted(tx, [flight.claim.fence])
-    if run_id in found.cancel and flight.verdict is None:
-        flight.verdict = "cancelled"
-    stopped = flight.verdict in ("cancelled", "timeout") or flight.abandoned
+    if run_id in found.cancel and flight.stop_reason is None:
+        flight.stop_reason = "cancelled"
+    stopped = flight.stop_reason in ("cancelled", "timeout") or flight.abandoned
     if stopped or run_id not in found.standing:
-        why = flight.verdict or "another worker has it"
+        why = flight.stop_reason or "another worker has it"
         raise LeaseLost(f"run {run_id} is not this worker's any more ({why}); nothing is committed")
     _keep(tx, [(flight, outcome)], locked, worker_id)
 
 
-def _lock_jobs(tx: Transaction, judged: Sequence[tuple[Flight, Outcome]]) -> list[str]:
+def _lock_jobs(tx: Transaction, decided: Sequence[tuple[Flight, Outcome]]) -> list[str]:
     by_state: dict[str, set[str]] = {"failed": set(), "succeeded": set()}
-    for flight, outcome in judged:
+    for flight, outcome in decided:
         if flight.claim.job_id is not None and outcome.state in by_state:
             by_state[outcome.state].add(flight.claim.job_id)
     return jobs.lock_counts(tx, by_state["failed"], by_state["succeeded"])

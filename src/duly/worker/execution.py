@@ -13,7 +13,7 @@ from typing import Any
 
 from duly.context import Run, RunFacts
 from duly.errors import ArgumentsChanged, ArgumentsError
-from duly.executors.base import Ending, Work
+from duly.executors.base import CallResult, Work
 from duly.executors.event_loop import EventLoopExecutor
 from duly.executors.process import ProcessExecutor
 from duly.executors.thread import ThreadExecutor
@@ -95,9 +95,9 @@ class Execution:
     def next_deadline(self) -> float | None:
         """The earliest deadline on the steady clock."""
         waiting = [
-            f.deadline if f.verdict is None else f.verdict_at + PATIENCE
+            f.deadline if f.stop_reason is None else f.stopping_since + PATIENCE
             for f in self.flights.all()
-            if not f.abandoned and f.verdict != "given_back"
+            if not f.abandoned and f.stop_reason != "given_back"
         ]
         return min((moment for moment in waiting if moment is not None), default=None)
 
@@ -107,10 +107,12 @@ class Execution:
         overdue = [
             flight
             for flight in self.flights.all()
-            if flight.deadline is not None and flight.deadline <= steady and flight.verdict is None
+            if flight.deadline is not None
+            and flight.deadline <= steady
+            and flight.stop_reason is None
         ]
         for flight in overdue:
-            flight.verdict, flight.verdict_at = "timeout", steady
+            flight.stop_reason, flight.stopping_since = "timeout", steady
             self._interrupt(flight)
         self._abandon_stubborn(steady, worker_id)
 
@@ -119,24 +121,28 @@ class Execution:
         steady = self._store.clock.monotonic()
         wanted = set(run_ids)
         for flight in self.flights.all():
-            if flight.claim.id in wanted and flight.verdict is None and flight.begun_at is not None:
-                flight.verdict, flight.verdict_at = "cancelled", steady
+            if (
+                flight.claim.id in wanted
+                and flight.stop_reason is None
+                and flight.begun_at is not None
+            ):
+                flight.stop_reason, flight.stopping_since = "cancelled", steady
                 self._interrupt(flight)
         self._abandon_stubborn(steady, worker_id)
 
     def interrupt_all(self) -> None:
         """Ask everything to end because this worker stops: what does not finish is given back."""
         for flight in self.flights.all():
-            if flight.verdict is None:
-                flight.verdict = "given_back"
+            if flight.stop_reason is None:
+                flight.stop_reason = "given_back"
                 self._interrupt(flight)
 
     def give_back_waiting(self, older_than: float) -> None:
         """Return what was claimed ahead so many seconds ago and has not started."""
         flights = self.flights.withdraw(self._store.clock.monotonic() - older_than)
         for flight in flights:
-            flight.verdict = "given_back"
-            self._ended.add(flight, Ending(error=asyncio.CancelledError()))
+            flight.stop_reason = "given_back"
+            self._ended.add(flight, CallResult(error=asyncio.CancelledError()))
         if flights:
             self._wake()
 
@@ -195,7 +201,7 @@ class Execution:
                 self._bind(flight)
                 flight.executor.submit(flight.work, self._done)
             except Exception as error:  # noqa: BLE001 - no place may be lost, whatever happens
-                self._finish(flight.work, Ending(error=error))
+                self._finish(flight.work, CallResult(error=error))
 
     def _bind(self, flight: Flight) -> None:
         task = self._registry.get(flight.claim.task)
@@ -211,14 +217,14 @@ class Execution:
         else:
             flight.executor = self.coroutines if task.is_async else self._threads
 
-    def _done(self, work: Work, ending: Ending) -> None:
-        self._start_waiting(self._finish(work, ending).claim.queue)
+    def _done(self, work: Work, result: CallResult) -> None:
+        self._start_waiting(self._finish(work, result).claim.queue)
 
-    def _finish(self, work: Work, ending: Ending) -> Flight:
+    def _finish(self, work: Work, result: CallResult) -> Flight:
         flight = self.flights.of(work)
         if not flight.committed:
-            self._ended.add(flight, ending)  # before it leaves the flights: see `claims`
-        self.flights.end(work, ending.seconds)
+            self._ended.add(flight, result)  # before it leaves the flights: see `claims`
+        self.flights.end(work, result.seconds)
         self._wake()
         return flight
 
@@ -230,9 +236,9 @@ class Execution:
         stubborn = [
             flight
             for flight in self.flights.all()
-            if flight.verdict in ("timeout", "cancelled")
+            if flight.stop_reason in ("timeout", "cancelled")
             and not flight.abandoned
-            and (not flight.executor.interruptible or flight.verdict_at + PATIENCE <= steady)
+            and (not flight.executor.interruptible or flight.stopping_since + PATIENCE <= steady)
         ]
         if stubborn:
             self._ended.abandon(stubborn, worker_id)

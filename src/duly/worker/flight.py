@@ -11,7 +11,7 @@ from typing import NamedTuple
 from duly.executors.base import Executor, Work
 from duly.model.run import LogLine
 from duly.worker.claim import Claim
-from duly.worker.outcome import Verdict
+from duly.worker.outcome import StopReason
 
 AHEAD_S = 0.05
 """A lane claims ahead as much as it is likely to start within this time."""
@@ -29,8 +29,8 @@ class Flight:
         deadline: on the steady clock, once it has started; ``None``: no timeout.
         claimed_at: when it was claimed, on the steady clock.
         begun_at: when its function was started, on the steady clock; ``None``: it waits.
-        verdict: what the engine has decided about it before it ended.
-        verdict_at: when, on the steady clock.
+        stop_reason: why the engine has asked it to stop; ``None``: it has not.
+        stopping_since: since when, on the steady clock.
         abandoned: its run is over for the database although its function still runs.
         lost: its worker has lost its lease: nothing may be written about it any more.
         unsent: log lines that no commit has taken yet.
@@ -45,8 +45,8 @@ class Flight:
     claimed_at: float
     deadline: float | None = None
     begun_at: float | None = None
-    verdict: Verdict | None = None
-    verdict_at: float = 0
+    stop_reason: StopReason | None = None
+    stopping_since: float = 0
     abandoned: bool = False
     lost: bool = False
     told: tuple[object, ...] = (None,)

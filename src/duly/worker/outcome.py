@@ -8,14 +8,14 @@ from typing import Literal
 
 from duly.clock import aware_utc
 from duly.errors import ArgumentsError, Discard, RetryAfter, Snooze
-from duly.executors.base import Ending
+from duly.executors.base import CallResult
 from duly.executors.failure import MAX_MESSAGE, describe
 from duly.model.checks import LATEST
 from duly.model.result import result_text
 from duly.model.text import told
 from duly.worker.claim import Claim
 
-Verdict = Literal["timeout", "cancelled", "given_back"]
+StopReason = Literal["timeout", "cancelled", "given_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,31 @@ SUCCESS = Outcome("succeeded", "run.succeeded")
 """Of a function that returned nothing: most do."""
 
 
-def judge(claim: Claim, ending: Ending, verdict: Verdict | None, now: datetime) -> Outcome:
+def decide_outcome(
+    claim: Claim, result: CallResult, stop_reason: StopReason | None, now: datetime
+) -> Outcome:
     """Decide what becomes of a run.
 
     Args:
         claim: the attempt that ended.
-        ending: how the call ended.
-        verdict: what the engine had decided before it ended, which then wins.
+        result: how the call ended.
+        stop_reason: what the engine had decided before it ended, which then wins.
         now: the present.
     """
-    if verdict == "cancelled":
+    if stop_reason == "cancelled":
         return Outcome("cancelled", "run.cancelled", reason="cancelled by request")
-    if verdict == "timeout":
+    if stop_reason == "timeout":
         limit = claim.policy.timeout or 0
         return failed(claim, ("TimedOut", f"took longer than its {limit:g} s", None), now)
-    error = ending.error
-    if error is None and ending.value is None:
+    error = result.error
+    if error is None and result.value is None:
         return SUCCESS
     if error is None:
-        return Outcome("succeeded", "run.succeeded", result=result_text(ending.value))
-    if verdict == "given_back":
+        return Outcome("succeeded", "run.succeeded", result=result_text(result.value))
+    if stop_reason == "given_back":
         return Outcome("ready", "run.given_back", now, uncounted=True, reason="not started here")
     try:
-        return _judge_error(claim, error, now)
+        return _decide_error(claim, error, now)
     except Exception as problem:  # noqa: BLE001 - one odd error must not hold up a whole batch
         return failed(claim, describe(problem), now, final=True)
 
@@ -88,7 +90,7 @@ def cancelled_if(asked: bool, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _judge_error(claim: Claim, error: BaseException, now: datetime) -> Outcome:
+def _decide_error(claim: Claim, error: BaseException, now: datetime) -> Outcome:
     if isinstance(error, Discard):
         return Outcome("discarded", "run.discarded", reason=told(error, MAX_MESSAGE))
     if isinstance(error, Snooze):

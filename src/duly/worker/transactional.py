@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from duly.errors import TransactionError
-from duly.executors.base import Ending
+from duly.executors.base import CallResult
 from duly.registry import Task
 from duly.store.sessions import AsyncSessionLike, Sessions
 from duly.store.store import Store
@@ -120,7 +120,7 @@ class Call:
     def _commit(self, guard: SessionGuard, value: Any) -> None:
         flight = self._flight
         try:
-            guard.commit(lambda tx: complete(tx, flight, Ending(value)))
+            guard.commit(lambda tx: complete(tx, flight, CallResult(value)))
         except Exception:
             if not guard.committed:
                 raise
@@ -145,7 +145,7 @@ class Call:
     def _may_repeat(self, error: Exception) -> bool:
         """Whether the database has rolled the transaction back for another's sake."""
         flight = self._flight
-        stopped = flight.verdict is not None or flight.abandoned or flight.work.run.cancelled
+        stopped = flight.stop_reason is not None or flight.abandoned or flight.work.run.cancelled
         return not stopped and self._store.is_conflict(error)
 
     def _start_over(self) -> dict[str, Any]:
