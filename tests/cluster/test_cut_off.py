@@ -43,9 +43,9 @@ class Worker:
         self.scheduler.task(name="count")(lambda: None)
 
     @property
-    def id(self) -> str:
-        """Its present life."""
-        return self.scheduler._engine.heart.worker_id
+    def id(self) -> str | None:
+        """The id under which it is registered now."""
+        return self.scheduler.worker_id
 
 
 @pytest.mark.timeout(600)
@@ -73,7 +73,7 @@ def test_a_worker_cut_off_beyond_its_lease_is_fenced_and_everything_is_decided_o
     assert cut.held[0].lease_lost
     wait_until(lambda: len(other.held) == 2, what="the rescue")
     proxy.do(cut.lane.swallow, False)
-    wait_until(lambda: cut.id not in ("", life), what="the new life")
+    wait_until(lambda: cut.id not in (None, life), what="the new life")
     assert not any(run.lease_lost for run in other.held)
     for worker in (cut, other):
         worker.leave.set()

@@ -20,6 +20,7 @@ from sqlalchemy.orm import (
 
 from duly import Event, Scheduler, VirtualClock, every, prepare_engine
 from duly.errors import ConfigurationError, DuplicateJob, SchemaError
+from duly.worker.wakeup import Wakeup
 from tests.operations.conftest import Make, with_tasks
 from tests.store.conftest import at_once
 
@@ -143,10 +144,12 @@ def test_others_see_it_only_after_the_commit(
     assert worker.run(run_id).state == "succeeded"
 
 
-def test_a_commit_wakes_this_process_s_engine(scheduler: Scheduler, host: Engine) -> None:
+def test_a_commit_wakes_this_process_s_engine(
+    scheduler: Scheduler, host: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not the enqueue itself: the engine would find nothing yet. A rollback wakes nobody."""
     woken: list[str] = []
-    scheduler._engine.wake = lambda: woken.append("woken")  # type: ignore[method-assign]
+    monkeypatch.setattr(Wakeup, "set", lambda _wakeup: woken.append("woken"))
     with Session(host) as session:
         scheduler.enqueue("work", session=session)
         assert woken == []

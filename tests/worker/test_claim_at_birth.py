@@ -19,6 +19,7 @@ from duly.worker.rescue import return_strays
 from tests.store.conftest import add_run
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, states
+from tests.worker.internals import worker_of
 
 SECOND = timedelta(seconds=1)
 
@@ -59,7 +60,7 @@ def test_rule_14_a_run_that_fires_here_is_never_ready(world: World) -> None:
         world.forward(scheduler, 10)
     (run,) = scheduler.runs(job="j")
     assert (run.state, run.attempt, run.worker_id) == (
-        "succeeded", 1, scheduler._engine.heart.worker_id,
+        "succeeded", 1, scheduler.worker_id,
     )  # fmt: skip
     assert (run.started_at, run.scheduled_for) == (world.clock.now(), world.clock.now())
     assert (called, claims) == ([run.id], [])
@@ -151,7 +152,7 @@ def test_rule_14_no_more_than_there_is_room_for(world: World) -> None:
     for number in range(5):
         scheduler.add("long", every(seconds=10), id=f"j{number}")
     world.clock.advance(10)
-    scheduler._engine.tick(wait=False)
+    worker_of(scheduler).tick(wait=False)
     assert sorted(states(scheduler.runs())) == ["ready"] * 3 + ["running"] * 2
     go_on.set()
     scheduler.tick()
@@ -165,7 +166,7 @@ def test_rule_14_a_worker_without_a_row_takes_nothing(world: World) -> None:
     with scheduler.store.write() as tx:
         tx.conn.execute(delete(tables.worker))
     world.clock.advance(2)  # no beat has told it yet
-    scheduler._engine.tick(wait=False)
+    worker_of(scheduler).tick(wait=False)
     assert (states(scheduler.runs(job="j")), called) == (["ready"], [])
 
 
@@ -222,7 +223,7 @@ def test_rule_14_a_call_starts_in_the_process_that_makes_it(
     with claims_of(scheduler) as claims:
         run_id = scheduler.enqueue("work")
         run = done(scheduler, run_id)
-    assert (run.attempt, run.worker_id) == (1, scheduler._engine.heart.worker_id)
+    assert (run.attempt, run.worker_id) == (1, scheduler.worker_id)
     assert (called, claims, [fact.run_id for fact in told]) == ([run_id], [], [run_id])
 
 
@@ -264,7 +265,7 @@ def test_rule_14_calls_for_later_and_with_keys_are_not_taken(
 def test_rule_14_a_fenced_worker_takes_no_call(running: tuple[Scheduler, list[str]]) -> None:
     """Its row is gone, so the call is left for whoever lives; here that is its next life."""
     scheduler, called = running
-    former = scheduler._engine.heart.worker_id
+    former = scheduler.worker_id
     with scheduler.store.write() as tx:
         tx.conn.execute(delete(tables.worker))
     run = done(scheduler, scheduler.enqueue("work"))
@@ -276,7 +277,7 @@ def test_rule_14_a_call_on_its_way_to_its_start_is_no_stray(
 ) -> None:
     """The loop looks for claims that nobody holds when one is committed and not yet started."""
     scheduler, called = running
-    engine, returned = scheduler._engine, list[int]()
+    engine, returned = worker_of(scheduler), list[int]()
     begin = engine.begin
 
     def begin_late(claims: Sequence[Claim]) -> bool:

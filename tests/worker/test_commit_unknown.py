@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from duly import Retry
 from tests.worker.conftest import World
+from tests.worker.internals import unwritten, write_back
 from tests.worker.transactions import Ledger
 
 
@@ -101,7 +102,7 @@ def test_rule_03_nothing_is_decided_while_nobody_knows(
         event.listen(store.engine, "commit", lambda _conn: away.append(1) if cuts else None)
         with pytest.raises(Exception, match="does not answer"):
             _until_cut(ledger, cuts, away)
-    assert len(ledger.scheduler._engine._ended) == 1
+    assert unwritten(ledger.scheduler) == 1
     away.clear()
     ledger.scheduler.tick()
     run = ledger.scheduler.run(run_id)
@@ -113,9 +114,9 @@ def _until_cut(ledger: Ledger, cuts: list[str], away: list[int]) -> None:
     from tests.worker.conftest import step
 
     step(ledger.scheduler)
-    wait_until(lambda: cuts and len(ledger.scheduler._engine._ended) == 1)
+    wait_until(lambda: cuts and not ledger.scheduler.in_flight())
     away.append(1)
-    ledger.scheduler._engine._ended.flush(ledger.scheduler._engine.heart.worker_id)
+    write_back(ledger.scheduler)
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["engine_listens", "session_listens"])

@@ -8,6 +8,7 @@ from duly import at
 from duly.store import jobs
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World
+from tests.worker.internals import write_back
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
@@ -19,12 +20,11 @@ def test_a_success_does_not_wait_for_whoever_has_locked_its_job(
     worker, other = world.scheduler(), world.scheduler()
     worker.task(name="work")(lambda: None)
     worker.add("work", at(world.clock.now()), id="report")
-    engine = worker._engine
-    wait_until(lambda: engine.tick(wait=False) or engine._ended)
-    wait_until(lambda: engine._ended)
+    worker.tick(wait=False)
+    wait_until(lambda: not worker.in_flight())
     with other.store.write() as tx:
         assert jobs.lock(tx, ["report"])
-        engine._ended.flush(engine.heart.worker_id)
+        write_back(worker)
     (run,) = worker.runs(job="report")
     assert run.state == "succeeded"
     world.close()

@@ -13,6 +13,7 @@ from duly import Run, Scheduler, every
 from duly.errors import DatabaseUnavailable
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, step
+from tests.worker.internals import registration_of
 
 CUT = 90
 
@@ -43,8 +44,7 @@ class Holder:
         """One step, which fails while the database is away, and wait for the quick runs."""
         with suppress(DatabaseUnavailable):
             step(self.scheduler)
-        flights = self.scheduler._engine._flights
-        wait_until(lambda: all(flight.work.run.task == "hold" for flight in flights.all()))
+        wait_until(lambda: {run.id for run in self.held}.issuperset(self.scheduler.in_flight()))
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
@@ -61,9 +61,7 @@ def cut(patch: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
     def away(*_args: Any, **_options: Any) -> Any:
         raise DatabaseUnavailable("the database does not answer")
 
-    life = scheduler._engine.heart._life
-    assert life is not None
-    for store in (scheduler.store, life.store):
+    for store in (scheduler.store, registration_of(scheduler).store):
         for name in ("read", "look", "write"):
             patch.setattr(store, name, away)
 
@@ -75,7 +73,7 @@ def test_a_worker_cut_off_for_90_seconds_is_fenced_and_everything_is_decided_onc
     lost, other = Holder(world), Holder(world)
     lost.scheduler.add("count", every(seconds=10), id="j", catch_up="all", overlap="allow")
     own, others = lost.hold_one(), other.hold_one()
-    before = lost.scheduler._engine.heart.worker_id
+    before = lost.scheduler.worker_id
     with pytest.MonkeyPatch.context() as patch:
         cut(patch, lost.scheduler)
         for _ in range(CUT // 10):
@@ -84,17 +82,17 @@ def test_a_worker_cut_off_for_90_seconds_is_fenced_and_everything_is_decided_onc
             other.look_around()
     assert lost.held[0].lease_lost
     other.leave.set()
-    wait_until(lambda: not other.scheduler._engine._flights)
+    wait_until(lambda: not other.scheduler.in_flight())
     for _ in range(3):
         world.clock.advance(10)
         lost.look_around()
         other.look_around()
-    assert lost.scheduler._engine.heart.worker_id not in ("", before)
+    assert lost.scheduler.worker_id not in (None, before)
     lost.leave.set()
-    wait_until(lambda: not lost.scheduler._engine._flights)
+    wait_until(lambda: not lost.scheduler.in_flight())
     for holder in (lost, other):
         holder.look_around()
-    wait_until(lambda: not other.scheduler._engine._flights)
+    wait_until(lambda: not other.scheduler.in_flight())
     other.look_around()
     runs = {run_id: other.scheduler.run(run_id) for run_id in (own, others)}
     assert (runs[others].state, runs[others].attempt, runs[others].crashes) == ("succeeded", 1, 0)

@@ -15,6 +15,7 @@ from duly.errors import ConfigurationError
 from duly.model.release import Release, check_version
 from tests.store.conftest import at_once
 from tests.worker.conftest import World
+from tests.worker.internals import die
 
 Jobs = Mapping[str, Trigger]
 MINUTE, SEVEN, HOUR = every(seconds=60), every(seconds=7), every(hours=1)
@@ -193,8 +194,7 @@ def test_rule_24_a_killed_worker_declares_until_it_is_rescued_from(world: World)
     """A process that died without a word counts until others have taken it for dead."""
     old = deploy(world, {"a": HOUR, "b": HOUR}, 1)
     new = deploy(world, {"a": HOUR}, 2)
-    if (locks := old._engine.heart.locks) is not None:
-        locks.forsake()
+    die(old)
     for _ in range(20):
         world.forward(new, 10)
     assert [event.kind for event in new.events() if event.kind.endswith("lost")] == ["worker.lost"]

@@ -13,6 +13,16 @@ from duly.model.run import RunRecord
 from duly.store import runs
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, step
+from tests.worker.internals import (
+    die,
+    lease_of,
+    registration_of,
+    replace_beat,
+    unwritten,
+    wakeup_event,
+    worker_of,
+    write_back,
+)
 
 
 class Stuck:
@@ -46,9 +56,7 @@ class Stuck:
 
     def kill_first(self) -> None:
         """Make the first worker look as the kernel leaves a killed process."""
-        heart = self.first._engine.heart
-        if heart.locks is not None:
-            heart.locks._own[heart.worker_id].close()
+        die(self.first)
 
     def let_second_notice(self) -> None:
         """Give the second worker a lease of contact and a rescue scan."""
@@ -75,8 +83,8 @@ def test_a_late_completion_changes_nothing_and_is_recorded(world: World) -> None
     stuck.kill_first()
     stuck.let_second_notice()
     stuck.leave.set()
-    wait_until(lambda: len(stuck.first._engine._ended) == 1)
-    stuck.first._engine._ended.flush(stuck.first._engine.heart.worker_id)
+    wait_until(lambda: not stuck.first.in_flight())
+    write_back(stuck.first)
     assert stuck.run().result == "second"
     (event,) = stuck.second.events(kind="run.late_completion")
     assert event.run_id == stuck.run_id
@@ -135,7 +143,7 @@ def test_a_crash_spends_no_attempt_of_the_retry_policy(world: World) -> None:
 def test_a_worker_whose_row_was_removed_starts_a_new_life(world: World) -> None:
     """It tells its functions, forgets what it holds, and comes back under another id."""
     stuck = Stuck(world)
-    old = stuck.first._engine.heart.worker_id
+    old = stuck.first.worker_id
     stuck.kill_first()
     stuck.let_second_notice()
     world.clock.advance(11)
@@ -144,9 +152,9 @@ def test_a_worker_whose_row_was_removed_starts_a_new_life(world: World) -> None:
     assert stuck.contexts[0].lease_lost
     assert stuck.contexts[0].cancelled
     stuck.leave.set()
-    wait_until(lambda: not stuck.first._engine._flights)
+    wait_until(lambda: not stuck.first.in_flight())
     step(stuck.first)
-    assert stuck.first._engine.heart.worker_id not in ("", old)
+    assert stuck.first.worker_id not in (None, old)
     assert stuck.run().result == "second"
 
 
@@ -155,18 +163,18 @@ def test_what_was_being_written_when_the_fence_fell_is_not_written_by_the_next_l
 ) -> None:
     """The write-back fails while the worker fences itself: the run is rescued, not completed."""
     stuck = Stuck(world)
-    engine, store = stuck.first._engine, stuck.first.store
+    lease, store = lease_of(stuck.first), stuck.first.store
     stuck.leave.set()
-    wait_until(lambda: len(engine._ended) == 1)
+    wait_until(lambda: not stuck.first.in_flight())
 
     def cut_off(*_any: object) -> None:
-        engine.heart.fence(engine.heart.worker_id, "cut off")
+        lease.fence(lease.worker_id, "cut off")
         raise DatabaseUnavailable("cut off")
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "run", cut_off)
         with pytest.raises(DatabaseUnavailable):
-            engine._ended.flush(engine.heart.worker_id)
+            write_back(stuck.first)
     stuck.first.tick()
     stuck.let_second_notice()
     run = stuck.run()
@@ -177,12 +185,12 @@ def test_a_server_worker_without_contact_fences_itself(prepared_postgresql_url: 
     """After 50 s without a good beat it stops on its own, before others take its runs."""
     world = World(prepared_postgresql_url)
     stuck = Stuck(world)
-    heart = stuck.first._engine.heart
+    heart = lease_of(stuck.first)
 
     def away(*_any: object) -> None:
         raise DatabaseUnavailable("cut off")
 
-    heart._prolong = away  # type: ignore[method-assign,assignment]
+    replace_beat(heart, away)
     for _ in range(4):
         world.clock.advance(10)
         heart.beat()
@@ -199,10 +207,10 @@ def test_nobody_is_taken_for_dead_after_an_outage(prepared_postgresql_url: str) 
     """A rescuer that had no contact itself waits one lease before it believes in a death."""
     world = World(prepared_postgresql_url)
     stuck = Stuck(world)
-    rescuer = stuck.second._engine.heart
+    rescuer = lease_of(stuck.second)
     world.clock.advance(90)
     rescuer.contact_since = world.clock.monotonic()
-    stuck.second._engine.tick()
+    worker_of(stuck.second).tick()
     assert stuck.run().state == "running"
     stuck.leave.set()
     world.close()
@@ -229,14 +237,12 @@ def test_a_claim_needs_a_live_lease(prepared_postgresql_url: str) -> None:
 
     scheduler.tick()
     run_id = scheduler.enqueue(work)
-    heart = scheduler._engine.heart
-    old = heart.worker_id
+    old = scheduler.worker_id
     world.clock.advance(61)
-    assert heart._life is not None
-    heart._life.good = world.clock.monotonic()
-    scheduler._engine.tick()
+    registration_of(scheduler).good = world.clock.monotonic()
+    worker_of(scheduler).tick()
     assert scheduler.run(run_id).state == "ready"
-    assert heart.worker_id != old
+    assert scheduler.worker_id != old
     scheduler.tick()
     assert scheduler.run(run_id).state == "succeeded"
     world.close()
@@ -248,7 +254,7 @@ def test_running_runs_without_a_worker_row_are_rescued(world: World) -> None:
     with stuck.second.store.write() as tx:
         from duly.store import workers
 
-        workers.take_away(tx, stuck.first._engine.heart.worker_id, None)
+        workers.take_away(tx, stuck.first.worker_id or "", None)
     stuck.let_second_notice()
     assert stuck.run().result == "second"
     stuck.leave.set()
@@ -276,8 +282,8 @@ def test_rule_05_what_ended_but_was_not_written_runs_again(world: World) -> None
     """The worker dies before it could write that the function has ended: it is executed again."""
     stuck = Stuck(world)
     stuck.leave.set()
-    wait_until(lambda: not stuck.first._engine._flights)
-    assert (stuck.run().state, len(stuck.first._engine._ended)) == ("running", 1)
+    wait_until(lambda: not stuck.first.in_flight())
+    assert (stuck.run().state, unwritten(stuck.first)) == ("running", 1)
     stuck.kill_first()
     stuck.let_second_notice()
     run = stuck.run()
@@ -287,7 +293,7 @@ def test_rule_05_what_ended_but_was_not_written_runs_again(world: World) -> None
 def test_rule_05_nothing_that_ended_waits_for_company(world: World) -> None:
     """The end of a function is what wakes the loop, which writes it as its first act."""
     stuck = Stuck(world)
-    woken = stuck.first._engine._wakeup._event
+    woken = wakeup_event(stuck.first)
     woken.clear()
     stuck.leave.set()
     wait_until(woken.is_set)

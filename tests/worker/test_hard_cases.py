@@ -14,6 +14,7 @@ from duly.store import runs
 from duly.triggers import any_of
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, states, step
+from tests.worker.internals import worker_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,7 +56,7 @@ def test_a_start_after_a_stop_has_all_its_threads(world: World) -> None:
     scheduler.pause_queue("default")
     step(scheduler)
     held.leave.set()
-    wait_until(lambda: not scheduler._engine._flights)
+    wait_until(lambda: not scheduler.in_flight())
     scheduler.resume_queue("default")
     ids = [scheduler.enqueue("quick") for _ in range(3)]
     scheduler.tick()
@@ -295,13 +296,14 @@ def test_an_idle_or_stopped_scheduler_rests(prepared_sqlite_url: str) -> None:
     scheduler = Scheduler(prepared_sqlite_url, heartbeat="fast")
     scheduler.task(name="work")(lambda: None)
     steps: list[int] = []
-    tick = scheduler._engine.tick
+    worker = worker_of(scheduler)
+    tick = worker.tick
 
     def counted(*, wait: bool = True) -> bool:
         steps.append(1)
         return tick(wait=wait)
 
-    scheduler._engine.tick = counted  # type: ignore[method-assign]
+    worker.tick = counted  # type: ignore[method-assign]
     scheduler.stop_all(reason="test")
     scheduler.enqueue("work")
     scheduler.add("work", every(seconds=1), id="j", start=START)

@@ -12,12 +12,13 @@ from duly import Heartbeat, Scheduler, VirtualClock, every
 from duly.model.identity import new_id
 from duly.store import runs
 from duly.store.transaction import Transaction
-from duly.worker.heartbeat import Heart, Life
+from duly.worker.heartbeat import Heart
 from tests.store.conftest import add_run, all_runs, claim
 from tests.store.test_workers import add_worker
 from tests.support.postgresql import PostgresServer
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, step
+from tests.worker.internals import lease_of, registration_of, replace_beat
 from tests.worker.test_fencing import Stuck
 
 
@@ -27,13 +28,6 @@ def server_world(prepared_postgresql_url: str) -> Iterator[World]:
     made = World(prepared_postgresql_url)
     yield made
     made.close()
-
-
-def own_life(scheduler: Scheduler) -> Life:
-    """The present life of a scheduler's worker."""
-    life = scheduler._engine.heart._life
-    assert life is not None
-    return life
 
 
 # ------------------------------------------------------------------------------------ rule 1
@@ -46,7 +40,7 @@ def test_rule_01_a_claim_whose_acknowledgement_was_lost_is_given_back(world: Wor
     scheduler.tick()
     with scheduler.store.write() as tx:
         run_id = add_run(tx)
-        (row,) = claim(tx, worker=scheduler._engine.heart.worker_id)
+        (row,) = claim(tx, worker=scheduler.worker_id or "")
     assert row.id == run_id
     world.forward(scheduler, 10)
     run = scheduler.run(run_id)
@@ -61,7 +55,7 @@ def test_rule_01_what_executes_is_never_given_back(world: World) -> None:
         step(stuck.first)
     assert (stuck.run().state, stuck.run().attempt) == ("running", 1)
     stuck.leave.set()
-    wait_until(lambda: not stuck.first._engine._flights)
+    wait_until(lambda: not stuck.first.in_flight())
     step(stuck.first)
     assert stuck.run().result == "first"
 
@@ -86,10 +80,10 @@ def test_rule_01_a_run_whose_worker_has_no_row_is_rescued(world: World) -> None:
 def test_rule_02_another_server_fences_the_worker_and_delays_rescue(server_world: World) -> None:
     """What was committed last may be gone there: new life, and no rescue for one lease."""
     stuck = Stuck(server_world)
-    life = own_life(stuck.first)
+    life = registration_of(stuck.first)
     assert life.server
     life.server = "another server"
-    heart = stuck.first._engine.heart
+    heart = lease_of(stuck.first)
     heart.beat()
     assert not heart.alive
     assert stuck.contexts[0].lease_lost
@@ -137,7 +131,7 @@ def test_rule_07_after_two_crashes_a_run_executes_alone(world: World) -> None:
     step(scheduler)
     assert scheduler.run(suspect).state == "ready"
     leave.set()
-    wait_until(lambda: not scheduler._engine._flights)
+    wait_until(lambda: not scheduler.in_flight())
     leave.clear()
     step(scheduler)
     world.clock.advance(1)
@@ -180,7 +174,7 @@ def test_rule_09_a_late_beat_is_told(world: World) -> None:
     scheduler = world.scheduler()
     scheduler.tick()
     world.clock.advance(40)
-    scheduler._engine.heart.beat()
+    lease_of(scheduler).beat()
     (event,) = scheduler.events(kind="worker.late")
     assert event.detail["seconds"] == 30
 
@@ -204,7 +198,7 @@ def test_rule_10_a_beat_clears_the_suspicion(server_world: World) -> None:
     """Whoever was only frozen and beats again keeps its runs."""
     stuck = Stuck(server_world)
     server_world.forward(stuck.second, 70)
-    stuck.first._engine.heart.beat()
+    lease_of(stuck.first).beat()
     server_world.forward(stuck.second, 61)
     assert stuck.run().state == "running"
     stuck.leave.set()
@@ -281,7 +275,7 @@ def test_a_hanging_beat_does_not_delay_the_fence(prepared_postgresql_url: str) -
         hangs.set()
         leave.wait(240)
 
-    heart._prolong = hang  # type: ignore[method-assign,assignment]
+    replace_beat(heart, hang)
     old = heart.begin()
     heart.start()
     clock.advance(10)
@@ -302,7 +296,7 @@ def test_a_fence_for_a_life_that_is_over_does_nothing(world: World) -> None:
     """A slow beat of the life before cannot end the present one."""
     scheduler = world.scheduler()
     scheduler.tick()
-    heart = scheduler._engine.heart
+    heart = lease_of(scheduler)
     old = heart.worker_id
     heart.fence(old, "test")
     new = heart.begin()

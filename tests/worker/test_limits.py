@@ -339,13 +339,13 @@ def test_rule_04_a_place_is_free_again_although_the_time_out_was_never_acknowled
     step(scheduler)
     held.wait_running(1)
     world.clock.advance(5)
-    engine, run = scheduler._engine, scheduler.store.run
+    run = scheduler.store.run
 
     def lose_the_answer(work: Callable[[Transaction], object]) -> None:
         run(work)
         monkeypatch.setattr(scheduler.store, "run", run)
         held.let_go()
-        wait_until(lambda: len(engine._ended) == 1)
+        wait_until(lambda: not scheduler.in_flight())
         raise DatabaseUnavailable("the connection is gone")
 
     monkeypatch.setattr(scheduler.store, "run", lose_the_answer)

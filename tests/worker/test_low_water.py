@@ -16,6 +16,7 @@ from duly.worker.flight import Room
 from duly.worker.low_water import LOOK_EVERY
 from tests.store.conftest import add_run, all_runs
 from tests.worker.conftest import World
+from tests.worker.internals import claimer_of
 
 BEFORE = timedelta(milliseconds=1)
 
@@ -26,12 +27,12 @@ class Claimant:
     def __init__(self, scheduler: Scheduler) -> None:
         scheduler.task(name="work")(lambda: None)
         scheduler.tick()
-        self.engine, self.store = scheduler._engine, scheduler.store
+        self.scheduler, self.store = scheduler, scheduler.store
 
     def claim(self, free: int, ahead: int = 0) -> list[str]:
         """Claim for so many places, and ahead; the runs' ids."""
-        worker, room = self.engine.heart.worker_id, {"default": Room(free, ahead)}
-        got = self.engine._claimer.claim(worker, room, ["work"])
+        room = {"default": Room(free, ahead)}
+        got = claimer_of(self.scheduler).claim(self.scheduler.worker_id or "", room, ["work"])
         assert got is not None
         return [held.id for held in got.claims]
 

@@ -12,6 +12,7 @@ from duly.errors import DatabaseUnavailable
 from duly.worker import completion, outcome
 from duly.worker.outcome import Outcome
 from tests.worker.conftest import World
+from tests.worker.internals import unwritten
 
 
 @pytest.mark.parametrize("bad", ["nul\x00", "\ud800", float("nan"), "x" * 70_000, {1, 2}, object()])
@@ -67,7 +68,7 @@ def test_rule_06_a_database_that_is_away_blames_nobody(
     monkeypatch.setattr(place, away)
     with pytest.raises(DatabaseUnavailable):
         scheduler.tick()
-    assert len(scheduler._engine._ended) == 1
+    assert unwritten(scheduler) == 1
     monkeypatch.undo()
     scheduler.tick()
     assert scheduler.run(run_id).state == "succeeded"

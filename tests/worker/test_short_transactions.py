@@ -16,6 +16,7 @@ from duly.worker.pace import BOUND, LEAST, Pace
 from duly.worker.wakeup import Wakeup
 from tests.store.conftest import add_run
 from tests.worker.conftest import World, states
+from tests.worker.internals import firing_pace, has_new_commits, worker_of
 from tests.worker.test_statement_counts import SOON, cost_of
 
 
@@ -63,7 +64,7 @@ def test_rule_27_a_worker_whose_firing_takes_long_fires_less_at_a_time(world: Wo
     for number in range(300):
         scheduler.add("work", every(hours=1), id=f"j{number:03}")
     scheduler.tick()
-    pace = scheduler._engine._firing._pace
+    pace = firing_pace(scheduler)
     before = pace.size
     with slow_updates(world, scheduler, 0.1):
         world.forward(scheduler, 3600)
@@ -80,7 +81,7 @@ def test_rule_27_an_idle_tick_writes_nothing(world: World) -> None:
     scheduler.tick()
     world.clock.advance(SOON.total_seconds())
     with cost_of(scheduler) as cost:
-        scheduler._engine.tick()
+        worker_of(scheduler).tick()
     assert [sql.split()[0] for sql in cost.statements] == ["SELECT"]
     assert cost.transactions == 1
 
@@ -94,11 +95,11 @@ def test_rule_27_a_commit_is_seen_on_a_connection_that_never_writes(
     store.prepare()
     wakeup = Wakeup(store)
     wakeup.arm()
-    assert not wakeup._changed()
+    assert not has_new_commits(wakeup)
     with (store if own else other).write() as tx:
         add_run(tx)
-    assert wakeup._changed()
-    assert not wakeup._changed()
+    assert has_new_commits(wakeup)
+    assert not has_new_commits(wakeup)
     wakeup.close()
     store.dispose()
     other.dispose()

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from duly import Scheduler, every
 from tests.worker.conftest import World, states
+from tests.worker.internals import assume_short_runs, worker_of
 
 SOON = timedelta(milliseconds=200)
 """Before anything that is done from time to time comes round."""
@@ -60,7 +61,7 @@ def test_one_fire_costs_three_transactions_and_seven_statements(world: World) ->
     scheduler = firing_soon(world, 1)
     world.clock.advance(SOON.total_seconds())
     with cost_of(scheduler) as cost:
-        scheduler._engine.tick()
+        worker_of(scheduler).tick()
     assert states(scheduler.runs()) == ["succeeded"]
     asked = scheduler.store.dialect.name == "mysql"
     assert (cost.transactions, len(cost.statements)) == (3, 8 if asked else 7), cost.statements
@@ -69,7 +70,7 @@ def test_one_fire_costs_three_transactions_and_seven_statements(world: World) ->
 def test_in_bulk_a_run_costs_less_than_a_tenth_of_a_statement(world: World) -> None:
     """Hundreds of jobs of one moment, claimed as they are made and ended together."""
     scheduler = firing_soon(world, 400)
-    scheduler._engine._flights._lanes["default"]._mean = 1e-4  # runs were short so far
+    assume_short_runs(scheduler)
     world.clock.advance(SOON.total_seconds())
     with cost_of(scheduler) as cost:
         scheduler.tick()

@@ -14,6 +14,7 @@ from duly import Discard, Event, Retry, RetryAfter, Run, Snooze, every
 from duly.errors import ConfigurationError, LifecycleError
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, step
+from tests.worker.internals import write_back
 from tests.worker.transactions import ADD, Ledger
 
 
@@ -43,7 +44,7 @@ def test_the_effect_and_the_completion_are_one_commit(ledger: Ledger) -> None:
     assert (run.state, run.result, run.attempt) == ("succeeded", {"charged": 7}, 1)
     assert [line.message for line in ledger.scheduler.run_log(run.id)] == ["charged"]
     assert (run.counters, run.progress.done if run.progress else None) == ({"charged": 1}, 1)
-    assert run.worker_id == ledger.scheduler._engine.heart.worker_id
+    assert run.worker_id == ledger.scheduler.worker_id
 
 
 def test_one_transaction_holds_both(ledger: Ledger) -> None:
@@ -210,13 +211,13 @@ def test_a_worker_that_lost_the_run_commits_nothing(ledger: Ledger) -> None:
     with second.store.write() as tx:
         from duly.store import workers
 
-        workers.take_away(tx, first._engine.heart.worker_id, None)
+        workers.take_away(tx, first.worker_id or "", None)
     for _ in range(9):
         ledger.world.clock.advance(9)
         second.tick()
     leave.set()
-    wait_until(lambda: len(first._engine._ended) == 1)
-    first._engine._ended.flush(first._engine.heart.worker_id)
+    wait_until(lambda: not first.in_flight())
+    write_back(first)
     assert ledger.effects() == [2]
     run = second.run(run_id)
     assert (run.state, run.result, run.crashes) == ("succeeded", "second", 1)
@@ -253,7 +254,7 @@ def test_a_timeout_before_the_commit_wins(ledger: Ledger) -> None:
     wait_until(lambda: ended(ledger, run_id))
     assert ledger.scheduler.run(run_id).error_type == "TimedOut"
     leave.set()
-    wait_until(lambda: not ledger.scheduler._engine._flights)
+    wait_until(lambda: not ledger.scheduler.in_flight())
     ledger.scheduler.tick()
     assert (ledger.scheduler.run(run_id).state, ledger.effects()) == ("failed", [])
 

@@ -261,7 +261,7 @@ def test_rule_26_progress_does_not_touch_the_run_while_it_runs(ledger: Ledger) -
         step(ledger.scheduler)
     assert ledger.scheduler.run(run_id).progress is None
     leave.set()
-    wait_until(lambda: not ledger.scheduler._engine._flights)
+    wait_until(lambda: not ledger.scheduler.in_flight())
     run = ledger.scheduler.run(run_id)
     assert (run.state, run.attempt, ledger.effects()) == ("succeeded", 1, [1])
     assert run.progress is not None
@@ -336,7 +336,7 @@ def test_rule_26_on_sqlite_the_function_has_a_time_limit(
     other = one_writer.scheduler.enqueue("work")  # waits for the lock that the cut gives back
     one_writer.scheduler.cancel(other)
     leave.set()
-    wait_until(lambda: not one_writer.scheduler._engine._flights)
+    wait_until(lambda: not one_writer.scheduler.in_flight())
     one_writer.scheduler.tick()
     run = one_writer.scheduler.run(run_id)
     assert (run.state, run.error_type, one_writer.effects()) == ("failed", "TransactionError", [])
@@ -357,7 +357,7 @@ def test_rule_26_a_longer_timeout_lengthens_the_limit(one_writer: Ledger) -> Non
     assert entered.wait(240)
     one_writer.world.clock.advance(30)
     leave.set()
-    wait_until(lambda: not one_writer.scheduler._engine._flights)
+    wait_until(lambda: not one_writer.scheduler.in_flight())
     assert one_writer.scheduler.run(run_id).state == "succeeded"
 
 

@@ -41,10 +41,10 @@ class Aio:
         self._scheduler.attach(asyncio.get_running_loop())
         await asyncio.to_thread(self._scheduler.start)
 
-    async def tick(self) -> None:
+    async def tick(self, *, wait: bool = True) -> bool:
         """`Scheduler.tick`; coroutine jobs run on the loop that awaits this."""
         self._scheduler.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(self._scheduler.tick)
+        return await asyncio.to_thread(self._scheduler.tick, wait=wait)
 
     async def run_due(self, *, wait: float | None = 20) -> Step:
         """`Scheduler.run_due`; unless it runs, coroutine jobs run on the loop that awaits this."""

@@ -30,6 +30,23 @@ class Living(Wiring):
         """What the engine of this process does: stopped, starting, running or stopping."""
         return self._engine.state
 
+    @property
+    def worker_id(self) -> str | None:
+        """The id of this process's worker, as `status`, runs and events name it.
+
+        ``None`` before the first step and after a stop. A worker that lost its lease registers
+        anew under another id.
+        """
+        return self._engine.heart.worker_id or None
+
+    def in_flight(self) -> list[str]:
+        """The ids of the runs that occupy this process: claimed here, and not yet returned.
+
+        That includes a run that still waits for a free slot, and one that is already finished in
+        the database (cancelled or timed out) while its function keeps running.
+        """
+        return [attempt.claim.id for attempt in self._engine.execution.flights.all()]
+
     def take_part(self, *, queues: Mapping[str, int] | None = None, fires: bool = True) -> None:
         """Say how this process takes part, where that differs from how the scheduler was made.
 
@@ -98,10 +115,17 @@ class Living(Wiring):
         """Let the engine of this process look at the database now."""
         self._engine.wake()
 
-    def tick(self) -> None:
-        """One step: fire what is due, execute it, write it back. For tests and frozen platforms.
+    def tick(self, *, wait: bool = True) -> bool:
+        """Fire what is due, execute it and write back the results. For tests and frozen platforms.
 
-        Only one at a time: a call waits until another thread's has ended.
+        Steps are taken one at a time: a call waits until another thread's has returned.
+
+        Args:
+            wait: whether to wait until the runs started here have finished. If not, they keep
+                running in the background, and the next call writes back what has finished.
+
+        Returns:
+            Whether runs are still executing here, or have finished and are not yet written back.
 
         Raises:
             LifecycleError: the engine runs already, or coroutines would block their own loop.
@@ -110,8 +134,9 @@ class Living(Wiring):
             raise LifecycleError("the scheduler has been started and steps itself")
         self._refuse_own_loop("tick")
         with self._stepping:
-            while self._engine.tick():
+            while self._engine.tick(wait=wait):
                 pass
+            return self._engine.busy
 
     def _refuse_own_loop(self, call: str) -> None:
         loop = _running_loop()

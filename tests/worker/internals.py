@@ -1,0 +1,81 @@
+"""The only place where tests reach behind a scheduler's public names, into its worker.
+
+Everything else that a test needs is public: `Scheduler.worker_id`, `Scheduler.in_flight`,
+`Scheduler.tick`. A house test keeps private names of Duly out of all other test files.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from duly import Scheduler
+from duly.worker.claiming import Claimer
+from duly.worker.heartbeat import Heart, Life
+from duly.worker.loop import Engine
+from duly.worker.pace import Pace
+from duly.worker.wakeup import Wakeup
+
+
+def worker_of(scheduler: Scheduler) -> Engine:
+    """The worker that a scheduler steps; ``tick()`` on it is exactly one step."""
+    return scheduler._engine
+
+
+def lease_of(scheduler: Scheduler) -> Heart:
+    """The worker's lease and its heartbeat."""
+    return worker_of(scheduler).heart
+
+
+def registration_of(scheduler: Scheduler) -> Life:
+    """The worker's current registration."""
+    registration = lease_of(scheduler)._life
+    assert registration is not None
+    return registration
+
+
+def replace_beat(lease: Heart, beat: Callable[..., str | None]) -> None:
+    """Let every later heartbeat call ``beat`` instead of the database."""
+    lease._prolong = beat  # type: ignore[method-assign]
+
+
+def die(scheduler: Scheduler) -> None:
+    """Leave the worker as a killed process leaves it: its row stays, its file lock is free."""
+    lease = lease_of(scheduler)
+    if lease.locks is not None:
+        lease.locks._own[lease.worker_id].close()
+
+
+def unwritten(scheduler: Scheduler) -> int:
+    """The number of runs whose functions have returned and whose results are not written."""
+    return len(worker_of(scheduler)._ended)
+
+
+def write_back(scheduler: Scheduler) -> None:
+    """Write results back without taking a step, as if the worker had not yet lost its lease."""
+    worker_of(scheduler)._ended.flush(lease_of(scheduler).worker_id)
+
+
+def claimer_of(scheduler: Scheduler) -> Claimer:
+    """What claims ready runs for the worker."""
+    return worker_of(scheduler)._claimer
+
+
+def firing_pace(scheduler: Scheduler) -> Pace:
+    """How many jobs the worker fires in one transaction."""
+    return worker_of(scheduler)._firing._pace
+
+
+def assume_short_runs(scheduler: Scheduler) -> None:
+    """Make the default queue claim ahead, as it does once its runs have proved to be short."""
+    worker_of(scheduler)._flights._lanes["default"]._mean = 1e-4
+
+
+def wakeup_event(scheduler: Scheduler) -> threading.Event:
+    """Set when the worker's loop is woken."""
+    return worker_of(scheduler)._wakeup._event
+
+
+def has_new_commits(wakeup: Wakeup) -> bool:
+    """Return whether the database file has changed since ``wakeup`` was armed."""
+    return wakeup._changed()
