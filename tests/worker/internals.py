@@ -16,6 +16,12 @@ from duly.worker.loop import Engine
 from duly.worker.pace import Pace
 from duly.worker.wakeup import Wakeup
 
+CLAIM_STATEMENT = "duly.worker.claiming._take"
+"""Writes a claim; tests replace it by a failure."""
+
+RESULT_STATEMENT = "duly.worker.completion._write"
+"""Writes the results that are more than a plain success; tests replace it by a failure."""
+
 
 def worker_of(scheduler: Scheduler) -> Engine:
     """The worker that a scheduler steps; ``tick()`` on it is exactly one step."""

@@ -16,7 +16,7 @@ from duly.worker.flight import Room
 from duly.worker.low_water import LOOK_EVERY
 from tests.store.conftest import add_run, all_runs
 from tests.worker.conftest import World
-from tests.worker.internals import claimer_of
+from tests.worker.internals import CLAIM_STATEMENT, claimer_of
 
 BEFORE = timedelta(milliseconds=1)
 
@@ -111,7 +111,7 @@ def test_what_a_lost_claim_had_found_is_found_again(
     runs = add(claimant.store, 6)
     assert claimant.claim(1) == runs[:1]
     with monkeypatch.context() as broken:
-        broken.setattr("duly.worker.claiming._take", lost)
+        broken.setattr(CLAIM_STATEMENT, lost)
         with pytest.raises(ConnectionError):
             claimant.claim(2, 2)
     assert claimant.claim(2, 2) == runs[1:5]

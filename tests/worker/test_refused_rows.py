@@ -12,7 +12,7 @@ from duly.errors import DatabaseUnavailable
 from duly.worker import completion, outcome
 from duly.worker.outcome import Outcome
 from tests.worker.conftest import World
-from tests.worker.internals import unwritten
+from tests.worker.internals import RESULT_STATEMENT, unwritten
 
 
 @pytest.mark.parametrize("bad", ["nul\x00", "\ud800", float("nan"), "x" * 70_000, {1, 2}, object()])
@@ -51,7 +51,7 @@ def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
 
 @pytest.mark.parametrize(
     ("value", "place"),
-    [(None, "duly.store.completions.succeed"), (1, "duly.worker.completion._write")],
+    [(None, "duly.store.completions.succeed"), (1, RESULT_STATEMENT)],
 )
 def test_rule_06_a_database_that_is_away_blames_nobody(
     world: World, monkeypatch: pytest.MonkeyPatch, value: int | None, place: str

@@ -48,6 +48,9 @@ class Store:
         idle_limit: seconds after which a server ends a transaction of Duly's that stands still,
             and with it whatever that has locked.
 
+    Attributes:
+        database_id: the identity stored in the database; ``None`` until `prepare` has read it.
+
     Raises:
         DatabaseURLError: the URL cannot be used. The database itself is not contacted here.
     """
@@ -65,7 +68,7 @@ class Store:
         self.announce: Callable[[list[Event]], None] = lambda _facts: None
         self.hears: Callable[[str], bool] = lambda _kind: False
         self._ids = run_ids(clock)
-        self._database_id: str | None = None
+        self.database_id: str | None = None
         self._parents: list[Pool] = []
         self._gate = ForkGate()
         self._verified: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -80,7 +83,7 @@ class Store:
             DatabaseUnavailable: it does not answer.
             SchemaTooNew: a newer Duly wrote the tables.
         """
-        if self._database_id is not None:
+        if self.database_id is not None:
             return
         with self._translated():
             if not self._is_current():
@@ -88,7 +91,7 @@ class Store:
                     schema.upgrade(conn, self.dialect)
             with self._reading() as conn:
                 self.read_clock(conn)
-                self._database_id = _database_id(conn)
+                self.database_id = _database_id(conn)
 
     def read_clock(self, conn: Connection) -> None:
         """Take a reading of the server's clock, where workers follow one."""
@@ -243,7 +246,7 @@ class Store:
     def _prepare_beside(self, conn: Connection) -> None:
         """`prepare` while the caller's transaction is open; on SQLite it holds the only lock."""
         one_writer = not self.dialect.shared_clock and backend_of(conn) == self.dialect.name
-        if self._database_id is None and one_writer:
+        if self.database_id is None and one_writer:
             with self._translated():
                 current = self._is_current()
             if not current:
@@ -256,7 +259,7 @@ class Store:
     def _verify(self, conn: Connection) -> None:
         if conn.engine in self._verified:
             return
-        if backend_of(conn) != self.dialect.name or _known_id(conn) != self._database_id:
+        if backend_of(conn) != self.dialect.name or _known_id(conn) != self.database_id:
             raise SchemaError(
                 f"session= is bound to {conn.engine.url!r}, which is not the database of this "
                 f"scheduler ({self}); what is to be committed together must share one database"

@@ -1,0 +1,55 @@
+"""Tests use Duly as its users do."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.support.sources import Source, sources
+
+INTERNALS = "tests/worker/internals.py"
+"""The one file that may reach into a worker; see there."""
+
+PRIVATE = re.compile(r"_[a-z]\w*")
+PATH = re.compile(r"duly(\.\w+)*\._[a-z]\w*")
+
+
+def test_tests_reach_no_private_name() -> None:
+    """A private name of Duly can be renamed without touching more than one file of tests."""
+    private = {name for source in sources("src") for name in defined(source)}
+    assert not [
+        f"{source}:{line} {name}"
+        for source in sources("tests")
+        if str(source) != INTERNALS
+        for line, name in reached(source, private - defined(source))
+    ]
+
+
+def defined(source: Source) -> set[str]:
+    """The private names that a file gives to functions, methods, attributes and constants."""
+    return {name for node in ast.walk(source.tree) for name in given(node) if PRIVATE.match(name)}
+
+
+def given(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.attr if isinstance(node, ast.Attribute) else node.id
+
+
+def reached(source: Source, private: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and name of each attribute, import and ``monkeypatch`` target that is private."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in private:
+            yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("duly"):
+            for name in node.names:
+                if PRIVATE.match(name.name):
+                    yield node.lineno, f"{node.module}.{name.name}"
+        elif isinstance(node, ast.Constant) and is_private(node.value, private):
+            yield node.lineno, str(node.value)
+
+
+def is_private(value: object, private: set[str]) -> bool:
+    return isinstance(value, str) and (value in private or PATH.fullmatch(value) is not None)
