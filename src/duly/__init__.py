@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from duly.errors import DulyError as DulyError
     from duly.errors import RetryAfter as RetryAfter
     from duly.errors import Snooze as Snooze
-    from duly.model.catch_up import CatchUp as CatchUp
     from duly.model.event import Event as Event
     from duly.model.job import JobRecord as JobRecord
+    from duly.model.policy import CatchUp as CatchUp
     from duly.model.policy import JobDefaults as JobDefaults
     from duly.model.policy import Retry as Retry
     from duly.model.run import RunRecord as RunRecord

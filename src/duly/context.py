@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from duly.errors import LeaseLost, LifecycleError, RunSignal
 from duly.hooks import Injected
 from duly.model.run import Cause, LogLine, Progress
-from duly.model.text import clean, shown, told
+from duly.model.text import safe_repr, safe_str, storable_text
 
 T = TypeVar("T")
 MAX_LINES = 1000
@@ -56,7 +56,7 @@ class RunLog:
 
     def add(self, line: LogLine) -> None:
         """Keep a line, or count it as dropped once the bounds are reached."""
-        line = replace(line, message=clean(line.message, LONGEST_LINE))
+        line = replace(line, message=storable_text(line.message, LONGEST_LINE))
         size = len(line.message.encode())
         with self._lock:
             if self._count == MAX_LINES or self._size + size > MAX_LOG_BYTES:
@@ -203,7 +203,7 @@ class Run(Injected):
         """
         if note is not None and not isinstance(note, str):
             raise TypeError(f"the note of progress is text, not {type(note).__name__}")
-        held = clean(note[:200], 200) if note else None
+        held = storable_text(note[:200], 200) if note else None
         self.reported = Progress(_number(done), None if total is None else _number(total), held)
 
     def count(self, **counters: int) -> None:
@@ -257,7 +257,7 @@ class Item(Generic[T]):
         if not isinstance(error, Exception) or isinstance(error, RunSignal | LeaseLost):
             return False
         self._run.count(failed=1)
-        what, why = shown(self._row, 200), told(error, 2_000)
+        what, why = safe_repr(self._row, 200), safe_str(error, 2_000)
         self._run.log.error("item %s failed: %s", what, why, exc_info=error)
         return True
 

@@ -9,7 +9,7 @@ from tests.support.sources import sources
 EVERY = sources("src", "apps")
 OWN = sources("src")
 
-LINES = 350
+LINES = 400
 BODY = 45
 PARAMETERS = 6
 # The facade's options are fixed by its interface; each has a default and is given by keyword.
@@ -38,7 +38,7 @@ PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "jso
 
 
 def test_a_module_holds_one_noun() -> None:
-    """No module has 350 lines or more; a migration is written by a program from the tables."""
+    """No module has 400 lines or more; a migration is written by a program from the tables."""
     written = [source for source in EVERY if "/migrations/versions/" not in str(source)]
     lengths = {str(source): len(source.text.splitlines()) for source in written}
     assert not {name: length for name, length in lengths.items() if length >= LINES}

@@ -18,7 +18,7 @@ from sqlalchemy import column, insert, make_url, select, table
 from duly import Run, Scheduler, every, prepare_engine
 from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
 from duly.integrations.flask import get_scheduler, init_app
-from duly.integrations.wsgi import Serving
+from duly.integrations.wsgi import WSGILifespan
 from duly.web import Principal, local_key
 from tests.support.waiting import wait_until
 
@@ -303,7 +303,7 @@ def test_a_request_begins_it_and_does_not_wait(
 
 def test_what_was_begun_does_not_begin_again(on_file: Scheduler, starts: list[str]) -> None:
     """Several signs of serving in one process mean one start."""
-    serving = Serving(on_file)
+    serving = WSGILifespan(on_file)
     serving.begin()
     serving.begin()
     begun()

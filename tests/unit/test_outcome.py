@@ -18,7 +18,7 @@ from duly.errors import ArgumentsError, UnknownTask
 from duly.executors.base import CallResult
 from duly.model.checks import LATEST
 from duly.model.policy import RunPolicy
-from duly.model.text import clean, shown, told
+from duly.model.text import safe_repr, safe_str, storable_text
 from duly.worker.claim import Claim
 from duly.worker.outcome import Outcome, StopReason, decide_outcome
 
@@ -274,7 +274,7 @@ def check_storable(outcome: Outcome) -> None:
 @given(st.text(), st.integers(1, 300))
 def test_clean_text_is_text_that_every_database_takes(text: str, limit: int) -> None:
     """No NUL, no lone surrogate, within the limit; what is clean and short stays as it is."""
-    held = clean(text, limit)
+    held = storable_text(text, limit)
     assert len(held) <= max(limit, 0)
     assert "\x00" not in held
     held.encode()
@@ -284,7 +284,7 @@ def test_clean_text_is_text_that_every_database_takes(text: str, limit: int) -> 
 
 def test_a_long_text_keeps_both_ends() -> None:
     """The cause of an error is at its end, its place at its beginning."""
-    held = clean("begin " + "x" * 1000 + " end", 100)
+    held = storable_text("begin " + "x" * 1000 + " end", 100)
     assert held.startswith("begin ")
     assert held.endswith(" end")
     assert "… cut …" in held
@@ -292,8 +292,8 @@ def test_a_long_text_keeps_both_ends() -> None:
 
 def test_showing_never_fails() -> None:
     """Foreign ``__repr__`` and ``__str__`` may raise or return anything."""
-    assert shown("x", 100) == "'x'"
-    assert told(ValueError("x"), 100) == "x"
-    assert told(Mute(), 100) == "<message that cannot be shown: RuntimeError>"
-    assert "TypeError" in told(Wrong(), 100)
-    assert "RuntimeError" in shown(values()[3], 100)
+    assert safe_repr("x", 100) == "'x'"
+    assert safe_str(ValueError("x"), 100) == "x"
+    assert safe_str(Mute(), 100) == "<message that cannot be shown: RuntimeError>"
+    assert "TypeError" in safe_str(Wrong(), 100)
+    assert "RuntimeError" in safe_repr(values()[3], 100)

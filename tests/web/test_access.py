@@ -13,46 +13,46 @@ from duly import Scheduler
 from duly.errors import ConfigurationError
 from duly.web import Principal, web_app
 from duly.web.access import ROLES
-from duly.web.app import OPERATIONS
-from duly.web.operation import Operation
+from duly.web.app import ENDPOINTS
+from duly.web.endpoint import Endpoint
 from tests.web.site import MOUNT, TOKEN, Client, Site
 
 EVERY = pytest.mark.parametrize(
-    "operation", OPERATIONS, ids=lambda held: f"{held.method} {held.path}"
+    "endpoint", ENDPOINTS, ids=lambda held: f"{held.method} {held.path}"
 )
 
 
-def send(client: Client, site: Site, operation: Operation) -> Any:
-    """Send this operation with what it needs."""
+def send(client: Client, site: Site, endpoint: Endpoint) -> Any:
+    """Send this endpoint with what it needs."""
     ids = {"job_id": "stock", "run_id": site.run_of("stock"), "name": "default"}
-    path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], operation.path)
-    if operation.method == "GET":
+    path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], endpoint.path)
+    if endpoint.method == "GET":
         return client.get(MOUNT + path)
-    if operation.body_kind == "form":
+    if endpoint.body_kind == "form":
         return client.post(MOUNT + path, data={"csrf_token": TOKEN, "reason": "why"})
-    body = {"reason": "why"} if operation.parameters.get("body") else {}
-    if operation.path.endswith("/run"):
+    body = {"reason": "why"} if endpoint.parameters.get("body") else {}
+    if endpoint.path.endswith("/run"):
         body = {}
     return client.post(MOUNT + path, json=body, headers={"X-CSRF-Token": TOKEN})
 
 
 @EVERY
-def test_nobody_may_do_nothing(site: Site, operation: Operation) -> None:
+def test_nobody_may_do_nothing(site: Site, endpoint: Endpoint) -> None:
     """Whoever is not signed in gets 401 everywhere, and nothing else."""
     site.forward(10)
     before = site.scheduler.events()
-    assert send(site.client(None), site, operation).status_code == 401
+    assert send(site.client(None), site, endpoint).status_code == 401
     assert site.scheduler.events() == before
 
 
 @EVERY
 @pytest.mark.parametrize("role", ROLES)
-def test_each_role_may_do_what_it_may(site: Site, operation: Operation, role: str) -> None:
+def test_each_role_may_do_what_it_may(site: Site, endpoint: Endpoint, role: str) -> None:
     """A role that is too small gets 403 and changes nothing; one that is enough gets through."""
     site.forward(10)
-    enough = ROLES.index(role) >= ROLES.index(operation.role)
+    enough = ROLES.index(role) >= ROLES.index(endpoint.role)
     before = site.scheduler.events()
-    status = send(site.client(role), site, operation).status_code
+    status = send(site.client(role), site, endpoint).status_code
     if enough:
         assert status in {200, 202, 303, 409, 503}
     else:
@@ -61,9 +61,9 @@ def test_each_role_may_do_what_it_may(site: Site, operation: Operation, role: st
 
 
 def test_whoever_changes_something_needs_more_than_a_viewer() -> None:
-    """No unsafe operation is open to viewers, and each operation asks for a known role."""
-    assert {held.role for held in OPERATIONS} <= set(ROLES)
-    assert not [held.path for held in OPERATIONS if held.method != "GET" and held.role == "viewer"]
+    """No unsafe endpoint is open to viewers, and each endpoint asks for a known role."""
+    assert {held.role for held in ENDPOINTS} <= set(ROLES)
+    assert not [held.path for held in ENDPOINTS if held.method != "GET" and held.role == "viewer"]
 
 
 @pytest.mark.parametrize("access", [None, "open", Principal("ana", "admin")])

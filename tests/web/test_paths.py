@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from duly import every
 from duly.web import Principal, web_app
-from duly.web.paths import WholeSegments, from_segment
+from duly.web.paths import PreserveEncodedSlashes, from_segment
 from tests.web.site import API, MOUNT, Client, Site
 
 IDS = [
@@ -64,7 +64,7 @@ async def test_an_id_that_looks_encoded() -> None:
 
     for raw in (b"/duly/jobs/a%252Fb", b"/duly/jobs/a%2Fb", b"/duly/jobs/%C3%A4%2f"):
         scope = {"type": "http", "path": unquote(raw.decode()), "raw_path": raw}
-        await WholeSegments(app)(scope, None, None)  # type: ignore[arg-type]
+        await PreserveEncodedSlashes(app)(scope, None, None)  # type: ignore[arg-type]
     assert [from_segment(path) for path in seen] == [
         "/duly/jobs/a%2Fb", "/duly/jobs/a/b", "/duly/jobs/ä/",
     ]  # fmt: skip

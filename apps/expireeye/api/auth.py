@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from apps.expireeye import accounts
 from apps.expireeye.api.access import Held, address_of, allow
-from apps.expireeye.api.shapes import Credentials, Registration, show_user
+from apps.expireeye.api.schemas import Credentials, Registration, show_user
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import LOGIN_WINDOW
 from apps.expireeye.tokens import ACCESS

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from apps.expireeye import notices
 from apps.expireeye.api.access import Held, Member
-from apps.expireeye.api.shapes import show_notice
+from apps.expireeye.api.schemas import show_notice
 
 router = APIRouter(prefix="/notifications", tags=["notifications"])
 

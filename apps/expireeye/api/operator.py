@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from apps.expireeye.api.access import Held, Operator
-from apps.expireeye.api.shapes import FrequencyChange, show_entry, show_job
+from apps.expireeye.api.schemas import FrequencyChange, show_entry, show_job
 from apps.expireeye.frequency import NAMED, frequency
 from apps.expireeye.history import Outcome, history, last_executed, outcome_of
 from apps.expireeye.jobs import CHECK

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 
 from apps.expireeye import inventory
 from apps.expireeye.api.access import Held, Member
-from apps.expireeye.api.shapes import ItemChange, NewItem, NewProduct, show_item, show_product
+from apps.expireeye.api.schemas import ItemChange, NewItem, NewProduct, show_item, show_product
 from apps.expireeye.dates import BadDate, Expiry, parse_expiry
 from apps.expireeye.inventory import Page
 from apps.expireeye.models import User

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from apps.expireeye.api.access import Held
 from apps.expireeye.models import User
 from apps.expireeye.notices import count_unread
-from apps.expireeye.pages import words
+from apps.expireeye.pages import formatting
 from apps.expireeye.pages.session import Visit, checked_visit, csrf_token, remember, visit_of
 from apps.expireeye.services import Services
 
@@ -26,7 +26,7 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-templates.globals["words"] = words
+templates.globals["formatting"] = formatting
 
 
 class SignInFirst(Exception):

@@ -9,7 +9,7 @@ import click
 
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
 from duly.cli.lazy import FAILED
-from duly.cli.logs import write_logs
+from duly.cli.logs import configure_logging
 from duly.model.finding import Finding
 
 
@@ -27,7 +27,7 @@ def doctor_command(app: str, app_dir: str, as_json: bool) -> None:
     load; 2 something in the call is wrong.
     """
     scheduler = load_scheduler(app, app_dir)
-    write_logs("warning", as_json=as_json)
+    configure_logging("warning", as_json=as_json)
     found = scheduler.examine()
     scheduler.store.dispose()
     well = all(one.level != "problem" for one in found)
@@ -39,5 +39,5 @@ def doctor_command(app: str, app_dir: str, as_json: bool) -> None:
 
 
 def _line(found: Finding) -> str:
-    told = f"{found.level:<8} {found.check}: {' '.join(found.text.split())}"
-    return told if found.advice is None else f"{told} -> {' '.join(found.advice.split())}"
+    line = f"{found.level:<8} {found.check}: {' '.join(found.text.split())}"
+    return line if found.advice is None else f"{line} -> {' '.join(found.advice.split())}"

@@ -10,7 +10,7 @@ from duly.clock import SystemClock, aware_utc
 from duly.errors import NaiveDatetimeError
 
 
-def instant(text: str | None, option: str) -> datetime:
+def parse_instant(text: str | None, option: str) -> datetime:
     """The instant that a text names; now, where there is none.
 
     Args:

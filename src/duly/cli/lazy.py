@@ -16,7 +16,7 @@ WRONG_CALL = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LazyCommand:
     """One command that is not loaded yet.
 
     Attributes:
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         options: see `click.Group`.
     """
 
-    def __init__(self, *, entries: Mapping[str, Entry], **options: Any) -> None:
+    def __init__(self, *, entries: Mapping[str, LazyCommand], **options: Any) -> None:
         super().__init__(**options)
         self.entries = dict(entries)
 

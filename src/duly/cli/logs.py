@@ -27,7 +27,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(held)
 
 
-def write_logs(level: str, *, as_json: bool) -> None:
+def configure_logging(level: str, *, as_json: bool) -> None:
     """Send log lines to standard error, unless the application has its own logging already.
 
     Args:

@@ -9,21 +9,18 @@ try:
 except ImportError:
     sys.exit("the command line needs click: pip install 'duly[cli]'")
 
-from duly.cli.lazy import Entry, LazyGroup
+from duly.cli.lazy import LazyCommand, LazyGroup
 
 COMMANDS = {
-    "run": Entry("duly.cli.run", "run_command", "Fire and execute the jobs of an application."),
-    "worker": Entry("duly.cli.run", "worker_command", "Execute runs, but fire nothing."),
-    "doctor": Entry("duly.cli.doctor", "doctor_command", "Look for what is wrong, or will be."),
-    "next": Entry("duly.cli.triggers", "next_command", "Print the next fires of a trigger."),
-    "explain": Entry(
-        "duly.cli.triggers", "explain_command", "Explain a trigger, and what may surprise."
-    ),
-    "simulate": Entry(
-        "duly.cli.simulate",
-        "simulate_command",
-        "Say which jobs fire how often in a stretch of time.",
-    ),
+    name: LazyCommand(f"duly.cli.{module}", f"{name}_command", summary)
+    for name, module, summary in (
+        ("run", "run", "Fire and execute the jobs of an application."),
+        ("worker", "run", "Execute runs, but fire nothing."),
+        ("doctor", "doctor", "Check a scheduler and its database for problems."),
+        ("next", "triggers", "Print the next fires of a trigger."),
+        ("explain", "triggers", "Explain a trigger and point out its surprises."),
+        ("simulate", "simulate", "Show which jobs would fire in a period, and how often."),
+    )
 }
 
 

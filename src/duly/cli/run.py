@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
-from duly.cli.logs import LEVELS, write_logs
+from duly.cli.logs import LEVELS, configure_logging
 from duly.cli.signals import StopSignals
 from duly.model.step import ENDS, EndCounter
 from duly.scheduler import Scheduler
 
 log = logging.getLogger("duly.cli")
-PLACES = 10
+DEFAULT_CONCURRENCY = 10
 """How many runs of a queue are executed at once where nobody says."""
 _OPTIONS = (
     application_argument,
@@ -52,7 +52,7 @@ def run_command(  # noqa: PLR0917 - click gives them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
     as_json: bool, once: bool,
 ) -> None:  # fmt: skip
-    """Fire and execute the jobs of APP until it is told to stop.
+    """Fire and execute the jobs of APP until it is summary to stop.
 
     APP is MODULE:ATTRIBUTE, such as myapp.jobs:scheduler: a Scheduler, or a function that makes
     one. SIGTERM and Ctrl-C end it in order: what does not finish within the grace is given back to
@@ -91,7 +91,7 @@ def worker_command(  # noqa: PLR0917 - click gives them by name
 
 def _open(app: str, app_dir: str, log_level: str, *, as_json: bool) -> Scheduler:
     scheduler = load_scheduler(app, app_dir)
-    write_logs(log_level, as_json=as_json)
+    configure_logging(log_level, as_json=as_json)
     return scheduler
 
 
@@ -122,8 +122,8 @@ def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> No
     if as_json:
         click.echo(json.dumps(counts))
     else:
-        told = ", ".join(f"{counts[kind]} {kind}" for kind in ENDS if counts[kind])
-        click.echo(f"runs: {told or 'nothing was due'}")
+        summary = ", ".join(f"{counts[kind]} {kind}" for kind in ENDS if counts[kind])
+        click.echo(f"runs: {summary or 'nothing was due'}")
 
 
 def _described(scheduler: Scheduler) -> str:
@@ -144,5 +144,5 @@ def _read_queues(text: str, held: Mapping[str, int]) -> dict[str, int]:
                 "at once if you like: mail,reports=2",
                 param_hint="--queues",
             )
-        queues[name] = int(count) if equals else held.get(name, PLACES)
+        queues[name] = int(count) if equals else held.get(name, DEFAULT_CONCURRENCY)
     return queues

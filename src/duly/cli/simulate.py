@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
-from duly.cli.instants import instant
-from duly.cli.logs import write_logs
+from duly.cli.instants import parse_instant
+from duly.cli.logs import configure_logging
 from duly.forecast import Forecast, simulate_schedule
 
 WEEK = timedelta(days=7)
@@ -37,12 +37,12 @@ def simulate_command(  # noqa: PLR0917 - click gives them by name
     Exit codes: 0 done, 1 the database does not answer (--stored) or APP failed to load, 2
     something in the call is wrong.
     """
-    since = instant(start, "--from")
-    until = since + WEEK if end is None else instant(end, "--to")
+    since = parse_instant(start, "--from")
+    until = since + WEEK if end is None else parse_instant(end, "--to")
     if until < since:
         raise click.BadParameter(f"{end} is before {since.isoformat()}", param_hint="--to")
     scheduler = load_scheduler(app, app_dir)
-    write_logs("warning", as_json=as_json)
+    configure_logging("warning", as_json=as_json)
     told = simulate_schedule(scheduler, since, until, stored=stored)
     if stored:
         scheduler.store.dispose()

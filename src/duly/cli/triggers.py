@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duly.cli.instants import instant
+from duly.cli.instants import parse_instant
 from duly.triggers import Explanation, Trigger, cron, decode, explain
 
 MOST = 1000
@@ -40,8 +40,8 @@ def next_command(trigger: str, count: int, tz: str, after: str | None, as_json: 
 
     TRIGGER is a cron text ("0 9 * * 1-5", "@daily") or a trigger as JSON, as the API shows it.
     """
-    told = _explain(trigger, count, tz, after)
-    fires = [fire for fire in told.fires if "excluded" not in fire.marks]
+    explanation = _explain(trigger, count, tz, after)
+    fires = [fire for fire in explanation.fires if "excluded" not in fire.marks]
     if as_json:
         click.echo(json.dumps([fire.instant.isoformat() for fire in fires]))
         return
@@ -58,23 +58,23 @@ def explain_command(trigger: str, count: int, tz: str, after: str | None, as_jso
 
     Fires that a clock change or a calendar touches are marked. TRIGGER: see "duly next".
     """
-    told = _explain(trigger, count, tz, after)
-    click.echo(json.dumps(_plain(told), indent=2) if as_json else str(told))
+    explanation = _explain(trigger, count, tz, after)
+    click.echo(json.dumps(_plain(explanation), indent=2) if as_json else str(explanation))
 
 
 def _explain(text: str, count: int, tz: str, after: str | None) -> Explanation:
-    return explain(_read(text, tz), instant(after, "--after"), count, tz=tz)
+    return explain(_read(text, tz), parse_instant(after, "--after"), count, tz=tz)
 
 
 def _read(text: str, tz: str) -> Trigger:
     return decode(text) if text.lstrip().startswith("{") else cron(text, tz=tz)
 
 
-def _plain(told: Explanation) -> dict[str, Any]:
+def _plain(explanation: Explanation) -> dict[str, Any]:
     return {
-        "text": told.text,
-        "crontab": told.crontab,
-        "tz": told.tz,
+        "text": explanation.text,
+        "crontab": explanation.crontab,
+        "tz": explanation.tz,
         "fires": [
             {
                 "instant": fire.instant.isoformat(),
@@ -82,7 +82,7 @@ def _plain(told: Explanation) -> dict[str, Any]:
                 "marks": list(fire.marks),
                 "note": fire.note,
             }
-            for fire in told.fires
+            for fire in explanation.fires
         ],
-        "warnings": list(told.warnings),
+        "warnings": list(explanation.warnings),
     }

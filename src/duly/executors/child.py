@@ -27,7 +27,7 @@ from duly.executors.failure import packed
 from duly.executors.log_capture import run_log_handler
 from duly.executors.report import facts_of, report_of
 from duly.executors.wire import Message, Wire
-from duly.model.result import result_text
+from duly.model.payload import encode_result
 from duly.model.signature import Signature
 from duly.registry import TaskFunction
 
@@ -105,7 +105,7 @@ class Child:
         token = current_run.set(run)
         try:
             self._run = run
-            ending: Message = {"result": result_text(self._call(call, run))}
+            ending: Message = {"result": encode_result(self._call(call, run))}
         except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
             ending = {"error": packed(error)}
         finally:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from duly.errors import Discard, RetryAfter, Snooze
-from duly.model.text import clean, told
+from duly.model.text import safe_str, storable_text
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 32_000
@@ -35,9 +35,9 @@ def describe(error: BaseException) -> Facts:
             return held.facts
     lines = traceback.format_exception(error, limit=-50)
     return (
-        clean(type(error).__qualname__, 191),
-        told(error, MAX_MESSAGE),
-        clean("".join(lines), MAX_TRACEBACK),
+        storable_text(type(error).__qualname__, 191),
+        safe_str(error, MAX_MESSAGE),
+        storable_text("".join(lines), MAX_TRACEBACK),
     )
 
 
@@ -50,7 +50,7 @@ def packed(error: BaseException) -> dict[str, Any]:
         held["snooze_until"] = error.until.isoformat() if error.until else None
         held["snooze"] = error.delay.total_seconds() if error.delay is not None else None
     elif isinstance(error, Discard):
-        held["discard"] = told(error, MAX_MESSAGE)
+        held["discard"] = safe_str(error, MAX_MESSAGE)
     return held
 
 

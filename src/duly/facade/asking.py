@@ -15,7 +15,7 @@ from duly.model.event import Event, check_kind
 from duly.model.identity import is_id
 from duly.model.job import JOB_STATES, JobRecord
 from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord
-from duly.model.text import storable
+from duly.model.text import replace_unstorable
 from duly.model.worker import WorkerRecord
 from duly.store.history import EventFilter
 from duly.store.jobs import JobFilter
@@ -246,7 +246,7 @@ class Asking(Wiring):
 
 def _asked(text: str | None) -> str | None:
     """What is looked for, such that every database takes it."""
-    return None if text is None else storable(text)
+    return None if text is None else replace_unstorable(text)
 
 
 def _number(number: int) -> int:

@@ -17,7 +17,7 @@ from duly.facade.wiring import Wiring
 from duly.model.checks import label
 from duly.model.job import JobRecord, check_tags
 from duly.model.run import RunRecord
-from duly.model.text import clean
+from duly.model.text import storable_text
 from duly.store import control, jobs, rows
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger
@@ -285,7 +285,7 @@ _queue = label(64)
 
 def _kept(reason: str | None) -> str | None:
     """A reason as it is stored: people type, and paste, whatever they like."""
-    return None if reason is None else clean(str(reason), LONGEST_REASON)
+    return None if reason is None else storable_text(str(reason), LONGEST_REASON)
 
 
 def _record(tx: Transaction, job_id: str) -> JobRecord:

@@ -18,7 +18,7 @@ from werkzeug.serving import is_running_from_reloader
 
 from duly.context import Run
 from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
-from duly.integrations.wsgi import Serving, end_in_order_on_sigterm
+from duly.integrations.wsgi import WSGILifespan, end_in_order_on_sigterm
 from duly.scheduler import Scheduler
 
 URL = "DULY_URL"
@@ -28,7 +28,7 @@ RELOAD_GRACE = 1.0
 """Seconds that running functions get when the development server reloads: somebody waits."""
 
 
-class InContext:
+class AppContextForRuns:
     """Around every run of a scheduler: the context of its application.
 
     Attributes:
@@ -43,7 +43,7 @@ class InContext:
         return self.app.app_context()
 
 
-_contexts: weakref.WeakKeyDictionary[Scheduler, weakref.ref[InContext]]
+_contexts: weakref.WeakKeyDictionary[Scheduler, weakref.ref[AppContextForRuns]]
 _contexts = weakref.WeakKeyDictionary()
 
 
@@ -94,7 +94,7 @@ def init_app(
         _start_where_served(app, scheduler)
     elif start:
         scheduler.start()
-        Serving(scheduler).begin()
+        WSGILifespan(scheduler).begin()
 
 
 def get_scheduler() -> Scheduler:
@@ -140,7 +140,7 @@ def _check(app: object, scheduler: object, web: object, access: object) -> None:
 def _give_context(app: Flask, scheduler: Scheduler) -> None:
     held = _contexts.get(scheduler, lambda: None)()
     if held is None:
-        held = InContext(app)
+        held = AppContextForRuns(app)
         scheduler.around(held)
         _contexts[scheduler] = weakref.ref(held)
     elif scheduler.state != "stopped":
@@ -152,30 +152,30 @@ def _give_context(app: Flask, scheduler: Scheduler) -> None:
 
 
 def _start_where_served(app: Flask, scheduler: Scheduler) -> None:
-    serving = Serving(scheduler, grace=RELOAD_GRACE if is_running_from_reloader() else None)
+    lifespan = WSGILifespan(scheduler, grace=RELOAD_GRACE if is_running_from_reloader() else None)
     # Whoever wraps an application in middleware assigns this method; so Flask's documentation.
-    app.wsgi_app = serving.at_first_request(app.wsgi_app)  # type: ignore[method-assign]
-    app.run = _serving_run(app, serving)  # type: ignore[method-assign]
-    if serving.begin_in_gunicorn():
-        serving.require_database()
+    app.wsgi_app = lifespan.at_first_request(app.wsgi_app)  # type: ignore[method-assign]
+    app.run = _serving_run(app, lifespan)  # type: ignore[method-assign]
+    if lifespan.begin_in_gunicorn():
+        lifespan.require_database()
     command = click.get_current_context(silent=True)
     if command is not None and command.command is run_command:
-        _begin_in_flask_run(app, serving, command)
+        _begin_in_flask_run(app, lifespan, command)
 
 
-def _begin_in_flask_run(app: Flask, serving: Serving, command: click.Context) -> None:
+def _begin_in_flask_run(app: Flask, lifespan: WSGILifespan, command: click.Context) -> None:
     """Begin once ``flask run`` has loaded the application, in the process that serves."""
     reload = command.params["reload"]
     script = command.find_object(ScriptInfo)
     if script is None or _is_reloaders_parent(get_debug_flag() if reload is None else reload):
         return
-    serving.require_database()
+    lifespan.require_database()
     end_in_order_on_sigterm()
     # Where loading fails under the reloader, an error page is served and this never is true.
-    serving.begin_when(lambda: getattr(script, "_loaded_app", None) is app)
+    lifespan.begin_when(lambda: getattr(script, "_loaded_app", None) is app)
 
 
-def _serving_run(app: Flask, serving: Serving) -> Callable[..., None]:
+def _serving_run(app: Flask, lifespan: WSGILifespan) -> Callable[..., None]:
     """``app.run``, which begins the scheduler where it is going to serve."""
     run = app.run
 
@@ -188,9 +188,9 @@ def _serving_run(app: Flask, serving: Serving) -> Callable[..., None]:
             debug = get_debug_flag() if "FLASK_DEBUG" in os.environ else app.debug
         reload = given.get("options", {}).get("use_reloader", debug)
         if not ignored and not _is_reloaders_parent(reload):
-            serving.require_database()
+            lifespan.require_database()
             end_in_order_on_sigterm()
-            serving.begin()
+            lifespan.begin()
         run(*args, **options)
 
     return serving_run
@@ -203,6 +203,6 @@ def _is_reloaders_parent(reload: bool) -> bool:
 
 def _mount(app: Flask, scheduler: Scheduler, path: str, access: Any) -> None:
     # Only who mounts the dashboard pays for it.
-    from duly.integrations.flask_web import mount  # noqa: PLC0415
+    from duly.integrations.flask_dashboard import mount  # noqa: PLC0415
 
     mount(app, scheduler, path.rstrip("/"), access)

@@ -1,10 +1,10 @@
-"""Where a WSGI process serves, the scheduler starts; where that process ends, it stops.
+"""Start the scheduler in the process that serves a WSGI application, and stop it with that process.
 
-WSGI has no lifespan, so the moment is found out. In a worker of gunicorn it is when the worker has
-booted, also when the application was loaded before the fork (``--preload``): the arbiter itself
-never starts anything. A framework's own server is known to its adapter, which calls
-`Serving.begin_when`. Behind any other server it is the first request. Shells, commands, migrations
-and test clients are none of these.
+WSGI has no lifespan protocol, so the moment has to be detected. In a gunicorn worker it is the end
+of the worker's boot, even when the application was loaded before the fork (``--preload``): the
+arbiter itself never starts anything. The adapter of a framework knows that framework's own server,
+and calls `WSGILifespan.begin_when`. Behind any other server it is the first request. Shells,
+commands, migrations and test clients start nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FROM_A_SERVER = {"SERVER_SOFTWARE", "REMOTE_PORT"}
 WSGIApplication = Callable[..., Iterable[bytes]]
 
 
-class Serving:
+class WSGILifespan:
     """The life of a scheduler in the processes of one WSGI application.
 
     A process forked from one in which the scheduler has begun stays without it.
@@ -144,10 +144,10 @@ def _in_background(target: Callable[[], None]) -> None:
 
 
 def _after_fork() -> None:
-    for serving in list(_all):
-        serving.begin_in_gunicorn()
+    for lifespan in list(_all):
+        lifespan.begin_in_gunicorn()
 
 
-_all: weakref.WeakSet[Serving] = weakref.WeakSet()
+_all: weakref.WeakSet[WSGILifespan] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -21,7 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from duly.errors import ArgumentsError, ConfigurationError, PayloadError, did_you_mean
 from duly.model import payload
-from duly.model.text import told
+from duly.model.text import safe_str
 
 _CONFIG = ConfigDict(
     strict=True,
@@ -93,7 +93,7 @@ class Arguments:
         return ArgumentsError(f"arguments of task {self._name!r}: {'; '.join(problems)}")
 
     def _broken_check(self, error: Exception) -> ArgumentsError:
-        problem = f"{type(error).__name__}: {told(error, 500)}"
+        problem = f"{type(error).__name__}: {safe_str(error, 500)}"
         return ArgumentsError(f"arguments of task {self._name!r}: a check failed: {problem}")
 
 

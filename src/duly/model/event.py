@@ -56,9 +56,6 @@ class Event:
     id: int | None = None
 
 
-EventRecord = Event
-
-
 def check_kind(kind: str) -> str:
     """The same kind when it exists.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from duly.errors import PayloadError
+from duly.model.text import safe_str
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
@@ -66,6 +67,23 @@ def checked(text: str, what: str) -> str:
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(decode(text)) > MAX_DEPTH:
         raise PayloadError(f"{what}: nested deeper than {MAX_DEPTH} levels")
     return text
+
+
+def encode_result(value: Any) -> str | None:
+    """Return what a function returned as JSON text, or ``None`` for ``None``.
+
+    A value that cannot be stored becomes ``{"not_stored": <the reason>}``: a run that did its
+    work does not fail because of what it returned.
+    """
+    if value is None:
+        return None
+    from pydantic_core import to_json  # noqa: PLC0415 - costs 30 ms
+
+    try:
+        text = to_json(value, inf_nan_mode="null").decode()
+        return checked(encode(decode(text)), "the result")
+    except Exception as error:  # noqa: BLE001 - a foreign value may raise anything
+        return encode({"not_stored": safe_str(error, 500)})
 
 
 def _depth(value: Any) -> int:

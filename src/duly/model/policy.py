@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 
 from duly.errors import ConfigurationError, UnknownOption
 from duly.model import payload
-from duly.model.catch_up import CatchUp
 from duly.model.checks import (
     SECONDS,
     TIME,
@@ -29,6 +28,7 @@ from duly.model.watch import Watch
 
 Overlap = Literal["skip", "queue", "allow", "cancel_running"]
 OnCrash = Literal["retry", "fail"]
+CatchUpMode = Literal["latest", "all", "none"]
 
 ALONE_AFTER = 2
 """After so many crashes a run executes with nothing beside it: a crash blames all that ran."""
@@ -38,6 +38,35 @@ CRASH_LIMIT = 3
 
 KEEP_DAYS = {"succeeded": 30, "failed": 90}
 KEEP_DAYS_OTHERWISE = 30
+
+
+_CATCH_UP: Mapping[str, Check] = {
+    "mode": choice("latest", "all", "none"),
+    "limit": whole(1, 10_000),
+    "max_age": optional(TIME),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """What becomes of nominal times that passed while no worker could fire them.
+
+    Attributes:
+        mode: ``latest`` runs the newest and records the others as missed; ``all`` runs each, oldest
+            first; ``none`` runs only what is still on time.
+        limit: the largest number of runs with ``all``; older times are recorded as missed.
+        max_age: seconds; what is older is recorded as missed. ``None``: any age.
+
+    Raises:
+        ConfigurationError: an unknown mode or a number out of range.
+    """
+
+    mode: CatchUpMode = "latest"
+    limit: int = 100
+    max_age: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, _CATCH_UP, "CatchUp({}=…)")
 
 
 _RETRY: Mapping[str, Check] = {
@@ -197,7 +226,7 @@ class JobOptions:
     expires: float | None = None
     keep: float | None = None
     misfire_grace: float | None = None
-    catch_up: CatchUp = CatchUp()  # noqa: RUF009 - it is frozen
+    catch_up: CatchUp = CatchUp()
     overlap: Overlap = "skip"
     max_running: int = 1
     jitter: float = 0

@@ -9,7 +9,7 @@ from sqlalchemy import UUID, BigInteger, DateTime, Dialect, Integer, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from duly.clock import aware_utc
-from duly.model.text import storable
+from duly.model.text import replace_unstorable
 
 
 class Instant(TypeDecorator[datetime]):
@@ -88,7 +88,7 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace NUL and lone surrogates."""
-        return None if value is None else storable(value)
+        return None if value is None else replace_unstorable(value)
 
 
 Name = Words(191)

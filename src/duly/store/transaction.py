@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table
 from duly.model import payload
 from duly.model.event import Event
 from duly.model.identity import RunIds
-from duly.model.text import clean
+from duly.model.text import storable_text
 from duly.store import tables
 from duly.store.bulk import insert_rows
 from duly.store.dialects.base import StoreDialect
@@ -49,7 +49,7 @@ class Transaction:
         self._ids = ids
         self.dialect = dialect
         self.now = now
-        self.actor = None if actor is None else clean(str(actor), 191)
+        self.actor = None if actor is None else storable_text(str(actor), 191)
         self.facts: list[Event] = []
 
     def run_id(self) -> str:

@@ -54,7 +54,7 @@ Access = Callable[[Request], Principal | Awaitable[Principal | None] | None]
 
 
 @runtime_checkable
-class SignsIn(Protocol):
+class SupportsSignIn(Protocol):
     """An access callable that can also sign somebody in, by answering a request itself."""
 
     def sign_in(self, request: Request) -> Response | None:
@@ -80,7 +80,7 @@ class Guard:
             )
         self._access = access
         held: object = access
-        self._signs_in = held if isinstance(held, SignsIn) else None
+        self._signs_in = held if isinstance(held, SupportsSignIn) else None
         self._is_async = inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(
             getattr(access, "__call__", None)  # noqa: B004 - an instance whose __call__ is async
         )

@@ -13,16 +13,15 @@ from duly.errors import DulyError
 from duly.scheduler import Scheduler
 from duly.web import problems
 from duly.web.access import Access, Guard
-from duly.web.api import OPERATIONS as API_OPERATIONS
-from duly.web.api import PREFIX as API_PREFIX
-from duly.web.dashboard import OPERATIONS as DASHBOARD_OPERATIONS
-from duly.web.dashboard.page import show_problem
-from duly.web.dashboard.statics import Statics
+from duly.web.api import ENDPOINTS as API_ENDPOINTS
+from duly.web.dashboard import ENDPOINTS as DASHBOARD_ENDPOINTS
+from duly.web.dashboard.rendering import show_problem
+from duly.web.dashboard.static_files import DashboardFiles
+from duly.web.endpoint import Endpoint
 from duly.web.headers import SecurityHeaders
-from duly.web.operation import Operation
-from duly.web.paths import WholeSegments
+from duly.web.paths import API_PREFIX, PreserveEncodedSlashes
 
-OPERATIONS: tuple[Operation, ...] = (*API_OPERATIONS, *DASHBOARD_OPERATIONS)
+ENDPOINTS: tuple[Endpoint, ...] = (*API_ENDPOINTS, *DASHBOARD_ENDPOINTS)
 
 
 def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
@@ -43,13 +42,13 @@ def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
     answer_error = problems.handler(show_problem, API_PREFIX)
     return Starlette(
         routes=[
-            Mount("/static", Statics(), name="static"),
-            *(operation.route(scheduler, guard) for operation in OPERATIONS),
+            Mount("/static", DashboardFiles(), name="static"),
+            *(endpoint.route(scheduler, guard) for endpoint in ENDPOINTS),
         ],
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(WholeSegments),
-            Middleware(SignIn, guard=guard),
+            Middleware(PreserveEncodedSlashes),
+            Middleware(SignInMiddleware, guard=guard),
         ],
         exception_handlers={
             HTTPException: answer_error,
@@ -59,7 +58,7 @@ def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
     )
 
 
-class SignIn:
+class SignInMiddleware:
     """Lets the access callable answer a request that signs its sender in."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:

@@ -6,6 +6,9 @@ from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+API_PREFIX = "/api/v1"
+"""Where the REST API is, under the mount."""
+
 # Stands for an encoded slash while routes are matched; no id contains control characters.
 SLASH = "\x1f"
 
@@ -25,7 +28,7 @@ def address(scope: Scope) -> str:
     return "/".join(segment(from_segment(part)) for part in scope["path"].split("/"))
 
 
-class WholeSegments:
+class PreserveEncodedSlashes:
     """Keeps ``%2F`` inside its segment, where servers decode it before routes are matched."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from duly.errors import DataRefused, LeaseLost
 from duly.executors.base import CallResult
 from duly.model.policy import RunPolicy
-from duly.model.text import told
+from duly.model.text import safe_str
 from duly.store import completions, jobs
 from duly.store.store import Store
 from duly.store.transaction import ROUTINE, Transaction
@@ -183,7 +183,7 @@ class Completions:
             log.error("what run %s ended with cannot be stored: %s", flight.claim.id, error)
             flight.work.run.forget_reports()
             flight.unsent.clear()
-            why = (type(error).__name__, told(error, MAX_REASON), None)
+            why = (type(error).__name__, safe_str(error, MAX_REASON), None)
             refused = [(flight, Outcome("failed", "run.failed", error=why))]
             try:
                 self._store.run(partial(_write, decided=refused, over=(), worker_id=worker_id))

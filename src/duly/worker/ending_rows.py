@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from duly.model import payload
-from duly.model.text import clean
+from duly.model.text import storable_text
 from duly.worker.flight import Flight
 from duly.worker.outcome import Outcome
 
@@ -19,8 +19,8 @@ def log_rows(flight: Flight) -> list[dict[str, Any]]:
     flight.unsent += run.captured.take()
     return [
         {
-            "run_id": flight.claim.id, "at": line.at, "level": clean(line.level, 16),
-            "logger": clean(line.logger, 191), "message": line.message,
+            "run_id": flight.claim.id, "at": line.at, "level": storable_text(line.level, 16),
+            "logger": storable_text(line.logger, 191), "message": line.message,
         }
         for line in flight.unsent
     ]  # fmt: skip

@@ -11,8 +11,8 @@ from duly.errors import ArgumentsError, Discard, RetryAfter, Snooze
 from duly.executors.base import CallResult
 from duly.executors.failure import MAX_MESSAGE, describe
 from duly.model.checks import LATEST
-from duly.model.result import result_text
-from duly.model.text import told
+from duly.model.payload import encode_result
+from duly.model.text import safe_str
 from duly.worker.claim import Claim
 
 StopReason = Literal["timeout", "cancelled", "given_back"]
@@ -63,7 +63,7 @@ def decide_outcome(
     if error is None and result.value is None:
         return SUCCESS
     if error is None:
-        return Outcome("succeeded", "run.succeeded", result=result_text(result.value))
+        return Outcome("succeeded", "run.succeeded", result=encode_result(result.value))
     if stop_reason == "given_back":
         return Outcome("ready", "run.given_back", now, uncounted=True, reason="not started here")
     try:
@@ -92,7 +92,7 @@ def cancelled_if(asked: bool, outcome: Outcome) -> Outcome:
 
 def _decide_error(claim: Claim, error: BaseException, now: datetime) -> Outcome:
     if isinstance(error, Discard):
-        return Outcome("discarded", "run.discarded", reason=told(error, MAX_MESSAGE))
+        return Outcome("discarded", "run.discarded", reason=safe_str(error, MAX_MESSAGE))
     if isinstance(error, Snooze):
         until = _later(now, error.until or error.delay or timedelta())
         return Outcome("scheduled", "run.snoozed", until, uncounted=True, reason="snoozed")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.expireeye.accounts import make_operator
-from apps.expireeye.pages import words
+from apps.expireeye.pages import formatting
 from apps.expireeye.pages.session import COOKIE
 from tests.apps.expireeye.world import World
 
@@ -192,7 +192,7 @@ def test_the_operators_page(visitor: Visitor, world: World) -> None:
 )  # fmt: skip
 def test_times_in_words(world: World, seconds: float, text: str) -> None:
     """Seconds up to a minute and a half, then minutes, hours, days."""
-    assert words.relative(world.soon(seconds), world.soon(0)) == text
+    assert formatting.relative(world.soon(seconds), world.soon(0)) == text
 
 
 def _make_operator(world: World, email: str) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from duly.web.api import jobs, runs, system, tick
-from duly.web.api.prefix import PREFIX
-from duly.web.operation import Operation
+from duly.web.api import jobs, runs, system
+from duly.web.endpoint import Endpoint
 
-OPERATIONS: tuple[Operation, ...] = (
-    *system.operations,
-    *jobs.operations,
-    *runs.operations,
-    *tick.operations,
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *system.endpoints,
+    *jobs.endpoints,
+    *runs.endpoints,
 )
 
-__all__ = ["OPERATIONS", "PREFIX"]
+__all__ = ["ENDPOINTS"]

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from duly.triggers import Trigger as AnyTrigger
+from duly.triggers import Trigger as DomainTrigger
 from duly.web.redaction import redact, redact_text
 
 
-class Shape(BaseModel):
+class Schema(BaseModel):
     """A part of an answer, read from a record's attributes."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
@@ -26,7 +26,7 @@ SafeText = Annotated[str, BeforeValidator(redact_text)]
 """Text without control characters; what goes by a secret's name is hidden."""
 
 
-class Trigger(Shape):
+class Trigger(Schema):
     """A trigger: in English, as crontab text where one exists, and as it is stored."""
 
     kind: str
@@ -37,7 +37,7 @@ class Trigger(Shape):
 
 
 def _trigger(held: object) -> object:
-    if not isinstance(held, AnyTrigger):
+    if not isinstance(held, DomainTrigger):
         return held
     definition = held.to_json()
     return Trigger(
@@ -49,10 +49,10 @@ def _trigger(held: object) -> object:
     )
 
 
-AnyTriggerShape = Annotated[Trigger | None, BeforeValidator(_trigger)]
+TriggerField = Annotated[Trigger | None, BeforeValidator(_trigger)]
 
 
-class Retry(Shape):
+class Retry(Schema):
     """How a failed run is tried again."""
 
     attempts: int
@@ -62,7 +62,7 @@ class Retry(Shape):
     jitter: float
 
 
-class CatchUpPolicy(Shape):
+class CatchUpPolicy(Schema):
     """What becomes of nominal times that passed while nobody could fire them."""
 
     mode: str

@@ -7,15 +7,15 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from duly.web.api.fields import Shape
-from duly.web.api.shapes import Page
+from duly.web.api.fields import Schema
+from duly.web.api.schemas import Page
 
 MAX_LIMIT = 500
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 """The id of what the database numbers."""
 
-S = TypeVar("S", bound=Shape)
+S = TypeVar("S", bound=Schema)
 
 
 def _printable(text: str) -> str:
@@ -28,13 +28,13 @@ Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 """One short line."""
 
 
-class Wanted(BaseModel):
+class QueryModel(BaseModel):
     """Parameters of a query; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Asked(BaseModel):
+class BodyModel(BaseModel):
     """A body; unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -7,15 +7,15 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from duly.model.run import RunState
-from duly.web.api import shapes
-from duly.web.api.paging import Asked, Limit, Number, Text, Wanted, page
-from duly.web.api.prefix import PREFIX
-from duly.web.operation import Call, Operations
+from duly.web.api import schemas
+from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
+from duly.web.endpoint import Endpoints, RequestContext
+from duly.web.paths import API_PREFIX
 
-operations = Operations(PREFIX)
+endpoints = Endpoints(API_PREFIX)
 
 
-class RunPage(Wanted):
+class PageQuery(QueryModel):
     """One page of runs.
 
     Attributes:
@@ -26,7 +26,7 @@ class RunPage(Wanted):
     limit: Limit = 50
 
 
-class RunsWanted(RunPage):
+class RunsQuery(PageQuery):
     """Which runs; everything given must hold. ``state`` may be given several times."""
 
     job: Text | None = None
@@ -40,7 +40,7 @@ class RunsWanted(RunPage):
     parent: Text | None = None
 
 
-class LogWanted(Wanted):
+class LogQuery(QueryModel):
     """Which lines.
 
     Attributes:
@@ -52,59 +52,59 @@ class LogWanted(Wanted):
     limit: Limit | None = None
 
 
-class Discard(Asked):
+class Discard(BodyModel):
     """Why a failed run is given up."""
 
     reason: Annotated[Text, Field(min_length=1)]
 
 
-@operations.get("/runs")
-async def list_runs(call: Call, query: RunsWanted) -> shapes.Page[shapes.Run]:
+@endpoints.get("/runs")
+async def list_runs(context: RequestContext, query: RunsQuery) -> schemas.Page[schemas.Run]:
     """Runs, newest first."""
     wanted = query.model_dump(exclude={"limit", "state"})
     states = list(query.state) or None
-    held = await call.scheduler.aio.runs(**wanted, state=states, limit=query.limit + 1)
-    return page(held, query.limit, shapes.Run, lambda run: run.id)
+    held = await context.scheduler.aio.runs(**wanted, state=states, limit=query.limit + 1)
+    return page(held, query.limit, schemas.Run, lambda run: run.id)
 
 
-@operations.get("/runs/{run_id}")
-async def show_run(call: Call, run_id: str) -> shapes.Run:
+@endpoints.get("/runs/{run_id}")
+async def show_run(context: RequestContext, run_id: str) -> schemas.Run:
     """One run."""
-    return shapes.Run.model_validate(await call.scheduler.aio.run(run_id))
+    return schemas.Run.model_validate(await context.scheduler.aio.run(run_id))
 
 
-@operations.get("/runs/{run_id}/log")
-async def show_log(call: Call, run_id: str, query: LogWanted) -> list[shapes.LogLine]:
+@endpoints.get("/runs/{run_id}/log")
+async def show_log(context: RequestContext, run_id: str, query: LogQuery) -> list[schemas.LogLine]:
     """What a run logged, oldest line first."""
-    await call.scheduler.aio.run(run_id)
-    held = await call.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
-    return [shapes.LogLine.model_validate(line) for line in held]
+    await context.scheduler.aio.run(run_id)
+    held = await context.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
+    return [schemas.LogLine.model_validate(line) for line in held]
 
 
-@operations.get("/runs/{run_id}/attempts")
-async def list_attempts(call: Call, run_id: str) -> list[shapes.Attempt]:
+@endpoints.get("/runs/{run_id}/attempts")
+async def list_attempts(context: RequestContext, run_id: str) -> list[schemas.Attempt]:
     """A run's unsuccessful attempts, oldest first."""
-    await call.scheduler.aio.run(run_id)
-    held = await call.scheduler.aio.attempts(run_id)
-    return [shapes.Attempt.model_validate(record) for record in held]
+    await context.scheduler.aio.run(run_id)
+    held = await context.scheduler.aio.attempts(run_id)
+    return [schemas.Attempt.model_validate(record) for record in held]
 
 
-@operations.post("/runs/{run_id}/cancel")
-async def cancel_run(call: Call, run_id: str) -> shapes.Run:
+@endpoints.post("/runs/{run_id}/cancel")
+async def cancel_run(context: RequestContext, run_id: str) -> schemas.Run:
     """Cancel a run: at once if it has not started, else its function is asked to stop."""
-    held = await call.scheduler.aio.cancel(run_id, actor=call.actor)
-    return shapes.Run.model_validate(held)
+    held = await context.scheduler.aio.cancel(run_id, actor=context.actor)
+    return schemas.Run.model_validate(held)
 
 
-@operations.post("/runs/{run_id}/retry")
-async def retry_run(call: Call, run_id: str) -> shapes.Run:
+@endpoints.post("/runs/{run_id}/retry")
+async def retry_run(context: RequestContext, run_id: str) -> schemas.Run:
     """Start a failed, missed or skipped run again."""
-    held = await call.scheduler.aio.retry(run_id, actor=call.actor)
-    return shapes.Run.model_validate(held)
+    held = await context.scheduler.aio.retry(run_id, actor=context.actor)
+    return schemas.Run.model_validate(held)
 
 
-@operations.post("/runs/{run_id}/discard")
-async def discard_run(call: Call, run_id: str, body: Discard) -> shapes.Run:
+@endpoints.post("/runs/{run_id}/discard")
+async def discard_run(context: RequestContext, run_id: str, body: Discard) -> schemas.Run:
     """Give up a failed run for good."""
-    held = await call.scheduler.aio.discard(run_id, reason=body.reason, actor=call.actor)
-    return shapes.Run.model_validate(held)
+    held = await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)
+    return schemas.Run.model_validate(held)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from duly.web.dashboard import actions, pages
-from duly.web.operation import Operation
+from duly.web.endpoint import Endpoint
 
-OPERATIONS: tuple[Operation, ...] = (*pages.operations, *actions.operations)
+ENDPOINTS: tuple[Endpoint, ...] = (*pages.endpoints, *actions.endpoints)
 
-__all__ = ["OPERATIONS"]
+__all__ = ["ENDPOINTS"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import log1p
 
-from duly.web.api.shapes import Job, Run
-from duly.web.dashboard import words
-from duly.web.operation import Call
+from duly.web.api.schemas import Job, Run
+from duly.web.dashboard import formatting
+from duly.web.endpoint import RequestContext
 
 LATE = timedelta(seconds=5)
 LOOKED_AT = 100
@@ -49,9 +49,9 @@ class Overview:
     recent: list[Run]
 
 
-async def look(call: Call, now: datetime) -> Overview:
+async def look(context: RequestContext, now: datetime) -> Overview:
     """Ask the scheduler for it."""
-    ask = call.scheduler.aio
+    ask = context.scheduler.aio
     waiting = _jobs(await ask.jobs(state="active", order="next_fire_at", limit=LOOKED_AT))
     late = [job for job in waiting if _next(job) < now - LATE]
     return Overview(
@@ -117,7 +117,7 @@ def time_line(upcoming: Sequence[Job], now: datetime) -> TimeLine:
             level = (points[-1].level + 1) % _LEVELS
         points.append(Point(job, place, level))
     return TimeLine(
-        points, [("now", 0), *((words.span(tick), _place(tick, ticks[-1])) for tick in ticks)]
+        points, [("now", 0), *((formatting.span(tick), _place(tick, ticks[-1])) for tick in ticks)]
     )
 
 

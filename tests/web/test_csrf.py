@@ -108,5 +108,5 @@ def test_cookies_are_closed(site: Site, host: str, secure: bool) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_methods_that_nobody_answers_change_nothing(client: Client, method: str) -> None:
-    """What no operation takes is 405."""
+    """What no endpoint takes is 405."""
     assert client.request(method, PAUSE).status_code == 405

@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from duly.web import same_site
-from duly.web.api import shapes
-from duly.web.dashboard import words
-from duly.web.dashboard.statics import VERSION
-from duly.web.operation import Call
+from duly.web import csrf
+from duly.web.api import schemas
+from duly.web.dashboard import formatting
+from duly.web.dashboard.static_files import VERSION
+from duly.web.endpoint import RequestContext
 from duly.web.paths import address, segment
 from duly.web.problems import Problem
 
@@ -44,7 +44,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals.update(words=words, version=VERSION)
+_templates.globals.update(formatting=formatting, version=VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,16 @@ class Times:
     zone: ZoneInfo
 
     def short(self, moment: datetime) -> str:
-        """See `words.short_time`."""
-        return words.short_time(moment, self.now, self.zone)
+        """See `formatting.short_time`."""
+        return formatting.short_time(moment, self.now, self.zone)
 
     def full(self, moment: datetime) -> str:
-        """See `words.full_time`."""
-        return words.full_time(moment, self.zone)
+        """See `formatting.full_time`."""
+        return formatting.full_time(moment, self.zone)
 
     def away(self, moment: datetime) -> str:
-        """See `words.relative`."""
-        return words.relative(moment, self.now)
+        """See `formatting.relative`."""
+        return formatting.relative(moment, self.now)
 
 
 class Links:
@@ -103,36 +103,38 @@ class Links:
         return f"{self._path}?{urlencode(given)}" if given else self._path
 
 
-async def render(call: Call, template: str, *, refresh: float = 5, **facts: Any) -> HTMLResponse:
+async def render(
+    context: RequestContext, template: str, *, refresh: float = 5, **facts: Any
+) -> HTMLResponse:
     """A page of the dashboard.
 
     Args:
-        call: the request.
+        context: the request.
         template: its file.
         refresh: seconds between two looks of the script, while the page is visible.
         facts: what the template shows; ``status`` is asked for where it is not given.
     """
-    status: shapes.Status = facts.pop("status", None) or await read_status(call)
-    zone = ZoneInfo(call.scheduler.settings.timezone)
+    status: schemas.Status = facts.pop("status", None) or await read_status(context)
+    zone = ZoneInfo(context.scheduler.settings.timezone)
     text = _templates.get_template(template).render(
         facts,
         status=status,
         times=Times(status.at, zone),
-        links=Links(call.request),
-        principal=call.principal,
-        csrf=same_site.token_of(call.request),
-        done=DONE.get(call.request.query_params.get("done", "")),
+        links=Links(context.request),
+        principal=context.principal,
+        csrf=csrf.token_of(context.request),
+        done=DONE.get(context.request.query_params.get("done", "")),
         refresh=refresh,
         alive=[worker for worker in status.workers if worker.lease_until > status.at],
     )
     answer = HTMLResponse(text)
-    same_site.keep_token(answer, call.request)
+    csrf.keep_token(answer, context.request)
     return answer
 
 
-async def read_status(call: Call) -> shapes.Status:
+async def read_status(context: RequestContext) -> schemas.Status:
     """The scheduler's status, as the API shows it."""
-    return shapes.Status.model_validate(await call.scheduler.aio.status())
+    return schemas.Status.model_validate(await context.scheduler.aio.status())
 
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:

@@ -1,4 +1,4 @@
-"""One operation: a method, a path, the role that it needs, and the function that answers.
+"""One endpoint: a method, a path, the role that it needs, and the function that answers.
 
 What it takes is read from the function's parameters: ``query`` and ``body`` are pydantic models,
 every other one is a part of the path. An OpenAPI document can be made from the same facts.
@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from duly.scheduler import Scheduler
-from duly.web import same_site
+from duly.web import csrf
 from duly.web.access import Guard, Principal, Role
-from duly.web.body import check, read_form, read_json, read_query
 from duly.web.paths import from_segment
+from duly.web.request_data import check, read_form, read_json, read_query
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -31,7 +31,7 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(slots=True)
-class Call:
+class RequestContext:
     """One admitted request, as a handler sees it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class Endpoint:
     """See the module.
 
     Attributes:
@@ -83,7 +83,7 @@ class Operation:
         return inspect.signature(self.handler, eval_str=True).return_annotation
 
     def route(self, scheduler: Scheduler, guard: Guard) -> Route:
-        """This operation as a route that admits, reads, calls and answers."""
+        """This endpoint as a route that admits, reads, calls and answers."""
         taken = self.parameters
         query, body = taken.pop("query", None), taken.pop("body", None)
         parts = _PATH_PARAMETER.findall(self.path)
@@ -91,30 +91,32 @@ class Operation:
             raise TypeError(f"{self.path} does not fit the parameters {sorted(taken)}")
         answer = TypeAdapter(Any if self.answer is Response else self.answer)
 
-        async def endpoint(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             principal = await guard.admit(request, self.role)
-            call = Call(request, scheduler, principal)
+            context = RequestContext(request, scheduler, principal)
             given: dict[str, Any] = {name: _part(request, name) for name in parts}
             if query is not None:
                 given["query"] = read_query(request, query)
-            if self.method not in same_site.SAFE:
+            if self.method not in csrf.SAFE:
                 given |= await self._read(request, body)
-            held = await self.handler(call, **given)
+            held = await self.handler(context, **given)
             if isinstance(held, Response):
                 return held
-            return Response(answer.dump_json(held), self.status, call.headers, "application/json")
+            return Response(
+                answer.dump_json(held), self.status, context.headers, "application/json"
+            )
 
-        return Route(self.path, endpoint, methods=[self.method])
+        return Route(self.path, respond, methods=[self.method])
 
     async def _read(self, request: Request, body: type[BaseModel] | None) -> dict[str, Any]:
         """The body of an unsafe request, which must come from our own pages or with a bearer."""
-        token = request.headers.get(same_site.HEADER)
+        token = request.headers.get(csrf.HEADER)
         if self.body_kind == "json":
-            same_site.refuse_cross_site(request, token)
+            csrf.refuse_cross_site(request, token)
             given = await read_json(request)
         else:
             given = await read_form(request)
-            same_site.refuse_cross_site(request, given.pop(same_site.FIELD, token))
+            csrf.refuse_cross_site(request, given.pop(csrf.FIELD, token))
         return {} if body is None else {"body": check(given, body, "body")}
 
 
@@ -126,8 +128,8 @@ def _part(request: Request, name: str) -> str:
     return held
 
 
-class Operations:
-    """Operations under one prefix, collected by decorators.
+class Endpoints:
+    """Endpoints under one prefix, collected by decorators.
 
     Args:
         prefix: begins every path.
@@ -137,9 +139,9 @@ class Operations:
     def __init__(self, prefix: str = "", *, body_kind: BodyKind = "json") -> None:
         self._prefix = prefix
         self._body_kind: BodyKind = body_kind
-        self._held: list[Operation] = []
+        self._held: list[Endpoint] = []
 
-    def __iter__(self) -> Iterator[Operation]:
+    def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._held)
 
     def get(self, path: str) -> Callable[[H], H]:
@@ -159,7 +161,7 @@ class Operations:
     def _add(self, method: str, path: str, role: Role, status: int) -> Callable[[H], H]:
         def add(handler: H) -> H:
             self._held.append(
-                Operation(method, self._prefix + path, role, handler, status, self._body_kind)
+                Endpoint(method, self._prefix + path, role, handler, status, self._body_kind)
             )
             return handler
 

@@ -17,7 +17,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from duly.scheduler import Scheduler
 from duly.web import web_app
-from duly.web.access import Access, SignsIn
+from duly.web.access import Access, SupportsSignIn
 
 
 def mount(app: Flask, scheduler: Scheduler, path: str, access: Access) -> None:
@@ -26,16 +26,16 @@ def mount(app: Flask, scheduler: Scheduler, path: str, access: Access) -> None:
     Raises:
         ConfigurationError: ``access`` cannot be called.
     """
-    dashboard = AsgiInside(web_app(scheduler, access=asked_inside(app, access)))
+    dashboard = LazyASGIMiddleware(web_app(scheduler, access=within_app_context(app, access)))
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {path: dashboard})  # type: ignore[method-assign]
 
 
-def asked_inside(app: Flask, access: Any) -> Any:
+def within_app_context(app: Flask, access: Any) -> Any:
     """The same access callable, called inside a request context of the application.
 
     What signs people in by itself (`duly.web.local_key`) knows nothing of Flask and stays as it is.
     """
-    if not callable(access) or isinstance(access, SignsIn):
+    if not callable(access) or isinstance(access, SupportsSignIn):
         return access
     if inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(
         getattr(access, "__call__", None)  # noqa: B004 - an instance whose __call__ is async
@@ -56,7 +56,7 @@ def asked_inside(app: Flask, access: Any) -> Any:
     return ask_plainly
 
 
-class AsgiInside:
+class LazyASGIMiddleware:
     """An ASGI application as a WSGI one.
 
     Its event loop is made when the first request comes: one that was made before a fork would have

@@ -8,13 +8,13 @@ from typing import Any, Generic, TypeVar
 from pydantic import AwareDatetime, BaseModel, computed_field
 
 from duly.web.api.fields import (
-    AnyTriggerShape,
     CatchUpPolicy,
     Retry,
     SafeArguments,
     SafeText,
     SafeValue,
-    Shape,
+    Schema,
+    TriggerField,
 )
 
 Item = TypeVar("Item")
@@ -32,7 +32,7 @@ class Page(BaseModel, Generic[Item]):
     next: str | None = None
 
 
-class Progress(Shape):
+class Progress(Schema):
     """How far a running function says it is."""
 
     done: int
@@ -40,7 +40,7 @@ class Progress(Shape):
     note: SafeText | None
 
 
-class Run(Shape):
+class Run(Schema):
     """A run. Times are in UTC, durations in seconds."""
 
     id: str
@@ -79,7 +79,7 @@ class Run(Shape):
         return (self.finished_at - self.started_at) / timedelta(seconds=1)
 
 
-class Options(Shape):
+class Options(Schema):
     """How a job fires and how its runs are executed; see ``JobOptions``."""
 
     queue: str
@@ -99,14 +99,14 @@ class Options(Shape):
     max_fires: int | None
 
 
-class Job(Shape):
+class Job(Schema):
     """A job with its newest run."""
 
     id: str
     uid: str
     task: str
     args: SafeArguments
-    trigger: AnyTriggerShape
+    trigger: TriggerField
     options: Options
     queue: str
     tags: tuple[str, ...]
@@ -127,7 +127,7 @@ class Job(Shape):
     last_run: Run | None
 
 
-class Attempt(Shape):
+class Attempt(Schema):
     """One unsuccessful attempt of a run."""
 
     attempt: int
@@ -139,7 +139,7 @@ class Attempt(Shape):
     traceback: SafeText | None
 
 
-class LogLine(Shape):
+class LogLine(Schema):
     """One captured log line of a run."""
 
     id: int | None
@@ -149,7 +149,7 @@ class LogLine(Shape):
     message: SafeText
 
 
-class MissedRange(Shape):
+class MissedRange(Schema):
     """Nominal times of a job that did not run, recorded together."""
 
     first: AwareDatetime
@@ -159,7 +159,7 @@ class MissedRange(Shape):
     decided_at: AwareDatetime
 
 
-class Worker(Shape):
+class Worker(Schema):
     """One process taking part; ``version`` is that of Duly, ``app_version`` the application's."""
 
     id: str
@@ -176,7 +176,7 @@ class Worker(Shape):
     app_version: str | None
 
 
-class Queue(Shape):
+class Queue(Schema):
     """A lane of runs; why and by whom it is paused, if it is."""
 
     name: str
@@ -185,7 +185,7 @@ class Queue(Shape):
     paused_reason: SafeText | None
 
 
-class Switch(Shape):
+class Switch(Schema):
     """By whom, when and why the scheduler is switched off."""
 
     by: str | None
@@ -193,7 +193,7 @@ class Switch(Shape):
     reason: SafeText
 
 
-class Status(Shape):
+class Status(Schema):
     """The whole scheduler at one instant: its switch, counts by state, workers, queues."""
 
     at: AwareDatetime
@@ -209,7 +209,7 @@ class Status(Shape):
     queues: list[Queue]
 
 
-class Health(Shape):
+class Health(Schema):
     """Whether the scheduler of the process that answers works."""
 
     ok: bool
@@ -219,7 +219,7 @@ class Health(Shape):
     last_tick_age: float | None
 
 
-class Event(Shape):
+class Event(Schema):
     """One entry of the audit trail."""
 
     id: int | None
@@ -246,3 +246,10 @@ class NextFires(BaseModel):
 
     job_id: str
     fires: list[AwareDatetime]
+
+
+class Step(Schema):
+    """The number of runs by outcome, and whether nothing is left to do."""
+
+    complete: bool
+    runs: dict[str, int]

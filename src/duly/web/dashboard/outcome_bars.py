@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from duly.web.api.shapes import Run
+from duly.web.api.schemas import Run
 
 HEIGHT = 40
 LOWEST = 6
@@ -26,25 +26,25 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
-    """The bars, oldest first, and what they say in words.
+class OutcomeBars:
+    """The bars, oldest first, and what they say in formatting.
 
     Attributes:
         longest: seconds.
     """
 
     bars: list[Bar]
-    words: str
+    summary: str
     longest: float | None
 
 
-def strip(newest_first: Sequence[Run]) -> Strip:
+def outcome_bars(newest_first: Sequence[Run]) -> OutcomeBars:
     """A strip of these runs."""
     durations = [run.duration for run in newest_first if run.duration is not None]
     longest = max(durations, default=None)
     bars = [Bar(run, _height(run.duration, longest)) for run in reversed(newest_first)]
     counted = Counter(run.state for run in newest_first).most_common()
-    return Strip(bars, ", ".join(f"{number} {state}" for state, number in counted), longest)
+    return OutcomeBars(bars, ", ".join(f"{number} {state}" for state, number in counted), longest)
 
 
 def _height(duration: float | None, longest: float | None) -> int:

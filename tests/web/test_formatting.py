@@ -1,4 +1,4 @@
-"""Times and spans in words."""
+"""Times and spans in formatting."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from duly.web.api.shapes import Job
-from duly.web.dashboard import words
+from duly.web.api.schemas import Job
+from duly.web.dashboard import formatting
 from duly.web.dashboard.overview import time_line
 from tests.web.site import Site
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 )  # fmt: skip
 def test_spans(seconds: float | None, text: str) -> None:
     """Two units at most, never "60 s"."""
-    assert words.span(seconds) == text
+    assert formatting.span(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_spans(seconds: float | None, text: str) -> None:
 )  # fmt: skip
 def test_relative_times(seconds: float, text: str) -> None:
     """One unit; the script says the same."""
-    assert words.relative(NOW + timedelta(seconds=seconds), NOW) == text
+    assert formatting.relative(NOW + timedelta(seconds=seconds), NOW) == text
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_relative_times(seconds: float, text: str) -> None:
 )
 def test_short_times(moment: datetime, text: str) -> None:
     """The day only where it is not today, the year only where it is not this one."""
-    assert words.short_time(moment, NOW, ZoneInfo("Europe/Madrid")) == text
+    assert formatting.short_time(moment, NOW, ZoneInfo("Europe/Madrid")) == text
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_short_times(moment: datetime, text: str) -> None:
 )
 def test_offsets(name: str, offset: str) -> None:
     """Hours and minutes, with a sign."""
-    assert words.offset(NOW.astimezone(ZoneInfo(name))) == offset
+    assert formatting.offset(NOW.astimezone(ZoneInfo(name))) == offset
 
 
 def test_names_may_be_broken() -> None:
     """After what joins their parts, and they stay text."""
-    assert words.breakable("a_b.c&d<e") == "a_<wbr>b.<wbr>c&amp;d&lt;e"
+    assert formatting.breakable("a_b.c&d<e") == "a_<wbr>b.<wbr>c&amp;d&lt;e"
 
 
 def test_the_time_line_holds_every_job(site: Site) -> None:

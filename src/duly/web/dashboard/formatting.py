@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from duly.web.api.shapes import Options, Run
+from duly.web.api.schemas import Options, Run
 
 SECOND = timedelta(seconds=1)
 # After what joins the parts of a name, but not inside an escaped character.
@@ -150,7 +150,7 @@ def host(name: str) -> str:
 
 
 def policy(held: Options) -> list[tuple[str, str]]:
-    """A job's options that matter to a reader, in words."""
+    """A job's options that matter to a reader, in formatting."""
     lines = [
         ("If the last run is not over", OVERLAPS.get(held.overlap, held.overlap)),
         ("After a pause or an outage", CATCH_UPS.get(held.catch_up.mode, held.catch_up.mode)),

@@ -17,7 +17,7 @@ VERSION = hashlib.sha256(
 """Changes with the files, so that browsers may keep them for as long as it is in the address."""
 
 
-class Statics(StaticFiles):
+class DashboardFiles(StaticFiles):
     """Serves them; they hold nothing of anybody, so everybody may have them."""
 
     def __init__(self) -> None:

@@ -1,5 +1,0 @@
-"""Where the API is, under the mount."""
-
-from __future__ import annotations
-
-PREFIX = "/api/v1"
