@@ -49,7 +49,7 @@ def test_a_function_can_be_read_at_once() -> None:
     assert not [
         f"{source}:{function.lineno} {name}: {body_lines(function)}"
         for source in EVERY
-        for name, function in source.functions()
+        for name, function in source.functions
         if body_lines(function) > BODY and "migrations/versions" not in str(source)
     ]
 
@@ -59,7 +59,7 @@ def test_constructors_are_narrow() -> None:
     assert not [
         f"{source}:{function.lineno} {name}: {parameters(function)}"
         for source in EVERY
-        for name, function in source.functions()
+        for name, function in source.functions
         if name.endswith(".__init__") and name not in WIDE and parameters(function) > PARAMETERS
     ]
 
@@ -75,7 +75,7 @@ def test_nothing_stored_can_become_code() -> None:
     assert not [
         f"{source}:{line} {name}"
         for source in OWN
-        for line, name in source.imports()
+        for line, name in source.imports
         if name.partition(".")[0] in PICKLES
     ]
 
@@ -90,7 +90,7 @@ def uses(names: set[str], *, but: tuple[str, ...]) -> list[str]:
     return [
         f"{source}:{line} {name}"
         for source in OWN
-        for line, name in source.references()
+        for line, name in source.references
         if name in names and str(source) not in but
     ]
 

@@ -28,7 +28,7 @@ def test_tests_reach_no_private_name() -> None:
 
 def defined(source: Source) -> set[str]:
     """The private names that a file gives to functions, methods, attributes and constants."""
-    return {name for node in ast.walk(source.tree) for name in given(node) if PRIVATE.match(name)}
+    return {name for node in source.nodes for name in given(node) if PRIVATE.match(name)}
 
 
 def given(node: ast.AST) -> Iterator[str]:
@@ -40,7 +40,7 @@ def given(node: ast.AST) -> Iterator[str]:
 
 def reached(source: Source, private: set[str]) -> Iterator[tuple[int, str]]:
     """Line and name of each attribute, import and ``monkeypatch`` target that is private."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and node.attr in private:
             yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("duly"):

@@ -49,7 +49,7 @@ def test_each_room_imports_only_what_it_may() -> None:
     strange = [
         f"{source}:{line} {name}"
         for source in sources("src")
-        for line, name in source.imports()
+        for line, name in source.imports
         if top(name) not in OUTSIDE.get(source.room, set()) | anywhere
     ]
     assert not strange
@@ -60,7 +60,7 @@ def test_web_sees_the_facade_and_values_only() -> None:
     round_it = [
         f"{source}:{line} {name}"
         for source in sources("src/duly/web")
-        for line, name in source.imports()
+        for line, name in source.imports
         if top(name) == "duly" and name.split(".")[1] not in BELOW_WEB
     ]
     assert not round_it
@@ -71,7 +71,7 @@ def test_applications_use_the_public_door() -> None:
     inner = [
         f"{source}:{line} {name}"
         for source in sources("apps")
-        for line, name in source.imports()
+        for line, name in source.imports
         if top(name) == "duly" and name.count(".") > 1
         if not any(name == door or name.startswith(f"{door}.") for door in PUBLIC)
     ]
@@ -82,7 +82,7 @@ def test_the_package_imports_nothing_around_it() -> None:
     """Nothing in ``src`` imports the applications, the benchmarks, the simulation or the tests."""
     around = {"apps", "bench", "scripts", "simulation", "tests"}
     for source in sources("src"):
-        assert not {top(name) for _, name in source.imports()} & around, source
+        assert not {top(name) for _, name in source.imports} & around, source
 
 
 def top(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Source:
-    """One Python file."""
+    """One Python file: read, parsed and searched once in a process."""
 
     path: Path
 
@@ -23,67 +22,92 @@ class Source:
 
     @cached_property
     def text(self) -> str:
-        """All of it."""
+        """The whole file."""
         return self.path.read_text()
 
     @cached_property
     def tree(self) -> ast.Module:
-        """Parsed."""
+        """Its syntax tree."""
         return ast.parse(self.text, str(self.path))
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree."""
+        return tuple(ast.walk(self.tree))
 
     @property
     def room(self) -> str:
         """The first name below the package: ``store`` for ``src/duly/store/jobs.py``."""
         return self.path.relative_to(ROOT / "src" / "duly").parts[0].removesuffix(".py")
 
-    def imports(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def imports(self) -> list[tuple[int, str]]:
         """Line and dotted name of everything imported, wherever in the file."""
-        for node in ast.walk(self.tree):
+        found = []
+        for node in self.nodes:
             if isinstance(node, ast.Import):
-                for name in node.names:
-                    yield node.lineno, name.name
+                found += [(node.lineno, name.name) for name in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
-                for name in node.names:
-                    yield node.lineno, f"{node.module}.{name.name}"
+                found += [(node.lineno, f"{node.module}.{name.name}") for name in node.names]
+        return found
 
-    def references(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def references(self) -> list[tuple[int, str]]:
         """Line and dotted name of everything used, with imported names spelled out.
 
         After ``from datetime import datetime as moment``, ``moment.now`` is found as
         ``datetime.datetime.now``.
         """
-        known = self._aliases()
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Attribute | ast.Name):
-                first, dot, rest = ast.unparse(node).partition(".")
-                yield node.lineno, known.get(first, first) + dot + rest
+        known, found = self._aliases(), []
+        for node in self.nodes:
+            if isinstance(node, ast.Attribute | ast.Name) and (name := dotted(node)):
+                first, dot, rest = name.partition(".")
+                found.append((node.lineno, known.get(first, first) + dot + rest))
+        return found
 
     def _aliases(self) -> dict[str, str]:
         found = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
                 for name in node.names:
                     found[name.asname or name.name] = module + name.name
         return found
 
-    def functions(self) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    @cached_property
+    def functions(self) -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
         """Each function and method, by its name with its class's before it."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.ClassDef):
-                for child in node.body:
-                    if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                        yield f"{node.name}.{child.name}", child
-        for node in self.tree.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield node.name, node
+        return [
+            (f"{node.name}.{child.name}" if isinstance(node, ast.ClassDef) else child.name, child)
+            for node in self.nodes
+            if isinstance(node, ast.ClassDef | ast.Module)
+            for child in node.body
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+
+
+def dotted(node: ast.AST) -> str | None:
+    """``a.b.c`` for such an expression; ``None`` for what does not begin with a plain name."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (before := dotted(node.value)):
+        return f"{before}.{node.attr}"
+    return None
+
+
+def sources(*folders: str) -> tuple[Source, ...]:
+    """The Python files below these folders of the repository."""
+    return tuple(source for folder in folders for source in _sources(folder))
 
 
 @cache
-def sources(*folders: str) -> tuple[Source, ...]:
-    """The Python files below these folders of the repository."""
-    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    return tuple(Source(path) for path in sorted(found))
+def _sources(folder: str) -> tuple[Source, ...]:
+    return tuple(map(_source, sorted((ROOT / folder).rglob("*.py"))))
+
+
+@cache
+def _source(path: Path) -> Source:
+    return Source(path)
 
 
 @cache
