@@ -7,17 +7,17 @@ from typing import Literal
 
 from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
-from duly.facade.aio import Aio
-from duly.facade.asking import Asking
-from duly.facade.backfilling import Backfilling
-from duly.facade.bulk import Bulk
-from duly.facade.calendars import Calendars
-from duly.facade.declaring import Declaring
-from duly.facade.examining import Examining
-from duly.facade.limiting import Limiting
-from duly.facade.living import Living
-from duly.facade.steering import Steering
-from duly.facade.wiring import Settings
+from duly.aio import Aio
+from duly.operations.asking import Asking
+from duly.operations.backfilling import Backfilling
+from duly.operations.enqueue_many import Bulk
+from duly.operations.named_calendars import Calendars
+from duly.operations.declare import Declaring
+from duly.operations.doctor import Examining
+from duly.operations.limiting import Limiting
+from duly.operations.lifecycle import Living
+from duly.operations.steering import Steering
+from duly.operations.core import Settings
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
 from duly.model.worker import Heartbeat

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, text
 
 from duly.clock import VirtualClock
-from duly.commands.declarations import unresolved
+from duly.operations.jobs.declarations import unresolved
 from duly.model.identity import new_id
 from duly.store import completions, declarations, history, jobs, runs, workers
 from duly.store.agenda import AgendaQuery

@@ -238,7 +238,7 @@ def test_a_job_changed_meanwhile_is_not_backfilled(
     """The times were found under another trigger: the call is refused, nothing is written."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
-    from duly.commands import backfill as commands
+    from duly.operations import backfill as commands
 
     survey = commands.survey
 

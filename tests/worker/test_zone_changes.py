@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from duly import Scheduler, cron, every
-from duly.commands import zone_changes
+from duly.operations import zone_data as zone_changes
 from duly.store import control
 from duly.store.tables import job
 from tests.worker.conftest import World

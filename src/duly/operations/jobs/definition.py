@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from duly.commands.anchors import anchors_in
-from duly.commands.cursors import new_cursor, resting
-from duly.commands.dependencies import catch_up_paused, lock_related, refuse_in_use, relinked
+from duly.operations.jobs.anchors import anchors_in
+from duly.operations.jobs.cursors import new_cursor, resting
+from duly.operations.jobs.dependencies import catch_up_paused, lock_related, refuse_in_use, relinked
 from duly.decisions.apply import cancel_live
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError

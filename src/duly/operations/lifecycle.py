@@ -12,7 +12,7 @@ from typing import Any
 
 from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors import inside
-from duly.facade.wiring import Wiring
+from duly.operations.core import Wiring
 from duly.hooks import AroundRun, Listener
 from duly.model.checks import SECONDS, optional
 from duly.model.step import EndCounter, Step

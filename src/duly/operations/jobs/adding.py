@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from duly.commands.cursors import resting
-from duly.commands.dependencies import parents_in, relinked
-from duly.commands.jobs import Definition, bind, change, declaration_text
+from duly.operations.jobs.cursors import resting
+from duly.operations.jobs.dependencies import parents_in, relinked
+from duly.operations.jobs.definition import Definition, bind, change, declaration_text
 from duly.decisions.policy import first_fire
 from duly.errors import DuplicateJob, JobNotFound
 from duly.model.identity import new_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duly.commands.jobs import rebind
+from duly.operations.jobs.definition import rebind
 from duly.errors import CalendarInUse, CalendarNotFound
 from duly.model.job import check_id
 from duly.store import calendars

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from duly.clock import Clock
-from duly.commands import zone_changes
-from duly.commands.declarations import declare, revive, settle, unresolved
-from duly.commands.jobs import CODE, Definition
+from duly.operations import zone_data as zone_changes
+from duly.operations.jobs.declarations import declare, revive, settle, unresolved
+from duly.operations.jobs.definition import CODE, Definition
 from duly.context import current_run
 from duly.errors import ConfigurationError, DatabaseUnavailable, LifecycleError
-from duly.facade import forking
-from duly.facade.listeners import Listeners
-from duly.facade.pinging import Pings
+from duly import forking
+from duly.operations.events import Listeners
+from duly.operations.pings import Pings
 from duly.model.checks import SECONDS, label
 from duly.model.event import Event
 from duly.model.job import MAX_ID

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from duly.commands.adding import put
-from duly.commands.dependencies import relinked
-from duly.commands.jobs import (
+from duly.operations.jobs.adding import put
+from duly.operations.jobs.dependencies import relinked
+from duly.operations.jobs.definition import (
     GONE,
     Definition,
     change,

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from duly import queries
-from duly.commands import jobs as job_commands
-from duly.commands import runs as run_commands
+from duly.operations import status as queries
+from duly.operations.jobs import definition as job_commands
+from duly.operations import runs as run_commands
 from duly.errors import ConfigurationError, JobNotFound
-from duly.facade.patience import patient
-from duly.facade.triggering import trigger_of
-from duly.facade.wiring import Wiring
+from duly.operations.patience import patient
+from duly.operations.jobs.triggering import trigger_of
+from duly.operations.core import Wiring
 from duly.model.checks import label
 from duly.model.job import JobRecord, check_tags
 from duly.model.run import RunRecord

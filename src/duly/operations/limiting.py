@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from duly.commands import limits as limit_commands
-from duly.facade.patience import patient
-from duly.facade.wiring import Wiring
+from duly.operations import queues as limit_commands
+from duly.operations.patience import patient
+from duly.operations.core import Wiring
 from duly.model.checks import TIME, label, optional, whole
 from duly.store import limits
 from duly.store.limits import KeyLimit

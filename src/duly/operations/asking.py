@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from duly import queries
+from duly.operations import status as queries
 from duly.errors import ConfigurationError, DatabaseUnavailable, DulyError
-from duly.facade.wiring import Wiring
+from duly.operations.core import Wiring
 from duly.model.checks import instant
 from duly.model.event import Event, check_kind
 from duly.model.identity import is_id

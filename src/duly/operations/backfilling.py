@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from duly.commands import backfill as commands
+from duly.operations import backfill as commands
 from duly.errors import ConfigurationError
-from duly.facade.patience import patient
-from duly.facade.wiring import Wiring
+from duly.operations.patience import patient
+from duly.operations.core import Wiring
 from duly.model.backfill import Backfill
 from duly.model.checks import instant, whole
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from duly.facade.wiring import Wiring
+from duly.operations.core import Wiring
 
 W = TypeVar("W", bound=Wiring)
 P = ParamSpec("P")

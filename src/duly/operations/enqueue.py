@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from duly.commands.runs import Call
+from duly.operations.runs import Call
 from duly.errors import ConfigurationError
 from duly.model.checks import SECONDS, instant, label
 from duly.model.job import MAX_ID

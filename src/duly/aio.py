@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from duly.facade.living import Living
+from duly.operations.lifecycle import Living
 from duly.model.step import Step
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from duly import triggers
-from duly.commands import zone_changes
+from duly.operations import zone_data as zone_changes
 from duly.errors import ConfigurationError, DulyError
-from duly.facade.wiring import Wiring
+from duly.operations.core import Wiring
 from duly.model.finding import Finding
 from duly.model.zone_data import tzdb_place, tzdb_version
 from duly.store import examination, schema

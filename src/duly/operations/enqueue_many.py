@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from duly.commands import adding
-from duly.commands import runs as run_commands
-from duly.commands.jobs import Definition, define
-from duly.commands.runs import Call
+from duly.operations.jobs import adding
+from duly.operations import runs as run_commands
+from duly.operations.jobs.definition import Definition, define
+from duly.operations.runs import Call
 from duly.errors import ConfigurationError, DulyError, DuplicateJob
-from duly.facade.calling import call_of, key_of
-from duly.facade.declaring import AnyTask
-from duly.facade.patience import patient
-from duly.facade.triggering import trigger_of
-from duly.facade.wiring import Wiring
+from duly.operations.enqueue import call_of, key_of
+from duly.operations.declare import AnyTask
+from duly.operations.patience import patient
+from duly.operations.jobs.triggering import trigger_of
+from duly.operations.core import Wiring
 from duly.model.policy import JobOptions
 from duly.registry import Task
 

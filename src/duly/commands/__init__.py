@@ -1,1 +1,0 @@
-"""What one may do: each command is one step of a transaction, the caller's or Duly's own."""

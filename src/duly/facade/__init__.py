@@ -1,1 +1,0 @@
-"""The parts of `Scheduler`: declaring, steering, asking, and its life."""

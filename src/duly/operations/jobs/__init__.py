@@ -1,0 +1,1 @@
+"""What one can do with jobs: define, store, edit, pause and remove them."""
