@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from duly.operations.lifecycle import Living
 from duly.model.step import Step
+from duly.operations.lifecycle import Living
 
 
 class Aio:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from duly.aio import Aio
 from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
-from duly.aio import Aio
-from duly.operations.asking import Asking
-from duly.operations.backfilling import Backfilling
-from duly.operations.enqueue_many import Bulk
-from duly.operations.named_calendars import Calendars
-from duly.operations.declare import Declaring
-from duly.operations.doctor import Examining
-from duly.operations.limiting import Limiting
-from duly.operations.lifecycle import Living
-from duly.operations.steering import Steering
-from duly.operations.core import Settings
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
 from duly.model.worker import Heartbeat
+from duly.operations.asking import Asking
+from duly.operations.backfilling import Backfilling
+from duly.operations.core import Settings
+from duly.operations.declare import Declaring
+from duly.operations.doctor import Examining
+from duly.operations.enqueue_many import Bulk
+from duly.operations.lifecycle import Living
+from duly.operations.limiting import Limiting
+from duly.operations.named_calendars import Calendars
+from duly.operations.steering import Steering
 from duly.store.no_database import Later
 
 

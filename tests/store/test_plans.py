@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event, text
 
 from duly.clock import VirtualClock
-from duly.operations.jobs.declarations import unresolved
 from duly.model.identity import new_id
+from duly.operations.jobs.declarations import unresolved
 from duly.store import completions, declarations, history, jobs, runs, workers
 from duly.store.agenda import AgendaQuery
 from duly.store.claim_query import Mark

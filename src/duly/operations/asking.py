@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from duly.operations import status as queries
 from duly.errors import ConfigurationError, DatabaseUnavailable, DulyError
-from duly.operations.core import Wiring
 from duly.model.checks import instant
 from duly.model.event import Event, check_kind
 from duly.model.identity import is_id
@@ -17,6 +15,8 @@ from duly.model.job import JOB_STATES, JobRecord
 from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord
 from duly.model.text import replace_unstorable
 from duly.model.worker import WorkerRecord
+from duly.operations import status as queries
+from duly.operations.core import Wiring
 from duly.store.history import EventFilter
 from duly.store.jobs import JobFilter
 from duly.store.runs import RunFilter

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from duly.operations import backfill as commands
 from duly.errors import ConfigurationError
-from duly.operations.patience import patient
-from duly.operations.core import Wiring
 from duly.model.backfill import Backfill
 from duly.model.checks import instant, whole
+from duly.operations import backfill as commands
+from duly.operations.core import Wiring
+from duly.operations.patience import patient
 
 MOST = 10_000
 CHUNK = 500

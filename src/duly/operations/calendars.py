@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from duly.operations.jobs.definition import rebind
 from duly.errors import CalendarInUse, CalendarNotFound
 from duly.model.job import check_id
+from duly.operations.jobs.definition import rebind
 from duly.store import calendars
 from duly.store.transaction import Transaction
 from duly.triggers import Calendar

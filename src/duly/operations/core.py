@@ -9,15 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from duly import forking
 from duly.clock import Clock
-from duly.operations import zone_data as zone_changes
-from duly.operations.jobs.declarations import declare, revive, settle, unresolved
-from duly.operations.jobs.definition import CODE, Definition
 from duly.context import current_run
 from duly.errors import ConfigurationError, DatabaseUnavailable, LifecycleError
-from duly import forking
-from duly.operations.events import Listeners
-from duly.operations.pings import Pings
 from duly.model.checks import SECONDS, label
 from duly.model.event import Event
 from duly.model.job import MAX_ID
@@ -25,6 +20,11 @@ from duly.model.policy import JobOptions
 from duly.model.release import Release
 from duly.model.worker import Heartbeat
 from duly.model.zone_data import tzdb_version
+from duly.operations import zone_data as zone_changes
+from duly.operations.events import Listeners
+from duly.operations.jobs.declarations import declare, revive, settle, unresolved
+from duly.operations.jobs.definition import CODE, Definition
+from duly.operations.pings import Pings
 from duly.registry import Registry
 from duly.store import declarations
 from duly.store.dialects.base import IDLE_LIMIT_S

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, overload
 
-from duly.operations import status as queries
-from duly.operations.jobs import adding
-from duly.operations import runs as run_commands
-from duly.operations.jobs.definition import define
-from duly.operations.runs import Call
 from duly.errors import ConfigurationError
-from duly.operations.enqueue import call_of, key_of
-from duly.operations.patience import patient
-from duly.operations.jobs.triggering import trigger_of
-from duly.operations.core import Wiring
 from duly.model.job import JobRecord
+from duly.operations import runs as run_commands
+from duly.operations import status as queries
+from duly.operations.core import Wiring
+from duly.operations.enqueue import call_of, key_of
+from duly.operations.jobs import adding
+from duly.operations.jobs.definition import define
+from duly.operations.jobs.triggering import trigger_of
+from duly.operations.patience import patient
+from duly.operations.runs import Call
 from duly.registry import ExecutorName, SessionFactory, TaskFunction
 from duly.store import declarations
 from duly.store.rows import new_job_record

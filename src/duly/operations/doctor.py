@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from duly import triggers
-from duly.operations import zone_data as zone_changes
 from duly.errors import ConfigurationError, DulyError
-from duly.operations.core import Wiring
 from duly.model.finding import Finding
 from duly.model.zone_data import tzdb_place, tzdb_version
+from duly.operations import zone_data as zone_changes
+from duly.operations.core import Wiring
 from duly.store import examination, schema
 from duly.store.rows import definition
 

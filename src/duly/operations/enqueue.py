@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from duly.operations.runs import Call
 from duly.errors import ConfigurationError
 from duly.model.checks import SECONDS, instant, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
+from duly.operations.runs import Call
 from duly.registry import Task
 
 UNIQUE_SCOPES = ("until_start", "until_done")

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from duly.operations.jobs import adding
-from duly.operations import runs as run_commands
-from duly.operations.jobs.definition import Definition, define
-from duly.operations.runs import Call
 from duly.errors import ConfigurationError, DulyError, DuplicateJob
-from duly.operations.enqueue import call_of, key_of
-from duly.operations.declare import AnyTask
-from duly.operations.patience import patient
-from duly.operations.jobs.triggering import trigger_of
-from duly.operations.core import Wiring
 from duly.model.policy import JobOptions
+from duly.operations import runs as run_commands
+from duly.operations.core import Wiring
+from duly.operations.declare import AnyTask
+from duly.operations.enqueue import call_of, key_of
+from duly.operations.jobs import adding
+from duly.operations.jobs.definition import Definition, define
+from duly.operations.jobs.triggering import trigger_of
+from duly.operations.patience import patient
+from duly.operations.runs import Call
 from duly.registry import Task
 
 E = TypeVar("E", bound=DulyError)

@@ -12,10 +12,10 @@ from typing import Any
 
 from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors import inside
-from duly.operations.core import Wiring
 from duly.hooks import AroundRun, Listener
 from duly.model.checks import SECONDS, optional
 from duly.model.step import EndCounter, Step
+from duly.operations.core import Wiring
 from duly.worker.loop import State
 
 log = logging.getLogger("duly")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from duly.operations import queues as limit_commands
-from duly.operations.patience import patient
-from duly.operations.core import Wiring
 from duly.model.checks import TIME, label, optional, whole
+from duly.operations import queues as limit_commands
+from duly.operations.core import Wiring
+from duly.operations.patience import patient
 from duly.store import limits
 from duly.store.limits import KeyLimit
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from duly.operations import calendars as calendar_commands
 from duly.errors import ConfigurationError
-from duly.operations.patience import patient
+from duly.operations import calendars as calendar_commands
 from duly.operations.core import Wiring
+from duly.operations.patience import patient
 from duly.store import calendars
 from duly.triggers import Calendar
 

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from duly.operations import status as queries
-from duly.operations.jobs import definition as job_commands
-from duly.operations import runs as run_commands
 from duly.errors import ConfigurationError, JobNotFound
-from duly.operations.patience import patient
-from duly.operations.jobs.triggering import trigger_of
-from duly.operations.core import Wiring
 from duly.model.checks import label
 from duly.model.job import JobRecord, check_tags
 from duly.model.run import RunRecord
 from duly.model.text import storable_text
+from duly.operations import runs as run_commands
+from duly.operations import status as queries
+from duly.operations.core import Wiring
+from duly.operations.jobs import definition as job_commands
+from duly.operations.jobs.triggering import trigger_of
+from duly.operations.patience import patient
 from duly.store import control, jobs, rows
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger

@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from duly.operations.jobs.cursors import resting
-from duly.operations.jobs.dependencies import parents_in, relinked
-from duly.operations.jobs.definition import Definition, bind, change, declaration_text
 from duly.decisions.policy import first_fire
 from duly.errors import DuplicateJob, JobNotFound
 from duly.model.identity import new_id
 from duly.model.job import Origin
 from duly.model.policy import encode_policy
 from duly.model.zone_data import tzdb_version
+from duly.operations.jobs.cursors import resting
+from duly.operations.jobs.definition import Definition, bind, change, declaration_text
+from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.store import dependencies, jobs
 from duly.store.bulk import CHUNK
 from duly.store.transaction import Transaction

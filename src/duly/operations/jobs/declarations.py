@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from duly.errors import DuplicateJob
+from duly.model.release import Release
 from duly.operations.jobs.adding import put
-from duly.operations.jobs.dependencies import relinked
 from duly.operations.jobs.definition import (
     GONE,
     Definition,
@@ -19,8 +20,7 @@ from duly.operations.jobs.definition import (
     pause,
     resume,
 )
-from duly.errors import DuplicateJob
-from duly.model.release import Release
+from duly.operations.jobs.dependencies import relinked
 from duly.registry import Registry
 from duly.store import declarations, history, jobs
 from duly.store.rows import definition, event_record, overridden

@@ -9,9 +9,6 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from duly.operations.jobs.anchors import anchors_in
-from duly.operations.jobs.cursors import new_cursor, resting
-from duly.operations.jobs.dependencies import catch_up_paused, lock_related, refuse_in_use, relinked
 from duly.decisions.apply import cancel_live
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
@@ -19,6 +16,9 @@ from duly.model import payload
 from duly.model.identity import new_id
 from duly.model.job import check_id, check_tags
 from duly.model.policy import JobOptions, decode_options, encode_policy
+from duly.operations.jobs.anchors import anchors_in
+from duly.operations.jobs.cursors import new_cursor, resting
+from duly.operations.jobs.dependencies import catch_up_paused, lock_related, refuse_in_use, relinked
 from duly.registry import Task
 from duly.store import calendars, jobs
 from duly.store.rows import definition, overridden
