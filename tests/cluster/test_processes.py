@@ -106,7 +106,7 @@ def test_enqueued_calls_are_executed_once_over_three_processes(
 def test_a_killed_workers_calls_run_again_elsewhere(
     prepared_database_url: str, host: Engine, children: Children, scheduler: Scheduler
 ) -> None:
-    """After kill -9 every call still happens; the crash is in the history."""
+    """After kill -9 every call still happens; the crash is in the history (promise 2)."""
     victim, _survivor = start(children, prepared_database_url, 2)
     for n in range(200):
         scheduler.enqueue("stamp", n=n)
@@ -129,7 +129,7 @@ def stamps(host: Engine) -> list[tuple[int, int]]:
 def test_five_processes_decide_each_time_once(
     prepared_postgresql_url: str, children: Children
 ) -> None:
-    """Five processes that fire the same jobs make one decision for each nominal time."""
+    """Five processes that fire the same jobs decide each nominal time once (promise 1)."""
     engine = create_engine(prepared_postgresql_url)
     with engine.begin() as conn:
         conn.execute(text("create table item (id integer primary key, done integer not null)"))

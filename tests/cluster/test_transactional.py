@@ -1,4 +1,4 @@
-"""A transactional job killed at any point leaves its effect exactly once."""
+"""A transactional job killed at any point leaves its effect exactly once (promise 3)."""
 
 from __future__ import annotations
 

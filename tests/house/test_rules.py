@@ -23,7 +23,7 @@ NUMBERS = r"(?P<numbers>\d+(?:(?:, | and )\d+)*)"
 CITATION = re.compile(rf"\b{BOOKS} {NUMBERS}\b", re.IGNORECASE)
 OF_TIME = re.compile(r"\brule (?P<rule>R\d+)\b")
 BY_NAME = re.compile(r"\bdef test_rule_(?P<number>\d+)_")
-BARE = re.compile(r"(?<!engine )(?<!security )\brules? \d+\b(?!\))|\bedge rules? \d", re.IGNORECASE)
+BARE = re.compile(r"(?<!engine )(?<!security )\brules? \d+\b", re.IGNORECASE)
 FOLDERS = ("src", "simulation", "tests", "bench", "scripts", "apps")
 
 

@@ -202,7 +202,7 @@ def test_an_edit_of_the_trigger_holds_at_once(scheduler: Scheduler, clock: Virtu
 def test_rule_11_an_edit_decides_first_what_fell_due_under_the_old_trigger(
     scheduler: Scheduler, clock: VirtualClock
 ) -> None:
-    """Edge rule 11: three times came before anybody ticked; all of them are decided."""
+    """Engine rule 11: three times came before anybody ticked; all of them are decided."""
     scheduler.add("work", every(seconds=10), id="j", catch_up="all")
     clock.advance(35)
     edited = scheduler.edit("j", trigger=every(seconds=100, anchor=START))
@@ -414,7 +414,7 @@ def test_removing_cancels_what_has_not_started_and_keeps_history(
 def test_rule_18_a_job_added_again_is_another_one(
     scheduler: Scheduler, make: Make, clock: VirtualClock
 ) -> None:
-    """Edge rule 18: same id, same nominal times, another incarnation: they run again."""
+    """Engine rule 18: same id, same nominal times, another incarnation: they run again."""
     first = scheduler.add("work", every(seconds=10, anchor=START), id="j")
     clock.advance(10)
     scheduler.tick()

@@ -469,7 +469,7 @@ def test_skipped_and_missed_times_can_be_run_after_all(
 def test_a_retry_by_hand_respects_the_overlap_policy(
     scheduler: Scheduler, clock: VirtualClock
 ) -> None:
-    """Edge rule 12: whoever revives a run counts the job's others first."""
+    """Engine rule 12: whoever revives a run counts the job's others first."""
     scheduler.add("fail", every(seconds=60), id="j")
     clock.advance(60)
     scheduler.tick()

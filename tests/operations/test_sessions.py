@@ -92,7 +92,7 @@ def test_what_is_committed_exists(scheduler: Scheduler, host: Engine, heard: lis
 def test_what_is_rolled_back_never_was(
     scheduler: Scheduler, host: Engine, heard: list[Event]
 ) -> None:
-    """No job, no run, no event, nothing heard."""
+    """No job, no run, no event, nothing heard (promise 5)."""
     with Session(host) as session:
         session.add(Order(name="a"))
         act(scheduler, session)

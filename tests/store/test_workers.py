@@ -92,7 +92,7 @@ def test_cancel_requests_are_those_of_the_own_running_runs(store: Store) -> None
 def test_a_claim_and_a_rescue_wait_for_each_other(
     prepared_postgresql_url: str, open_store: Callable[[str], Store]
 ) -> None:
-    """Edge rule 1: a rescuer that removes a worker in the middle of its claim takes that run too.
+    """Engine rule 1: a rescuer that removes a worker in the middle of its claim takes that run too.
 
     Without the lock on the worker's own row, the claim would commit a run for a worker that has
     just been removed, and nobody would ever look at it again.

@@ -442,7 +442,7 @@ def test_max_running_counts_active_and_waiting() -> None:
 def test_jitter_stays_before_the_next_time(
     jitter: float, period: float, key: str, number: int
 ) -> None:
-    """A start is never before its nominal time, nor at or past the next one; it is repeatable."""
+    """A start is never before its nominal time, nor at or past the next one (rule R7)."""
     nominal = START + number * timedelta(seconds=period)
     following = nominal + timedelta(seconds=max(period, 0.000001))
     options = JobOptions(jitter=jitter)

@@ -110,7 +110,7 @@ def test_what_is_no_function_is_not_found(wanted: Any) -> None:
 
 
 def test_a_name_from_the_database_imports_nothing() -> None:
-    """A dotted path that exists in Python is unknown all the same."""
+    """A dotted path that exists in Python is unknown (promise 6, security rule 1)."""
     for name in ("os.system", "builtins:eval", "tests.unit.test_registry.send_mail"):
         with pytest.raises(UnknownTask):
             Registry().get(name)

@@ -182,7 +182,7 @@ def test_text_that_is_no_unicode_is_refused(value: Any) -> None:
 
 
 def test_arguments_are_bounded_in_size_and_depth() -> None:
-    """Over 64 KiB or 32 levels they are refused, with the task's name."""
+    """Over 64 KiB or 32 levels they are refused, with the task's name (security rule 2)."""
     with pytest.raises(PayloadError, match=r"arguments of 'work': \d+ bytes of JSON"):
         round_trip(str, "x" * 70_000)
     deep: Any = 1

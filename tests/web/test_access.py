@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Who may do what (security rule 3)."""
 
 from __future__ import annotations
 

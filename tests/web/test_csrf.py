@@ -1,4 +1,4 @@
-"""Unsafe requests by cookie come from our own pages."""
+"""Unsafe requests by cookie come from our own pages (security rule 4)."""
 
 from __future__ import annotations
 

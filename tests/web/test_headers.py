@@ -1,4 +1,4 @@
-"""The headers of every answer."""
+"""The headers of every answer (security rule 5)."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_a_query_that_cannot_be_meant(client: Client, query: str, named: str) ->
 def test_a_body_that_cannot_be_meant(
     site: Site, client: Client, body: bytes, kind: str, status: int
 ) -> None:
-    """Wrong media type, no JSON, unknown members, too large: refused, and nothing is changed."""
+    """Wrong media type, no JSON, unknown members, too large (security rule 10): refused."""
     answer = client.post(
         f"{API}/jobs/stock/pause",
         content=body,

@@ -59,7 +59,7 @@ def test_a_message_comes_from_us_only(client: Client) -> None:
 
 
 def test_secrets_are_hidden(site: Site, client: Client) -> None:
-    """In arguments, results, errors, tracebacks and logs: on pages and in the API."""
+    """In arguments, results, errors, tracebacks and logs: pages and API (security rule 7)."""
 
     @site.scheduler.task()
     def leaky(api_token: str, url: str, run: Run) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def test_values_are_hidden_by_name(value: Any, shown: Any) -> None:
     ],
 )
 def test_text_is_cleaned(text: str, shown: str) -> None:
-    """By ``name=value``, accounts in URLs, bearer tokens; control characters are left out."""
+    """Of secrets (security rule 7) and of control characters (security rule 9)."""
     assert redact_text(text) == shown
 
 

@@ -1,4 +1,4 @@
-"""Backfill: what did not run in the past runs now, each nominal time once (edge rule 16)."""
+"""Backfill: what did not run in the past runs now, each nominal time once (engine rule 16)."""
 
 from __future__ import annotations
 

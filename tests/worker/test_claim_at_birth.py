@@ -1,4 +1,4 @@
-"""Edge rule 14: what fires on a worker that has room for it is claimed as it is made."""
+"""Engine rule 14: what fires on a worker that has room for it is claimed as it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edge rule 3: after a commit whose answer was lost, the run's row is asked; nothing is assumed."""
+"""Engine rule 3: when the answer to a commit is lost, the run's row decides what happened."""
 
 from __future__ import annotations
 

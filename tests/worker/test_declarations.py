@@ -1,4 +1,4 @@
-"""Rule 24: in a rolling deploy the newer version has the say, and nothing is lost by accident."""
+"""Engine rule 24: in a rolling deploy the newer version wins, and nothing is lost by accident."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_dead_workers_run_is_started_again_as_a_further_attempt(world: World) 
 
 
 def test_a_late_completion_changes_nothing_and_is_recorded(world: World) -> None:
-    """When the worker that was taken for dead finishes after all, its result is refused."""
+    """The result of a worker that was taken for dead is refused (promise 4)."""
     stuck = Stuck(world)
     stuck.kill_first()
     stuck.let_second_notice()

@@ -36,7 +36,7 @@ def test_each_time_runs_once_when_ticks_are_on_time(world: World) -> None:
 
 
 def test_a_second_worker_decides_nothing_again(world: World) -> None:
-    """Two workers that tick at the same instants make one run for each nominal time."""
+    """Two workers that tick at the same instants make one run for each time (promise 1)."""
     first, second = world.scheduler(), world.scheduler()
     ran = declare(first), declare(second)
     first.tick()

@@ -1,4 +1,4 @@
-"""Edge rules 1, 2, 7 to 10, 22 and 23: who owns a run, who is dead, and what time it is."""
+"""Engine rules 1, 2, 7, 8, 9, 10, 22 and 23: who owns a run, who is dead, and what time it is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def server_world(prepared_postgresql_url: str) -> Iterator[World]:
     made.close()
 
 
-# ------------------------------------------------------------------------------------ rule 1
+# ----------------------------------------------------------------------------- engine rule 1
 
 
 def test_rule_01_a_claim_whose_acknowledgement_was_lost_is_given_back(world: World) -> None:
@@ -74,7 +74,7 @@ def test_rule_01_a_run_whose_worker_has_no_row_is_rescued(world: World) -> None:
     assert (run.state, run.crashes) == ("succeeded", 1)
 
 
-# ------------------------------------------------------------------------------------ rule 2
+# ----------------------------------------------------------------------------- engine rule 2
 
 
 def test_rule_02_another_server_fences_the_worker_and_delays_rescue(server_world: World) -> None:
@@ -107,7 +107,7 @@ def test_rule_02_an_ordinary_role_can_ask_who_the_server_is(
         assert store.dialect.server_identity(tx.conn)
 
 
-# ------------------------------------------------------------------------------------ rule 7
+# ----------------------------------------------------------------------------- engine rule 7
 
 
 def test_rule_07_after_two_crashes_a_run_executes_alone(world: World) -> None:
@@ -157,7 +157,7 @@ def test_rule_07_only_a_crash_alone_makes_a_run_fail(world: World) -> None:
     stuck.leave.set()
 
 
-# ------------------------------------------------------------------------------- rules 8 and 9
+# ------------------------------------------------------------------------ engine rules 8 and 9
 
 
 def test_rule_08_a_rescued_run_is_never_too_old(world: World) -> None:
@@ -179,7 +179,7 @@ def test_rule_09_a_late_beat_is_told(world: World) -> None:
     assert event.detail["seconds"] == 30
 
 
-# ----------------------------------------------------------------------------------- rule 10
+# ---------------------------------------------------------------------------- engine rule 10
 
 
 def test_rule_10_where_only_single_steps_are_taken_a_suspicion_is_stored(
@@ -204,7 +204,7 @@ def test_rule_10_a_beat_clears_the_suspicion(server_world: World) -> None:
     stuck.leave.set()
 
 
-# ----------------------------------------------------------------------------- rules 22 and 23
+# ---------------------------------------------------------------------- engine rules 22 and 23
 
 
 @pytest.mark.parametrize("step_by", [-3600, 3600])

@@ -1,4 +1,4 @@
-"""Low-water marks (edge rule 29): a claim may begin behind what is dead, and forgets nothing."""
+"""Low-water marks (engine rule 29): a claim may begin behind what is dead, and forgets nothing."""
 
 from __future__ import annotations
 

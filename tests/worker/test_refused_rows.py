@@ -1,4 +1,4 @@
-"""Edge rule 6: one bad row must not fail a batch."""
+"""Engine rule 6: one bad row must not fail a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edge rule 27: on SQLite Duly never stops the other writers for long."""
+"""Engine rule 27: on SQLite Duly never stops the other writers for long."""
 
 from __future__ import annotations
 

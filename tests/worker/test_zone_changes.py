@@ -1,4 +1,4 @@
-"""Rule 21: newer time zone data moves what goes by a wall clock, and repeats nothing."""
+"""Engine rule 21: newer time zone data moves what goes by a wall clock, and repeats nothing."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class _Plan:
 
 
 class Taker(Protocol):
-    """A worker that claims runs as they are made (edge rule 14)."""
+    """A worker that claims runs as they are made (engine rule 14)."""
 
     def take(self, ready: Sequence[tuple[dict[str, Any], JobOptions]]) -> None:
         """Claim those of the runs for which there is a place: change their rows.

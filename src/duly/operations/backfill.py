@@ -1,4 +1,4 @@
-"""Running nominal times of the past that did not run (edge rule 16)."""
+"""Running nominal times of the past that did not run (engine rule 16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Low-water marks: where a worker's next claim begins (edge rule 29).
+"""Low-water marks: where a worker's next claim begins (engine rule 29).
 
 On PostgreSQL a claim from the beginning of the index of ready runs passes the dead entry of every
 run that was claimed while somebody holds an old snapshot. So a worker remembers, for each priority,

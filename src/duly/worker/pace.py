@@ -1,4 +1,4 @@
-"""How much one transaction takes at a time: on SQLite it stops all other writers (edge rule 27)."""
+"""How much one transaction takes at a time; on SQLite it stops other writers (engine rule 27)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claiming runs as they are made (edge rule 14): one write less for each run that fires here."""
+"""Claiming runs as they are made (engine rule 14): one write less for each run that fires here."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_several_times_a_day():
 
 
 def test_clock_changes():
-    """Wall-clock times shift out of gaps and fire once in folds, as those of cron do."""
+    """Wall-clock times shift out of gaps and fire once in folds, as cron's do (rule R8)."""
     trigger = calendar(days=1, at=["01:30", "02:30"], tz="America/New_York", start="2026-01-01")
     assert shown(fires(trigger, "2026-03-08T05:00", "2026-03-08T23:00")) == [
         "2026-03-08T06:30:00Z",

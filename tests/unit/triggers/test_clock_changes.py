@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from duly.triggers import cron
+from duly.triggers import cron, every
 from tests.unit.triggers.helpers import fires, shown, utc
 
 NEW_YORK, LONDON, LORD_HOWE = "America/New_York", "Europe/London", "Australia/Lord_Howe"
@@ -54,7 +54,7 @@ HOURLY = [
 
 @pytest.mark.parametrize(("zone", "text", "day", "count", "odd"), HOURLY)
 def test_an_hourly_job_fires_in_every_real_hour(zone, text, day, count, odd):
-    """An hourly job skips no real hour and repeats none when the clock changes."""
+    """An hourly job skips no real hour and repeats none when the clock changes (rule R2)."""
     found = fires(cron(text, tz=zone), *day)
     gaps = {(b - a).total_seconds() / 60 for a, b in pairwise(found)}
     assert len(found) == count
@@ -104,7 +104,7 @@ POLICIES = [
         "2026-11-01T00:00Z",
         ["2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z"],
     ),
-    # Equal instants collapse (R5), and shifted runs come in the order of real time.
+    # Equal instants collapse (rule R5), and shifted runs come in the order of real time.
     ("0 2,3 * * *", {}, "2026-03-08T00:00Z", ["2026-03-08T07:00:00Z"]),
     ("15,45 2,3 * * *", {}, "2026-03-08T00:00Z", ["2026-03-08T07:15:00Z", "2026-03-08T07:45:00Z"]),
     (
@@ -121,6 +121,25 @@ POLICIES = [
 
 @pytest.mark.parametrize(("text", "policy", "after", "expected"), POLICIES)
 def test_gap_and_fold_policies(text, policy, after, expected):
-    """``gap=`` and ``fold=`` decide what becomes of a missing and of a repeated wall time."""
+    """``gap=`` and ``fold=`` decide about missing (rule R3) and repeated (rule R4) wall times."""
     until = after.replace("T00", "T23")
     assert shown(fires(cron(text, tz=NEW_YORK, **policy), after, until)) == expected
+
+
+def test_every_counts_real_days():
+    """A day of `every` is 24 hours, also when the clocks change in between (rule R1)."""
+    daily = every(days=1, anchor=utc("2026-03-07T07:00"))
+    assert shown(fires(daily, "2026-03-07T12:00Z", "2026-03-09T12:00Z")) == [
+        "2026-03-08T07:00:00Z",
+        "2026-03-09T07:00:00Z",
+    ]
+
+
+def test_both_passes_of_a_repeated_hour_are_different_instants():
+    """Python calls these two datetimes of one zone equal; a trigger does not (rule R6)."""
+    first = datetime(2026, 11, 1, 1, 30, tzinfo=ZoneInfo(NEW_YORK))
+    second = first.replace(fold=1)
+    assert first == second
+    hourly = cron("0 * * * *", tz=NEW_YORK)
+    answers = [hourly.next_after(moment) for moment in (first, second)]
+    assert shown(answers) == ["2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z"]
