@@ -93,22 +93,23 @@ class TriggerError(DulyError, ValueError):
 
 
 class CronError(TriggerError):
-    """A cron text cannot be read.
+    """A cron expression is invalid.
 
     Attributes:
-        expression: the whole text.
-        field: the field at fault (``"minute"``, …), or ``None`` for the text as a whole.
-        text: the offending part.
+        expression: the whole expression.
+        field: the invalid field (``"minute"``, …), or ``None`` for the expression as a whole.
+        text: the invalid part.
         position: where that part starts in ``expression``, counted from 0.
     """
 
     def __init__(
         self, problem: str, *, expression: str, text: str, position: int, field: str | None = None
     ) -> None:
-        where = f"{field} field" if field else "expression"
         shown = expression if len(expression) <= 80 else expression[:77] + "..."
         part = text if len(text) <= 40 else text[:37] + "..."
-        super().__init__(f"{where} of cron {shown!r}: {problem} (at position {position}: {part!r})")
+        where = f"{field} field, position {position}" if field else f"position {position}"
+        where += "" if repr(part) in problem else f": {part!r}"
+        super().__init__(f"invalid cron expression {shown!r}: {problem} ({where})")
         self.expression = expression
         self.field = field
         self.text = text

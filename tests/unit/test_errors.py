@@ -94,7 +94,9 @@ def test_messages_say_what_where_and_what_to_do() -> None:
     cron = CronError(
         "61 is too large", expression="61 * * * *", text="61", position=0, field="minute"
     )
-    assert str(cron) == ("minute field of cron '61 * * * *': 61 is too large (at position 0: '61')")
+    assert str(cron) == (
+        "invalid cron expression '61 * * * *': 61 is too large (minute field, position 0: '61')"
+    )
     assert JobNotFound("x").job_id == "x"
     assert isinstance(JobNotFound("x"), NotFound)
     assert isinstance(RevisionConflict("x", 3, 5), Conflict)

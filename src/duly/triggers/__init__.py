@@ -1,4 +1,4 @@
-"""Triggers: pure values that answer "when next, after this instant?".
+"""Triggers: pure values that answer "when does it fire next, after this instant?".
 
 What all triggers share is imported at once; each kind is imported when it is first used (PEP 562).
 """

@@ -1,4 +1,4 @@
-"""What every trigger is: a pure value that answers "when next, after this instant?"."""
+"""The interface of every trigger: a pure value that answers "when does it fire next?"."""
 
 from __future__ import annotations
 
@@ -17,31 +17,36 @@ from duly.triggers.wallclock.clock import WallClock, local
 from duly.triggers.wallclock.search import WallSearch
 
 ReadChild = Callable[[Any], "Trigger"]
-"""Turns the JSON of a trigger inside another trigger into that trigger."""
+"""Reads the JSON data of a trigger that is nested in another trigger."""
 
 
 class WallPart(NamedTuple):
-    """A pattern, and the wall clock on which a trigger fires by it."""
+    """A wall-clock pattern of a trigger.
+
+    Attributes:
+        pattern: the wall times at which the trigger fires.
+        clock: the wall clock on which they are read.
+    """
 
     pattern: WallSearch
     clock: WallClock
 
 
 class Trigger(ABC):
-    """A frozen value that says when something is to happen; it holds no state.
+    """A frozen value that determines when a job fires. It holds no state.
 
-    Two triggers are equal when they were declared alike. Every instant is given and returned
-    as an aware datetime; what is returned is in UTC.
+    Two triggers are equal if they were declared with equal arguments. Instants are aware
+    datetimes: any zone is accepted, and UTC is returned.
     """
 
     __slots__ = ()
 
     kind: ClassVar[str]
-    """The name of this sort of trigger in JSON."""
+    """The name of this kind of trigger in JSON."""
 
     @abstractmethod
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first occurrence strictly after ``moment``, or ``None`` when there is none.
+        """Return the first occurrence strictly after ``moment``, or ``None`` if there is none.
 
         Raises:
             NaiveDatetimeError: ``moment`` has no time zone.
@@ -49,23 +54,23 @@ class Trigger(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """English text, such as "at 09:00 on Monday to Friday, Europe/Madrid time"."""
+        """Return an English description: "at 09:00 on Monday to Friday, Europe/Madrid time"."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """The declaration as JSON data; ``duly.triggers.decode`` reads it back."""
+        """Return the declaration as JSON data, which ``duly.triggers.decode`` reads back."""
 
     @classmethod
     @abstractmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadChild) -> Self:
-        """Read what `to_json` wrote.
+        """Create a trigger from the data that `to_json` returned.
 
         Args:
             data: the JSON object, without its ``kind``.
-            child: reads the JSON of a trigger inside this one.
+            child: reads a trigger nested in this one.
 
         Raises:
-            TriggerError: the data describes no trigger of this kind.
+            TriggerError: the data is not a valid trigger of this kind.
         """
 
     def bind(
@@ -76,24 +81,33 @@ class Trigger(ABC):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> Trigger:
-        """Fill in what the declaration left open; what it set is never overridden.
+        """Return this trigger with everything filled in that its declaration left open.
+
+        Values that the declaration sets are never overridden.
 
         Args:
-            job_id: the job's id, for the ``H`` of a cron.
-            tz: IANA zone for a wall-clock trigger that names none.
-            anchor: starting instant for an interval that names none.
-            calendars: named calendars for exclusions, by name.
+            job_id: the job's id, from which the ``H`` of a cron is hashed.
+            tz: IANA zone for wall-clock triggers without one.
+            anchor: starting instant for intervals without one.
+            calendars: the stored calendars by name, for exclusions.
+
+        Raises:
+            TriggerError: a named calendar does not exist, or the bound trigger would never fire.
         """
         return self
 
     def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
-        """The occurrences in ``(after, until]``.
+        """Return the occurrences in ``(after, until]``.
 
         Args:
-            after: excluded start.
-            until: included end.
-            keep: how many of the latest to return one by one.
-            limit: give up after so many steps where only walking finds them.
+            after: the start of the period, excluded.
+            until: the end of the period, included.
+            keep: the number of latest occurrences to return individually.
+            limit: the number of occurrences after which the search stops, for triggers that can
+                only be searched one by one.
+
+        Raises:
+            NaiveDatetimeError: ``after`` or ``until`` has no time zone.
         """
         until = aware_utc(until, "until")
         first = last = None
@@ -114,47 +128,51 @@ class Trigger(ABC):
     def excluding(
         self, *calendars: Calendar | str, shift: str | None = None, tz: str | ZoneInfo | None = None
     ) -> Trigger:
-        """This trigger without what calendars leave out.
+        """Return this trigger without the times that calendars exclude.
 
         Args:
-            *calendars: calendars, or names under which calendars are stored; what any of them
-                leaves out is left out.
-            shift: ``None`` (default) drops an occurrence that is left out;
-                ``"next_working_day"`` moves it to the same wall time of the next day that is
-                neither left out nor a day of rest.
-            tz: whose days are meant, for a trigger that names no zone; default: the scheduler's.
+            *calendars: calendars, or the names of stored calendars; a time is excluded if any of
+                them excludes it.
+            shift: ``None`` (default) drops an excluded occurrence; ``"next_working_day"`` moves it
+                to the same wall time of the next day that is neither excluded nor a rest day.
+            tz: the zone that determines the calendar day, for a trigger without a zone; default:
+                the scheduler's zone.
 
         Raises:
-            TriggerError: anything of this is wrong.
+            TriggerError: no calendar is given, or an argument is invalid.
         """
-        package: Any = sys.modules[__package__]  # what wraps a trigger is itself one
+        package: Any = sys.modules[__package__]  # importing a subclass here would be a circle
         wrapped: Trigger = package.Excluding.wrapping(self, calendars, shift, tz)
         return wrapped
 
     def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
-        """The wall time in ``zone`` that an occurrence stands for, without the zone.
+        """Return the nominal wall time of an occurrence in ``zone``, as a naive datetime.
 
-        Where a clock change moved the occurrence, that is the time before it was moved.
+        If a clock change shifted the occurrence, this is its time before the shift.
+
+        Args:
+            fire: an occurrence of this trigger.
+            zone: the zone whose wall clock is read.
         """
         return local(fire, zone)
 
     def wall_parts(self) -> Iterable[WallPart]:
-        """The patterns that clock changes touch; none for what matches real instants."""
+        """Return the patterns that clock changes affect; none for triggers on real instants."""
         return ()
 
     @property
     def tz(self) -> str | None:
-        """The zone whose wall clock is meant; ``None`` where none is, or until bound."""
+        """The IANA zone of the wall clock; ``None`` if the trigger has none or is not bound yet."""
         return None
 
     @property
     def crontab(self) -> str | None:
-        """The crontab text with this meaning, or ``None`` where there is none."""
+        """The equivalent crontab expression, or ``None`` if there is none."""
         return None
 
     @property
     def wall_clock(self) -> bool:
-        """Whether the meaning depends on the rules of a time zone."""
+        """Whether the occurrences depend on the rules of a time zone."""
         return False
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Fires every so many days, weeks, months or years of the wall calendar."""
+"""The trigger that fires every n days, weeks, months or years of the calendar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.due import Due
 from duly.triggers.english import join
 from duly.triggers.json_data import check_keys, read_date
-from duly.triggers.times_of_day import At, read_times, show_time
+from duly.triggers.times_of_day import At, format_time, read_times
 from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
 from duly.triggers.wallclock.day_times import ListedTimes
 from duly.triggers.wallclock.search import due, next_after, nominal_wall
@@ -23,20 +23,21 @@ from duly.triggers.wallclock.zones import zone_name
 
 UNITS = ("days", "weeks", "months", "years")
 _EPOCH_DAY = date(1970, 1, 1)
-_MOST = 100_000
+_MAX_COUNT = 100_000
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CalendarInterval(Trigger):
-    """Every ``count`` units of the calendar, at times of day. Made by `calendar`.
+    """Every ``count`` units of the calendar, at times of day. Created by `calendar`.
 
     Attributes:
         unit: ``"days"``, ``"weeks"``, ``"months"`` or ``"years"``.
-        count: how many of them.
-        at: seconds since midnight, sorted.
-        start: the first day; ``None`` until bound (then 1970-01-01, a Thursday).
-        missing: for a month without such a day: ``"clamp"`` to its last day, or ``"skip"`` it.
-        clock: the wall clock that is meant.
+        count: the number of units from one day to the next.
+        at: the times of day in seconds since midnight, sorted.
+        start: the first day; ``None`` until bound, which counts as Thursday, 1970-01-01.
+        missing: what to do in a month without the day of ``start``: ``"clamp"`` (default) takes its
+            last day, ``"skip"`` skips the month.
+        clock: the wall clock on which days and times are read.
     """
 
     kind: ClassVar[str] = "calendar"
@@ -51,9 +52,9 @@ class CalendarInterval(Trigger):
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             hint = did_you_mean(str(self.unit)[:20], UNITS)
-            raise TriggerError(f"unknown calendar unit {str(self.unit)[:20]!r}{hint}")
-        if type(self.count) is not int or not 1 <= self.count <= _MOST:
-            raise TriggerError(f"{self.unit} must be a whole number from 1 to {_MOST}")
+            raise TriggerError(f"{str(self.unit)[:20]!r} is not a valid unit of calendar(){hint}")
+        if type(self.count) is not int or not 1 <= self.count <= _MAX_COUNT:
+            raise TriggerError(f"calendar({self.unit}=…) must be an integer from 1 to {_MAX_COUNT}")
         if self.missing not in ("clamp", "skip"):
             raise TriggerError(f"missing must be 'clamp' or 'skip', not {self.missing!r}")
 
@@ -73,7 +74,7 @@ class CalendarInterval(Trigger):
         return next_after(self._pattern, self.clock.timeline, moment)
 
     def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
-        """See `Trigger.due`. Counts by arithmetic, so the limit is never reached."""
+        """See `Trigger.due`; counts by arithmetic, so it never reaches the limit."""
         return due(self._pattern, self.clock.timeline, after, until, keep)
 
     def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
@@ -89,7 +90,7 @@ class CalendarInterval(Trigger):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> CalendarInterval:
-        """See `Trigger.bind`; takes the zone, and the anchor's day there as the first day."""
+        """See `Trigger.bind`; uses the zone, and the date of the anchor in it as the first day."""
         clock, start = self.clock.bound(tz), self.start
         if start is None and anchor is not None:
             start = local(anchor, clock.zone).date()
@@ -112,7 +113,7 @@ class CalendarInterval(Trigger):
     def describe(self) -> str:
         """See `Trigger.describe`."""
         steps = f"every {self.unit[:-1]}" if self.count == 1 else f"every {self.count} {self.unit}"
-        text = f"{steps} at {join([show_time(second) for second in self.at])}"
+        text = f"{steps} at {join([format_time(second) for second in self.at])}"
         if self.start:
             text += f" from {self.start:%Y-%m-%d}"
             if self.start.day > 28 and self.unit in ("months", "years"):
@@ -123,7 +124,7 @@ class CalendarInterval(Trigger):
     def to_json(self) -> dict[str, Any]:
         """See `Trigger.to_json`."""
         data: dict[str, Any] = {"kind": self.kind, self.unit: self.count, **self.clock.to_json()}
-        data["at"] = [show_time(second) for second in self.at]
+        data["at"] = [format_time(second) for second in self.at]
         if self.start:
             data["start"] = self.start.isoformat()
         if self.missing != "clamp":
@@ -145,12 +146,13 @@ class CalendarInterval(Trigger):
         )
 
     def __repr__(self) -> str:
-        shown = [f"{self.unit}={self.count}", f"at={[show_time(second) for second in self.at]}"]
+        times = [format_time(second) for second in self.at]
+        arguments = [f"{self.unit}={self.count}", f"at={times}"]
         if self.start:
-            shown.append(f"start='{self.start.isoformat()}'")
+            arguments.append(f"start='{self.start.isoformat()}'")
         if self.missing != "clamp":
-            shown.append(f"missing={self.missing!r}")
-        return f"calendar({', '.join([*shown, *self.clock.arguments()])})"
+            arguments.append(f"missing={self.missing!r}")
+        return f"calendar({', '.join([*arguments, *self.clock.arguments()])})"
 
 
 def calendar(
@@ -163,49 +165,53 @@ def calendar(
     fold: str = "first",
     **units: int,
 ) -> CalendarInterval:
-    """A trigger every so many days, weeks, months or years, at wall-clock times.
+    """Create a trigger that fires every n days, weeks, months or years at wall-clock times.
 
     ``calendar(months=1, at="08:00", start="2026-01-31", tz="Europe/Madrid")`` fires on the last
-    day of each month; with ``weeks=2`` every other Saturday, the weekday of the start.
+    day of each month; with ``weeks=2`` instead, it fires every other Saturday.
 
     Args:
-        at: one or more times of day, ``"HH:MM"`` or ``"HH:MM:SS"``; default midnight.
-        start: the first day, a date or ``"YYYY-MM-DD"``; it fixes the weekday or the day of the
-            month. Default: the day on which the job is first stored.
-        missing: for a month without such a day: ``"clamp"`` (default) to its last, or ``"skip"``.
+        at: one or more times of day, each ``"HH:MM"``, ``"HH:MM:SS"`` or a `datetime.time`; default
+            midnight.
+        start: the first day, as a date or ``"YYYY-MM-DD"``; it determines the weekday or the day of
+            the month. Default: the day on which the job is first stored.
+        missing: what to do in a month without the day of ``start``: ``"clamp"`` (default) takes its
+            last day, ``"skip"`` skips the month.
         tz: IANA zone; default: the scheduler's zone, filled in when the job is stored.
-        gap: as in `cron`.
-        fold: as in `cron`.
-        **units: exactly one of ``days``, ``weeks``, ``months``, ``years``.
+        gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
+            forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
+            first instant after the gap.
+        fold: which pass of a repeated wall time fires: ``"first"`` (default), ``"last"`` or
+            ``"both"``.
+        **units: exactly one of ``days``, ``weeks``, ``months`` and ``years``, from 1 to 100,000.
 
     Raises:
-        TriggerError: anything of this is wrong.
+        TriggerError: an argument is invalid.
     """
     unit, count = _one_unit(units)
     if isinstance(start, str):
         start = read_date("calendar", "start", start)
     elif isinstance(start, datetime) or not isinstance(start, date | None):
-        raise TriggerError(f"start must be a date without a time, not {start!r}; at= takes times")
+        raise TriggerError(f"start must be a date, not {start!r}; give the time of day with at=")
     clock = shared_clock(zone_name(tz), gap, fold)
     return CalendarInterval(unit, count, read_times(at), start, missing, clock)
 
 
 def _one_unit(units: Mapping[str, Any]) -> tuple[str, int]:
     if len(units) != 1:
-        raise TriggerError(f"a calendar takes exactly one of {', '.join(UNITS)}")
+        raise TriggerError(f"calendar() takes exactly one of {', '.join(UNITS)}")
     return next(iter(units.items()))
 
 
 class SteppedDays:
-    """A `duly.triggers.wallclock.search.WallPattern` of days at equal distances.
+    """A `duly.triggers.wallclock.search.WallPattern` of days at equal intervals.
 
     Args:
         start: the first day.
-        days: the distance in days, or 0.
-        months: the distance in months, where ``days`` is 0. A month without such a day takes its
-            last day instead.
-        skip: leave such a month out.
-        times: seconds of the day, sorted.
+        days: the interval in days, or 0.
+        months: the interval in months if ``days`` is 0.
+        skip: whether to skip a month without the day of ``start``; otherwise its last day is taken.
+        times: the times of day in seconds since midnight, sorted.
     """
 
     __slots__ = ("_days", "_months", "_skip", "_start", "_times")
@@ -249,19 +255,19 @@ class SteppedDays:
         return sum(self._day(step) is not None for step in range(first, last))
 
     def _step_from(self, day: int) -> int:
-        """The number of the first step whose day, where its month has it, is not before ``day``."""
+        """Return the first step whose day, if its month has it, is not before ``day``."""
         start = self._start
         if self._days:
             return max(0, -((start.toordinal() - UNIX_DAY - day) // self._days))
         when = date.fromordinal(min(max(day + UNIX_DAY, 1), date.max.toordinal()))
         months = (when.year - start.year) * 12 + when.month - start.month
         step = max(0, -(-months // self._months))
-        if step * self._months == months and when.day > min(start.day, month_length(when)):
+        if step * self._months == months and when.day > min(start.day, _month_length(when)):
             step += 1
         return step
 
     def _day_from(self, step: int) -> int | None:
-        """The day of a step, or of the next one whose month has such a day."""
+        """Return the day of a step, or of the next step whose month has such a day."""
         while self._in_calendar(step):
             if (day := self._day(step)) is not None:
                 return day
@@ -273,7 +279,7 @@ class SteppedDays:
         if self._days:
             return start.toordinal() - UNIX_DAY + step * self._days
         year, month = divmod(start.year * 12 + start.month - 1 + step * self._months, 12)
-        length = month_length(date(year, month + 1, 1))
+        length = _month_length(date(year, month + 1, 1))
         if start.day > length and self._skip:
             return None
         return date(year, month + 1, min(start.day, length)).toordinal() - UNIX_DAY
@@ -288,12 +294,12 @@ class SteppedDays:
 def stepped_days(
     start: date, *, days: int, months: int, skip: bool, times: tuple[int, ...]
 ) -> SteppedDays:
-    """The pattern; the same object for the same question."""
+    """Return the pattern. Cached: equal arguments share one object."""
     return SteppedDays(start, days=days, months=months, skip=skip, times=times)
 
 
-def month_length(day: date) -> int:
-    """How many days the month of a day has."""
+def _month_length(day: date) -> int:
+    """Return the number of days in the month of a date."""
     if day.month == 12:
         return 31
     first = date(day.year, day.month, 1)

@@ -1,6 +1,6 @@
-"""Triggers as canonical JSON text, and back.
+"""Encode triggers as canonical JSON text and decode them.
 
-The text holds data only: ``kind`` chooses from a fixed table, and nothing in it can name code.
+The text is data only: ``kind`` selects from a fixed table, so stored text can never name code.
 """
 
 from __future__ import annotations
@@ -26,50 +26,53 @@ KINDS: Mapping[str, str] = {
     "frequency": "Frequency",
     "rrule": "RRule",
 }
-"""The class of each kind; the package loads it when it first comes up."""
+"""The class of each kind; the package imports it on first use."""
 
 CANONICAL = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-"""Kept, because json.dumps makes a new one per call where options are given."""
+"""Shared, because json.dumps creates a new encoder per call when it is given options."""
 
 LONGEST = 65_536
-"""Characters of JSON text that are read at most."""
+"""The limit of characters of JSON text."""
+
+_DEPTH = 20
+"""The limit of triggers nested in triggers."""
 
 
 def encode(trigger: Trigger) -> str:
-    """The trigger as JSON text; equal triggers give equal text."""
+    """Return the trigger as JSON text; equal triggers have equal text."""
     return CANONICAL.encode(trigger.to_json())
 
 
 @lru_cache(maxsize=16_384)
 def decode(text: str) -> Trigger:
-    """The trigger that `encode` wrote. Answers are remembered.
+    """Return the trigger that `encode` wrote. Results are cached.
 
     Raises:
-        TriggerError: the text describes no trigger.
+        TriggerError: the text is not a valid trigger.
     """
     if len(text) > LONGEST:
-        raise TriggerError(f"a trigger's JSON has at most {LONGEST} characters")
+        raise TriggerError(f"the JSON of a trigger must not exceed {LONGEST} characters")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise TriggerError(f"a trigger must be JSON, not {text[:60]!r}") from None
+        raise TriggerError(f"a trigger must be valid JSON, not {text[:60]!r}") from None
     return from_json(data)
 
 
 def from_json(data: Any) -> Trigger:
-    """The trigger that JSON data describes.
+    """Return the trigger that JSON data describes.
 
     Raises:
-        TriggerError: it describes none.
+        TriggerError: the data is not a valid trigger.
     """
     return _read(data, 0)
 
 
 def _read(data: Any, depth: int) -> Trigger:
     if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
-        raise TriggerError(f"a trigger must be an object with a kind, not {str(data)[:60]!r}")
-    if depth > 20:
-        raise TriggerError("a trigger may hold triggers 20 deep, not deeper")
+        raise TriggerError(f"a trigger must be an object with a 'kind', not {str(data)[:60]!r}")
+    if depth > _DEPTH:
+        raise TriggerError(f"triggers must not be nested more than {_DEPTH} deep")
     rest = dict(data)
     kind = rest.pop("kind")
     if kind not in KINDS:
@@ -84,5 +87,5 @@ def _read(data: Any, depth: int) -> Trigger:
 
 
 def _class(kind: str) -> type[Trigger]:
-    found: type[Trigger] = getattr(sys.modules[__package__], KINDS[kind])
-    return found
+    trigger_class: type[Trigger] = getattr(sys.modules[__package__], KINDS[kind])
+    return trigger_class

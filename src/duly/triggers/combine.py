@@ -1,4 +1,4 @@
-"""Triggers made of other triggers: any of them, or all of them at once."""
+"""The triggers that combine others: any of them, or all of them at once."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from duly.triggers.json_data import check_keys
 from duly.triggers.wallclock.clock import local
 from duly.triggers.wallclock.seconds import EPOCH
 
-_MOST = 50
-_STEPS = 10_000
-"""Times that `AllOf` asks its parts before it gives up."""
+_MAX_PARTS = 50
+_MAX_STEPS = 10_000
+"""The number of steps after which the search of `AllOf` stops."""
 
 _TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Combined(Trigger):
-    """What the two have in common.
+    """The common part of `AnyOf` and `AllOf`.
 
     Attributes:
-        parts: the triggers.
+        parts: the combined triggers, 2 to 50.
     """
 
     parts: tuple[Trigger, ...]
 
     def __post_init__(self) -> None:
-        if not 2 <= len(self.parts) <= _MOST:
-            raise TriggerError(f"{self.kind}(…) takes 2 to {_MOST} triggers")
+        if not 2 <= len(self.parts) <= _MAX_PARTS:
+            raise TriggerError(
+                f"{self.kind}() takes 2 to {_MAX_PARTS} triggers, not {len(self.parts)}"
+            )
         for part in self.parts:
             if not isinstance(part, Trigger):
-                raise TriggerError(f"{self.kind}(…) takes triggers, not {part!r}")
+                raise TriggerError(f"{self.kind}() takes triggers, not {part!r}")
 
     def bind(
         self,
@@ -54,11 +56,11 @@ class _Combined(Trigger):
         return self if parts == self.parts else type(self)(parts)._checked()
 
     def _checked(self) -> Self:
-        """This trigger; raises where it can be seen that it never fires."""
+        """Return this trigger, or raise if it would never fire."""
         return self
 
     def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
-        """See `Trigger.wall_at`; the first part that fires then says."""
+        """See `Trigger.wall_at`; the first part that fires at that instant determines it."""
         for part in self.parts:
             if part.next_after(fire - _TICK) == fire:
                 return part.wall_at(fire, zone)
@@ -70,13 +72,13 @@ class _Combined(Trigger):
 
     @property
     def tz(self) -> str | None:
-        """The zone of the parts, where they all name the same."""
+        """The zone of the parts, if they all have the same one."""
         zones = {part.tz for part in self.parts}
         return zones.pop() if len(zones) == 1 else None
 
     @property
     def wall_clock(self) -> bool:
-        """Whether any part depends on a zone."""
+        """Whether any part depends on the rules of a time zone."""
         return any(part.wall_clock for part in self.parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -88,8 +90,8 @@ class _Combined(Trigger):
         """See `Trigger.from_json`."""
         check_keys(cls.kind, data, required=("triggers",))
         inner = data["triggers"]
-        if not isinstance(inner, list) or len(inner) > _MOST:
-            raise TriggerError(f"triggers of {cls.kind!r} must be a list of 2 to {_MOST}")
+        if not isinstance(inner, list) or len(inner) > _MAX_PARTS:
+            raise TriggerError(f"'triggers' of {cls.kind!r} must be a list of 2 to {_MAX_PARTS}")
         return cls(tuple(child(part) for part in inner))
 
     def __repr__(self) -> str:
@@ -98,7 +100,7 @@ class _Combined(Trigger):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AnyOf(_Combined):
-    """Fires when any of its parts does; equal instants collapse. Made by `any_of`."""
+    """Fires whenever any of its parts does; equal instants count once. Created by `any_of`."""
 
     kind: ClassVar[str] = "any_of"
 
@@ -114,7 +116,7 @@ class AnyOf(_Combined):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AllOf(_Combined):
-    """Fires at the instants that all its parts share. Made by `all_of`."""
+    """Fires at the instants that all its parts share. Created by `all_of`."""
 
     kind: ClassVar[str] = "all_of"
 
@@ -122,9 +124,9 @@ class AllOf(_Combined):
         """See `Trigger.next_after`.
 
         Raises:
-            TriggerError: no shared instant was found within the bounds of the search.
+            TriggerError: the search reached its limit without finding a shared instant.
         """
-        for _ in range(_STEPS):
+        for _ in range(_MAX_STEPS):
             latest = moment
             fires = [part.next_after(moment) for part in self.parts]
             for fire in fires:
@@ -135,8 +137,8 @@ class AllOf(_Combined):
                 return latest
             moment = latest - _TICK
         raise TriggerError(
-            f"these triggers share no instant up to {moment:%Y-%m-%d}, {_STEPS} steps ahead: "
-            f"{self.describe()[:300]}"
+            f"these triggers share no instant up to {moment:%Y-%m-%d}, where the search stopped "
+            f"after {_MAX_STEPS} steps: {self.describe()[:300]}"
         )
 
     def _checked(self) -> Self:
@@ -149,27 +151,28 @@ class AllOf(_Combined):
 
 
 def any_of(*triggers: Trigger) -> AnyOf:
-    """A trigger that fires whenever any of the given ones does.
+    """Create a trigger that fires whenever any of the given triggers does.
 
     Args:
         *triggers: 2 to 50 triggers.
 
     Raises:
-        TriggerError: too few, too many, or not triggers.
+        TriggerError: the number of triggers is out of range, or an argument is not a trigger.
     """
     return AnyOf(triggers)
 
 
 def all_of(*triggers: Trigger) -> AllOf:
-    """A trigger that fires at the instants that all the given ones share.
+    """Create a trigger that fires at the instants that all the given triggers share.
 
-    The search for a shared instant is bounded. Triggers that share none from the year 1970 on are
-    refused at once.
+    The search for a shared instant is limited to 10,000 steps. Triggers for which it finds none
+    from 1970 on are rejected at once.
 
     Args:
         *triggers: 2 to 50 triggers.
 
     Raises:
-        TriggerError: they never fire at the same instant, or too few, too many, no triggers.
+        TriggerError: the triggers share no instant, their number is out of range, or an argument
+            is not a trigger.
     """
     return AllOf(triggers)._checked()

@@ -1,4 +1,4 @@
-"""Fires after other jobs have run: no time of its own."""
+"""The trigger of a job that runs after other jobs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from duly.triggers.json_data import check_keys
 
 Outcome = Literal["success", "failure", "always"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-MOST_PARENTS = 100
-LONGEST_ID = 191
+MAX_PARENTS = 100
+MAX_ID_LENGTH = 191
 _WORDS = {"success": "succeeded", "failure": "failed", "always": "ended"}
-_FITTING = {"success": "succeeded", "failure": "failed"}
+_STATES = {"success": "succeeded", "failure": "failed"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class After(Trigger):
-    """After runs of other jobs. Made by ``after=`` of ``scheduler.job`` and ``scheduler.add``.
+    """Runs after other jobs. Created by ``after=`` of ``scheduler.job`` and ``scheduler.add``.
 
     Attributes:
-        parents: the ids of these jobs, sorted.
-        on: which outcome of theirs counts: ``success``, ``failure`` or ``always``.
+        parents: the ids of the parent jobs, sorted.
+        on: the outcome of the parents' runs that counts: ``"success"`` (default), ``"failure"`` or
+            ``"always"``.
     """
 
     kind: ClassVar[str] = "after"
@@ -41,16 +42,16 @@ class After(Trigger):
             raise TriggerError(
                 f"after= takes a list of job ids, such as ['extract'], not {given!r}"
             )
-        parents = sorted(set(map(_checked, given)))
-        if not 0 < len(parents) <= MOST_PARENTS:
-            raise TriggerError(f"after= takes 1 to {MOST_PARENTS} job ids, not {len(parents)}")
+        parents = sorted(set(map(_job_id, given)))
+        if not 0 < len(parents) <= MAX_PARENTS:
+            raise TriggerError(f"after= takes 1 to {MAX_PARENTS} job ids, not {len(parents)}")
         if self.on not in OUTCOMES:
             hint = did_you_mean(str(self.on)[:20], OUTCOMES)
-            raise TriggerError(f"on={str(self.on)[:20]!r} is no outcome{hint}")
+            raise TriggerError(f"on={str(self.on)[:20]!r} is not a valid outcome{hint}")
         object.__setattr__(self, "parents", tuple(parents))
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """See `Trigger.next_after`: it has no times."""
+        """Return ``None``: the trigger has no times of its own."""
         aware_utc(moment, "moment")
         return None
 
@@ -67,24 +68,28 @@ class After(Trigger):
         """See `Trigger.from_json`."""
         check_keys(cls.kind, data, required=("parents",), optional=("on",))
         if not isinstance(data["parents"], list):
-            raise TriggerError(f"parents must be a list, not {str(data['parents'])[:60]!r}")
+            raise TriggerError(f"'parents' must be a list, not {str(data['parents'])[:60]!r}")
         return cls(tuple(data["parents"]), data.get("on", "success"))
 
     def __repr__(self) -> str:
         return f"After({list(self.parents)!r}, on={self.on!r})"
 
 
-def fits(on: str, state: str) -> bool:
-    """Whether a parent's run that ended in this state is one to run after.
+def releases(on: str, state: str) -> bool:
+    """Return whether a parent's run that finished in ``state`` lets the dependent job run.
 
     Args:
-        on: see `After`.
-        state: of the parent's run.
+        on: the outcome that counts; see `After`.
+        state: the final state of the parent's run.
     """
-    return on == "always" or state == _FITTING[on]
+    return on == "always" or state == _STATES[on]
 
 
-def _checked(parent: object) -> str:
-    if not isinstance(parent, str) or not 0 < len(parent) <= LONGEST_ID or not parent.isprintable():
-        raise TriggerError(f"after= takes the ids of jobs, not {str(parent)[:60]!r}")
+def _job_id(parent: object) -> str:
+    if (
+        not isinstance(parent, str)
+        or not 0 < len(parent) <= MAX_ID_LENGTH
+        or not parent.isprintable()
+    ):
+        raise TriggerError(f"after= takes job ids, not {str(parent)[:60]!r}")
     return parent

@@ -1,4 +1,4 @@
-"""The occurrences of a trigger within a stretch of time."""
+"""The occurrences of a trigger within a period."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from datetime import datetime
 from typing import NamedTuple
 
 
-class Due(NamedTuple):  # made per fire: a frozen dataclass takes three times as long
-    """The occurrences of a trigger in a half-open stretch of time ``(after, until]``.
+class Due(NamedTuple):  # created for every fire: a frozen dataclass takes three times as long
+    """The occurrences of a trigger in the half-open period ``(after, until]``.
 
     Attributes:
-        count: how many there are, as far as the search went.
-        first: the earliest, or ``None``.
-        last: the latest that was found, or ``None``.
-        newest: the latest of them, ascending, at most as many as were asked for.
-        complete: ``False`` when the search stopped at its limit; it got as far as ``last``.
+        count: the number of occurrences found.
+        first: the earliest of them, or ``None``.
+        last: the latest of them, or ``None``.
+        newest: the latest ``keep`` of them, in ascending order.
+        complete: ``False`` if the search stopped at its limit, with ``last``.
     """
 
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody wants here
+    count: int  # type: ignore[assignment]  # hides tuple.count, which has no use here
     first: datetime | None
     last: datetime | None
     newest: tuple[datetime, ...]

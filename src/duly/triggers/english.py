@@ -1,4 +1,4 @@
-"""English words for triggers."""
+"""English phrases from which the descriptions of triggers are built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "
 
 
 def describe_span(span: timedelta) -> str:
-    """A length of time: "10 seconds", "day", "1 hour 30 minutes"."""
+    """Return a duration in words: "10 seconds", "1 hour 30 minutes"; "day" instead of "1 day"."""
     rest, micro = divmod(span // timedelta(microseconds=1), 1_000_000)
     parts = []
     for unit, size in (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60)):
@@ -30,18 +30,24 @@ def describe_span(span: timedelta) -> str:
 
 
 def join(words: Sequence[str]) -> str:
-    """Words as a list in English: ``a, b and c``."""
+    """Return words as an English list: "a, b and c"."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def ordinal(number: int) -> str:
-    """A number as 1st, 2nd, 11th."""
+    """Return a number as an ordinal: "1st", "2nd", "11th"."""
     suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 // 10 != 1 else 0, "th")
     return f"{number}{suffix}"
 
 
-def runs(numbers: Sequence[int], names: Sequence[str], first: int) -> str:
-    """Numbers by name, with three or more in a row drawn together: "Monday to Friday"."""
+def ranges(numbers: Sequence[int], names: Sequence[str], first: int) -> str:
+    """Return numbers by name, with three or more in a row as a range: "Monday to Friday".
+
+    Args:
+        numbers: the numbers, sorted.
+        names: their names.
+        first: the number that the first name stands for.
+    """
     groups: list[list[int]] = []
     for number in numbers:
         if groups and number == groups[-1][-1] + 1:
@@ -50,11 +56,11 @@ def runs(numbers: Sequence[int], names: Sequence[str], first: int) -> str:
             groups.append([number])
     words: list[str] = []
     for group in groups:
-        shown = [names[number - first] for number in group]
-        words += [f"{shown[0]} to {shown[-1]}"] if len(shown) > 2 else shown
+        named = [names[number - first] for number in group]
+        words += [f"{named[0]} to {named[-1]}"] if len(named) > 2 else named
     return join(words)
 
 
 def plural(count: int, unit: str) -> str:
-    """A number of things: "1 day", "2 days"."""
+    """Return a count with its unit: "1 day", "2 days"."""
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

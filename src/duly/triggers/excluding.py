@@ -1,4 +1,4 @@
-"""A trigger with exceptions: what a calendar leaves out is dropped, or moved to a later day."""
+"""The trigger with exclusions: what a calendar excludes is dropped or moved to a later day."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ SHIFTS = (None, "next_working_day")
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _FIRST = datetime(2, 1, 1, tzinfo=UTC)
-"""Days cannot be counted back from the very first ones."""
+"""The first instant that is searched, so that days can be counted back from it."""
 
-_STEPS = 10_000
-"""Times that the trigger is asked before the search for an occurrence is given up; ten times as
-many where occurrences are moved."""
+_MAX_STEPS = 10_000
+"""The number of occurrences after which the search stops; ten times as many if they are moved."""
 
-_DAYS = 366
-"""Days in a row without work after which a working day is no longer looked for."""
+_MAX_DAYS = 366
+"""The number of days in which the next working day must lie."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Excluding(Trigger):
-    """A trigger without the occurrences that a calendar leaves out. Made by `Trigger.excluding`.
+    """A trigger without the times that a calendar excludes. Created by `Trigger.excluding`.
 
     Attributes:
         trigger: the trigger.
-        calendar: what is left out.
-        shift: ``None`` drops what is left out; ``"next_working_day"`` moves it to the same wall
-            time of the next day that is neither left out nor a day of rest. Days of rest are
-            those that the calendar knows, else Saturday and Sunday.
-        days_of: whose days are meant where the trigger names no zone; ``None`` until bound.
+        calendar: the times to exclude.
+        shift: ``None`` (default) drops an excluded occurrence; ``"next_working_day"`` moves it to
+            the same wall time of the next day that is neither excluded nor a rest day. Rest days
+            are those that the calendar defines, otherwise Saturday and Sunday.
+        days_of: the zone that determines the calendar day if the trigger has none; ``None`` until
+            bound.
     """
 
     kind: ClassVar[str] = "excluding"
@@ -63,26 +63,26 @@ class Excluding(Trigger):
 
     @property
     def zone(self) -> ZoneInfo:
-        """Whose days are meant."""
+        """The zone that determines the calendar day."""
         return load_zone(self.tz or "UTC")
 
     def next_after(self, moment: datetime) -> datetime | None:
         """See `Trigger.next_after`.
 
         Raises:
-            TriggerError: the calendar leaves out everything within the bounds of the search, or
-                has not been looked up.
+            TriggerError: the search reached its limit because the calendar excludes every
+                occurrence, or the calendar is named and the trigger is not bound.
         """
         moment = max(aware_utc(moment, "moment"), _FIRST)
         try:
-            return self._moved(moment) if self.shift else self._left(moment)
+            return self._next_moved(moment) if self.shift else self._next_kept(moment)
         except OverflowError:
             return None  # past the year 9999
 
-    def _left(self, moment: datetime) -> datetime | None:
-        """The first occurrence after ``moment`` when those that are left out are dropped."""
+    def _next_kept(self, moment: datetime) -> datetime | None:
+        """Return the next occurrence if excluded ones are dropped."""
         zone = self.zone
-        for _ in range(_STEPS):
+        for _ in range(_MAX_STEPS):
             fire = self.trigger.next_after(moment)
             if fire is None:
                 return None
@@ -90,20 +90,22 @@ class Excluding(Trigger):
             if end is None:
                 return fire
             moment = end - _TICK
-        raise TriggerError(f"no occurrence is left up to {moment:%Y-%m-%d}: {self.describe()}")
+        raise TriggerError(
+            f"every occurrence until {moment:%Y-%m-%d} is excluded: {self.describe()}"
+        )
 
-    def _moved(self, moment: datetime) -> datetime | None:
-        """The first occurrence after ``moment`` when those that are left out are moved.
+    def _next_moved(self, moment: datetime) -> datetime | None:
+        """Return the next occurrence if excluded ones are moved.
 
-        It may come from any day since the last working day. One day's occurrences keep their
-        order when they are moved, unless the clock changes or only part of a day is left out, so
-        most of them need no look.
+        It may originate on any day since the last working day. The occurrences of one day keep
+        their order when they are moved, unless the clock changes or only part of a day is
+        excluded, so most of them need not be examined.
         """
         zone = self.zone
         asked = local(moment, zone)
         best: datetime | None = None
         after = start_of(self._since(asked.date()), zone) - _TICK
-        for _ in range(10 * _STEPS):
+        for _ in range(10 * _MAX_STEPS):
             fire = self.trigger.next_after(after)
             if fire is None or (best is not None and fire >= best):
                 return best
@@ -113,23 +115,27 @@ class Excluding(Trigger):
                 best = target if best is None else min(best, target)
                 if target == fire:
                     return best
-                steady = self._steady(day) and self._steady(local(target, zone).date())
-                after = start_of(day + _DAY, zone) - _TICK if steady else fire
+                ordered = self._keeps_order(day) and self._keeps_order(local(target, zone).date())
+                after = start_of(day + _DAY, zone) - _TICK if ordered else fire
             elif target == fire:
                 clear = not self.calendar.touches(day, zone)
                 end = min(start_of(day + _DAY, zone) - _TICK, moment)
                 after = max(fire, end) if clear else fire
             else:
-                steady = self._steady(day) and self._steady(asked.date())
+                ordered = self._keeps_order(day) and self._keeps_order(asked.date())
                 same_time = instant(datetime.combine(day, asked.time()), zone)
-                after = max(fire, same_time) if steady else fire
-        raise TriggerError(f"no occurrence is found up to {after:%Y-%m-%d}: {self.describe()}")
+                after = max(fire, same_time) if ordered else fire
+        raise TriggerError(f"no occurrence was found until {after:%Y-%m-%d}: {self.describe()}")
 
     def target(self, fire: datetime) -> datetime | None:
-        """When an occurrence of the trigger happens: then, on a later day, or not at all."""
+        """Return the instant to which an occurrence moves: its own, a later one, or ``None``.
+
+        Args:
+            fire: an occurrence of ``trigger``.
+        """
         if self.calendar.blocked_until(fire, self.zone) is None:
             return fire
-        return self._later(fire) if self.shift else None
+        return self._next_working_day(fire) if self.shift else None
 
     def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
         """See `Trigger.wall_at`."""
@@ -141,33 +147,36 @@ class Excluding(Trigger):
         """See `Trigger.wall_parts`."""
         return self.trigger.wall_parts()
 
-    def _later(self, fire: datetime) -> datetime:
-        """The same wall time on the next working day."""
+    def _next_working_day(self, fire: datetime) -> datetime:
+        """Return the same wall time on the next working day."""
         zone = self.zone
         wall = self.trigger.wall_at(fire, zone)
-        for _ in range(_DAYS):
+        for _ in range(_MAX_DAYS):
             wall += _DAY
             target = instant(wall, zone)
-            if not self._rest(wall.date()) and self.calendar.blocked_until(target, zone) is None:
+            if (
+                not self._is_rest_day(wall.date())
+                and self.calendar.blocked_until(target, zone) is None
+            ):
                 return target
         raise TriggerError(
-            f"no working day within {_DAYS} days of {fire:%Y-%m-%d}: {self.calendar}"
+            f"no working day within {_MAX_DAYS} days after {fire:%Y-%m-%d}: {self.calendar}"
         )
 
     def _since(self, day: date) -> date:
-        """The earliest day whose occurrences may be moved to ``day`` or later."""
-        for _ in range(_DAYS):
+        """Return the earliest day whose occurrences may move to ``day`` or later."""
+        for _ in range(_MAX_DAYS):
             before = day - _DAY
-            if not self._rest(before) and not self.calendar.touches(before, self.zone):
+            if not self._is_rest_day(before) and not self.calendar.touches(before, self.zone):
                 return day
             day = before
-        raise TriggerError(f"no working day within {_DAYS} days before {day}: {self.calendar}")
+        raise TriggerError(f"no working day within {_MAX_DAYS} days before {day}: {self.calendar}")
 
-    def _rest(self, day: date) -> bool:
+    def _is_rest_day(self, day: date) -> bool:
         return day.weekday() in (self.calendar.rest_days() or (5, 6))
 
-    def _steady(self, day: date) -> bool:
-        """Whether what is moved from or to that day keeps its order."""
+    def _keeps_order(self, day: date) -> bool:
+        """Return whether occurrences that move from or to that day keep their order."""
         if not self.calendar.whole_days:
             return False
         zone = self.zone
@@ -182,19 +191,19 @@ class Excluding(Trigger):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> Excluding:
-        """See `Trigger.bind`; looks up named calendars, those looked up before as well.
+        """See `Trigger.bind`; replaces named calendars by their current versions.
 
         Raises:
-            TriggerError: a name is not among ``calendars``, where these are given.
+            TriggerError: ``calendars`` is given and lacks a named calendar.
         """
         trigger = self.trigger.bind(job_id=job_id, tz=tz, anchor=anchor, calendars=calendars)
-        calendar = self.calendar if calendars is None else self.calendar.named(calendars)
+        calendar = self.calendar if calendars is None else self.calendar.resolved(calendars)
         days_of = self.days_of or (tz if trigger.tz is None else None)
         return Excluding(trigger, calendar, self.shift, days_of)
 
     @property
     def wall_clock(self) -> bool:
-        """Always true: whose day it is depends on the zone."""
+        """Always true: the calendar day depends on the zone."""
         return True
 
     def describe(self) -> str:
@@ -223,10 +232,10 @@ class Excluding(Trigger):
         return cls(child(data["trigger"]), calendar, data.get("shift"), data.get("days_of"))
 
     def __repr__(self) -> str:
-        shown = [repr(self.calendar)]
-        shown += [f"shift={self.shift!r}"] if self.shift else []
-        shown += [f"tz={self.days_of!r}"] if self.days_of else []
-        return f"{self.trigger!r}.excluding({', '.join(shown)})"
+        arguments = [repr(self.calendar)]
+        arguments += [f"shift={self.shift!r}"] if self.shift else []
+        arguments += [f"tz={self.days_of!r}"] if self.days_of else []
+        return f"{self.trigger!r}.excluding({', '.join(arguments)})"
 
     @classmethod
     def wrapping(
@@ -239,6 +248,8 @@ class Excluding(Trigger):
         """See `Trigger.excluding`."""
         parts = tuple(Named(part) if isinstance(part, str) else part for part in calendars)
         if not parts or not all(isinstance(part, Calendar) for part in parts):
-            raise TriggerError("excluding(…) takes calendars, or names of stored ones")
+            raise TriggerError(
+                "excluding() takes one or more calendars, or the names of stored calendars"
+            )
         calendar = parts[0] if len(parts) == 1 else Union(parts)
         return cls(trigger, calendar, shift, zone_name(tz))

@@ -1,4 +1,4 @@
-"""Explains a trigger to a person: words, the next occurrences, and what may surprise."""
+"""Explain a trigger to a person: a description, the next occurrences, and warnings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from duly.triggers.linting import lint
 from duly.triggers.wallclock.clock import local
 from duly.triggers.wallclock.zones import load_zone, zone_name
 
-_MOST = 1000
+_MAX_FIRES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,11 @@ class Fire:
     """One occurrence.
 
     Attributes:
-        instant: when, in UTC.
-        local: the same in the trigger's zone.
-        marks: ``"gap"``: a clock change moved it; ``"fold"``: its wall time comes twice that day;
-            ``"excluded"``: a calendar leaves it out; ``"moved"``: and it happens later instead.
+        instant: the instant, in UTC.
+        local: the same instant in the trigger's zone.
+        marks: ``"gap"`` if a clock change shifted it, ``"fold"`` if its wall time occurs twice that
+            day, ``"excluded"`` if a calendar excludes it, and ``"moved"`` if it then moves to a
+            later day.
         note: the marks in words, or ``""``.
     """
 
@@ -37,14 +38,14 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `explain` found. Printed, it is text for a terminal.
+    """The result of `explain`. Its ``str`` is a multi-line text for a terminal.
 
     Attributes:
-        text: the trigger in English.
-        crontab: its crontab text, or ``None``.
+        text: the description of the trigger in English.
+        crontab: the equivalent crontab expression, or ``None``.
         tz: the zone of the local times.
-        fires: the next occurrences, with those that a calendar leaves out among them.
-        warnings: what may surprise, one sentence each.
+        fires: the next occurrences, including those that a calendar excludes.
+        warnings: what may surprise the author, one sentence each; see ``lint``.
     """
 
     text: str
@@ -68,31 +69,31 @@ class Explanation:
 def explain(
     trigger: Trigger, moment: datetime, count: int = 10, *, tz: str | ZoneInfo | None = None
 ) -> Explanation:
-    """Explain a trigger.
+    """Explain a trigger in English, with its next occurrences and with warnings.
 
     Args:
         trigger: the trigger.
-        moment: from when on, aware; occurrences strictly after it are listed.
-        count: how many occurrences to list, at most 1000.
-        tz: the zone of the local times, for a trigger that names none; default UTC. A cron
-            without a zone is read in it.
+        moment: an aware datetime; the occurrences strictly after it are listed.
+        count: the number of occurrences to list, at most 1,000; default 10.
+        tz: the zone of the local times for a trigger without one, to which the trigger is then
+            bound; default UTC.
 
     Raises:
         NaiveDatetimeError: ``moment`` has no time zone.
-        TriggerError: unknown zone, or the trigger cannot be searched.
+        TriggerError: the zone is unknown, or the search for an occurrence reached its limit.
     """
     moment = aware_utc(moment, "moment")
     trigger = trigger.bind(tz=zone_name(tz))
     zone = load_zone(trigger.tz or zone_name(tz) or "UTC")
     fires: list[Fire] = []
     after: datetime | None = moment
-    while after is not None and len(fires) < min(count, _MOST):
+    while after is not None and len(fires) < min(count, _MAX_FIRES):
         after = trigger.next_after(after)
         if after is not None:
             fires.append(_fire(trigger, after, zone))
     if isinstance(trigger, Excluding):
         last = fires[-1].instant if fires else None
-        fires += _left_out(trigger, moment, last, min(2 * count + 10, _MOST))
+        fires += _excluded(trigger, moment, last, min(2 * count + 10, _MAX_FIRES))
         fires.sort(key=lambda fire: fire.instant)
     return Explanation(
         trigger.describe(), trigger.crontab, zone.key, tuple(fires), lint(trigger, moment)
@@ -100,23 +101,23 @@ def explain(
 
 
 def _fire(trigger: Trigger, instant: datetime, zone: ZoneInfo) -> Fire:
-    shown = instant.astimezone(zone)
+    here = instant.astimezone(zone)
     wall, nominal = local(instant, zone), trigger.wall_at(instant, zone)
     if nominal != wall:
         note = f"gap: {_clock(nominal)} does not exist on {nominal:%Y-%m-%d}"
-        return Fire(instant, shown, ("gap",), note)
+        return Fire(instant, here, ("gap",), note)
     if _is_repeated(wall, zone):
-        which = "second" if shown.fold else "first"
-        return Fire(instant, shown, ("fold",), f"fold: the {which} {_clock(wall)} of that day")
-    return Fire(instant, shown)
+        which = "second" if here.fold else "first"
+        return Fire(instant, here, ("fold",), f"fold: the {which} {_clock(wall)} of that day")
+    return Fire(instant, here)
 
 
-def _left_out(
-    trigger: Excluding, moment: datetime, last: datetime | None, most: int
+def _excluded(
+    trigger: Excluding, moment: datetime, last: datetime | None, limit: int
 ) -> Iterator[Fire]:
-    """Occurrences after ``moment`` and before ``last`` that the calendar leaves out."""
+    """Yield the occurrences after ``moment`` and before ``last`` that the calendar excludes."""
     zone, after = trigger.zone, moment
-    for _ in range(most):
+    for _ in range(limit):
         fire = trigger.trigger.next_after(after)
         while fire is not None and trigger.target(fire) == fire and (last is None or fire < last):
             fire = trigger.trigger.next_after(fire)
@@ -136,7 +137,7 @@ def _clock(wall: datetime) -> str:
 
 
 def _is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
-    """Whether a wall time comes twice in that zone."""
+    """Return whether a wall time occurs twice in a zone."""
     first = wall.replace(tzinfo=zone, fold=0).utcoffset()
     second = wall.replace(tzinfo=zone, fold=1).utcoffset()
     return first is not None and second is not None and first > second

@@ -1,4 +1,4 @@
-"""Fires at fixed distances in real time."""
+"""The trigger that fires at fixed intervals of real time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ONE = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Every(Trigger):
-    """Every instant ``anchor + n * period``, for every whole n. Made by `every`.
+    """Every instant ``anchor + n * period`` for every integer n. Created by `every`.
 
     Attributes:
-        period: the distance; a day is 24 hours, whatever the wall clock does.
-        anchor: an instant of the series, in UTC; ``None`` until bound (then 1970-01-01T00:00Z).
-            The series runs both ways from it: use the job's ``start`` to begin later.
+        period: the interval; a day is 24 hours, whatever the wall clock does.
+        anchor: one instant of the series, in UTC; ``None`` until bound, which counts as 1970-01-01.
+            The series extends in both directions: use the job's ``start`` to begin later.
     """
 
     kind: ClassVar[str] = "every"
@@ -35,7 +35,7 @@ class Every(Trigger):
 
     def __post_init__(self) -> None:
         if self.period < _ONE:
-            raise TriggerError(f"an interval must be longer than zero, not {self.period}")
+            raise TriggerError(f"an interval must be positive, not {self.period}")
         if self.anchor is not None:
             object.__setattr__(self, "anchor", aware_utc(self.anchor, "anchor"))
 
@@ -46,12 +46,12 @@ class Every(Trigger):
         try:
             return anchor + ((moment - anchor) // period + 1) * period
         except OverflowError:
-            return _late(moment, period)
+            return _beyond_calendar(moment, period)
         except TypeError:
             raise NaiveDatetimeError(moment, "moment") from None
 
     def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
-        """See `Trigger.due`. Answers by arithmetic, however many there are."""
+        """See `Trigger.due`; counts by arithmetic, so it never reaches the limit."""
         period = self.period
         anchor = self.anchor or EPOCH
         try:
@@ -76,7 +76,7 @@ class Every(Trigger):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> Every:
-        """See `Trigger.bind`; takes the anchor."""
+        """See `Trigger.bind`; uses the anchor."""
         return self if self.anchor or anchor is None else Every(self.period, anchor)
 
     def describe(self) -> str:
@@ -104,10 +104,10 @@ class Every(Trigger):
         rest = self.period - timedelta(days=self.period.days)
         seconds = rest.total_seconds() if rest.microseconds else rest.seconds
         units = (("days", self.period.days), ("seconds", seconds))
-        shown = [f"{unit}={count}" for unit, count in units if count]
+        arguments = [f"{unit}={count}" for unit, count in units if count]
         if self.anchor:
-            shown.append(f"anchor={self.anchor.isoformat()!r}")
-        return f"every({', '.join(shown)})"
+            arguments.append(f"anchor={self.anchor.isoformat()!r}")
+        return f"every({', '.join(arguments)})"
 
 
 def every(
@@ -119,20 +119,22 @@ def every(
     seconds: float = 0,
     anchor: datetime | None = None,
 ) -> Every:
-    """A trigger at fixed distances in real time. A day is 24 hours here.
+    """Create a trigger that fires at fixed intervals of real time.
 
-    For the same wall-clock time every day, use `cron` or ``calendar``.
+    A day is 24 hours here. To fire at the same wall-clock time every day, use ``cron`` or
+    ``calendar``. The interval is the sum of all units.
 
     Args:
-        weeks: the distance; all units are added up.
-        days: the same, in days of 24 hours.
-        hours: the same, in hours.
-        minutes: the same, in minutes.
-        seconds: the same, in seconds; fractions down to a microsecond.
-        anchor: an instant of the series, aware; default: when the job was first stored.
+        weeks: weeks of 7 days; default 0.
+        days: days of 24 hours; default 0.
+        hours: hours; default 0.
+        minutes: minutes; default 0.
+        seconds: seconds, with a resolution of one microsecond; default 0.
+        anchor: one instant of the series, aware; default: the instant at which the job is first
+            stored.
 
     Raises:
-        TriggerError: the distance is zero, negative or no number.
+        TriggerError: the interval is zero, negative, too long or not a number.
         NaiveDatetimeError: ``anchor`` has no time zone.
     """
     period = _period(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
@@ -142,15 +144,16 @@ def every(
 def _period(**units: float) -> timedelta:
     for unit, value in units.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TriggerError(f"every({unit}=…) takes a number, not {str(value)[:40]!r}")
+            raise TriggerError(f"every({unit}=…) must be a number, not {str(value)[:40]!r}")
     try:
         return timedelta(**units)
     except (OverflowError, ValueError):
-        raise TriggerError(f"every({units}) is no length of time") from None
+        given = ", ".join(f"{unit}={value}" for unit, value in units.items() if value)
+        raise TriggerError(f"every({given}) is not a valid interval") from None
 
 
-def _late(moment: datetime, period: timedelta) -> datetime | None:
-    """The answer where the series leaves the calendar: before year 1, or after year 9999."""
+def _beyond_calendar(moment: datetime, period: timedelta) -> datetime | None:
+    """Return the next occurrence where the series leaves the calendar, the years 1 to 9999."""
     if moment.astimezone(UTC) + timedelta(0) <= datetime.min.replace(tzinfo=UTC) + period:
         return datetime.min.replace(tzinfo=UTC)
     return None

@@ -1,4 +1,4 @@
-"""Checks on JSON data that describes a trigger."""
+"""Validation of the JSON data of triggers and calendars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ def check_keys(
     required: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> None:
-    """Refuse missing and unknown keys.
+    """Reject missing and unknown keys.
+
+    Args:
+        kind: the kind of trigger, for the message.
+        data: the JSON object.
+        required: the keys that must be present.
+        optional: the keys that may be present.
 
     Raises:
         TriggerError: a key is missing or unknown.
@@ -28,14 +34,19 @@ def check_keys(
             raise TriggerError(str(error))
     for key in required:
         if key not in data:
-            raise TriggerError(f"trigger {kind!r} lacks {key!r}")
+            raise TriggerError(f"trigger {kind!r} requires the key {key!r}")
 
 
 def read_instant(kind: str, key: str, value: object) -> datetime:
-    """An instant written as ISO 8601 text with an offset.
+    """Parse an instant written in ISO 8601 with a UTC offset.
+
+    Args:
+        kind: the kind of trigger, for the message.
+        key: the key of the value, for the message.
+        value: the JSON value.
 
     Raises:
-        TriggerError: it is something else.
+        TriggerError: the value is not such a string.
     """
     try:
         if isinstance(value, str) and len(value) <= 40:
@@ -43,16 +54,16 @@ def read_instant(kind: str, key: str, value: object) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise TriggerError(
-        f"{key} of trigger {kind!r} must be a time with an offset, such as "
+        f"{key!r} of trigger {kind!r} must be a time with a UTC offset, such as "
         f"'2026-01-01T00:00:00+00:00', not {str(value)[:60]!r}"
     )
 
 
 def read_date(kind: str, key: str, value: object) -> date:
-    """A day written as ``YYYY-MM-DD``.
+    """Parse a date written as ``YYYY-MM-DD``; the arguments are those of `read_instant`.
 
     Raises:
-        TriggerError: it is something else.
+        TriggerError: the value is not such a string.
     """
     try:
         if isinstance(value, str) and len(value) == 10:
@@ -60,5 +71,5 @@ def read_date(kind: str, key: str, value: object) -> date:
     except ValueError:
         pass
     raise TriggerError(
-        f"{key} of trigger {kind!r} must be a day such as '2026-01-31', not {str(value)[:60]!r}"
+        f"{key!r} of trigger {kind!r} must be a date such as '2026-01-31', not {str(value)[:60]!r}"
     )

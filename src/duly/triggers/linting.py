@@ -1,4 +1,4 @@
-"""What in a trigger may surprise the person who wrote it."""
+"""Warn about triggers that may not do what their author expects."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from duly.triggers.wallclock.day_rules import LENGTHS, MonthDays
 from duly.triggers.wallclock.seconds import DAY, EARLIEST, EPOCH, LATEST, epoch_second
 
 _AHEAD = 400 * DAY
-"""How far ahead clock changes are looked at: every yearly change comes once."""
+"""The seconds ahead in which clock changes are examined: more than a year, so each yearly one."""
 
 
 def lint(trigger: Trigger, moment: datetime) -> tuple[str, ...]:
-    """Warnings about a trigger, most important first; each is one sentence.
+    """Return warnings about a trigger, one sentence each, the most important first.
 
     Args:
         trigger: the trigger.
-        moment: from when on clock changes are looked at.
+        moment: an aware datetime; the clock changes of the 400 days after it are examined.
 
     Raises:
         NaiveDatetimeError: ``moment`` has no time zone.
     """
-    found = [*_clock_warnings(trigger, epoch_second(moment)), *_own_warnings(trigger)]
-    return tuple(dict.fromkeys(found))
+    warnings = [*_clock_warnings(trigger, epoch_second(moment)), *_own_warnings(trigger)]
+    return tuple(dict.fromkeys(warnings))
 
 
 def _clock_warnings(trigger: Trigger, start: int) -> Iterator[str]:
-    """The first gap and the first fold that touches each wall clock of the trigger."""
+    """Warn about the first gap and the first fold that affect each pattern of the trigger."""
     start = max(start, EARLIEST)
     end = min(start + _AHEAD, LATEST)
     for part in trigger.wall_parts():
-        told: set[bool] = set()
+        reported: set[bool] = set()
         for at, before, after in clock_changes(part.clock.tz or "UTC", start, end):
             is_gap = after > before
             first, last = at + min(before, after), at + max(before, after)
             wall = part.pattern.at_or_after(first)
-            if is_gap not in told and wall is not None and wall < last:
-                told.add(is_gap)
+            if is_gap not in reported and wall is not None and wall < last:
+                reported.add(is_gap)
                 yield _gap(part, wall, last - first, last) if is_gap else _fold(part, wall)
 
 
@@ -70,7 +70,7 @@ def _fold(part: WallPart, wall: int) -> str:
         "both": "will run twice",
     }[part.clock.fold]
     return (
-        f"fires at {_clock(wall)}, which comes twice on {_day(wall)} "
+        f"fires at {_clock(wall)}, which occurs twice on {_day(wall)} "
         f"in {part.clock.tz or 'UTC'}: {outcome}"
     )
 
@@ -81,8 +81,8 @@ def _own_warnings(trigger: Trigger) -> Iterator[str]:
             yield from _cron_warnings(trigger.fields)
         case Every(period) if period % timedelta(days=1) == timedelta(0):
             yield (
-                "a day is 24 hours here, so after a clock change it runs at another time of day; "
-                "cron and calendar keep the time of day"
+                "a day is 24 hours here, so the time of day shifts when the clocks change; "
+                "use cron or calendar to keep it"
             )
         case Frequency():
             yield from trigger.warnings
@@ -106,13 +106,13 @@ def _cron_warnings(fields: CronFields) -> Iterator[str]:
         if text.startswith("*/") and step.isdigit() and span % int(step):
             rest = span % int(step)
             yield (
-                f"{text} in the {name} field starts anew at 0, so the last step is only {rest} "
+                f"{text} in the {name} field restarts at 0, so the last step is only {rest} "
                 f"{name}{'s' * (rest > 1)} long"
             )
 
 
 def _missing_days(fields: CronFields) -> Iterator[str]:
-    """Months in which a day of the month is missing; only where no other day stands in for it."""
+    """Warn about months without the listed day, unless another rule or weekday covers them."""
     if fields.texts[5] != "*" or len(fields.days_of_month) != 1:
         return
     rule = fields.days_of_month[0]
@@ -122,7 +122,11 @@ def _missing_days(fields: CronFields) -> Iterator[str]:
         if 2 in fields.months and day == 29:
             without.append("February, except in leap years")
         if without:
-            yield f"does not fire in {join(without)}, which have no day {day}; 'L' is the last day"
+            have = "have" if len(without) > 1 else "has"
+            yield (
+                f"does not fire in {join(without)}, which {have} no day {day}; "
+                "use 'L' for the last day"
+            )
 
 
 def _clock(wall: int) -> str:

@@ -1,4 +1,4 @@
-"""Fires once."""
+"""The trigger that fires once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from duly.triggers.json_data import check_keys, read_instant
 
 @dataclass(frozen=True, slots=True, repr=False)
 class At(Trigger):
-    """One instant. Made by `at`.
+    """A single instant. Created by `at`.
 
     Attributes:
         instant: the instant, in UTC.
@@ -28,7 +28,7 @@ class At(Trigger):
 
     def __post_init__(self) -> None:
         if not isinstance(self.instant, datetime):
-            raise TriggerError(f"at(…) takes an aware datetime, not {self.instant!r}")
+            raise TriggerError(f"at() takes an aware datetime, not {self.instant!r}")
         object.__setattr__(self, "instant", aware_utc(self.instant, "at(instant)"))
 
     def next_after(self, moment: datetime) -> datetime | None:
@@ -67,12 +67,13 @@ class At(Trigger):
 
 
 def at(instant: datetime) -> At:
-    """A trigger that fires once.
+    """Create a trigger that fires once.
 
     Args:
         instant: an aware datetime in any zone.
 
     Raises:
-        NaiveDatetimeError: it has no time zone.
+        NaiveDatetimeError: ``instant`` has no time zone.
+        TriggerError: ``instant`` is not a datetime.
     """
     return At(instant)

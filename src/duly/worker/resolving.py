@@ -22,7 +22,7 @@ from duly.store.new_run import Origin, never_runs, new_run, wait_turn
 from duly.store.rows import definition
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.triggers.dependency import fits
+from duly.triggers.dependency import releases
 
 BATCH = 200
 _AGAINST = {"success": "did not succeed", "failure": "did not fail"}
@@ -118,7 +118,7 @@ class _Resolver:
         own = places[run.job_id]
         if run.job_uid != own.parent_uid:  # of a job that was removed and added again since
             return
-        good = fits(own.outcome, run.state)
+        good = releases(own.outcome, run.state)
         made = self._decisions.get((child.uid, run.id))
         if len(places) == 1:
             own.run_id, own.fits = run.id, good

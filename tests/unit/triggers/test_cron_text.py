@@ -14,46 +14,46 @@ from tests.unit.triggers.helpers import cpu_seconds, fires, shown, utc
 
 REFUSED = [
     # text, field, offending part, position, words of the message
-    ("61 * * * *", "minute", "61", 0, "outside 0-59"),
+    ("61 * * * *", "minute", "61", 0, "'61' is not a valid minute: it must be between 0 and 59"),
     ("* 24 * * *", "hour", "24", 2, "midnight is hour 0"),
-    ("* * 0 * *", "day-of-month", "0", 4, "outside 1-31"),
-    ("* * 32 * *", "day-of-month", "32", 4, "outside 1-31"),
-    ("* * * 13 *", "month", "13", 6, "outside 1-12"),
-    ("* * * * 8", "day-of-week", "8", 8, "outside 0-7"),
-    ("1--100000000 * * * *", "minute", "1--100000000", 0, "one '-'"),
-    ("1-100000000 * * * *", "minute", "1-100000000", 0, "outside 0-59"),
+    ("* * 0 * *", "day-of-month", "0", 4, "not a valid day of the month"),
+    ("* * 32 * *", "day-of-month", "32", 4, "between 1 and 31"),
+    ("* * * 13 *", "month", "13", 6, "between 1 and 12"),
+    ("* * * * 8", "day-of-week", "8", 8, "between 0 and 7"),
+    ("1--100000000 * * * *", "minute", "1--100000000", 0, "single '-'"),
+    ("1-100000000 * * * *", "minute", "1-100000000", 0, "between 0 and 59"),
     ("*/0 * * * *", "minute", "*/0", 0, "step of 0"),
-    ("*/100000000 * * * *", "minute", "*/100000000", 0, "larger than the range"),
+    ("*/100000000 * * * *", "minute", "*/100000000", 0, "a minute field has 60 values"),
     ("5,,7 * * * *", "minute", "", 2, "comma"),
     ("50-10 * * * *", "minute", "50-10", 0, "write '50-59,0-10'"),
     ("* * * * fri-mon", "day-of-week", "fri-mon", 8, "write 'fri-sat,sun-mon'"),
     ("* * * * 5-0", "day-of-week", "5-0", 8, "write '5-6,0'"),
     ("* * * * mondy", "day-of-week", "mondy", 8, "did you mean 'mon'"),
     ("* * * juny *", "month", "juny", 6, "did you mean 'jun'"),
-    ("* * ? * *", "day-of-month", "?", 4, "write '*'"),
+    ("* * ? * *", "day-of-month", "?", 4, "use '*' instead"),
     ("* * * * L", "day-of-week", "L", 8, "friL"),
-    ("* * * * tue#6", "day-of-week", "tue#6", 8, "outside 1-5"),
-    ("* * tue#2 * *", "day-of-month", "tue#2", 4, "belongs to the day-of-week field"),
-    ("* * * * 15W", "day-of-week", "15W", 8, "belongs to the day-of-month field"),
-    ("L * * * *", "minute", "L", 0, "unknown name"),
-    ("* * L-31 * *", "day-of-month", "L-31", 4, "outside 0-30"),
-    ("*-5 * * * *", "minute", "*-5", 0, "cannot begin one"),
+    ("* * * * tue#6", "day-of-week", "tue#6", 8, "not a valid week of the month"),
+    ("* * tue#2 * *", "day-of-month", "tue#2", 4, "only allowed in the day-of-week field"),
+    ("* * * * 15W", "day-of-week", "15W", 8, "only allowed in the day-of-month field"),
+    ("L * * * *", "minute", "L", 0, "not a valid minute; use a number from 0 to 59"),
+    ("* * L-31 * *", "day-of-month", "L-31", 4, "between 0 and 30"),
+    ("*-5 * * * *", "minute", "*-5", 0, "cannot start a range"),
     ("*/x * * * *", "minute", "*/x", 0, "whole number"),
-    ("h * * * *", "minute", "h", 0, "unknown name"),
+    ("h * * * *", "minute", "h", 0, "'H' in upper case"),
     ("H(9-3) * * * *", "minute", "H(9-3)", 0, "H(3-9)"),
-    ("* * 31 2 *", "day-of-month", "31", 4, "could never fire"),
-    ("* * 31 4,6,9,11 *", "day-of-month", "31", 4, "could never fire"),
-    ("0 0 30W 2 *", "day-of-month", "30W", 4, "could never fire"),
+    ("* * 31 2 *", "day-of-month", "31", 4, "would never fire"),
+    ("* * 31 4,6,9,11 *", "day-of-month", "31", 4, "would never fire"),
+    ("0 0 30W 2 *", "day-of-month", "30W", 4, "would never fire"),
     ("٣ * * * *", None, "٣", 0, "ASCII"),
     ("* * * * \x00", None, "\x00", 8, "ASCII"),
     ("* * * *\n*", None, "\n", 7, "ASCII"),
     ("", None, "", 0, "empty"),
     ("* * * *", None, "*", 6, "4 fields"),
-    ("* * * * * * *", None, "*", 12, "seven fields"),
+    ("* * * * * * *", None, "*", 12, "7 fields"),
     ("," * 10_000, None, "," * 9000, 1000, "longer than"),
     ("@dayly", None, "@dayly", 0, "did you mean '@daily'"),
     ("@every 5m", None, "@every", 0, "every("),
-    ("@reboot", None, "@reboot", 0, "at start"),
+    ("@reboot", None, "@reboot", 0, "when the application starts"),
     ("@daily 5", None, "5", 7, "nothing may follow"),
 ]
 
@@ -188,9 +188,9 @@ def test_wrong_named_fields():
         cron(minut=3)
     with pytest.raises(TriggerError, match="not both"):
         cron("* * * * *", hour=3)
-    with pytest.raises(TriggerError, match="needs a text"):
+    with pytest.raises(TriggerError, match="needs an expression"):
         cron()
-    with pytest.raises(TriggerError, match="number or text"):
+    with pytest.raises(TriggerError, match="an integer or a string"):
         cron(hour=True)
     with pytest.raises(TriggerError, match="without spaces"):
         cron(hour="3 4")

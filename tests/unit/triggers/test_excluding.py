@@ -131,7 +131,7 @@ def test_a_shifted_occurrence_keeps_its_own_wall_time_when_it_moves():
 def test_names_are_looked_up_when_bound_and_again_later():
     """A named calendar comes from the store; binding again takes the newer version."""
     nine = cron("0 9 * * *", tz="UTC").excluding("closing days")
-    with pytest.raises(TriggerError, match="has not been looked up"):
+    with pytest.raises(TriggerError, match="is not resolved"):
         nine.next_after(SPAN[0])
     with pytest.raises(TriggerError, match="did you mean 'closing_days'"):
         nine.bind(calendars={"closing_days": weekends()})
@@ -158,7 +158,7 @@ def test_whose_day_it_is():
 def test_bounded_search():
     """When nothing is left, the search ends soon, with an error that says so."""
     saturdays = cron("0 9 * * sat", tz="UTC").excluding(weekends())
-    with pytest.raises(TriggerError, match="no occurrence is left up to"):
+    with pytest.raises(TriggerError, match="every occurrence until"):
         saturdays.next_after(SPAN[0])
     never = cron("0 9 * * *").excluding(closed_hours("08:00", "10:00"), shift="next_working_day")
     with pytest.raises(TriggerError, match="no working day within"):

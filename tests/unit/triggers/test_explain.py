@@ -101,7 +101,7 @@ def test_a_zone_can_be_given():
     [
         (cron("30 2 * * *", tz=NEW_YORK, gap="skip"), ["2026-03-08 in", "will not run"]),
         (cron("30 2 * * *", tz=NEW_YORK, gap="first"), ["will run at 03:00"]),
-        (cron("30 1 * * *", tz=NEW_YORK), ["comes twice on 2026-11-01", "once, the first time"]),
+        (cron("30 1 * * *", tz=NEW_YORK), ["occurs twice on 2026-11-01", "once, the first time"]),
         (cron("30 1 * * *", tz=NEW_YORK, fold="last"), ["once, the second time"]),
         (cron("30 1 * * *", tz=NEW_YORK, fold="both"), ["will run twice"]),
         (cron("15 2 * * *", tz="Australia/Lord_Howe"), ["2026-10-04", "will run at 02:45"]),
@@ -113,10 +113,10 @@ def test_a_zone_can_be_given():
         (cron("*/7 * * * *"), ["the last step is only 4 minutes long"]),
         (cron("0 */5 * * *"), ["*/5 in the hour field", "only 4 hours long"]),
         (cron("0 0 13 * 5"), ["day-of-month and day-of-week are both set"]),
-        (cron("0 0 31 * *"), ["does not fire in February, April", "'L' is the last day"]),
+        (cron("0 0 31 * *"), ["does not fire in February, April", "use 'L' for the last day"]),
         (cron("0 0 29 * *"), ["February, except in leap years"]),
         (every(days=1), ["a day is 24 hours here"]),
-        (frequency({"type": "hourly", "time": "03:30"}), ["uses the minute only"]),
+        (frequency({"type": "hourly", "time": "03:30"}), ["uses only the minute"]),
     ],
     ids=str,
 )

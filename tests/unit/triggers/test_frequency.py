@@ -96,7 +96,7 @@ def test_hourly_uses_the_minute_of_the_local_clock():
     assert len(fires(half, "2026-03-08T07:59Z", "2026-03-09T06:59Z")) == 23
     assert half.warnings == ()
     odd = frequency({"type": "hourly", "time": "03:30"})
-    assert "uses the minute only" in odd.warnings[0]
+    assert "uses only the minute" in odd.warnings[0]
     assert odd.next_after(utc("2026-01-01")) == half.next_after(utc("2026-01-01"))
     india = frequency({"type": "hourly", "time": "00:00", "timezone": "Asia/Kolkata"})
     assert india.next_after(utc("2026-01-01")) == utc("2026-01-01T00:30")

@@ -1,6 +1,6 @@
-"""Calendars: what a trigger leaves out.
+"""The interface of calendars, which exclude times from a trigger.
 
-A calendar is a value, as a trigger is: it holds no state, and can be stored as JSON under a name.
+A calendar is a value, as a trigger is: it holds no state and can be stored as JSON under a name.
 """
 
 from __future__ import annotations
@@ -18,58 +18,73 @@ from duly.triggers.wallclock.clock import instant, local
 _DAY = timedelta(days=1)
 
 ReadCalendar = Callable[[Any], "Calendar"]
-"""Turns the JSON of a calendar inside another one into that calendar."""
+"""Reads the JSON data of a calendar that is nested in another calendar."""
 
 
 class Calendar(ABC):
-    """A frozen value that says which days or instants are left out."""
+    """A frozen value that determines which days or times of day are excluded."""
 
     __slots__ = ()
 
     kind: ClassVar[str]
-    """The name of this sort of calendar in JSON."""
+    """The name of this kind of calendar in JSON."""
 
     @abstractmethod
     def blocked_until(self, moment: datetime, zone: tzinfo) -> datetime | None:
-        """``None`` when ``moment`` is not left out; otherwise a later instant up to which all is.
+        """Return the end of the exclusion that covers ``moment``, or ``None`` if none does.
+
+        Every instant from ``moment`` to the returned one, which is later, is excluded.
 
         Args:
             moment: an instant in UTC.
-            zone: whose days are meant.
+            zone: the zone that determines the calendar day.
         """
 
     @abstractmethod
     def touches(self, day: date, zone: tzinfo) -> bool:
-        """Whether any instant of that day is left out."""
+        """Return whether any instant of a day is excluded.
+
+        Args:
+            day: the day.
+            zone: the zone that determines when it starts and ends.
+        """
 
     @property
     @abstractmethod
     def whole_days(self) -> bool:
-        """Whether only whole days are left out."""
+        """Whether the calendar excludes whole days only."""
 
     @abstractmethod
     def describe(self) -> str:
-        """What is left out, in English, such as "weekends"."""
+        """Return an English description of what is excluded, such as "weekends"."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """The calendar as JSON data."""
+        """Return the calendar as JSON data."""
 
     @classmethod
     @abstractmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
-        """Read what `to_json` wrote.
+        """Create a calendar from the data that `to_json` returned.
+
+        Args:
+            data: the JSON object, without its ``kind``.
+            child: reads a calendar nested in this one.
 
         Raises:
-            TriggerError: the data describes no calendar of this kind.
+            TriggerError: the data is not a valid calendar of this kind.
         """
 
     def rest_days(self) -> frozenset[int]:
-        """Weekdays (Monday = 0) on which nobody works, as far as this calendar knows."""
+        """Return the weekly rest days (Monday = 0) that this calendar defines, if any."""
         return frozenset()
 
-    def named(self, calendars: Mapping[str, Calendar]) -> Calendar:
-        """This calendar, with the names in it looked up."""
+    def resolved(self, calendars: Mapping[str, Calendar]) -> Calendar:
+        """Return this calendar with every named calendar in it resolved.
+
+        Args:
+            calendars: the stored calendars by name.
+        """
         return self
 
     def __str__(self) -> str:
@@ -83,7 +98,7 @@ class DayCalendar(Calendar):
 
     @abstractmethod
     def covers(self, day: date) -> bool:
-        """Whether that day is left out."""
+        """Return whether a day is excluded."""
 
     def blocked_until(self, moment: datetime, zone: tzinfo) -> datetime | None:
         """See `Calendar.blocked_until`."""
@@ -104,10 +119,10 @@ class DayCalendar(Calendar):
 
 @dataclass(frozen=True, slots=True)
 class Union(Calendar):
-    """Everything that any of several calendars leaves out. Made by `union`.
+    """Everything that any of several calendars excludes. Created by `union`.
 
     Attributes:
-        parts: the calendars.
+        parts: the calendars, 1 to 50.
     """
 
     kind: ClassVar[str] = "union"
@@ -132,9 +147,9 @@ class Union(Calendar):
         """See `Calendar.rest_days`."""
         return frozenset().union(*(part.rest_days() for part in self.parts))
 
-    def named(self, calendars: Mapping[str, Calendar]) -> Calendar:
-        """See `Calendar.named`."""
-        return Union(tuple(part.named(calendars) for part in self.parts))
+    def resolved(self, calendars: Mapping[str, Calendar]) -> Calendar:
+        """See `Calendar.resolved`."""
+        return Union(tuple(part.resolved(calendars) for part in self.parts))
 
     def describe(self) -> str:
         """See `Calendar.describe`."""
@@ -150,18 +165,18 @@ class Union(Calendar):
         check_keys(cls.kind, data, required=("calendars",))
         parts = data["calendars"]
         if not isinstance(parts, list) or not 0 < len(parts) <= 50:
-            raise TriggerError("calendars of calendar 'union' must be a list of 1 to 50")
+            raise TriggerError("'calendars' of calendar 'union' must be a list of 1 to 50")
         return cls(tuple(child(part) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Named(Calendar):
-    """A calendar that is stored under a name.
+    """A reference to a calendar that is stored under a name.
 
     Attributes:
-        name: the name.
-        calendar: what was stored under it when the job was bound; ``None`` before. Binding again
-            takes what is stored by then.
+        name: the name, 1 to 200 characters.
+        calendar: the calendar that was stored under the name when the trigger was bound; ``None``
+            before. Binding again replaces it by the current version.
     """
 
     kind: ClassVar[str] = "named"
@@ -171,30 +186,30 @@ class Named(Calendar):
 
     def __post_init__(self) -> None:
         if type(self.name) is not str or not 0 < len(self.name) <= 200:
-            raise TriggerError("the name of a calendar has 1 to 200 characters")
+            raise TriggerError("the name of a calendar must have 1 to 200 characters")
 
     def blocked_until(self, moment: datetime, zone: tzinfo) -> datetime | None:
         """See `Calendar.blocked_until`."""
-        return self._known().blocked_until(moment, zone)
+        return self._resolved().blocked_until(moment, zone)
 
     def touches(self, day: date, zone: tzinfo) -> bool:
         """See `Calendar.touches`."""
-        return self._known().touches(day, zone)
+        return self._resolved().touches(day, zone)
 
     @property
     def whole_days(self) -> bool:
         """See `Calendar.whole_days`."""
-        return self._known().whole_days
+        return self._resolved().whole_days
 
     def rest_days(self) -> frozenset[int]:
         """See `Calendar.rest_days`."""
-        return self._known().rest_days()
+        return self._resolved().rest_days()
 
-    def named(self, calendars: Mapping[str, Calendar]) -> Calendar:
-        """See `Calendar.named`.
+    def resolved(self, calendars: Mapping[str, Calendar]) -> Calendar:
+        """See `Calendar.resolved`.
 
         Raises:
-            TriggerError: the name is not among them, nor has it been looked up before.
+            TriggerError: no calendar is stored under the name, and none was resolved before.
         """
         if self.name not in calendars and self.calendar is None:
             hint = did_you_mean(self.name, calendars)
@@ -216,16 +231,14 @@ class Named(Calendar):
         check_keys(cls.kind, data, required=("name",), optional=("calendar",))
         return cls(data["name"], child(data["calendar"]) if "calendar" in data else None)
 
-    def _known(self) -> Calendar:
+    def _resolved(self) -> Calendar:
         if self.calendar is None:
-            raise TriggerError(
-                f"the calendar named {self.name!r} has not been looked up: bind first"
-            )
+            raise TriggerError(f"calendar {self.name!r} is not resolved; bind the trigger first")
         return self.calendar
 
 
 def union(*calendars: Calendar) -> Union:
-    """A calendar of everything that any of the given ones leaves out.
+    """Create a calendar that excludes everything that any of the given calendars excludes.
 
     Args:
         *calendars: 1 to 50 calendars.
@@ -234,5 +247,5 @@ def union(*calendars: Calendar) -> Union:
 
 
 def start_of(day: date, zone: tzinfo) -> datetime:
-    """The first instant of a day."""
+    """Return the first instant of a day in a zone."""
     return instant(datetime.combine(day, datetime.min.time()), zone)

@@ -1,4 +1,4 @@
-"""Stretches of time that are left out: from one instant to another, or the same hours every day."""
+"""Calendars of hours: periods from one instant to another, or the same hours every day."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from duly.clock import aware_utc
 from duly.errors import TriggerError
 from duly.triggers.calendars.base import Calendar, ReadCalendar, start_of
 from duly.triggers.json_data import check_keys, read_instant
-from duly.triggers.times_of_day import read_times, show_time
+from duly.triggers.times_of_day import format_time, read_times
 from duly.triggers.wallclock.clock import instant, local
 
 _DAY = timedelta(days=1)
-_MOST = 1000
+_MAX_WINDOWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Blackout(Calendar):
-    """Stretches between instants. Made by `blackout`.
+    """Periods between instants. Created by `blackout`.
 
     Attributes:
-        windows: (start, end) in UTC, end excluded, sorted.
+        windows: the periods as (start, end) in UTC, end excluded, sorted.
     """
 
     kind: ClassVar[str] = "blackout"
@@ -31,11 +31,13 @@ class Blackout(Calendar):
     windows: tuple[tuple[datetime, datetime], ...]
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.windows) <= _MOST:
-            raise TriggerError(f"blackout(…) takes 1 to {_MOST} windows")
+        if not 0 < len(self.windows) <= _MAX_WINDOWS:
+            raise TriggerError(
+                f"blackout() takes 1 to {_MAX_WINDOWS} windows, not {len(self.windows)}"
+            )
         for start, end in self.windows:
             if end <= start:
-                raise TriggerError(f"a blackout must end after it starts, not at {end} ({start})")
+                raise TriggerError(f"a blackout must end after it starts at {start}, not at {end}")
 
     def blocked_until(self, moment: datetime, zone: tzinfo) -> datetime | None:
         """See `Calendar.blocked_until`."""
@@ -55,9 +57,9 @@ class Blackout(Calendar):
     def describe(self) -> str:
         """See `Calendar.describe`."""
         form = "%Y-%m-%d %H:%M"
-        shown = [f"{start.strftime(form)} to {end.strftime(form)}" for start, end in self.windows]
-        more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-        return f"{', '.join(shown[:3])} UTC{more}"
+        texts = [f"{start.strftime(form)} to {end.strftime(form)}" for start, end in self.windows]
+        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+        return f"{', '.join(texts[:3])} UTC{more}"
 
     def to_json(self) -> dict[str, Any]:
         """See `Calendar.to_json`."""
@@ -72,7 +74,7 @@ class Blackout(Calendar):
         if not isinstance(pairs, list) or any(
             not isinstance(pair, list) or len(pair) != 2 for pair in pairs
         ):
-            raise TriggerError("windows of calendar 'blackout' must be pairs of start and end")
+            raise TriggerError("'windows' of calendar 'blackout' must be pairs of start and end")
         return cls(
             tuple(
                 (read_instant(cls.kind, "start", start), read_instant(cls.kind, "end", end))
@@ -83,11 +85,12 @@ class Blackout(Calendar):
 
 @dataclass(frozen=True, slots=True)
 class ClosedHours(Calendar):
-    """The same hours of every day, on the trigger's wall clock. Made by `closed_hours`.
+    """The same hours of every day, on the trigger's wall clock. Created by `closed_hours`.
 
     Attributes:
-        start: second of the day.
-        end: second of the day, excluded; not after ``start`` when the hours run over midnight.
+        start: the first excluded second of the day.
+        end: the first second of the day that is no longer excluded; before ``start`` if the hours
+            span midnight.
     """
 
     kind: ClassVar[str] = "closed_hours"
@@ -99,10 +102,10 @@ class ClosedHours(Calendar):
         """See `Calendar.blocked_until`."""
         wall = local(moment, zone)
         second = wall.hour * 3600 + wall.minute * 60 + wall.second
-        over_midnight = self.end <= self.start
-        if over_midnight and second >= self.start:
+        spans_midnight = self.end <= self.start
+        if spans_midnight and second >= self.start:
             wall += _DAY
-        elif not (second < self.end and (over_midnight or self.start <= second)):
+        elif not (second < self.end and (spans_midnight or self.start <= second)):
             return None
         midnight = datetime.combine(wall.date(), time())
         end = instant(midnight + timedelta(seconds=self.end), zone)
@@ -119,11 +122,11 @@ class ClosedHours(Calendar):
 
     def describe(self) -> str:
         """See `Calendar.describe`."""
-        return f"{show_time(self.start)} to {show_time(self.end)}"
+        return f"{format_time(self.start)} to {format_time(self.end)}"
 
     def to_json(self) -> dict[str, Any]:
         """See `Calendar.to_json`."""
-        return {"kind": self.kind, "start": show_time(self.start), "end": show_time(self.end)}
+        return {"kind": self.kind, "start": format_time(self.start), "end": format_time(self.end)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
@@ -133,28 +136,29 @@ class ClosedHours(Calendar):
 
 
 def blackout(*windows: tuple[datetime, datetime]) -> Blackout:
-    """A calendar of stretches during which nothing fires.
+    """Create a calendar that excludes periods of time.
 
     Args:
-        *windows: pairs of aware datetimes; the end is excluded.
+        *windows: 1 to 1,000 pairs of aware datetimes, start and end; the end is excluded.
 
     Raises:
-        NaiveDatetimeError: one has no time zone.
-        TriggerError: a window ends before it starts, or there is none.
+        NaiveDatetimeError: a datetime has no time zone.
+        TriggerError: a window does not end after it starts, or their number is out of range.
     """
     pairs = ((aware_utc(start, "start"), aware_utc(end, "end")) for start, end in windows)
     return Blackout(tuple(sorted(pairs)))
 
 
 def closed_hours(start: str | time, end: str | time) -> ClosedHours:
-    """A calendar of the same hours of every day, such as ``closed_hours("22:00", "06:00")``.
+    """Create a calendar that excludes the same hours of every day.
 
     Args:
-        start: time of day on the trigger's wall clock.
-        end: the same, excluded; before ``start`` when the hours run over midnight.
+        start: the time of day on the trigger's wall clock at which the exclusion starts.
+        end: the time of day at which it ends; before ``start`` if the hours span midnight, as in
+            ``closed_hours("22:00", "06:00")``.
 
     Raises:
-        TriggerError: no times of day, or both the same.
+        TriggerError: a value is not a valid time of day, or both are equal.
     """
     return ClosedHours(*_hours(start, end))
 
@@ -162,5 +166,5 @@ def closed_hours(start: str | time, end: str | time) -> ClosedHours:
 def _hours(start: Any, end: Any) -> tuple[int, int]:
     first, last = read_times([start])[0], read_times([end])[0]
     if first == last:
-        raise TriggerError("closed hours must end at another time than they start")
+        raise TriggerError("closed_hours() must not end at the time of day at which it starts")
     return first, last

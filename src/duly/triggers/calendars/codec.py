@@ -1,4 +1,4 @@
-"""Calendars as canonical JSON text, and back; see `duly.triggers.codec`."""
+"""Encode calendars as canonical JSON text and decode them; see `duly.triggers.codec`."""
 
 from __future__ import annotations
 
@@ -17,43 +17,47 @@ KINDS: Mapping[str, type[Calendar]] = {
     kind.kind: kind for kind in (Weekends, Dates, Holidays, Blackout, ClosedHours, Union, Named)
 }
 LONGEST = 262_144
+"""The limit of characters of JSON text."""
+
+_DEPTH = 20
+"""The limit of calendars nested in calendars."""
 
 
 def encode_calendar(calendar: Calendar) -> str:
-    """The calendar as JSON text; equal calendars give equal text."""
+    """Return the calendar as JSON text; equal calendars have equal text."""
     return json.dumps(calendar.to_json(), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 @lru_cache(maxsize=256)
 def decode_calendar(text: str) -> Calendar:
-    """The calendar that `encode_calendar` wrote. Answers are remembered.
+    """Return the calendar that `encode_calendar` wrote. Results are cached.
 
     Raises:
-        TriggerError: the text describes no calendar.
+        TriggerError: the text is not a valid calendar.
     """
     if len(text) > LONGEST:
-        raise TriggerError(f"a calendar's JSON has at most {LONGEST} characters")
+        raise TriggerError(f"the JSON of a calendar must not exceed {LONGEST} characters")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise TriggerError(f"a calendar must be JSON, not {text[:60]!r}") from None
+        raise TriggerError(f"a calendar must be valid JSON, not {text[:60]!r}") from None
     return calendar_from_json(data)
 
 
 def calendar_from_json(data: Any, depth: int = 0) -> Calendar:
-    """The calendar that JSON data describes.
+    """Return the calendar that JSON data describes.
 
     Args:
         data: the JSON object.
-        depth: how many calendars it lies within.
+        depth: the number of calendars in which it is nested.
 
     Raises:
-        TriggerError: it describes none.
+        TriggerError: the data is not a valid calendar.
     """
     if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
-        raise TriggerError(f"a calendar must be an object with a kind, not {str(data)[:60]!r}")
-    if depth > 20:
-        raise TriggerError("a calendar may hold calendars 20 deep, not deeper")
+        raise TriggerError(f"a calendar must be an object with a 'kind', not {str(data)[:60]!r}")
+    if depth > _DEPTH:
+        raise TriggerError(f"calendars must not be nested more than {_DEPTH} deep")
     rest = dict(data)
     kind = rest.pop("kind")
     if kind not in KINDS:

@@ -1,4 +1,4 @@
-"""Calendars of whole days: weekends, and lists of dates."""
+"""Calendars of whole days: weekends and lists of dates."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from duly.triggers.calendars.base import DayCalendar, ReadCalendar
 from duly.triggers.json_data import check_keys, read_date
 
 DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_MOST = 10_000
+_MAX_DATES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Weekends(DayCalendar):
-    """The days of the week on which nobody works. Made by `weekends`.
+    """The weekly rest days. Created by `weekends`.
 
     Attributes:
-        days: weekdays, Monday = 0, sorted.
+        days: the weekdays, Monday = 0, sorted.
     """
 
     kind: ClassVar[str] = "weekends"
@@ -54,11 +54,11 @@ class Weekends(DayCalendar):
 
 @dataclass(frozen=True, slots=True)
 class Dates(DayCalendar):
-    """A list of days. Made by `dates`.
+    """A list of dates. Created by `dates`.
 
     Attributes:
-        days: single days, sorted.
-        yearly: (month, day) of days in every year, sorted.
+        days: the single dates, sorted.
+        yearly: the (month, day) of dates in every year, sorted.
     """
 
     kind: ClassVar[str] = "dates"
@@ -72,9 +72,9 @@ class Dates(DayCalendar):
 
     def describe(self) -> str:
         """See `Calendar.describe`."""
-        shown = self._texts()
-        more = f" and {len(shown) - 5} more days" if len(shown) > 6 else ""
-        return ", ".join(shown[:5] if more else shown) + more
+        texts = self._texts()
+        more = f" and {len(texts) - 5} more days" if len(texts) > 6 else ""
+        return ", ".join(texts[:5] if more else texts) + more
 
     def to_json(self) -> dict[str, Any]:
         """See `Calendar.to_json`."""
@@ -85,7 +85,7 @@ class Dates(DayCalendar):
         """See `Calendar.from_json`."""
         check_keys(cls.kind, data, required=("days",))
         if not isinstance(data["days"], list):
-            raise TriggerError("days of calendar 'dates' must be a list")
+            raise TriggerError("'days' of calendar 'dates' must be a list")
         return cls(*_days(data["days"]))
 
     def _texts(self) -> list[str]:
@@ -94,51 +94,54 @@ class Dates(DayCalendar):
 
 
 def weekends(*days: str) -> Weekends:
-    """A calendar of weekends.
+    """Create a calendar that excludes weekends.
 
     Args:
-        *days: weekdays by name, such as ``"fri", "sat"``; default Saturday and Sunday.
+        *days: the names of the weekdays, such as ``"fri", "sat"``; default Saturday and Sunday.
 
     Raises:
-        TriggerError: something is no weekday, or the week has no other days.
+        TriggerError: a name is not a valid weekday, or all seven weekdays are given.
     """
     return Weekends(_weekdays(days or ("sat", "sun")))
 
 
 def dates(*days: date | str) -> Dates:
-    """A calendar of single days.
+    """Create a calendar that excludes dates.
 
     Args:
-        *days: dates, or ``"2026-12-24"``, or ``"12-24"`` for that day of every year.
+        *days: 1 to 10,000 dates, each a `datetime.date`, ``"2026-12-24"``, or ``"12-24"`` for that
+            day in every year.
 
     Raises:
-        TriggerError: something is no day.
+        TriggerError: a value is not a valid date, or their number is out of range.
     """
     return Dates(*_days(days))
 
 
 def _weekdays(names: Any) -> tuple[int, ...]:
-    found = set()
+    weekdays = set()
     for name in names if isinstance(names, list | tuple) else [names]:
         short = name[:3].lower() if isinstance(name, str) else ""
         if short not in DAY_NAMES:
-            raise TriggerError(f"{str(name)[:20]!r} is no weekday; write 'sat' or 'sun'")
-        found.add(DAY_NAMES.index(short))
-    if len(found) == 7:
-        raise TriggerError("a week needs a day that is not left out")
-    return tuple(sorted(found))
+            raise TriggerError(
+                f"{str(name)[:20]!r} is not a valid weekday; write it as 'sat' or 'sun'"
+            )
+        weekdays.add(DAY_NAMES.index(short))
+    if len(weekdays) == 7:
+        raise TriggerError("weekends() must leave at least one weekday")
+    return tuple(sorted(weekdays))
 
 
 def _days(days: Any) -> tuple[tuple[date, ...], tuple[tuple[int, int], ...]]:
     single, yearly = set(), set()
-    if not 0 < len(days) <= _MOST:
-        raise TriggerError(f"dates(…) takes 1 to {_MOST} days")
+    if not 0 < len(days) <= _MAX_DATES:
+        raise TriggerError(f"dates() takes 1 to {_MAX_DATES} dates, not {len(days)}")
     for day in days:
         if isinstance(day, date) and not isinstance(day, datetime):
             single.add(day)
         elif isinstance(day, str) and len(day) == 5:
-            leap = read_date("dates", "a day", f"2024-{day}")
+            leap = read_date("dates", "days", f"2024-{day}")
             yearly.add((leap.month, leap.day))
         else:
-            single.add(read_date("dates", "a day", day))
+            single.add(read_date("dates", "days", day))
     return tuple(sorted(single)), tuple(sorted(yearly))

@@ -1,4 +1,4 @@
-"""The public holidays of a country, from the optional package ``holidays``."""
+"""The calendar of a country's public holidays, from the optional package ``holidays``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from duly.triggers.json_data import check_keys
 
 @dataclass(frozen=True, slots=True)
 class Holidays(DayCalendar):
-    """The public holidays of a country or of a part of it. Made by `holidays`.
+    """The public holidays of a country or one of its subdivisions. Created by `holidays`.
 
     Attributes:
-        country: ISO 3166 code, such as ``"ES"``.
-        subdivision: part of the country, as the package names it, such as ``"MD"``.
+        country: the ISO 3166 code, such as ``"ES"``.
+        subdivision: the subdivision, as the package names it, such as ``"MD"``; ``None`` for the
+            holidays of the whole country.
     """
 
     kind: ClassVar[str] = "holidays"
@@ -39,7 +40,7 @@ class Holidays(DayCalendar):
         return frozenset(_table(self.country, self.subdivision).weekend)
 
     def name_of(self, day: date) -> str | None:
-        """What the holiday is called, or ``None`` when that day is none."""
+        """Return the name of the holiday on a day, or ``None``."""
         name: str | None = _table(self.country, self.subdivision).get(day)
         return name
 
@@ -60,26 +61,27 @@ class Holidays(DayCalendar):
 
 
 def holidays(country: str, subdivision: str | None = None) -> Holidays:
-    """A calendar of public holidays. Needs the package ``holidays``.
+    """Create a calendar that excludes public holidays. Requires the package ``holidays``.
 
     Args:
-        country: ISO 3166 code, such as ``"ES"``.
-        subdivision: part of the country, such as ``"MD"``; default: what the whole country has.
+        country: the ISO 3166 code, such as ``"ES"``.
+        subdivision: a subdivision of the country, such as ``"MD"``; default: the holidays of the
+            whole country.
 
     Raises:
-        TriggerError: the package is missing, or does not know the country or the part.
+        TriggerError: the package is not installed, or does not support the country or subdivision.
     """
     return Holidays(country, subdivision)
 
 
 @lru_cache(maxsize=256)
-def _known_table(country: str, subdivision: str | None) -> Any:
+def _cached_table(country: str, subdivision: str | None) -> Any:
     try:
         import holidays as package  # noqa: PLC0415 - an optional package
     except ModuleNotFoundError:
         raise TriggerError(
-            "public holidays need the package 'holidays', which is not installed: "
-            "pip install holidays"
+            "holidays() requires the package 'holidays', which is not installed; "
+            "run: pip install holidays"
         ) from None
     try:
         return package.country_holidays(country, subdiv=subdivision)
@@ -88,8 +90,8 @@ def _known_table(country: str, subdivision: str | None) -> Any:
 
 
 def _table(country: str, subdivision: str | None) -> Any:
-    """The package's table, which fills itself year by year."""
+    """Return the package's table, which it fills year by year on demand."""
     for text in (country, subdivision):
         if text is not None and (type(text) is not str or not 0 < len(text) <= 40):
-            raise TriggerError(f"holidays takes a country code such as 'ES', not {text!r}")
-    return _known_table(country, subdivision)
+            raise TriggerError(f"holidays() takes codes such as 'ES', not {str(text)[:60]!r}")
+    return _cached_table(country, subdivision)

@@ -1,11 +1,11 @@
-"""English words for a cron."""
+"""Describe cron expressions in English."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from duly.triggers.crontab.text import CronFields
-from duly.triggers.english import DAY_NAMES, MONTH_NAMES, join, ordinal, plural, runs
+from duly.triggers.english import DAY_NAMES, MONTH_NAMES, join, ordinal, plural, ranges
 from duly.triggers.wallclock.day_rules import (
     DayRule,
     LastDay,
@@ -17,18 +17,12 @@ from duly.triggers.wallclock.day_rules import (
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _FEW = 6
-"""Times of day that are listed one by one; more are described by hour and minute."""
+"""The number of times of day that are listed one by one before hours and minutes are described."""
 
 
 def describe_cron(fields: CronFields) -> str:
-    """A cron in words: "at 09:00 on Monday to Friday"."""
-    text = _time(fields)
-    days = _days(fields)
-    months = _months(fields)
-    for words in (days, months):
-        if words:
-            text += f" {words}"
-    return text
+    """Return the English description of an expression, such as "at 09:00 on Monday to Friday"."""
+    return " ".join(filter(None, (_time(fields), _days(fields), _months(fields))))
 
 
 def _time(fields: CronFields) -> str:
@@ -46,7 +40,7 @@ def _time(fields: CronFields) -> str:
 
 
 def _steps(unit: str, text: str, values: Sequence[int], span: int) -> str:
-    """Words for one of the small fields: every 5 minutes, at minutes 3 and 7."""
+    """Describe a second or minute field: "every 5 minutes", "at minutes 3 and 7"."""
     step = _even_step(values, span)
     if step == 1:
         return f"every {unit}"
@@ -54,25 +48,25 @@ def _steps(unit: str, text: str, values: Sequence[int], span: int) -> str:
         return f"every {step} {unit}s"
     if len(values) == 1:
         return f"at {unit} {values[0]}" if values[0] else f"at the start of every {_OUTER[unit]}"
-    return f"at {unit}s {runs(values, [str(n) for n in range(span)], 0)}"
+    return f"at {unit}s {ranges(values, [str(n) for n in range(span)], 0)}"
 
 
 _OUTER = {"second": "minute", "minute": "hour"}
 
 
 def _within(text: str, hours: Sequence[int], minutes: str) -> str:
-    """Words for the hours, after words for the minutes."""
+    """Describe the hour field, given the description of the minutes that precedes it."""
     if len(hours) == 24:
         return " of every hour" if minutes.startswith("at minute") else ""
     if len(hours) > 2 and hours[-1] - hours[0] == len(hours) - 1 and minutes.startswith("every"):
         return f" from {hours[0]:02}:00 to {hours[-1]:02}:59"
     if text.startswith("*/") and (step := _even_step(hours, 24)):
         return f" of every {ordinal(step)} hour"
-    return f" of hour{'s' * (len(hours) > 1)} {runs(hours, [f'{h:02}' for h in range(24)], 0)}"
+    return f" of hour{'s' * (len(hours) > 1)} {ranges(hours, [f'{h:02}' for h in range(24)], 0)}"
 
 
 def _even_step(values: Sequence[int], span: int) -> int | None:
-    """The distance between values that divide the span evenly."""
+    """Return the distance between values that divide the span evenly, or ``None``."""
     step = values[1] - values[0] if len(values) > 1 else span
     even = tuple(range(values[0], span, step)) == tuple(values) and span % step == 0
     return step if even and len(values) > 1 else None
@@ -80,23 +74,22 @@ def _even_step(values: Sequence[int], span: int) -> int | None:
 
 def _days(fields: CronFields) -> str:
     month, week = fields.texts[3], fields.texts[5]
-    by_month = "" if month == "*" else f"on {join(_each_day(fields.days_of_month))} of the month"
-    by_week = "" if week == "*" else f"on {join(_each_day(fields.days_of_week))}"
+    by_month = "" if month == "*" else f"on {join(_each(fields.days_of_month))} of the month"
+    by_week = "" if week == "*" else f"on {join(_each(fields.days_of_week))}"
     if by_month and by_week:
         link = "and also" if fields.either_day else "but only"
         return f"{by_month} {link} {by_week}"
     return by_month or by_week
 
 
-def _each_day(rules: Sequence[DayRule]) -> list[str]:
+def _each(rules: Sequence[DayRule]) -> list[str]:
     return [_day(rule) for rule in rules]
 
 
 def _day(rule: DayRule) -> str:
     match rule:
         case MonthDays(numbers):
-            shown = runs(numbers, [ordinal(n) for n in range(1, 32)], 1)
-            return f"the {shown}"
+            return f"the {ranges(numbers, [ordinal(n) for n in range(1, 32)], 1)}"
         case LastDay(0):
             return "the last day"
         case LastDay(back):
@@ -106,7 +99,7 @@ def _day(rule: DayRule) -> str:
         case NearestWorkday(int(day)):
             return f"the working day nearest to the {ordinal(day)}"
         case Weekdays(numbers):
-            return runs(numbers, DAY_NAMES, 0)
+            return ranges(numbers, DAY_NAMES, 0)
         case NthWeekday(weekday, None):
             return f"the last {DAY_NAMES[weekday]} of the month"
         case NthWeekday(weekday, int(nth)):
@@ -117,7 +110,7 @@ def _day(rule: DayRule) -> str:
 def _months(fields: CronFields) -> str:
     if len(fields.months) == 12:
         return ""
-    return f"in {runs(fields.months, MONTH_NAMES, 1)}"
+    return f"in {ranges(fields.months, MONTH_NAMES, 1)}"
 
 
 def _clock(hour: int, minute: int, second: int) -> str:

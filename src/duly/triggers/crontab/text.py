@@ -1,4 +1,4 @@
-"""Reads a whole cron text: five fields, or six with seconds in front, or an ``@`` word."""
+"""Read a cron expression: five fields, six with seconds first, or a keyword such as ``@daily``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from duly.triggers.crontab.fields import (
 )
 from duly.triggers.wallclock.day_rules import DayMasks, DayRule, MonthDays, Weekdays, day_masks
 
-WORDS = {
+KEYWORDS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *",
@@ -32,22 +32,22 @@ WORDS = {
     "@annually": "0 0 1 1 *",
 }
 LONGEST = 1000
-"""More characters than any sensible cron; every value of every field listed needs 560."""
+"""The limit of characters; an expression that lists every value of every field needs 560."""
 
 FIELDS = (SECOND, MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
-_ODD = re.compile(r"[^\x20-\x7e\t]")
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e\t]")
 _WORD = re.compile(r"[^ \t]+")
 
 
-class CronFields(NamedTuple):  # a frozen dataclass takes four times as long to make
-    """What the fields of a cron text hold.
+class CronFields(NamedTuple):  # a frozen dataclass takes four times as long to create
+    """The fields of a cron expression.
 
     Attributes:
-        expression: the canonical text: ``@`` words written out, one space between fields.
-        texts: the six field texts, with ``"0"`` for the seconds of a five-field text.
-        numbers: sorted values of seconds, minutes, hours and months.
-        days_of_month: rules for days.
-        days_of_week: the same, by weekday.
+        expression: the canonical text: keywords expanded, one space between fields.
+        texts: the six fields as text, with ``"0"`` for the seconds of a five-field expression.
+        numbers: the sorted values of the seconds, minutes, hours and months.
+        days_of_month: the rules of the day-of-month field.
+        days_of_week: the rules of the day-of-week field.
     """
 
     expression: str
@@ -83,25 +83,25 @@ class CronFields(NamedTuple):  # a frozen dataclass takes four times as long to 
 
     @property
     def interval_like(self) -> bool:
-        """Whether it matches real instants instead of the wall clock (rule R2)."""
+        """Whether the expression matches real instants instead of the wall clock (rule R2)."""
         return "*" in (self.texts[0][0], self.texts[1][0], self.texts[2][0])
 
     @property
     def masks(self) -> DayMasks:
-        """The matching days of each shape of month."""
+        """The matching days of every shape of month."""
         return day_masks(self.days_of_month, self.days_of_week, either=self.either_day)
 
 
 @lru_cache(maxsize=4096)
 def read_cron(text: str, job_id: str = "") -> CronFields:
-    """Read a cron text.
+    """Read a cron expression. Results are cached.
 
     Args:
-        text: the cron.
-        job_id: what ``H`` is hashed from.
+        text: the expression.
+        job_id: the id that ``H`` is hashed from; default: the empty id.
 
     Raises:
-        CronError: it cannot be read, or can never fire.
+        CronError: the expression is invalid, or would never fire.
     """
     text, words = _split(text)
     texts = tuple(words) if len(words) == 6 else ("0", *words)
@@ -119,44 +119,46 @@ def read_cron(text: str, job_id: str = "") -> CronFields:
             read_days_of_week(texts[5], job_id),
         )
     except FieldProblem as error:
-        raise _at_fault(text, error) from None
+        raise _located(text, error) from None
     if not _surely_possible(fields) and not fields.masks.possible(fields.months):
-        problem = f"no such day ever comes in month {texts[4]!r}, so it could never fire"
-        raise _at_fault(text, FieldProblem(problem, Part(texts[3], 0, DAY_OF_MONTH)))
+        problem = f"no such day exists in month {texts[4]!r}, so the trigger would never fire"
+        raise _located(text, FieldProblem(problem, Part(texts[3], 0, DAY_OF_MONTH)))
     return fields
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """The text, ``@`` words written out, and its fields."""
+    """Return the expression, with a keyword expanded, and its fields."""
     if len(text) > LONGEST:
-        _refuse(f"longer than {LONGEST} characters", text, LONGEST, text[LONGEST:])
-    if odd := _ODD.search(text):
-        _refuse("only plain ASCII characters are understood", text, odd.start(), odd[0])
+        _reject(
+            f"the expression is longer than {LONGEST} characters", text, LONGEST, text[LONGEST:]
+        )
+    if match := _NOT_PRINTABLE.search(text):
+        _reject("only printable ASCII characters are allowed", text, match.start(), match[0])
     words = text.split()
     if not words:
-        _refuse("it is empty; every minute would be '* * * * *'", text, 0, text)
+        _reject("the expression is empty; for every minute, write '* * * * *'", text, 0, text)
     if words[0][0] == "@":
-        text = _word(text, words)
+        text = _expanded(text, words)
         words = text.split()
     elif len(words) not in (5, 6):
-        _refuse(_count_problem(len(words)), text, text.rindex(words[-1]), words[-1])
+        _reject(_count_problem(len(words)), text, text.rindex(words[-1]), words[-1])
     return text, words
 
 
 def _surely_possible(fields: CronFields) -> bool:
-    """Whether it can be seen without looking at months that a matching day comes.
+    """Return whether a matching day certainly exists, without looking at the months.
 
-    A weekday always comes. So does a plain day up to the 28th, on every weekday in time.
+    Every month has every weekday and every day up to the 28th, which in time falls on each weekday.
     """
     by_month, by_week = fields.days_of_month[0], fields.days_of_week[0]
     early = isinstance(by_month, MonthDays) and by_month.numbers[0] <= 28
     return fields.either_day or (early and isinstance(by_week, Weekdays))
 
 
-def _at_fault(text: str, error: FieldProblem) -> CronError:
-    """The error with its place in the whole text."""
+def _located(text: str, error: FieldProblem) -> CronError:
+    """Return the error with its position in the whole expression."""
     part = error.part
-    starts = [found.start() for found in _WORD.finditer(text)]
+    starts = [match.start() for match in _WORD.finditer(text)]
     return CronError(
         error.problem,
         expression=text,
@@ -166,26 +168,32 @@ def _at_fault(text: str, error: FieldProblem) -> CronError:
     )
 
 
-def _word(text: str, words: list[str]) -> str:
+def _expanded(text: str, words: list[str]) -> str:
+    """Return the fields that a keyword such as ``@daily`` stands for."""
     word, position = words[0], text.index("@")
     if len(words) > 1 and word != "@every":
         after = text.index(words[1], position + len(word))
-        _refuse(f"nothing may follow {word[:20]!r}", text, after, words[1])
-    if word.lower() in WORDS:
-        return WORDS[word.lower()]
+        _reject(f"nothing may follow {word[:20]!r}", text, after, words[1])
+    if word.lower() in KEYWORDS:
+        return KEYWORDS[word.lower()]
     if word == "@every":
-        _refuse("use every(minutes=…) for fixed intervals", text, position, word)
+        _reject("use every(minutes=…) for fixed intervals", text, position, word)
     if word == "@reboot":
-        _refuse("'@reboot' has no meaning here; call the function at start", text, position, word)
-    hint = did_you_mean(word[:20].lower(), WORDS)
-    return _refuse(f"unknown word {word[:20]!r}{hint}", text, position, word)
+        _reject(
+            "'@reboot' is not supported; call the function when the application starts",
+            text,
+            position,
+            word,
+        )
+    hint = did_you_mean(word[:20].lower(), KEYWORDS)
+    return _reject(f"{word[:20]!r} is not a known keyword{hint}", text, position, word)
 
 
 def _count_problem(count: int) -> str:
     if count == 7:
-        return "seven fields; a year field is not understood, use the start and end of the job"
-    return f"{count} field{'s' * (count != 1)}; five are needed, or six with seconds in front"
+        return "found 7 fields; year fields are not supported, set the job's start and end instead"
+    return f"found {count} field{'s' * (count != 1)}; expected 5, or 6 with seconds first"
 
 
-def _refuse(problem: str, text: str, position: int, part: str) -> NoReturn:
+def _reject(problem: str, text: str, position: int, part: str) -> NoReturn:
     raise CronError(problem, expression=text, text=part, position=position)

@@ -1,4 +1,4 @@
-"""Fires when the wall clock matches a cron expression."""
+"""The cron trigger: fires when the wall clock matches a cron expression."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from duly.triggers.wallclock.zones import zone_name
 
 _NAMES = ("second", "minute", "hour", "day", "month", "day_of_week")
 _ORDER = ("second", "minute", "hour", "day_of_week", "day", "month")
-"""From fine to coarse: what is finer than the finest named field starts at its beginning."""
+"""From fine to coarse: fields finer than the finest named one take their lowest value."""
 
 _START = {"second": "0", "minute": "0", "hour": "0"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Cron(Trigger):
-    """A cron expression on a wall clock. Made by `cron`.
+    """A cron expression on a wall clock. Created by `cron`.
 
     Attributes:
-        expression: five or six fields, one space between them.
-        clock: the wall clock that is meant.
-        job_id: what ``H`` is hashed from; ``None`` until bound (then as the empty id).
+        expression: five or six fields, separated by single spaces.
+        clock: the wall clock on which the expression is matched.
+        job_id: the id that ``H`` is hashed from; ``None`` until bound, which counts as empty.
     """
 
     kind: ClassVar[str] = "cron"
@@ -48,13 +48,14 @@ class Cron(Trigger):
     _search: tuple[MonthPattern, Timeline] | None = field(init=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        text = self.expression
+        text: object = self.expression
         if not isinstance(text, str):
-            raise CronError("a cron is text", expression=repr(text), text=repr(text), position=0)
+            problem = f"a cron expression must be a string, not {type(text).__name__}"
+            raise CronError(problem, expression=repr(text), text=repr(text), position=0)
         object.__setattr__(self, "expression", read_cron(text, self.job_id or "").expression)
 
     def _prepare(self) -> tuple[MonthPattern, Timeline]:
-        """What the search needs; made when first used, since many crons are only stored."""
+        """Build what the search needs on first use, because many expressions are only stored."""
         real = self.fields.interval_like
         timeline = self.clock.real_timeline if real else self.clock.timeline
         search = _cron_pattern(self.expression, self.job_id or ""), timeline
@@ -72,7 +73,7 @@ class Cron(Trigger):
 
     @property
     def fields(self) -> CronFields:
-        """What the fields of the expression hold."""
+        """The fields of the expression."""
         return read_cron(self.expression, self.job_id or "")
 
     def next_after(self, moment: datetime) -> datetime | None:
@@ -81,7 +82,7 @@ class Cron(Trigger):
         return next_after(wall, timeline, moment)
 
     def due(self, after: datetime, until: datetime, *, keep: int, limit: int = 10_000) -> Due:
-        """See `Trigger.due`. Counts by arithmetic, so the limit is never reached."""
+        """See `Trigger.due`; counts by arithmetic, so it never reaches the limit."""
         wall, timeline = self._search or self._prepare()
         return due(wall, timeline, after, until, keep)
 
@@ -98,7 +99,7 @@ class Cron(Trigger):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> Cron:
-        """See `Trigger.bind`; takes the zone, and the job's id where there is an ``H``."""
+        """See `Trigger.bind`; uses the zone, and the job's id if the expression contains ``H``."""
         hashed = self.job_id is None and "H" in self.expression
         bound = Cron(self.expression, self.clock.bound(tz), job_id if hashed else self.job_id)
         return self if bound == self else bound
@@ -110,7 +111,7 @@ class Cron(Trigger):
 
     @property
     def wall_clock(self) -> bool:
-        """Always true: even ``*/5 * * * *`` counts the minutes of its zone."""
+        """Always true: even ``*/5 * * * *`` counts the minutes of a zone's clock."""
         return True
 
     def describe(self) -> str:
@@ -128,14 +129,12 @@ class Cron(Trigger):
         check_keys(cls.kind, data, required=("expression",), optional=(*CLOCK_KEYS, "job_id"))
         for name, value in data.items():
             if not isinstance(value, str):
-                raise TriggerError(f"{name} of a cron must be text, not {str(value)[:60]!r}")
+                raise TriggerError(f"{name!r} of a cron must be a string, not {str(value)[:60]!r}")
         return cls(data["expression"], WallClock.from_json(data), data.get("job_id"))
 
     def __repr__(self) -> str:
-        shown = [repr(self.expression), *self.clock.arguments()]
-        if self.job_id is not None:
-            return f"cron({', '.join(shown)}).bind(job_id={self.job_id!r})"
-        return f"cron({', '.join(shown)})"
+        made = f"cron({', '.join([repr(self.expression), *self.clock.arguments()])})"
+        return made if self.job_id is None else f"{made}.bind(job_id={self.job_id!r})"
 
 
 def cron(
@@ -147,48 +146,58 @@ def cron(
     fold: str = "first",
     **fields: int | str,
 ) -> Cron:
-    """A trigger on the wall clock, from a crontab text or from named fields.
+    """Create a wall-clock trigger from a cron expression or from named fields.
 
     ``cron("0 9 * * 1-5", tz="Europe/Madrid")`` and
-    ``cron(hour=9, day_of_week="mon-fri", tz="Europe/Madrid")`` fire alike. Among named fields,
-    those finer than the finest one given are at their start, the others run over everything.
+    ``cron(hour=9, day_of_week="mon-fri", tz="Europe/Madrid")`` are equivalent. Of the fields that
+    are not named, those finer than the finest named one take their lowest value; the others match
+    every value.
+
+    The dialect is that of Vixie cron: when day-of-month and day-of-week are both restricted, a day
+    matches if either does. ``L``, ``W`` and ``#`` are taken from Quartz, ``H`` from Jenkins.
 
     Args:
-        expression: five fields, or six with seconds in front, or ``@daily`` and its like.
+        expression: five fields, six with seconds first, or a keyword such as ``@daily``.
         tz: IANA zone; default: the scheduler's zone, filled in when the job is stored.
-        gap: what becomes of a wall time that a clock change leaves out: ``"shift"`` (default)
-            moves it forward by the length of the gap, ``"skip"``, or ``"first"``.
-        fold: which of two equal wall times fires: ``"first"`` (default), ``"last"``, ``"both"``.
-        **fields: ``second``, ``minute``, ``hour``, ``day``, ``month``, ``day_of_week``, instead
-            of the text. Weekdays go by name.
+        gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
+            forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
+            first instant after the gap.
+        fold: which pass of a repeated wall time fires: ``"first"`` (default), ``"last"`` or
+            ``"both"``.
+        **fields: ``second``, ``minute``, ``hour``, ``day``, ``month`` and ``day_of_week``, given
+            instead of the expression, each as a number or as the text of a field. Weekdays are
+            given by name, because crontab and APScheduler number them differently.
 
     Raises:
-        CronError: the expression cannot be read, or can never fire.
-        TriggerError: unknown zone, policy or field.
+        CronError: the expression is invalid, or would never fire.
+        TriggerError: the zone, a policy or the value of a named field is invalid.
+        UnknownOption: a named field does not exist.
     """
     if expression is None:
         expression = _text_of_fields(fields)
     elif fields:
-        raise TriggerError("cron takes either a text or named fields, not both")
+        raise TriggerError("cron() takes either an expression or named fields, not both")
     return Cron(expression, shared_clock(zone_name(tz), gap, fold))
 
 
 def _text_of_fields(fields: Mapping[str, object]) -> str:
-    """The cron text that named fields mean.
+    """Return the expression that named fields stand for.
 
     Raises:
-        UnknownOption: there is no such field.
-        TriggerError: no field is named, a value is neither a number nor text, or a weekday is a
-            number.
+        UnknownOption: a field does not exist.
+        TriggerError: no field is named, a value is neither a number nor a string, or a weekday is
+            given by number.
     """
     for name in fields:
         if name not in _NAMES:
-            raise UnknownOption(name, _NAMES, "of cron")
+            raise UnknownOption(name, _NAMES, "of cron()")
     texts = {
         name: _text_of_field(name, value) for name, value in fields.items() if value is not None
     }
     if not texts:
-        raise TriggerError("cron needs a text such as '0 9 * * mon-fri', or named fields")
+        raise TriggerError(
+            "cron() needs an expression such as '0 9 * * mon-fri', or named fields such as hour=9"
+        )
     finest = min(_ORDER.index(name) for name in texts)
     for index, name in enumerate(_ORDER):
         texts.setdefault(name, _START.get(name, "*") if index < finest else "*")
@@ -199,21 +208,21 @@ def _text_of_fields(fields: Mapping[str, object]) -> str:
 
 def _text_of_field(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TriggerError(f"cron({name}=…) takes a number or text, not {value!r}")
+        raise TriggerError(f"cron({name}=…) must be an integer or a string, not {value!r}")
     text = str(value)
     if name == "day_of_week" and re.match(r"[0-9]|.*[,-][0-9]", text):
         raise TriggerError(
-            f"cron(day_of_week={value!r}) could mean two things: crontab counts from Sunday = 0, "
-            "APScheduler from Monday = 0; name the days, as in day_of_week='mon-fri'"
+            f"cron(day_of_week={value!r}) is ambiguous: crontab counts from Sunday = 0, "
+            "APScheduler from Monday = 0; use names instead, as in day_of_week='mon-fri'"
         )
     if not text or " " in text or "\t" in text:
-        raise TriggerError(f"cron({name}={value!r}) must be one field without spaces")
+        raise TriggerError(f"cron({name}={value!r}) must be a single field without spaces")
     return text
 
 
 @lru_cache(maxsize=1024)
 def _cron_pattern(text: str, job_id: str) -> MonthPattern:
-    """The wall-clock times of a cron text; the same object for the same text."""
+    """Return the wall-clock pattern of an expression. Cached: equal arguments share one object."""
     fields = read_cron(text, job_id)
     return MonthPattern(_day_times(fields), fields.months, fields.masks)
 

@@ -1,4 +1,4 @@
-"""Checks the keys of a frequency and brings their values into one form."""
+"""Validate the keys of a frequency and normalise their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from duly.triggers.crontab.trigger import cron
 from duly.triggers.wallclock.zones import load_zone
 
 DEFAULT_ZONE = "America/Los_Angeles"
-LEAST_MINUTES = 5
+_MIN_MINUTES = 5
 _COMMON = ("type", "timezone", "startDate", "endDate", "excludeDates")
 _TIMED = (*_COMMON, "time", "times", "months")
 KEYS = {
@@ -27,24 +27,24 @@ KEYS = {
 }
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _LAST_WEEK = -1
-_MOST_DATES = 1000
+_MAX_DATES = 1000
 
 
 def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The same frequency with every list sorted and the zone written out.
+    """Return a frequency with every list sorted and an explicit zone.
 
     Raises:
-        FrequencyError: a key is unknown, missing or wrong; it knows which.
+        FrequencyError: a key is unknown, missing or invalid; its ``field`` names the key.
     """
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in KEYS:
-        shown = str(kind)[:20]
-        raise FrequencyError("type", f"is {shown!r}, which is unknown{did_you_mean(shown, KEYS)}")
+        name = str(kind)[:20]
+        raise FrequencyError("type", f"{name!r} is not a valid type{did_you_mean(name, KEYS)}")
     for key in data:
         if key not in KEYS[kind]:
-            shown = str(key)[:40]
-            hint = did_you_mean(shown, KEYS[kind])
-            raise FrequencyError(shown, f"is no key of type {kind!r}{hint}")
+            name = str(key)[:40]
+            hint = did_you_mean(name, KEYS[kind])
+            raise FrequencyError(name, f"is not a valid key for type {kind!r}{hint}")
     rule: dict[str, Any] = {"type": kind, "timezone": _zone(data.get("timezone", DEFAULT_ZONE))}
     for key, value in data.items():
         if key not in rule:
@@ -54,7 +54,7 @@ def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require(rule: Mapping[str, Any]) -> None:
-    """Refuse keys that are missing, or that contradict each other."""
+    """Reject a frequency with missing or contradictory keys."""
     kind = rule["type"]
     needed = {
         "daily": ("time",),
@@ -67,22 +67,22 @@ def _require(rule: Mapping[str, Any]) -> None:
     }[kind]
     for key in needed:
         if key not in rule and not (key == "time" and "times" in rule):
-            raise FrequencyError(key, "is missing")
+            raise FrequencyError(key, f"is required for type {kind!r}")
     if "time" in rule and "times" in rule:
-        raise FrequencyError("times", "may not stand beside time")
+        raise FrequencyError("times", "must not be combined with time")
     if kind == "monthly" and "weekOfMonth" in rule and "dayOfMonth" in rule:
-        raise FrequencyError("weekOfMonth", "may not stand beside dayOfMonth")
+        raise FrequencyError("weekOfMonth", "must not be combined with dayOfMonth")
     if kind == "monthly" and "dayOfWeek" in rule and "weekOfMonth" not in rule:
-        raise FrequencyError("dayOfWeek", "needs weekOfMonth in a monthly frequency")
+        raise FrequencyError("dayOfWeek", "requires weekOfMonth in a monthly frequency")
     if rule.get("endDate", "9999") < rule.get("startDate", "0000"):
-        raise FrequencyError("endDate", "lies before startDate")
+        raise FrequencyError("endDate", "must not be before startDate")
 
 
 def _zone(value: Any) -> str:
     try:
         load_zone(value if isinstance(value, str) else str(value)[:60])
     except TriggerError as error:
-        raise FrequencyError("timezone", f"is wrong: {error}") from None
+        raise FrequencyError("timezone", f"is invalid: {error}") from None
     return str(value)
 
 
@@ -101,25 +101,25 @@ def _numbers(key: str, value: Any) -> list[int]:
     numbers = _list(key, value, int, 100)
     for number in numbers:
         if not low <= number <= high:
-            raise FrequencyError(key, f"holds {str(number)[:20]}, which is outside {low}-{high}")
+            raise FrequencyError(key, f"must be between {low} and {high}, not {str(number)[:20]}")
     return sorted({number % 7 if key == "dayOfWeek" else number for number in numbers})
 
 
 def _weeks(key: str, value: Any) -> list[int]:
     weeks = _list(key, _LAST_WEEK if value == "last" else value, int, 10)
     if any(week != _LAST_WEEK and not 1 <= week <= 5 for week in weeks):
-        raise FrequencyError(key, "must be 1 to 5, or -1 for the last")
+        raise FrequencyError(key, "must be between 1 and 5, or -1 for the last")
     return sorted(set(weeks))
 
 
-def _list(key: str, value: Any, kind: type, most: int) -> list[Any]:
+def _list(key: str, value: Any, kind: type, limit: int) -> list[Any]:
     items = value if isinstance(value, list | tuple) else [value]
-    if not 0 < len(items) <= most:
-        raise FrequencyError(key, f"must list 1 to {most} values")
+    if not 0 < len(items) <= limit:
+        raise FrequencyError(key, f"must have 1 to {limit} values")
     for item in items:
         if type(item) is not kind:
-            wanted = "whole numbers" if kind is int else "texts"
-            raise FrequencyError(key, f"must hold {wanted}, not {str(item)[:20]!r}")
+            wanted = "integers" if kind is int else "strings"
+            raise FrequencyError(key, f"must contain only {wanted}, not {str(item)[:20]!r}")
     return list(items)
 
 
@@ -129,12 +129,12 @@ def _date(key: str, value: Any) -> str:
             return date.fromisoformat(value).isoformat()
     except ValueError:
         pass
-    raise FrequencyError(key, f"must be a day such as 2026-12-31, not {str(value)[:20]!r}")
+    raise FrequencyError(key, f"must be a date such as 2026-12-31, not {str(value)[:20]!r}")
 
 
 def _dates(key: str, value: Any) -> list[str]:
-    if not isinstance(value, list | tuple) or len(value) > _MOST_DATES:
-        raise FrequencyError(key, f"must list at most {_MOST_DATES} days")
+    if not isinstance(value, list | tuple) or len(value) > _MAX_DATES:
+        raise FrequencyError(key, f"must be a list of at most {_MAX_DATES} dates")
     return sorted({_date(key, item) for item in value})
 
 
@@ -144,12 +144,12 @@ def _instant(key: str, value: Any) -> str:
             return aware_utc(datetime.fromisoformat(value), key).isoformat()
     except (ValueError, OverflowError, DulyError):
         pass
-    raise FrequencyError(key, f"must be a time with an offset, not {str(value)[:40]!r}")
+    raise FrequencyError(key, f"must be a time with a UTC offset, not {str(value)[:40]!r}")
 
 
 def _minutes(key: str, value: Any) -> int:
-    if type(value) is not int or not LEAST_MINUTES <= value <= 10_000_000:
-        raise FrequencyError(key, f"must be a whole number of at least {LEAST_MINUTES}")
+    if type(value) is not int or not _MIN_MINUTES <= value <= 10_000_000:
+        raise FrequencyError(key, f"must be an integer of at least {_MIN_MINUTES}")
     return value
 
 
@@ -163,9 +163,9 @@ def _expression(key: str, value: Any) -> str:
     try:
         trigger = cron(value if isinstance(value, str) else "")
     except CronError as error:
-        raise FrequencyError(key, f"is wrong: {error}") from error
+        raise FrequencyError(key, f"is invalid: {error}") from error
     if len(trigger.expression.split()) != 5:
-        raise FrequencyError(key, "must have five fields")
+        raise FrequencyError(key, "must have five fields, without seconds")
     return trigger.expression
 
 

@@ -1,4 +1,4 @@
-"""The frequency language: schedules as users of an application write them, in JSON.
+"""The frequency language: schedules in JSON, as the users of an application write them.
 
 ====================  =============================================  =====================
 ``type``              keys                                           meaning
@@ -7,15 +7,15 @@
 ``weekly``            ``time``, ``dayOfWeek`` (Sunday 0 or 7)        every listed day
 ``monthly``           ``time``, ``dayOfMonth``; ``monthEnd``         every listed day
 ``monthly``           ``time``, ``dayOfWeek``, ``weekOfMonth``       such as 2nd Tuesday
-``hourly``            ``time``, of which only the minute counts      each real hour
-``cron``              ``expression``, five fields                    as `cron`
-``interval``          ``every_minutes`` (5 or more), ``anchor``      as `every`
-``once``              ``at``                                         as `at`
+``hourly``            ``time``, of which only the minute counts      every real hour
+``cron``              ``expression``, five fields                    see `cron`
+``interval``          ``every_minutes`` (5 or more), ``anchor``      see `every`
+``once``              ``at``                                         see `at`
 ====================  =============================================  =====================
 
-Besides: ``timezone``; ``times`` instead of ``time``; ``months``; ``excludeDates``; ``startDate``
-and ``endDate``, both included. A day of the month that a month does not have means its last day,
-unless ``"monthEnd": "skip"``.
+Optional keys: ``timezone``; ``times`` instead of ``time``; ``months``; ``excludeDates``;
+``startDate`` and ``endDate``, both included. In a month that lacks a listed day, its last day is
+taken, unless ``monthEnd`` is ``"skip"``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.calendars.base import start_of
 from duly.triggers.crontab.trigger import cron
 from duly.triggers.due import Due
-from duly.triggers.frequencies.days import crontab, wall_times, words
+from duly.triggers.frequencies.days import crontab, describe, month_pattern
 from duly.triggers.frequencies.fields import normalise
 from duly.triggers.interval import every
 from duly.triggers.json_data import check_keys
@@ -50,7 +50,7 @@ _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class OnWallClock:
-    """A pattern on one wall clock, with the questions that are put to triggers."""
+    """A pattern on one wall clock, with the methods of a trigger."""
 
     pattern: WallPattern
     timeline: Timeline
@@ -64,13 +64,13 @@ class OnWallClock:
         return due(self.pattern, self.timeline, after, until, keep)
 
     def wall_at(self, fire: datetime, zone: ZoneInfo) -> datetime:
-        """See `duly.triggers.Trigger.wall_at`; ``zone`` must be that of the timeline."""
+        """See `duly.triggers.Trigger.wall_at`; ``zone`` must be the zone of the timeline."""
         return nominal_wall(self.pattern, self.timeline, fire)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Frequency(Trigger):
-    """A schedule in the frequency language. Made by `frequency`.
+    """A schedule in the frequency language. Created by `frequency`.
 
     Attributes:
         text: the frequency as canonical JSON text.
@@ -92,7 +92,7 @@ class Frequency(Trigger):
 
     @property
     def rule(self) -> dict[str, Any]:
-        """The frequency as data, lists sorted and the zone written out."""
+        """The frequency as data, with sorted lists and an explicit zone."""
         rule: dict[str, Any] = json.loads(self.text)
         return rule
 
@@ -103,15 +103,15 @@ class Frequency(Trigger):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of its times and days."""
+        """The zone of its times and dates."""
         return load_zone(self.tz or "UTC")
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user may have meant otherwise."""
+        """What the author may have meant differently, one sentence each."""
         time = self.rule.get("time", "00:00")
         if self.rule["type"] == "hourly" and time[:2] != "00":
-            return (f"time {time}: an hourly frequency uses the minute only, not hour {time[:2]}",)
+            return (f"time {time}: an hourly frequency uses only the minute, not hour {time[:2]}",)
         return ()
 
     def next_after(self, moment: datetime) -> datetime | None:
@@ -150,7 +150,7 @@ class Frequency(Trigger):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> Frequency:
-        """See `Trigger.bind`; takes the anchor of an interval."""
+        """See `Trigger.bind`; an interval uses the anchor."""
         rule = self.rule
         if rule["type"] != "interval" or "anchor" in rule or anchor is None:
             return self
@@ -158,7 +158,7 @@ class Frequency(Trigger):
 
     @property
     def crontab(self) -> str | None:
-        """The crontab text with this meaning; ``None`` for some, such as "the 30th or the last"."""
+        """See `Trigger.crontab`; ``None`` for "the 30th or the last day", for example."""
         rule = self.rule
         if rule.keys() & {"startDate", "endDate", "excludeDates"}:
             return None
@@ -168,7 +168,7 @@ class Frequency(Trigger):
 
     @property
     def wall_clock(self) -> bool:
-        """Whether it depends on the zone, as all but intervals and single instants do."""
+        """Whether it depends on the zone; intervals and single instants without dates do not."""
         rule = self.rule
         days = rule.keys() & {"startDate", "endDate", "excludeDates"}
         return bool(days) or rule["type"] not in ("interval", "once")
@@ -177,7 +177,7 @@ class Frequency(Trigger):
         """See `Trigger.describe`."""
         rule = self.rule
         if isinstance(self._base, OnWallClock) or rule["type"] == "hourly":
-            text = words(rule) + WallClock(self.tz).in_words()
+            text = describe(rule) + WallClock(self.tz).in_words()
         else:
             text = self._base.describe()
         if "startDate" in rule:
@@ -198,7 +198,7 @@ class Frequency(Trigger):
         """See `Trigger.from_json`."""
         check_keys(cls.kind, data, required=("rule",))
         if not isinstance(data["rule"], dict):
-            raise TriggerError("rule of trigger 'frequency' must be an object")
+            raise TriggerError("'rule' of trigger 'frequency' must be an object")
         return cls(_canonical(normalise(data["rule"])))
 
     def __repr__(self) -> str:
@@ -206,21 +206,25 @@ class Frequency(Trigger):
 
 
 def frequency(rule: Mapping[str, Any]) -> Frequency:
-    """A trigger from a schedule as users of an application write it.
+    """Create a trigger from a schedule as the users of an application write it.
+
+    ``type`` is ``daily``, ``weekly``, ``monthly``, ``hourly``, ``cron``, ``interval`` or ``once``;
+    the other keys depend on it.
 
     Args:
-        rule: keys and values as in the table above, such as ``{"type": "weekly", "time":
-            "10:00", "dayOfWeek": [1, 3, 5], "timezone": "Europe/Madrid"}``. The zone's default is
+        rule: the schedule, such as ``{"type": "weekly", "time": "10:00", "dayOfWeek": [1, 3, 5],
+            "timezone": "Europe/Madrid"}``. The default of ``timezone`` is
             ``America/Los_Angeles``.
 
     Raises:
-        FrequencyError: a key is unknown, missing or wrong; its ``field`` names it.
+        FrequencyError: a key is unknown, missing or invalid, as its ``field`` tells, or the
+            schedule would never fire.
     """
     if not isinstance(rule, Mapping):
         raise FrequencyError("frequency", f"must be an object, not {str(rule)[:40]!r}")
     trigger = Frequency(_canonical(normalise(rule)))
     if trigger.next_after(datetime.min.replace(tzinfo=UTC) + 3 * _DAY) is None:
-        raise FrequencyError("type", f"{rule['type']!r} with these keys never fires")
+        raise FrequencyError("type", f"{rule['type']!r} with these keys would never fire")
     return trigger
 
 
@@ -229,7 +233,7 @@ def _canonical(rule: Mapping[str, Any]) -> str:
 
 
 def _base(rule: Mapping[str, Any]) -> Trigger | OnWallClock:
-    """What fires before days are excluded."""
+    """Return the trigger before its first and last day and its excluded days are applied."""
     clock = WallClock(rule["timezone"])
     match rule["type"]:
         case "cron":
@@ -241,11 +245,11 @@ def _base(rule: Mapping[str, Any]) -> Trigger | OnWallClock:
             return every(minutes=rule["every_minutes"], anchor=anchor)
         case "once":
             return at(datetime.fromisoformat(rule["at"]))
-    return OnWallClock(wall_times(rule), clock.timeline)
+    return OnWallClock(month_pattern(rule), clock.timeline)
 
 
 def _window(rule: Mapping[str, Any], zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """(just before the first possible instant, the last one)."""
+    """Return the instant just before the first day, and the last instant of the last day."""
     start, end = datetime.min.replace(tzinfo=UTC) + 2 * _DAY, _FOREVER
     if "startDate" in rule:
         start = max(start, start_of(date.fromisoformat(rule["startDate"]), zone) - _TICK)

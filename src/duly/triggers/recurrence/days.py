@@ -1,8 +1,8 @@
 """The days on which an RRULE fires.
 
-The RFC's BY… parts either narrow a period down or spread over it; on days, both come to the same:
-a day belongs to the rule when its period is one of those stepped to and every part allows the
-day. So the search walks from day to day and leaves out what it can.
+The RFC distinguishes BY… parts that limit a period from those that expand it. For days, both are
+equivalent: a day matches if its period is one that the interval reaches and every part allows the
+day. So the search goes from day to day and skips what it can.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ LAST = date.max.toordinal()
 
 
 class RuleDays:
-    """Days are ordinals, as of `datetime.date.toordinal`.
+    """The days of a rule, as ordinals of `datetime.date.toordinal`.
 
     Args:
         rule: the rule.
-        start: its first day, which gives the month, day or weekday it does not name.
+        start: its first day, which supplies the month, day or weekday that the rule omits.
     """
 
     def __init__(self, rule: Rule, start: date) -> None:
@@ -45,23 +45,23 @@ class RuleDays:
         self._in_month = rule.freq == "MONTHLY" or "BYMONTH" in by
 
     def matching(self, day: int, budget: int) -> Iterator[int]:
-        """The matching days from ``day`` on; ends after ``budget`` looks without finding one."""
-        looks = 0
-        while day <= LAST and looks < budget:
-            looks += 1
+        """Yield the matching days from ``day`` on; stop after ``budget`` days without a match."""
+        examined = 0
+        while day <= LAST and examined < budget:
+            examined += 1
             when = date.fromordinal(day)
             later = self._skip(when)
             if later is None:
                 if self._matches(when):
-                    looks = 0
+                    examined = 0
                     yield day
                 later = day + 1
             day = later
 
     def periods(self, day: int, budget: int) -> Iterator[list[int]]:
-        """The matching days of each period, from the period of ``day`` on.
+        """Yield the matching days of each period, from the period of ``day`` on.
 
-        Ends after ``budget`` looks; each day of a period that is stepped to takes one.
+        Stop after ``budget`` examined days; a period that the interval skips counts as one.
         """
         first = self._after_periods(date.fromordinal(day), 0)
         while budget > 0 and first <= LAST:
@@ -80,7 +80,7 @@ class RuleDays:
         return when.month in self._months and self._matches(when)
 
     def _skip(self, when: date) -> int | None:
-        """Where to go on looking, when this day is in no period or month of the rule."""
+        """Return the day at which to continue if this one is in no period or month of the rule."""
         off = self._period(when) % self._step
         if off:
             return self._after_periods(when, self._step - off)
@@ -89,28 +89,28 @@ class RuleDays:
         return None
 
     def _period(self, when: date) -> int:
-        """How many years, months, weeks or days after the start's."""
+        """Return the number of periods from that of the start to that of a day."""
         start = self._start
         if self._freq == "YEARLY":
             return when.year - start.year
         if self._freq == "MONTHLY":
             return (when.year - start.year) * 12 + when.month - start.month
         if self._freq == "WEEKLY":
-            return (self._monday(when.toordinal()) - self._monday(start.toordinal())) // 7
+            return (self._week_of(when.toordinal()) - self._week_of(start.toordinal())) // 7
         return when.toordinal() - start.toordinal()
 
     def _after_periods(self, when: date, count: int) -> int:
-        """The first day of the period that comes ``count`` after the one of this day."""
+        """Return the first day of the period that is ``count`` periods after that of a day."""
         if self._freq == "YEARLY":
             return _month_start((when.year + count) * 12)
         if self._freq == "MONTHLY":
             return _month_start(when.year * 12 + when.month - 1 + count)
         if self._freq == "WEEKLY":
-            return self._monday(when.toordinal()) + 7 * count
+            return self._week_of(when.toordinal()) + 7 * count
         return when.toordinal() + count
 
-    def _monday(self, day: int) -> int:
-        """The first day of the week of a day, whatever weekday that is."""
+    def _week_of(self, day: int) -> int:
+        """Return the first day of the week of a day, by the rule's WKST."""
         return day - (day - 1 - self._week_start) % 7
 
     def _matches(self, when: date) -> bool:
@@ -123,24 +123,27 @@ class RuleDays:
 
     @staticmethod
     def _counted(wanted: frozenset[int], number: int, length: int) -> bool:
-        """Whether a place is wanted, counted from the front or from the end."""
+        """Return whether a position is wanted, counted from the start or from the end."""
         return number in wanted or number - length - 1 in wanted
 
     def _weekday(self, when: date) -> bool:
         weekday = when.weekday()
         if (weekday, 0) in self._weekdays:
             return True
-        place, length = _in_month(when) if self._in_month else _in_year(when)
-        front, back = (place - 1) // 7 + 1, -((length - place) // 7 + 1)
+        position, length = _in_month(when) if self._in_month else _in_year(when)
+        front, back = (position - 1) // 7 + 1, -((length - position) // 7 + 1)
         return (weekday, front) in self._weekdays or (weekday, back) in self._weekdays
 
     def _week(self, when: date) -> tuple[int, int]:
-        """The number of the day's week, and how many its year has; week 1 holds 4 January."""
-        monday = self._monday(when.toordinal())
-        year = date.fromordinal(min(monday + 3, LAST)).year
-        first = self._monday(date(year, 1, 4).toordinal())
+        """Return the number of the week of a day and the number of weeks in its year.
+
+        Week 1 contains 4 January, as in ISO 8601.
+        """
+        week = self._week_of(when.toordinal())
+        year = date.fromordinal(min(week + 3, LAST)).year
+        first = self._week_of(date(year, 1, 4).toordinal())
         days = 366 if year == date.max.year else date(year + 1, 1, 4).toordinal() - first
-        return (monday - first) // 7 + 1, days // 7
+        return (week - first) // 7 + 1, days // 7
 
 
 def _in_month(when: date) -> tuple[int, int]:
@@ -153,6 +156,10 @@ def _in_year(when: date) -> tuple[int, int]:
 
 
 def _month_start(month: int) -> int:
-    """The first day of a month, counted from January of the year 0; past the calendar, its end."""
+    """Return the first day of a month, or the day after the calendar ends.
+
+    Args:
+        month: the month, counted from January of the year 0.
+    """
     year, month = divmod(month, 12)
     return date(year, month + 1, 1).toordinal() if year <= date.max.year else LAST + 1

@@ -1,4 +1,4 @@
-"""English words for RRULEs."""
+"""Describe recurrence rules in English."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS = {
     "MINUTELY": "minute",
     "SECONDLY": "second",
 }
-_PLACES = (
+_POSITIONS = (
     ("BYMONTHDAY", "day", "of the month"),
     ("BYYEARDAY", "day", "of the year"),
     ("BYWEEKNO", "week", "of the year"),
@@ -24,19 +24,21 @@ _PLACES = (
 
 
 def describe_rule(rule: Rule, start: datetime | None) -> str:
-    """A rule in words: "every 2 weeks on Monday and Wednesday at 09:00"."""
+    """Return the English description of a rule: "every 2 weeks on Monday at 09:00"."""
     unit = _UNITS[rule.freq]
     words = [f"every {unit}" if rule.interval == 1 else f"every {rule.interval} {unit}s"]
     if rule.days:
         words.append(f"on {join([_day(weekday, nth) for weekday, nth in rule.days])}")
-    for key, thing, of_what in _PLACES:
+    for key, thing, of_what in _POSITIONS:
         if key in rule.by:
-            words.append(f"on {join([f'the {_place(n, thing)}' for n in rule.by[key]])} {of_what}")
+            words.append(
+                f"on {join([f'the {_position(n, thing)}' for n in rule.by[key]])} {of_what}"
+            )
     if "BYMONTH" in rule.by:
         words.append(f"in {join([MONTH_NAMES[n - 1] for n in rule.by['BYMONTH']])}")
     words += _times(rule, start)
     if "BYSETPOS" in rule.by:
-        chosen = join([f"the {_place(n, 'one')}" for n in rule.by["BYSETPOS"]])
+        chosen = join([f"the {_position(n, 'one')}" for n in rule.by["BYSETPOS"]])
         words.append(f"(only {chosen} of each {unit})")
     if rule.count:
         words.append(f"{rule.count} times")
@@ -62,10 +64,10 @@ def _times(rule: Rule, start: datetime | None) -> list[str]:
 
 def _day(weekday: int, nth: int) -> str:
     name = DAY_NAMES[(weekday + 1) % 7]
-    return f"the {_place(nth, name)}" if nth else name
+    return f"the {_position(nth, name)}" if nth else name
 
 
-def _place(number: int, thing: str) -> str:
+def _position(number: int, thing: str) -> str:
     if number == -1:
         return f"last {thing}"
     return f"{ordinal(-number)} last {thing}" if number < 0 else f"{ordinal(number)} {thing}"

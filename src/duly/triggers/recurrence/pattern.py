@@ -1,8 +1,8 @@
-"""The wall times of an RRULE.
+"""The wall times at which an RRULE fires.
 
-Written here, not taken from dateutil, whose search has no bounds: it took 33 s to find the next
-minute of ``FREQ=MINUTELY`` 26 years after its start, and 3 s to see that 30 February never comes.
-Tests compare the two.
+dateutil is not used because its search is unbounded: it took 33 s to find the next minute of
+``FREQ=MINUTELY`` 26 years after its start, and 3 s to find that 30 February does not exist. Tests
+compare the two.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from duly.triggers.wallclock.search import WallSearch
 from duly.triggers.wallclock.seconds import DAY, UNIX_DAY
 
 _BUDGET = 25_000
-"""Days that are looked at before a rule counts as ended: 68 years, when every day is looked at."""
+"""The number of days examined before a rule counts as ended: 68 years if every day is."""
 
 
 class RuleTimes:
-    """A rule that steps through days."""
+    """A rule whose times of day are the same on every matching day."""
 
     def __init__(self, rule: Rule, start: datetime) -> None:
         self._days = RuleDays(rule, start.date())
         self._times = _rule_times(rule, start)
-        self._places = rule.by.get("BYSETPOS")
+        self._positions = rule.by.get("BYSETPOS")
 
     def at_or_after(self, wall: int) -> int | None:
         """See `duly.triggers.wallclock.search.WallSearch`."""
         day, second = divmod(wall, DAY)
-        if self._places:
-            return self._placed(wall, day + UNIX_DAY)
+        if self._positions:
+            return self._at_position(wall, day + UNIX_DAY)
         for found in self._days.matching(day + UNIX_DAY, _BUDGET):
             if found - UNIX_DAY > day:
                 return (found - UNIX_DAY) * DAY + self._times.first
@@ -42,14 +42,14 @@ class RuleTimes:
                 return day * DAY + self._times.at_or_after(second)
         return None
 
-    def _placed(self, wall: int, day: int) -> int | None:
-        """The same with BYSETPOS, which chooses among the occurrences of a period."""
+    def _at_position(self, wall: int, day: int) -> int | None:
+        """Return the first occurrence not before ``wall`` among those that BYSETPOS selects."""
         for days in self._days.periods(day, _BUDGET):
             total = len(days) * len(self._times)
-            places = {place - 1 if place > 0 else total + place for place in self._places or ()}
-            for place in sorted(places):
-                if 0 <= place < total:
-                    which, time = divmod(place, len(self._times))
+            chosen = {n - 1 if n > 0 else total + n for n in self._positions or ()}
+            for index in sorted(chosen):
+                if 0 <= index < total:
+                    which, time = divmod(index, len(self._times))
                     found = (days[which] - UNIX_DAY) * DAY + self._times.nth(time)
                     if found >= wall:
                         return found
@@ -57,7 +57,7 @@ class RuleTimes:
 
 
 class DriftingTimes:
-    """A rule that steps through seconds, minutes or hours and chooses no days."""
+    """A rule by hours, minutes or seconds whose times of day differ from day to day."""
 
     def __init__(self, rule: Rule, start: datetime) -> None:
         unit = SECONDS[rule.freq]
@@ -78,10 +78,10 @@ class DriftingTimes:
 
 
 class BoundedRule:
-    """A rule from its start to its end; it remembers what it found last.
+    """A rule from its start to its end. It caches the occurrence that it found last.
 
     Raises:
-        TriggerError: it has no occurrence at all.
+        TriggerError: the rule has no occurrence.
     """
 
     def __init__(self, rule: Rule, start: datetime) -> None:
@@ -90,10 +90,10 @@ class BoundedRule:
         until = rule.until
         self._until = None if until is None or until.tzinfo else _wall(until)
         self._listed = self._list(rule.count) if rule.count else None
-        # (a wall time, the occurrence that follows it): replaced whole, so threads may share it.
+        # (a wall time, the occurrence after it). Replaced as a whole, so threads may share it.
         self._recent = (1, 0)
         if self.at_or_after(self._first) is None:
-            raise TriggerError(f"RRULE {rule.text} never fires from {start:%Y-%m-%d %H:%M:%S} on")
+            raise TriggerError(f"RRULE {rule.text} never fires after {start:%Y-%m-%d %H:%M:%S}")
 
     def at_or_after(self, wall: int) -> int | None:
         """See `duly.triggers.wallclock.search.WallSearch`."""
@@ -110,7 +110,7 @@ class BoundedRule:
         return found
 
     def _list(self, count: int) -> list[int]:
-        """The first ``count`` occurrences."""
+        """Return the first ``count`` occurrences."""
         listed: list[int] = []
         wall = self._inner.at_or_after(self._first)
         while wall is not None and len(listed) < count:
@@ -121,25 +121,25 @@ class BoundedRule:
 
 @lru_cache(maxsize=1024)
 def rule_pattern(text: str, start: datetime) -> BoundedRule:
-    """The wall times of an RRULE text; the same object for the same question."""
+    """Return the wall times of an RRULE. Cached: equal arguments share one object."""
     return BoundedRule(read_rule(text), start)
 
 
 def _wall(moment: datetime) -> int:
-    """A naive wall time in seconds."""
+    """Return a naive wall time in wall seconds."""
     seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
     return (moment.date() - date(1970, 1, 1)).days * DAY + seconds
 
 
 def _rule_times(rule: Rule, start: datetime) -> DayTimes | ListedTimes:
-    """The times of day, for a rule that does not drift through the day.
+    """Return the times of day of a rule that has the same ones on every matching day.
 
     Args:
         rule: the rule.
-        start: its first wall time, which gives the hour, minute and second it does not name.
+        start: its first wall time, which supplies the hour, minute and second that it omits.
 
     Raises:
-        TriggerError: there are none, so the rule could never fire.
+        TriggerError: there are none, so the rule would never fire.
     """
     hours, minutes, seconds = _named(rule, start)
     step = rule.interval * SECONDS.get(rule.freq, 86_400)
@@ -171,12 +171,12 @@ def _rule_times(rule: Rule, start: datetime) -> DayTimes | ListedTimes:
         ]
         times = DayTimes(tuple(aligned), tuple(sorted(seconds)))
     if not len(times):
-        raise TriggerError(f"RRULE {rule.text} has no time of day at which it could fire")
+        raise TriggerError(f"RRULE {rule.text} matches no time of day, so it would never fire")
     return times
 
 
 def _named(rule: Rule, start: datetime) -> tuple[set[int], set[int], set[int]]:
-    """Hours, minutes and seconds that are named; those finer than the frequency come from start."""
+    """Return the hours, minutes and seconds of a rule; omitted ones depend on its frequency."""
     hourly, minutely, secondly = (
         {"HOURLY": 1, "MINUTELY": 2, "SECONDLY": 3}.get(rule.freq, 0) >= n for n in (1, 2, 3)
     )
@@ -188,7 +188,13 @@ def _named(rule: Rule, start: datetime) -> tuple[set[int], set[int], set[int]]:
 
 
 def _aligned(freq: str, minutes: int, unit: int) -> bool:
-    """Whether a minute so far from the start's is stepped to; ``unit`` is the step in minutes."""
+    """Return whether the interval reaches a minute of the day.
+
+    Args:
+        freq: the frequency of the rule.
+        minutes: the distance from the start in minutes.
+        unit: the interval in minutes.
+    """
     if freq == "HOURLY":
         return minutes // 60 % (unit // 60) == 0
     return freq not in SECONDS or minutes % unit == 0

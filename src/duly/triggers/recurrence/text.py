@@ -1,7 +1,7 @@
-"""Reads an RRULE of RFC 5545, section 3.3.10.
+"""Read an RRULE of RFC 5545, section 3.3.10.
 
-What the RFC forbids is refused, and so are a few rules that make no sense on a schedule: BYSETPOS
-within an hour, and hours, minutes or seconds that drift through the day while days are filtered.
+Rules that the RFC forbids are rejected, and so are a few that make no sense on a schedule: BYSETPOS
+within an hour, and an interval that drifts through the day while days or times are filtered.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from duly.errors import TriggerError, did_you_mean
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
 SECONDS = {"HOURLY": 3600, "MINUTELY": 60, "SECONDLY": 1}
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-LONGEST = 1000
-MOST_COUNTED = 10_000
+_MAX_LENGTH = 1000
+_MAX_COUNT = 10_000
 
 _NUMBERS = {
-    # key: (lowest, highest, whether counting from the end by a negative number is allowed)
+    # key: (lowest, highest, whether a negative number may count from the end)
     "BYSECOND": (0, 59, False),
     "BYMINUTE": (0, 59, False),
     "BYHOUR": (0, 23, False),
@@ -45,17 +45,17 @@ _UNTIL = re.compile(r"([0-9]{8})(?:T([0-9]{6})(Z)?)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An RRULE.
+    """A parsed RRULE.
 
     Attributes:
         text: the canonical text.
         freq: one of `FREQUENCIES`.
-        interval: every how many of them.
-        count: how many occurrences there are in all, or ``None``.
+        interval: the number of periods of ``freq`` from one to the next.
+        count: the total number of occurrences, or ``None``.
         until: the last possible wall time (naive) or instant (aware), or ``None``.
-        week_start: 0 for Monday.
-        by: the numbers of each ``BY…`` part.
-        days: BYDAY as (weekday, which one; 0 for every one), Monday being 0.
+        week_start: the first day of the week, Monday = 0.
+        by: the numbers of each ``BY…`` part except BYDAY.
+        days: BYDAY as (weekday, position), Monday = 0; position 0 means every such weekday.
     """
 
     text: str
@@ -70,23 +70,27 @@ class Rule:
 
 @lru_cache(maxsize=1024)
 def read_rule(text: str) -> Rule:
-    """Read an RRULE, with or without ``RRULE:`` in front.
+    """Read an RRULE. Results are cached.
+
+    Args:
+        text: the rule, with or without the prefix ``RRULE:``.
 
     Raises:
-        TriggerError: it is none, or one that is not supported.
+        TriggerError: the rule is invalid or not supported.
     """
     parts = _split(text)
     freq = parts.get("FREQ", "")
     if freq not in FREQUENCIES:
-        _refuse("FREQ", freq, f"is missing or unknown{did_you_mean(freq, FREQUENCIES)}")
+        problem = "is not a valid frequency" if freq else "is required"
+        _reject("FREQ", freq, f"{problem}{did_you_mean(freq, FREQUENCIES)}")
     by = {key: _numbers(key, parts[key]) for key in _NUMBERS if key in parts}
     if "COUNT" in parts and "UNTIL" in parts:
-        _refuse("UNTIL", parts["UNTIL"], "excludes COUNT")
+        _reject("UNTIL", parts["UNTIL"], "must not be combined with COUNT")
     rule = Rule(
         ";".join(f"{key}={parts[key]}" for key in _KEYS if key in parts),
         freq,
         _number("INTERVAL", parts.get("INTERVAL", "1"), 1, 1_000_000),
-        _number("COUNT", parts["COUNT"], 1, MOST_COUNTED) if "COUNT" in parts else None,
+        _number("COUNT", parts["COUNT"], 1, _MAX_COUNT) if "COUNT" in parts else None,
         _until(parts["UNTIL"]) if "UNTIL" in parts else None,
         _weekday(parts.get("WKST", "MO")),
         by,
@@ -97,85 +101,93 @@ def read_rule(text: str) -> Rule:
 
 
 def drifts(rule: Rule) -> bool:
-    """Whether the hours, minutes or seconds that it steps to differ from day to day."""
+    """Return whether the rule reaches different times of day on different days."""
     unit = SECONDS.get(rule.freq)
     return unit is not None and 86_400 % (unit * rule.interval) != 0
 
 
 def _split(text: str) -> dict[str, str]:
-    if len(text) > LONGEST:
-        raise TriggerError(f"an RRULE has at most {LONGEST} characters")
+    if len(text) > _MAX_LENGTH:
+        raise TriggerError(f"invalid RRULE: it must not exceed {_MAX_LENGTH} characters")
     parts: dict[str, str] = {}
     for part in text.strip().upper().removeprefix("RRULE:").split(";"):
         key, _, value = part.strip().partition("=")
         if key not in _KEYS:
             hint = did_you_mean(key[:20], _KEYS)
-            raise TriggerError(f"RRULE: unknown part {part[:40]!r}{hint}")
+            raise TriggerError(f"invalid RRULE: {part[:40]!r} is not a valid part{hint}")
         if key in parts:
-            _refuse(key, value, "is given twice")
+            _reject(key, value, "is given twice")
         parts[key] = value
     return parts
 
 
 def _numbers(key: str, value: str) -> tuple[int, ...]:
     low, high, negative = _NUMBERS[key]
-    found = set()
+    numbers = set()
     for text in value.split(","):
         sign = text.startswith("-") and negative
         number = _number(key, text.lstrip("+") if not sign else text[1:], low, high)
-        found.add(-number if sign else number)
-    return tuple(sorted(found))
+        numbers.add(-number if sign else number)
+    return tuple(sorted(numbers))
 
 
 def _number(key: str, text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,8}", text, re.ASCII) or not low <= int(text) <= high:
-        _refuse(key, text, f"must be a whole number from {low} to {high}")
+        _reject(key, text, f"is not an integer from {low} to {high}")
     return int(text)
 
 
 def _weekday(text: str) -> int:
     if text not in WEEKDAYS:
-        _refuse("WKST", text, f"must be one of {', '.join(WEEKDAYS)}")
+        _reject("WKST", text, f"is not one of {', '.join(WEEKDAYS)}")
     return WEEKDAYS.index(text)
 
 
 def _days(value: str) -> tuple[tuple[int, int], ...]:
     days = set()
     for text in value.split(","):
-        found = _DAY.fullmatch(text)
-        nth = int(found[1] or 0) if found else 0
-        if not found or not -53 <= nth <= 53 or (found[1] and not nth):
-            _refuse("BYDAY", text, "must be a weekday such as MO, 2TU or -1FR")
+        match = _DAY.fullmatch(text)
+        nth = int(match[1] or 0) if match else 0
+        if not match or not -53 <= nth <= 53 or (match[1] and not nth):
+            _reject("BYDAY", text, "is not a weekday such as MO, 2TU or -1FR")
         else:
-            days.add((WEEKDAYS.index(found[2]), nth))
+            days.add((WEEKDAYS.index(match[2]), nth))
     return tuple(sorted(days))
 
 
 def _until(text: str) -> datetime:
-    found = _UNTIL.fullmatch(text)
+    match = _UNTIL.fullmatch(text)
     try:
-        day = date.fromisoformat(found[1] if found else text)
-        at = time.fromisoformat(found[2]) if found and found[2] else time(23, 59, 59)
+        day = date.fromisoformat(match[1] if match else text)
+        at = time.fromisoformat(match[2]) if match and match[2] else time(23, 59, 59)
     except ValueError:
-        _refuse("UNTIL", text, "must be 20261231, 20261231T235959 or 20261231T235959Z")
-    return datetime.combine(day, at, UTC if found and found[3] else None)
+        _reject(
+            "UNTIL", text, "is not a date such as 20261231, 20261231T235959 or 20261231T235959Z"
+        )
+    return datetime.combine(day, at, UTC if match and match[3] else None)
 
 
 def _check(rule: Rule) -> None:
     for key, forbidden in _FORBIDDEN.items():
         if key in rule.by and rule.freq in forbidden:
-            _refuse(key, "", f"may not stand with FREQ={rule.freq}")
+            _reject(key, "", f"must not be combined with FREQ={rule.freq}")
     counting = rule.freq in ("MONTHLY", "YEARLY") and "BYWEEKNO" not in rule.by
     if not counting and any(nth for _, nth in rule.days):
-        _refuse("BYDAY", "", "may count weekdays only in a month or a year")
+        _reject(
+            "BYDAY", "", "may only number weekdays if FREQ is MONTHLY or YEARLY, without BYWEEKNO"
+        )
     if "BYSETPOS" in rule.by and len(rule.by) == 1 and not rule.days:
-        _refuse("BYSETPOS", "", "needs another BY… part to choose from")
+        _reject("BYSETPOS", "", "requires another BY… part to select from")
     coarser = {"HOURLY": 1, "MINUTELY": 2, "SECONDLY": 3}.get(rule.freq, 0)
     limits = {"BYMONTH", "BYMONTHDAY", "BYYEARDAY", *("BYHOUR", "BYMINUTE", "BYSECOND")[:coarser]}
     if drifts(rule) and (rule.days or limits & set(rule.by)):
-        _refuse("INTERVAL", str(rule.interval), "must divide a day where days or times are chosen")
+        _reject(
+            "INTERVAL",
+            str(rule.interval),
+            "does not divide a day evenly, which selecting days or times requires",
+        )
 
 
-def _refuse(key: str, value: str, problem: str) -> NoReturn:
-    shown = f"{key}={value[:30]}" if value else key
-    raise TriggerError(f"RRULE: {shown} {problem}")
+def _reject(key: str, value: str, problem: str) -> NoReturn:
+    part = f"{key}={value[:30]}" if value else key
+    raise TriggerError(f"invalid RRULE: {part} {problem}")

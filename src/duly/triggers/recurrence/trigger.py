@@ -1,4 +1,4 @@
-"""Fires by a recurrence rule of iCalendar (RFC 5545)."""
+"""The RRULE trigger: fires by a recurrence rule of iCalendar (RFC 5545)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall time
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RRule(Trigger):
-    """An RRULE on a wall clock. Made by `rrule`.
+    """An RRULE on a wall clock. Created by `rrule`.
 
-    Rules by the hour, minute or second match real instants, as a cron whose hour is ``*`` does;
-    the others match the wall clock.
+    Hourly, minutely and secondly rules match real instants, as a cron whose hour field is ``*``
+    does (rule R2); the others match the wall clock.
 
     Attributes:
-        text: the rule, parts in a fixed order.
-        start: its first possible wall time (DTSTART); ``None`` until bound (then 1970-01-01).
-        clock: the wall clock that is meant.
+        text: the rule, its parts in a fixed order.
+        start: the first possible wall time (DTSTART); ``None`` until bound, which counts as
+            1970-01-01.
+        clock: the wall clock on which the rule is read.
     """
 
     kind: ClassVar[str] = "rrule"
@@ -43,14 +44,14 @@ class RRule(Trigger):
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
-            raise TriggerError(f"an RRULE is text, not {self.text!r}")
+            raise TriggerError(f"an RRULE must be a string, not {self.text!r}")
         object.__setattr__(self, "text", read_rule(self.text).text)
         if self.start is not None:
             rule_pattern(self.text, self.start)
 
     @property
     def rule(self) -> Rule:
-        """The rule as read."""
+        """The parsed rule."""
         return read_rule(self.text)
 
     def next_after(self, moment: datetime) -> datetime | None:
@@ -81,7 +82,7 @@ class RRule(Trigger):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> RRule:
-        """See `Trigger.bind`; takes the zone, and the anchor's wall time there as the start."""
+        """See `Trigger.bind`; uses the zone, and the wall time of the anchor in it as the start."""
         clock, start = self.clock.bound(tz), self.start
         if start is None and anchor is not None:
             start = local(anchor, clock.zone).replace(microsecond=0)
@@ -130,19 +131,26 @@ def rrule(
     gap: str = "shift",
     fold: str = "first",
 ) -> RRule:
-    """A trigger by a recurrence rule of RFC 5545, such as ``"FREQ=MONTHLY;BYDAY=-1FR"``.
+    """Create a trigger from a recurrence rule of RFC 5545, section 3.3.10.
+
+    ``rrule("FREQ=MONTHLY;BYDAY=-1FR", start="2026-01-01T09:00", tz="Europe/Madrid")`` fires at
+    09:00 on the last Friday of each month.
 
     Args:
-        text: one RRULE. Exceptions and extra dates are made with ``excluding`` and `any_of`.
-        start: DTSTART as a wall time in ``tz``, without a zone of its own; it gives the time of
-            day, weekday and day of the month that the rule does not name. Default: the wall time
-            at which the job is first stored.
+        text: one RRULE, with or without the prefix ``RRULE:``. For exceptions and additional dates,
+            use `Trigger.excluding` and `any_of`.
+        start: DTSTART as a wall time in ``tz``, without a UTC offset; it supplies the time of day,
+            the weekday and the day of the month that the rule does not specify. Default: the wall
+            time at which the job is first stored.
         tz: IANA zone; default: the scheduler's zone, filled in when the job is stored.
-        gap: as in `cron`.
-        fold: as in `cron`.
+        gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
+            forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
+            first instant after the gap.
+        fold: which pass of a repeated wall time fires: ``"first"`` (default), ``"last"`` or
+            ``"both"``.
 
     Raises:
-        TriggerError: the rule cannot be read, is not supported, or never fires.
+        TriggerError: the rule is invalid, is not supported, or would never fire.
     """
     return RRule(text, _start(start), shared_clock(zone_name(tz), gap, fold))
 
@@ -155,5 +163,7 @@ def _start(value: object) -> datetime | None:
     except ValueError:
         start = None
     if not isinstance(start, datetime) or start.tzinfo is not None:
-        raise TriggerError(f"start must be a wall time without a zone, not {str(value)[:40]!r}")
+        raise TriggerError(
+            f"start must be a wall time without a UTC offset, not {str(value)[:40]!r}"
+        )
     return start.replace(microsecond=0, fold=0)

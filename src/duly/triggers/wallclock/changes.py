@@ -1,9 +1,9 @@
-"""When the clock of a zone is set forward or back.
+"""The instants at which the clock of a zone is set forward or back.
 
-zoneinfo keeps its list of changes to itself, but tells the offset of any instant. So a year is
-looked through in steps of three days, and a step over which the offset differs is halved until
-the second of the change is found: some 160 questions, or 80 microseconds, for a year with two
-changes. What was found serves every trigger of the zone.
+zoneinfo does not expose its list of changes, only the offset of any instant. So a year is scanned
+in steps of three days, and a step over which the offset differs is bisected to the second of the
+change: some 160 lookups, or 80 microseconds, for a year with two changes. The result is shared by
+every trigger of the zone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from duly.triggers.wallclock.zones import load_zone
 
 _SECOND = timedelta(0, 1)
 _STEP = 3 * DAY
-"""Seconds. The shortest time between two changes in the tz database is four days, less 20 minutes
-(Freetown, September 1939). So a step holds one change at most, and none can hide in it."""
+"""Seconds. The shortest time between two changes in the tz database is four days minus 20 minutes
+(Freetown, September 1939), so a step contains at most one change and cannot hide two."""
 
 # The last change that the tz database lists one by one is in 2087 (Morocco). Later years follow
 # a yearly rule, which depends only on where the weekdays fall and whether February has 29 days.
@@ -29,16 +29,16 @@ _RULED = range(2101, 2129)
 _LIKE = {(date(y, 1, 1).weekday(), y % 4 == 0): y for y in _RULED}
 
 MARGIN = 2 * DAY
-"""How far beyond a year changes are looked for: their special pieces may reach into it."""
+"""The seconds around a year that are searched too, because special pieces may reach into it."""
 
 
 class ClockChange(NamedTuple):
-    """One change of a zone's clock.
+    """A change of a zone's clock.
 
     Attributes:
-        at: the first second after it, since 1970.
-        before: the offset from UTC until then, in seconds.
-        after: the offset from then on.
+        at: the first second after the change, since 1970.
+        before: the UTC offset before the change, in seconds.
+        after: the UTC offset after the change, in seconds.
     """
 
     at: int
@@ -47,7 +47,7 @@ class ClockChange(NamedTuple):
 
 
 def clock_changes(tz: str, start: int, end: int) -> list[ClockChange]:
-    """The changes in ``[start, end)``, which lies between `EARLIEST` and `LATEST`."""
+    """Return the changes of a zone in ``[start, end)``, within `EARLIEST` and `LATEST`."""
     zone = load_zone(tz)
     return [
         change
@@ -59,25 +59,25 @@ def clock_changes(tz: str, start: int, end: int) -> list[ClockChange]:
 
 @lru_cache(maxsize=8192)
 def changes_around(zone: ZoneInfo, year: int) -> tuple[ClockChange, ...]:
-    """The changes of a year, and of `MARGIN` before and after it."""
+    """Return the changes of a year and of the `MARGIN` before and after it. Results are cached."""
     start, end = year_start(year), year_start(year + 1)
     if year > _RULED[-1]:
         like = _LIKE[date(year, 1, 1).weekday(), (end - start) // DAY == 366]
         by = start - year_start(like)
         return tuple(ClockChange(at + by, *offsets) for at, *offsets in changes_around(zone, like))
     end += MARGIN
-    found = _search(zone, max(start - MARGIN, EARLIEST), end)
-    return tuple(change for change in found if change.at < end)
+    changes = _search(zone, max(start - MARGIN, EARLIEST), end)
+    return tuple(change for change in changes if change.at < end)
 
 
 def offset_at(zone: ZoneInfo, second: int) -> int:
-    """The offset from UTC at an instant, in seconds."""
-    return _offset(zone, _counted_in_utc(zone, second)) // _SECOND
+    """Return the UTC offset of a zone at an instant, in seconds."""
+    return _offset(zone, _as_fromutc_input(zone, second)) // _SECOND
 
 
 def _search(zone: ZoneInfo, start: int, end: int) -> Iterator[ClockChange]:
-    """The changes in ``[start, end)``, and perhaps one in the rest of the last step."""
-    low, step = _counted_in_utc(zone, start), timedelta(0, _STEP)
+    """Yield the changes in ``[start, end)``, and possibly one more within the last step."""
+    low, step = _as_fromutc_input(zone, start), timedelta(0, _STEP)
     before = _offset(zone, low)
     for second in range(start, end, _STEP):
         high = low + step
@@ -89,19 +89,19 @@ def _search(zone: ZoneInfo, start: int, end: int) -> Iterator[ClockChange]:
 
 
 def _seconds_until(zone: ZoneInfo, offset: timedelta, low: datetime) -> int:
-    """How long after ``low`` the offset begins that holds at the end of the step."""
+    """Return the seconds from ``low`` to the start of the offset that the step ends with."""
 
-    def begun(second: int) -> bool:
+    def has_begun(second: int) -> bool:
         return _offset(zone, low + timedelta(0, second)) == offset
 
-    return bisect_left(range(_STEP), True, key=begun)
+    return bisect_left(range(_STEP), True, key=has_begun)
 
 
-def _counted_in_utc(zone: ZoneInfo, second: int) -> datetime:
-    """An instant as ``fromutc`` wants it: in UTC, though it carries the zone."""
+def _as_fromutc_input(zone: ZoneInfo, second: int) -> datetime:
+    """Return an instant as ``fromutc`` requires it: the time in UTC with the zone attached."""
     return datetime(1970, 1, 1, tzinfo=zone) + timedelta(0, second)
 
 
 def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
-    """The offset at such an instant. Datetimes of one zone differ by what their clocks show."""
+    """Return the offset at such an instant; datetimes of one zone subtract by their wall times."""
     return zone.fromutc(moment) - moment

@@ -1,4 +1,4 @@
-"""Whose wall clock a trigger means, and what a clock change does to it."""
+"""The wall clock of a trigger: its zone, and its policies for clock changes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ CLOCK_KEYS = ("tz", "gap", "fold")
 
 @dataclass(frozen=True, slots=True)
 class WallClock:
-    """A zone's wall clock, with the two policies for the days on which it is changed.
+    """The wall clock of a zone, with the two policies for clock changes (rules R3 and R4).
 
     Attributes:
-        tz: IANA zone, or ``None`` until bound (then UTC is meant).
-        gap: for a wall time that a clock change leaves out: ``"shift"`` moves it forward by the
-            length of the gap, ``"skip"`` drops it, ``"first"`` takes the first instant after.
-        fold: for a wall time that comes twice: ``"first"``, ``"last"`` or ``"both"``.
+        tz: IANA zone; ``None`` until bound, which counts as UTC.
+        gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
+            forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
+            first instant after the gap.
+        fold: which pass of a repeated wall time counts: ``"first"`` (default), ``"last"`` or
+            ``"both"``.
 
     Raises:
-        TriggerError: unknown zone or policy.
+        TriggerError: the zone or a policy is unknown.
     """
 
     tz: str | None = None
@@ -45,68 +47,68 @@ class WallClock:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone; UTC when none is set."""
+        """The zone; UTC if none is set."""
         return load_zone(self.tz or "UTC")
 
     @property
     def timeline(self) -> Timeline:
-        """How this wall clock maps to instants."""
+        """The mapping of this wall clock to instants."""
         return timeline(self.tz or "UTC", self.gap, self.fold)
 
     @property
     def real_timeline(self) -> Timeline:
-        """The same for triggers that match real instants: no gap to fill, both passes count."""
+        """The mapping for triggers on real instants, which fire in both passes of a fold."""
         return timeline(self.tz or "UTC", "skip", "both")
 
     def in_words(self) -> str:
-        """What to append to a description: ", Europe/Madrid time"."""
+        """Return the end of a description: ", Europe/Madrid time"; empty if no zone is set."""
         if self.tz is None:
             return ""
         return ", UTC" if self.tz == "UTC" else f", {self.tz} time"
 
     def bound(self, tz: str | None) -> Self:
-        """This clock, in zone ``tz`` if it names none itself."""
+        """Return this clock with its own zone, or else with zone ``tz``."""
         return self if self.tz or tz is None else replace(self, tz=tz)
 
     def to_json(self) -> dict[str, str]:
-        """What differs from the defaults."""
+        """Return the attributes that differ from the defaults."""
         values = {"tz": self.tz, "gap": self.gap, "fold": self.fold}
         defaults = {"tz": None, "gap": "shift", "fold": "first"}
         return {key: value for key, value in values.items() if value and value != defaults[key]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, among other keys.
+        """Create a wall clock from the keys that `to_json` wrote; other keys are ignored.
 
         Raises:
-            TriggerError: unknown zone or policy.
+            TriggerError: the zone or a policy is unknown.
         """
         return cls(**{key: data[key] for key in CLOCK_KEYS if key in data})
 
     def arguments(self) -> list[str]:
-        """The keyword arguments that make it, as Python."""
+        """Return the keyword arguments of this clock as Python source."""
         return [f"{key}={value!r}" for key, value in self.to_json().items()]
 
 
 @lru_cache(maxsize=1024)
 def shared_clock(tz: str | None, gap: str, fold: str) -> WallClock:
-    """The wall clock; the same object for the same question, as thousands of jobs share few.
+    """Return the wall clock. Cached, because thousands of jobs share a few.
 
     Raises:
-        TriggerError: unknown zone or policy.
+        TriggerError: the zone or a policy is unknown.
     """
     return WallClock(tz, gap, fold)
 
 
 ANY_CLOCK = WallClock()
-"""No zone named yet, usual policies."""
+"""A wall clock without a zone, with the default policies."""
 
 
 def local(moment: datetime, zone: tzinfo) -> datetime:
-    """What a clock in the zone shows at that instant, without the zone."""
+    """Return what the wall clock of a zone shows at an instant, as a naive datetime."""
     return moment.astimezone(zone).replace(tzinfo=None)
 
 
 def instant(wall: datetime, zone: tzinfo) -> datetime:
-    """The instant of a wall time: shifted forward out of a gap, the first of two."""
+    """Return the instant of a wall time: shifted out of a gap, the first pass of a fold."""
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)

@@ -1,8 +1,8 @@
-"""Which days of a month a cron means.
+"""Rules that select days of a month.
 
-A month looks one of 28 ways: it has 28 to 31 days and begins on one of seven weekdays. Every rule
-for days depends on these two facts only, so each rule answers for a shape of month with a bit
-mask: bit 0 is the first of the month. Weekdays count as crontab does, from Sunday = 0.
+A month has one of 28 shapes: it has 28 to 31 days and starts on one of seven weekdays. Every rule
+depends only on the shape, for which it yields a bit mask: bit 0 is the first of the month. Weekdays
+are numbered as in crontab, from Sunday = 0.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from typing import NamedTuple, Protocol
 
 
 class MonthShape(NamedTuple):
-    """The weekday of the first (Sunday = 0) and the number of days."""
+    """The shape of a month.
+
+    Attributes:
+        first: the weekday of the first, Sunday = 0.
+        length: the number of days.
+    """
 
     first: int
     length: int
 
     def weekday(self, day: int) -> int:
-        """The weekday of a day of this month."""
+        """Return the weekday of a day of this month."""
         return (self.first + day - 1) % 7
 
 
 LENGTHS = {m: (30,) if m in (4, 6, 9, 11) else (28, 29) if m == 2 else (31,) for m in range(1, 13)}
-"""The lengths that each month can have."""
+"""The possible lengths of each month."""
 
 SHAPES = tuple(MonthShape(first, length) for first in range(7) for length in range(28, 32))
 
@@ -34,7 +39,7 @@ class DayRule(Protocol):
     """One part of a day field."""
 
     def days(self, shape: MonthShape) -> Iterable[int]:
-        """The days of such a month; numbers outside the month count for nothing."""
+        """Return the days of a month of this shape; numbers outside the month are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class MonthDays:
 
 @dataclass(frozen=True, slots=True)
 class ClampedDays:
-    """Days of the month, each at most the last one: 31 is 30 in April. No cron text says this."""
+    """Days of the month, clamped to the last: 31 means 30 in April. Cron has no such rule."""
 
     numbers: tuple[int, ...]
 
@@ -61,7 +66,7 @@ class ClampedDays:
 
 @dataclass(frozen=True, slots=True)
 class LastDay:
-    """``L`` or, so many days before it, ``L-3``."""
+    """The last day, ``L``, or a number of days before it, ``L-3``."""
 
     back: int = 0
 
@@ -72,7 +77,7 @@ class LastDay:
 
 @dataclass(frozen=True, slots=True)
 class NearestWorkday:
-    """``15W``: Monday to Friday nearest to a day, in the same month; ``LW`` has ``day=None``."""
+    """``15W``: the weekday nearest to a day, in the same month; ``LW`` has ``day=None``."""
 
     day: int | None
 
@@ -116,11 +121,11 @@ class NthWeekday:
 
 
 class DayMasks(dict[tuple[int, int], int]):
-    """The matching days of each shape of month, as bits; worked out when first asked for.
+    """The matching days of each shape of month as bit masks, computed on demand.
 
     Args:
-        by_month: rules of the day-of-month field.
-        by_week: rules of the day-of-week field.
+        by_month: the rules of the day-of-month field.
+        by_week: the rules of the day-of-week field.
         either: whether one matching field is enough; otherwise both must match.
     """
 
@@ -132,13 +137,13 @@ class DayMasks(dict[tuple[int, int], int]):
         self._either = either
 
     def __missing__(self, shape: tuple[int, int]) -> int:
-        """Work out the days of a shape."""
+        """Compute the mask of a shape."""
         by_month, by_week = (mask_of(rules, MonthShape(*shape)) for rules in self._rules)
         mask = self[shape] = by_month | by_week if self._either else by_month & by_week
         return mask
 
     def possible(self, months: Iterable[int]) -> bool:
-        """Whether any of these months ever has a matching day."""
+        """Return whether any of the months can have a matching day."""
         lengths = {length for month in months for length in LENGTHS[month]}
         return any(shape.length in lengths and self[shape] for shape in SHAPES)
 
@@ -147,12 +152,12 @@ class DayMasks(dict[tuple[int, int], int]):
 def day_masks(
     by_month: tuple[DayRule, ...], by_week: tuple[DayRule, ...], *, either: bool
 ) -> DayMasks:
-    """The masks of two day fields; the same object for the same question."""
+    """Return the masks of two day fields. Cached: equal arguments share one object."""
     return DayMasks(by_month, by_week, either=either)
 
 
 def mask_of(rules: Iterable[DayRule], shape: MonthShape) -> int:
-    """The days of a month that any of the rules names."""
+    """Return the days of a month that any of the rules selects."""
     mask = 0
     for rule in rules:
         for day in rule.days(shape):

@@ -1,4 +1,4 @@
-"""Times of day that fire, in seconds since midnight."""
+"""Sets of times of day, in seconds since midnight."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DayTimes:
-    """Times within a day: every listed second of every listed minute.
+    """Every listed second of every listed minute.
 
     Attributes:
-        minutes: minutes of the day, sorted.
-        seconds: seconds of the minute, sorted.
+        minutes: the minutes of the day, sorted.
+        seconds: the seconds of the minute, sorted; default 0.
     """
 
     minutes: tuple[int, ...]
@@ -20,16 +20,16 @@ class DayTimes:
 
     @property
     def first(self) -> int:
-        """The first one, in seconds."""
+        """The first time of day."""
         return self.minutes[0] * 60 + self.seconds[0]
 
     @property
     def last(self) -> int:
-        """The last one, in seconds."""
+        """The last time of day."""
         return self.minutes[-1] * 60 + self.seconds[-1]
 
     def at_or_after(self, second: int) -> int:
-        """The first one not before ``second``, which is not past the last."""
+        """Return the first time not before ``second``, which must not be after the last."""
         minute, second = divmod(second, 60)
         minutes, seconds = self.minutes, self.seconds
         index = bisect_left(minutes, minute)
@@ -40,7 +40,7 @@ class DayTimes:
         return minutes[index] * 60 + seconds[0]
 
     def count_before(self, second: int) -> int:
-        """How many come before ``second``."""
+        """Return the number of times before ``second``."""
         minute, second = divmod(second, 60)
         index = bisect_left(self.minutes, minute)
         count = index * len(self.seconds)
@@ -49,7 +49,7 @@ class DayTimes:
         return count
 
     def nth(self, index: int) -> int:
-        """The one at that place, counted from 0."""
+        """Return the time with an index, counted from 0."""
         minute, second = divmod(index, len(self.seconds))
         return self.minutes[minute] * 60 + self.seconds[second]
 
@@ -59,30 +59,34 @@ class DayTimes:
 
 @dataclass(frozen=True, slots=True)
 class ListedTimes:
-    """Times that are no product of minutes and seconds: every one is listed, sorted."""
+    """Individually listed times.
+
+    Attributes:
+        listed: the times, sorted.
+    """
 
     listed: tuple[int, ...]
 
     @property
     def first(self) -> int:
-        """The first one."""
+        """The first time of day."""
         return self.listed[0]
 
     @property
     def last(self) -> int:
-        """The last one."""
+        """The last time of day."""
         return self.listed[-1]
 
     def at_or_after(self, second: int) -> int:
-        """The first one not before ``second``, which is not past the last."""
+        """Return the first time not before ``second``, which must not be after the last."""
         return self.listed[bisect_left(self.listed, second)]
 
     def count_before(self, second: int) -> int:
-        """How many come before ``second``."""
+        """Return the number of times before ``second``."""
         return bisect_left(self.listed, second)
 
     def nth(self, index: int) -> int:
-        """The one at that place, counted from 0."""
+        """Return the time with an index, counted from 0."""
         return self.listed[index]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Days of the month or week, and times of day, as one pattern on the wall clock."""
+"""The pattern of days of the month or week, each at the same times of day."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _THURSDAY = 4
 
 _LAST_DAY = date.max.toordinal() - UNIX_DAY
 _CYCLE = 41
-"""Years within which every shape of every month comes: a leap day falls on a given weekday at
-least every 40 years, the longest wait being across a year such as 1900."""
+"""The years within which every month has each of its shapes: a leap day falls on a given weekday at
+least every 40 years, the longest time spanning a year such as 1900."""
 
 
 class MonthPattern:
-    """A `duly.triggers.wallclock.search.WallPattern` that repeats by the shape of the month.
+    """A `duly.triggers.wallclock.search.WallPattern` determined by the shape of the month.
 
     Args:
-        times: the times of a matching day.
-        months: the months in which days match, sorted.
+        times: the times of day on a matching day.
+        months: the months that have matching days, sorted.
         masks: the matching days of each shape of month, by first weekday and length.
     """
 
@@ -38,7 +38,7 @@ class MonthPattern:
         self._first = times.first
         self._last = times.last
         # The month used last: (its first day, the day after its last, its matching days).
-        # Replaced whole, so threads that share this value do not disturb each other.
+        # Replaced as a whole, so threads may share this value.
         self._month = (0, 0, 0)
 
     def at_or_after(self, wall: int) -> int | None:
@@ -80,12 +80,12 @@ class MonthPattern:
         return total
 
     def _load(self, day: int) -> tuple[int, int, int]:
-        """The month that holds a day."""
+        """Return the month that contains a day."""
         when = date.fromordinal(day + UNIX_DAY)
         return self._month_of(when.year, when.month, day - when.day + 1)
 
     def _month_of(self, year: int, month: int, first: int) -> tuple[int, int, int]:
-        """A month that begins on day ``first``: its first day, the one after its last, its mask."""
+        """Return the first day of a month, the day after its last, and its mask."""
         length = LENGTHS[month][-1]
         if month == 2 and (year % 4 or (year % 100 == 0 and year % 400)):
             length = 28
@@ -93,7 +93,7 @@ class MonthPattern:
         return first, first + length, mask
 
     def _month_from(self, day: int) -> tuple[int, int, int] | None:
-        """The first month with a matching day that begins on or after ``day``."""
+        """Return the first month with a matching day that starts on or after ``day``."""
         if day > _LAST_DAY:
             return None
         when = date.fromordinal(day + UNIX_DAY)
@@ -101,7 +101,7 @@ class MonthPattern:
             for month in self._months:
                 if year > when.year or month >= when.month:
                     first = date(year, month, 1).toordinal() - UNIX_DAY
-                    found = self._month_of(year, month, first)
-                    if found[2]:
-                        return found
+                    candidate = self._month_of(year, month, first)
+                    if candidate[2]:
+                        return candidate
         return None

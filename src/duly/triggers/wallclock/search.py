@@ -1,8 +1,8 @@
-"""Where a pattern on the wall clock meets real time.
+"""Search the instants at which a wall-clock pattern occurs.
 
-`first_from` is the hot path of every wall-clock trigger. Measured on CPython 3.11: 1.0-1.5 µs
-where the piece of the timeline and the month are those of the call before, as in a running
-scheduler; about 2.5 µs at random instants.
+`first_from` is the hot path of every wall-clock trigger. Measured on CPython 3.11: 1.0-1.5 µs if
+the piece of the timeline and the month are those of the previous call, as in a running scheduler;
+about 2.5 µs at random instants.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from duly.triggers.wallclock.seconds import DAY, EARLIEST, EPOCH, LATEST, epoch_
 from duly.triggers.wallclock.timeline import Bands, Timeline
 
 _SLACK = 2 * DAY
-"""More than any two offsets can differ by."""
+"""More seconds than any two UTC offsets can differ by."""
 
 _WALK = 64
-"""Occurrences that are found one by one before counting is worth its start."""
+"""The number of occurrences that are found one by one before counting becomes faster."""
 
 
 class WallSearch(Protocol):
-    """A set of wall-clock times, in wall seconds; it knows the calendar and no time zone."""
+    """A set of wall times, in wall seconds. It depends on the calendar, not on a time zone."""
 
     def at_or_after(self, wall: int) -> int | None:
-        """The first member not before ``wall``; ``None`` when there is none."""
+        """Return the first member not before ``wall``, or ``None`` if there is none."""
 
 
 class WallPattern(WallSearch, Protocol):
-    """A set of wall-clock times that can also count its members."""
+    """A set of wall times that can count its members."""
 
     def count(self, start: int, end: int) -> int:
-        """How many members lie in ``[start, end)``."""
+        """Return the number of members in ``[start, end)``."""
 
 
 def first_from(pattern: WallSearch, timeline: Timeline, second: int) -> int | None:
-    """The first occurrence not before an instant, in seconds since 1970.
+    """Return the first occurrence not before an instant, both in seconds since 1970.
 
-    Each turn looks through one piece of the zone's timeline. Where the calendar shows that the
-    next match is far away, the turns between are left out.
+    Each iteration searches one piece of the timeline. If the pattern shows that its next wall time
+    is far away, the pieces in between are skipped.
     """
-    if second < EARLIEST:  # noqa: PLR1730 - a call of max() costs a twentieth of the whole
+    if second < EARLIEST:  # noqa: PLR1730 - calling max() costs a twentieth of the total time
         second = EARLIEST
     while second < LATEST:
         _, end, offset, bands = timeline.at(second)
@@ -58,20 +58,24 @@ def first_from(pattern: WallSearch, timeline: Timeline, second: int) -> int | No
         found = wall - offset
         if found < end:
             return found
-        # What fires after this piece shows a wall time not before `wall`, unless the clock was
-        # set back to before `second`, which matters only near the end of the piece.
+        # Whatever fires after this piece has a wall time not before `wall`, unless the clock is set
+        # back to before `second`, which is only possible near the end of the piece.
         second = max(end, found - _SLACK) if end - second > _SLACK else end
     return None
 
 
 def next_after(pattern: WallSearch, timeline: Timeline, moment: datetime) -> datetime | None:
-    """The first occurrence strictly after ``moment``."""
+    """Return the first occurrence strictly after ``moment``, or ``None`` if there is none.
+
+    Raises:
+        NaiveDatetimeError: ``moment`` has no time zone.
+    """
     second = first_from(pattern, timeline, epoch_second(moment) + 1)
     return None if second is None else EPOCH + timedelta(0, second)
 
 
 def nominal_wall(pattern: WallSearch, timeline: Timeline, fire: datetime) -> datetime:
-    """The wall time that an occurrence stands for: what the clock shows, unless it was shifted."""
+    """Return the nominal wall time of an occurrence: its wall time before any shift."""
     second = epoch_second(fire)
     _, _, offset, bands = timeline.at(second)
     for low, high in bands or ((offset, offset),):
@@ -82,7 +86,7 @@ def nominal_wall(pattern: WallSearch, timeline: Timeline, fire: datetime) -> dat
 
 
 def count_between(pattern: WallPattern, timeline: Timeline, start: int, end: int) -> int:
-    """How many occurrences lie in ``[start, end)``; long stretches are counted by arithmetic."""
+    """Return the number of occurrences in ``[start, end)``, counting by arithmetic if possible."""
     start, end = max(start, EARLIEST), min(end, LATEST)
     total = 0
     while start < end:
@@ -101,7 +105,18 @@ def count_between(pattern: WallPattern, timeline: Timeline, start: int, end: int
 def due(
     pattern: WallPattern, timeline: Timeline, after: datetime, until: datetime, keep: int
 ) -> Due:
-    """The occurrences in ``(after, until]``, however many there are."""
+    """Return the occurrences in ``(after, until]``, without a limit.
+
+    Args:
+        pattern: the wall times.
+        timeline: the wall clock.
+        after: the start of the period, excluded.
+        until: the end of the period, included.
+        keep: the number of latest occurrences to return individually.
+
+    Raises:
+        NaiveDatetimeError: ``after`` or ``until`` has no time zone.
+    """
     start, end = epoch_second(after) + 1, epoch_second(until) + 1
     second = first_from(pattern, timeline, start)
     if second is None or second >= end:
@@ -125,9 +140,9 @@ def due(
 def _newest(
     pattern: WallPattern, timeline: Timeline, start: int, end: int, keep: int
 ) -> deque[int]:
-    """The latest ``keep`` of the occurrences in ``[start, end)``.
+    """Return the latest ``keep`` occurrences in ``[start, end)``.
 
-    Halves the stretch until little more than ``keep`` are left, then walks through those.
+    The period is bisected until it contains few more than ``keep``, which are then found in turn.
     """
     low, high = start, end
     while high - low > 1 and count_between(pattern, timeline, low, end) > keep + _WALK:
@@ -145,7 +160,7 @@ def _newest(
 
 
 def _first_in_bands(pattern: WallSearch, bands: Bands, second: int, end: int) -> int:
-    """The first occurrence in a special piece, or ``end`` when there is none."""
+    """Return the first occurrence in a special piece, or ``end`` if there is none."""
     best = end
     for low, high in bands:
         wall = pattern.at_or_after(second + low)

@@ -1,4 +1,4 @@
-"""Whole seconds and days since 1970, in which triggers calculate."""
+"""Whole seconds and days since 1970, the units in which triggers calculate."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ DAY = 86400
 UNIX_DAY = date(1970, 1, 1).toordinal()
 EARLIEST = (date(1, 1, 3).toordinal() - UNIX_DAY) * DAY
 LATEST = (date(9999, 12, 29).toordinal() - UNIX_DAY) * DAY
-"""Beyond these the standard library cannot convert between zones."""
+"""The instants between which the standard library can convert every zone."""
 
 
 def year_of(second: int) -> int:
-    """The year that holds that second."""
+    """Return the year that contains a second."""
     return date.fromordinal(second // DAY + UNIX_DAY).year
 
 
 def year_start(year: int) -> int:
-    """The first second of a year, cut to what lies between `EARLIEST` and `LATEST`."""
+    """Return the first second of a year, clamped to `EARLIEST` and `LATEST`."""
     if year <= 1:
         return EARLIEST
     return LATEST if year > 9999 else (date(year, 1, 1).toordinal() - UNIX_DAY) * DAY
 
 
 def epoch_second(moment: datetime) -> int:
-    """Whole seconds from 1970 to ``moment``, rounded down.
+    """Return the whole seconds from 1970 to ``moment``, rounded down.
 
     Raises:
         NaiveDatetimeError: ``moment`` has no time zone.

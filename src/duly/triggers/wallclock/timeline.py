@@ -1,14 +1,14 @@
-"""How the wall clock of one zone maps to instants, cut into pieces where that is simple.
+"""The mapping between the wall clock of a zone and instants, as a sequence of pieces.
 
-All numbers are whole seconds since 1970: *instants* count in UTC, *wall seconds* count what a
-clock on the wall shows. Within a plain piece ``wall = instant + offset``. A clock change adds a
-short special piece, and what it holds is the ``gap=`` and ``fold=`` policy:
+All numbers are whole seconds since 1970: *instants* count UTC, *wall seconds* count what a wall
+clock shows. Within a plain piece, ``wall = instant + offset``. A clock change adds a short special
+piece, which implements the ``gap=`` and ``fold=`` policies (rules R3 and R4):
 
 ====================  ==========================================  ===============================
 change, policy        special piece                               wall times that fire there
 ====================  ==========================================  ===============================
 gap, ``shift``        the first g seconds after a gap of g        under the new and the old offset
-gap, ``first``        the first second after the gap              all that the gap swallowed
+gap, ``first``        the first second after the gap              all that the gap skipped
 gap, ``skip``         none
 fold, ``first``       the second pass of the repeated stretch     none
 fold, ``last``        the first pass of the repeated stretch      none
@@ -28,16 +28,22 @@ from duly.triggers.wallclock.seconds import EARLIEST, LATEST, year_of, year_star
 from duly.triggers.wallclock.zones import load_zone
 
 Bands = tuple[tuple[int, int], ...]
-"""(low, high): instant x fires when a wall second in [x + low, x + high] matches."""
+"""(low, high): instant x fires if a wall second in [x + low, x + high] matches."""
 
 Piece = tuple[int, int, int, Bands | None]
-"""(start, end, offset, bands): ``end`` excluded; ``bands`` is None in a plain piece."""
+"""(start, end, offset, bands): ``end`` is excluded; ``bands`` is ``None`` in a plain piece."""
 
 _Window = Callable[[int, int, int], tuple[int, int, Bands]]
 
 
 class Timeline:
-    """The pieces of one zone under one pair of policies, worked out year by year when needed."""
+    """The pieces of one zone under one pair of policies, computed year by year on demand.
+
+    Args:
+        zone: the zone.
+        gap: see `duly.triggers.wallclock.clock.WallClock`.
+        fold: see `duly.triggers.wallclock.clock.WallClock`.
+    """
 
     __slots__ = ("_fold", "_gap", "_recent", "_years", "_zone")
 
@@ -52,7 +58,7 @@ class Timeline:
             self._recent = (EARLIEST, LATEST, int(fixed.total_seconds()), None)
 
     def at(self, second: int) -> Piece:
-        """The piece that holds that instant, which lies between `EARLIEST` and `LATEST`."""
+        """Return the piece that contains an instant between `EARLIEST` and `LATEST`."""
         piece = self._recent
         if piece[0] <= second < piece[1]:
             return piece
@@ -64,7 +70,7 @@ class Timeline:
         return piece
 
     def _year(self, year: int) -> list[Piece]:
-        """The pieces of a year, cut at its ends."""
+        """Return the pieces of a year, clipped to it."""
         start, end = year_start(year), year_start(year + 1)
         changes = changes_around(self._zone, year)
         offset = changes[0].before if changes else offset_at(self._zone, start)
@@ -76,7 +82,7 @@ class Timeline:
         ]
 
     def _window(self, at: int, before: int, after: int) -> tuple[int, int, Bands]:
-        """The special piece that one change makes: start, end and what fires there."""
+        """Return the start, end and bands of the special piece of a clock change."""
         if after > before:
             if self._gap == "shift":
                 return at, at + after - before, ((after, after), (before, before))
@@ -91,7 +97,7 @@ class Timeline:
 
 @lru_cache(maxsize=2048)
 def timeline(tz: str, gap: str, fold: str) -> Timeline:
-    """The timeline of a zone; the same object for the same question."""
+    """Return the timeline of a zone. Cached: equal arguments share one object."""
     return Timeline(load_zone(tz), gap, fold)
 
 

@@ -1,4 +1,4 @@
-"""Time zones by name."""
+"""Time zones by IANA name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,3}", re.ASCII
 
 @lru_cache(maxsize=1024)
 def load_zone(name: str) -> ZoneInfo:
-    """The zone of that IANA name.
+    """Return the zone with an IANA name. Results are cached.
 
     Raises:
-        TriggerError: there is no such zone.
+        TriggerError: the zone is unknown.
     """
     if _NAME.fullmatch(name):
         try:
@@ -30,10 +30,13 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def zone_name(tz: str | ZoneInfo | None) -> str | None:
-    """The checked IANA name of what was given as ``tz=``; ``None`` stays ``None``.
+    """Return the IANA name of a ``tz=`` argument; ``None`` stays ``None``.
+
+    Args:
+        tz: an IANA name, a `ZoneInfo`, or ``None``.
 
     Raises:
-        TriggerError: no such zone, or a tzinfo that has no name.
+        TriggerError: the zone is unknown, or the tzinfo has no IANA name.
     """
     if tz is None:
         return None
@@ -45,7 +48,10 @@ def zone_name(tz: str | ZoneInfo | None) -> str | None:
 
 
 def _suggestion(name: str) -> str:
-    """A near name. Asks the tzdata package only: walking the system's files takes too long."""
+    """Return the hint of an error message: the nearest zone that the package tzdata lists.
+
+    The zone files of the system are not searched, because that takes too long.
+    """
     try:
         known = Path(tzdata.__file__).with_name("zones").read_text("utf-8").split()
     except OSError:
