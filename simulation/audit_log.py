@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 _RUN = (
-    "state", "token", "claim_id", "worker_id", "attempt", "crashes", "waits_turn", "occupied",
+    "state", "token", "claim_id", "worker_id", "attempt", "crashes", "waits_for_slot", "occupied",
     "due_at", "result",
 )  # fmt: skip
 _JOB = ("next_fire_at", "last_nominal", "trigger", "options", "state", "fired_count", "updated_at")
@@ -32,7 +32,7 @@ class Side:
     worker_id: str | None
     attempt: int | None
     crashes: int | None
-    waits_turn: int | None
+    waits_for_slot: int | None
     occupied: int | None
     due_at: str | None
     result: str | None

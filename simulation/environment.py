@@ -64,7 +64,7 @@ class Ground:
     def worker_ids(self) -> set[str]:
         """The ids under which living processes work now."""
         alive = [held.scheduler for held in self.processes if held.scheduler is not None]
-        return {scheduler.engine.heart.worker_id for scheduler in alive}
+        return {scheduler.engine.lease.worker_id for scheduler in alive}
 
     def close(self) -> None:
         """Forget everything."""

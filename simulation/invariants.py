@@ -140,7 +140,7 @@ def limits_hold(found: Evidence) -> Iterator[str]:
 
 
 def _is_active(side: Side) -> bool:
-    return bool(side.occupied) or (side.state in LIVE and not side.waits_turn)
+    return bool(side.occupied) or (side.state in LIVE and not side.waits_for_slot)
 
 
 def acknowledged_writes_survive(found: Evidence) -> Iterator[str]:

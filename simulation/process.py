@@ -102,10 +102,10 @@ class Process:
     Attributes:
         scheduler: ``None`` while it is dead.
         next_tick: when its loop looks next.
-        next_beat: when its heart beats next.
+        next_beat: when its heartbeat is due next.
         starts_at: when it comes back, while it is dead.
         paused: how many pauses it is in; it does nothing meanwhile.
-        beats: whether its heart goes on beating while its loop is paused.
+        beats: whether its heartbeat continues while its loop is paused.
         unreachable: until when it does not reach the database.
     """
 
@@ -136,20 +136,20 @@ class Process:
         # The world beats by itself, apart from the loop's steps, as the heartbeat's thread does.
         engine = cast(Any, self.scheduler.engine)
         engine._thread, engine.state = threading.Thread(target=int), "running"
-        engine.heart.threaded, engine.heart._serve_life = True, _no_threads
+        engine.lease.threaded, engine.lease._serve_life = True, _no_threads
         self.next_tick = self.next_beat = self._now()
 
     def die(self, back_at: float) -> None:
         """The process is gone, with all that it held in memory; its locks are free."""
         scheduler, self.scheduler = self.scheduler, None
         self.starts_at = back_at
-        if scheduler is not None and scheduler.engine.heart.locks is not None:
-            scheduler.engine.heart.locks.forsake()
+        if scheduler is not None and scheduler.engine.lease.locks is not None:
+            scheduler.engine.lease.locks.forsake()
 
     def beat(self) -> None:
-        """One beat of its heart."""
+        """One heartbeat."""
         if self.scheduler is not None:
-            self.scheduler.engine.heart.beat()
+            self.scheduler.engine.lease.beat()
 
     def tick(self) -> bool:
         """One step of its loop; says whether there may be more to do at once."""

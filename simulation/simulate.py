@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from duly.model import identity
 from duly.store.tables import LIVE, RUNNING, run
-from duly.worker import landing
+from duly.worker import shutdown
 from simulation.database import ready
 from simulation.invariants import violations
 from simulation.mutations import mutated
@@ -145,7 +145,7 @@ def _unfinished(world: World) -> list[str]:
         rows = conn.execute(select(run).where(LIVE)).all()
     return [
         f"run {row.id} of {row.job_id or row.task} ({row.state}, occupied {row.occupied}, "
-        f"waits {row.waits_turn}, due {row.due_at})"
+        f"waits {row.waits_for_slot}, due {row.due_at})"
         for row in rows
     ]
 
@@ -157,7 +157,7 @@ def _seeded(seed: int) -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with patch.object(identity, "random_bits", bits), patch.object(landing, "LAST_WORDS", 0.0):
+        with patch.object(identity, "random_bits", bits), patch.object(shutdown, "LAST_WORDS", 0.0):
             yield
     finally:
         logging.disable(disabled)

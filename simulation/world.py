@@ -128,7 +128,7 @@ class World(Ground):
             return
         process.paused += 1
         process.beats = beats
-        self.note(f"paused for {seconds} s, heart beats: {process.beats}")
+        self.note(f"paused for {seconds} s, heartbeat continues: {process.beats}")
         self.depth += 1
         actor, self.actor = self.actor, 0
         self._run_until(self.now + seconds)

@@ -84,7 +84,7 @@ class Scheduler(
             timezone=timezone,
             defaults=defaults or JobOptions(),
             queues={"default": 10} if queues is None else dict(queues),
-            rhythm=Heartbeat.of(heartbeat),
+            heartbeat=Heartbeat.of(heartbeat),
             required=start == "required",
             grace=grace,
             pooler=pooler,

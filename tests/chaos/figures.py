@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from duly.model.policy import ALONE_AFTER
+from duly.model.policy import QUARANTINE_AFTER
 from tests.chaos.check import accepted_claims, duplicate_rows, missed_decisions, violations
 from tests.chaos.evidence import Evidence
 from tests.chaos.faults import KILL, STOP
@@ -156,7 +156,7 @@ def _sort_in(found: Recovery, evidence: Evidence, row: Any, start: Line) -> None
     took = Waited(start.at - blow.at, blow.kind, pid, start.run, blow.at)
     if any(begin < start.at and end + CONTACT > blow.at for begin, end in evidence.outages):
         found.disturbed.append(took)
-    elif row.crashes >= ALONE_AFTER:
+    elif row.crashes >= QUARANTINE_AFTER:
         found.alone.append(took)
     elif blow.kind == "kill":
         found.kills.append(took)

@@ -157,12 +157,13 @@ def test_an_unknown_setting_is_a_type_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rhythm", [(0, 60, 50, 15), (10, 5, 4, 2), (10, 60, 70, 15), (10, 60, 50, 0), (50, 60, 50, 1)]
+    "heartbeat",
+    [(0, 60, 50, 15), (10, 5, 4, 2), (10, 60, 70, 15), (10, 60, 50, 0), (50, 60, 50, 1)],
 )
-def test_a_heartbeat_that_cannot_work_is_refused(rhythm: Any) -> None:
+def test_a_heartbeat_that_cannot_work_is_refused(heartbeat: Any) -> None:
     """Beats must be shorter than the fence, and the fence than the lease."""
     with pytest.raises(ConfigurationError, match="0 < interval < fence < lease"):
-        Heartbeat(*rhythm)
+        Heartbeat(*heartbeat)
 
 
 # ------------------------------------------------------------------- functions and options

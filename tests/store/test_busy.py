@@ -158,7 +158,7 @@ def test_mariadb_too_takes_the_locks_from_a_process_that_stands_still(
             assert tx.conn.execute(asked).scalar() == 20
             store.dialect.begin_session(tx.conn)
             assert tx.conn.execute(asked).scalar() == 0
-    lifeline = store.lifeline(3)
+    lifeline = store.for_heartbeat(3)
     with lifeline.write() as tx:
         assert tx.conn.execute(asked).scalar() == 3
     lifeline.dispose()

@@ -244,7 +244,7 @@ def test_occupancy_counts_what_is_not_over(store: Store) -> None:
     with store.write() as tx:
         for state in ("scheduled", "ready", "running"):
             add_run(tx, job_id="a", state=state)
-        add_run(tx, job_id="a", state="scheduled", waits_turn=True)
+        add_run(tx, job_id="a", state="scheduled", waits_for_slot=True)
         for state in ("succeeded", "failed", "cancelled", "discarded", "missed", "skipped"):
             add_run(tx, job_id="a", state=state)
         still = add_run(tx, job_id="a", state="failed")
@@ -265,7 +265,7 @@ def test_scheduled_runs_are_promoted_when_their_time_comes(
     """In order of their time, at most as many as asked for; those that wait for a turn are not."""
     with store.write() as tx:
         due = [add_run(tx, state="scheduled", due_at=tx.now + n * TEN) for n in range(4)]
-        waits = add_run(tx, state="scheduled", due_at=tx.now, waits_turn=True)
+        waits = add_run(tx, state="scheduled", due_at=tx.now, waits_for_slot=True)
     clock.advance(25)
     with store.write() as tx:
         assert runs.promote_due(tx, 2) == 2

@@ -19,7 +19,7 @@ from duly.executors.base import CallResult
 from duly.model.checks import LATEST
 from duly.model.policy import RunPolicy
 from duly.model.text import safe_repr, safe_str, storable_text
-from duly.worker.claim import Claim
+from duly.worker.claims.claim import Claim
 from duly.worker.outcome import Outcome, StopReason, decide_outcome
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ RETRYING = RunPolicy(retry=Retry(attempts=3, wait=30, factor=2, jitter=0))
 def claim(policy: RunPolicy = RunPolicy(), **values: Any) -> Claim:  # noqa: B008 - frozen
     held = Claim(
         id="r", job_id=None, task="t", args="{}", scheduled_for=None, due_at=NOON, cause="enqueue",
-        queue="default", attempt=1, max_attempts=policy.max_attempts, crashes=0, alone=False,
+        queue="default", attempt=1, max_attempts=policy.max_attempts, crashes=0, quarantined=False,
         started_at=NOON, token=1, claim_id="c", unique_key=None, policy=policy,
     )  # fmt: skip
     return replace(held, **values)

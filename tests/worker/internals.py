@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable
 
 from duly import Scheduler
-from duly.worker.claiming import Claimer
-from duly.worker.heartbeat import Heart, Life
+from duly.worker.adaptive_batch import AdaptiveBatch
+from duly.worker.claims.claimer import Claimer
+from duly.worker.lease import Registration, WorkerLease
 from duly.worker.loop import Engine
-from duly.worker.pace import Pace
 from duly.worker.wakeup import Wakeup
 
-CLAIM_STATEMENT = "duly.worker.claiming._take"
+CLAIM_STATEMENT = "duly.worker.claims.claimer._take"
 """Writes a claim; tests replace it by a failure."""
 
 RESULT_STATEMENT = "duly.worker.completion._write"
@@ -28,19 +28,19 @@ def worker_of(scheduler: Scheduler) -> Engine:
     return scheduler._engine
 
 
-def lease_of(scheduler: Scheduler) -> Heart:
+def lease_of(scheduler: Scheduler) -> WorkerLease:
     """The worker's lease and its heartbeat."""
-    return worker_of(scheduler).heart
+    return worker_of(scheduler).lease
 
 
-def registration_of(scheduler: Scheduler) -> Life:
+def registration_of(scheduler: Scheduler) -> Registration:
     """The worker's current registration."""
-    registration = lease_of(scheduler)._life
+    registration = lease_of(scheduler)._registration
     assert registration is not None
     return registration
 
 
-def replace_beat(lease: Heart, beat: Callable[..., str | None]) -> None:
+def replace_beat(lease: WorkerLease, beat: Callable[..., str | None]) -> None:
     """Let every later heartbeat call ``beat`` instead of the database."""
     lease._prolong = beat  # type: ignore[method-assign]
 
@@ -67,14 +67,14 @@ def claimer_of(scheduler: Scheduler) -> Claimer:
     return worker_of(scheduler)._claimer
 
 
-def firing_pace(scheduler: Scheduler) -> Pace:
+def firing_pace(scheduler: Scheduler) -> AdaptiveBatch:
     """How many jobs the worker fires in one transaction."""
-    return worker_of(scheduler)._firing._pace
+    return worker_of(scheduler)._firing._batch_size
 
 
 def assume_short_runs(scheduler: Scheduler) -> None:
     """Make the default queue claim ahead, as it does once its runs have proved to be short."""
-    worker_of(scheduler)._flights._lanes["default"]._mean = 1e-4
+    worker_of(scheduler)._in_flight._lanes["default"]._mean = 1e-4
 
 
 def wakeup_event(scheduler: Scheduler) -> threading.Event:

@@ -96,7 +96,7 @@ def test_a_run_whose_workers_keep_dying_ends_as_failed(world: World) -> None:
     with stuck.second.store.write() as tx:
         from duly.store import runs
 
-        runs.change(tx, [stuck.run_id], crashes=2, alone=True)
+        runs.change(tx, [stuck.run_id], crashes=2, quarantined=True)
     stuck.kill_first()
     stuck.let_second_notice()
     run = stuck.run()
@@ -185,19 +185,19 @@ def test_a_server_worker_without_contact_fences_itself(prepared_postgresql_url: 
     """After 50 s without a good beat it stops on its own, before others take its runs."""
     world = World(prepared_postgresql_url)
     stuck = Stuck(world)
-    heart = lease_of(stuck.first)
+    lease = lease_of(stuck.first)
 
     def away(*_any: object) -> None:
         raise DatabaseUnavailable("cut off")
 
-    replace_beat(heart, away)
+    replace_beat(lease, away)
     for _ in range(4):
         world.clock.advance(10)
-        heart.beat()
-    assert heart.alive
+        lease.beat()
+    assert lease.alive
     world.clock.advance(10)
-    heart.beat()
-    assert not heart.alive
+    lease.beat()
+    assert not lease.alive
     assert stuck.contexts[0].lease_lost
     stuck.leave.set()
     world.close()

@@ -45,7 +45,7 @@ class Held:
 
 
 def test_a_start_after_a_stop_has_all_its_threads(world: World) -> None:
-    """A function left over from before the stop neither blocks nor confuses the new life."""
+    """A function left over from before the stop neither blocks nor confuses the new one."""
     scheduler = world.scheduler()
     held = Held(scheduler)
     scheduler.task(name="quick")(lambda: "quick")

@@ -12,7 +12,7 @@ from duly import Heartbeat, Scheduler, VirtualClock, every
 from duly.model.identity import new_id
 from duly.store import runs
 from duly.store.transaction import Transaction
-from duly.worker.heartbeat import Heart
+from duly.worker.lease import WorkerLease
 from tests.store.conftest import add_run, all_runs, claim
 from tests.store.test_workers import add_worker
 from tests.support.postgresql import PostgresServer
@@ -78,18 +78,18 @@ def test_rule_01_a_run_whose_worker_has_no_row_is_rescued(world: World) -> None:
 
 
 def test_rule_02_another_server_fences_the_worker_and_delays_rescue(server_world: World) -> None:
-    """What was committed last may be gone there: new life, and no rescue for one lease."""
+    """What was committed last may be gone there: new registration, and no rescue for one lease."""
     stuck = Stuck(server_world)
-    life = registration_of(stuck.first)
-    assert life.server
-    life.server = "another server"
-    heart = lease_of(stuck.first)
-    heart.beat()
-    assert not heart.alive
+    registration = registration_of(stuck.first)
+    assert registration.server
+    registration.server = "another server"
+    lease = lease_of(stuck.first)
+    lease.beat()
+    assert not lease.alive
     assert stuck.contexts[0].lease_lost
-    assert heart.quiet_until == server_world.clock.monotonic() + 60
+    assert lease.quiet_until == server_world.clock.monotonic() + 60
     step(stuck.first)
-    assert heart.worker_id not in ("", life.id)
+    assert lease.worker_id not in ("", registration.id)
     (event,) = stuck.second.events(kind="worker.fenced")
     assert "another server" in event.detail["reason"]
     stuck.leave.set()
@@ -124,7 +124,7 @@ def test_rule_07_after_two_crashes_a_run_executes_alone(world: World) -> None:
     scheduler.enqueue(work, name="other")
     suspect = scheduler.enqueue(work, name="suspect", delay=1)
     with scheduler.store.write() as tx:
-        runs.change(tx, [suspect], crashes=2, alone=True)
+        runs.change(tx, [suspect], crashes=2, quarantined=True)
     step(scheduler)
     wait_until(lambda: seen == ["other"])
     world.clock.advance(2)
@@ -149,7 +149,7 @@ def test_rule_07_only_a_crash_alone_makes_a_run_fail(world: World) -> None:
     """The third crash beside others blames nobody for good."""
     stuck = Stuck(world)
     with stuck.second.store.write() as tx:
-        runs.change(tx, [stuck.run_id], crashes=2, alone=False)
+        runs.change(tx, [stuck.run_id], crashes=2, quarantined=False)
     stuck.kill_first()
     stuck.let_second_notice()
     world.forward(stuck.second, 1)
@@ -229,7 +229,7 @@ def test_rule_22_nothing_fires_while_the_clock_is_in_doubt(world: World, step_by
 
 
 def test_rule_22_leases_of_a_clock_set_back_do_not_outlive_it(server_world: World) -> None:
-    """A dead worker's lease lies an hour ahead: its beat, in the future, proves no life."""
+    """A dead worker's lease lies an hour ahead: its beat, in the future, proves no registration."""
     stuck = Stuck(server_world)
     server_world.clock.step(-3600)
     for _ in range(12):
@@ -269,39 +269,39 @@ def test_a_hanging_beat_does_not_delay_the_fence(prepared_postgresql_url: str) -
     scheduler.prepare()
     hangs, leave = threading.Event(), threading.Event()
     fenced = threading.Event()
-    heart = Heart(scheduler.store, "app", {}, Heartbeat(), fenced.set)
+    lease = WorkerLease(scheduler.store, "app", {}, Heartbeat(), fenced.set)
 
     def hang(*_any: object) -> None:
         hangs.set()
         leave.wait(240)
 
-    replace_beat(heart, hang)
-    old = heart.begin()
-    heart.start()
+    replace_beat(lease, hang)
+    old = lease.begin()
+    lease.start()
     clock.advance(10)
     assert hangs.wait(240)
     clock.advance(39.9)
     assert not fenced.wait(0.1)
     clock.advance(0.2)
     assert fenced.wait(240)
-    assert not heart.alive
-    new = heart.begin()
+    assert not lease.alive
+    new = lease.begin()
     leave.set()
-    assert (heart.worker_id, heart.worker_id != old) == (new, True)
-    heart.leave()
+    assert (lease.worker_id, lease.worker_id != old) == (new, True)
+    lease.leave()
     scheduler.stop()
 
 
 def test_a_fence_for_a_life_that_is_over_does_nothing(world: World) -> None:
-    """A slow beat of the life before cannot end the present one."""
+    """A slow beat of the registration before cannot end the present one."""
     scheduler = world.scheduler()
     scheduler.tick()
-    heart = lease_of(scheduler)
-    old = heart.worker_id
-    heart.fence(old, "test")
-    new = heart.begin()
-    heart.fence(old, "again")
-    assert heart.worker_id == new
+    lease = lease_of(scheduler)
+    old = lease.worker_id
+    lease.fence(old, "test")
+    new = lease.begin()
+    lease.fence(old, "again")
+    assert lease.worker_id == new
 
 
 def test_an_idle_worker_writes_only_its_beats(world: World) -> None:

@@ -12,8 +12,8 @@ import pytest
 from duly import Scheduler
 from duly.store.claim_query import claim_order
 from duly.store.store import Store
-from duly.worker.flight import Room
-from duly.worker.low_water import LOOK_EVERY
+from duly.worker.claims.claimer import Capacity
+from duly.worker.claims.low_water import LOOK_EVERY
 from tests.store.conftest import add_run, all_runs
 from tests.worker.conftest import World
 from tests.worker.internals import CLAIM_STATEMENT, claimer_of
@@ -31,7 +31,7 @@ class Claimant:
 
     def claim(self, free: int, ahead: int = 0) -> list[str]:
         """Claim for so many places, and ahead; the runs' ids."""
-        room = {"default": Room(free, ahead)}
+        room = {"default": Capacity(free, ahead)}
         got = claimer_of(self.scheduler).claim(self.scheduler.worker_id or "", room, ["work"])
         assert got is not None
         return [held.id for held in got.claims]

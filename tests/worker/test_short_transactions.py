@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from duly import Scheduler, every
 from duly.store.store import Store
-from duly.worker.pace import BOUND, LEAST, Pace
+from duly.worker.adaptive_batch import BOUND, LEAST, AdaptiveBatch
 from duly.worker.wakeup import Wakeup
 from tests.store.conftest import add_run
 from tests.worker.conftest import World, states
@@ -22,26 +22,26 @@ from tests.worker.test_statement_counts import SOON, cost_of
 
 def on_a_file(tmp_path: Path, world: World) -> Store:
     """A store on a new SQLite file."""
-    return Store(f"sqlite:///{tmp_path / 'pace.db'}", world.clock)
+    return Store(f"sqlite:///{tmp_path / 'batch.db'}", world.clock)
 
 
 def test_rule_27_batches_shrink_until_they_are_short(tmp_path: Path, world: World) -> None:
     """A hundredth of a second for each row: soon a batch takes less than the bound."""
-    pace = Pace(on_a_file(tmp_path, world), 1000)
+    batch = AdaptiveBatch(on_a_file(tmp_path, world), 1000)
     for _turn in range(10):
-        pace.took(pace.size, 0.002 * pace.size)
-    assert LEAST <= pace.size <= BOUND / 0.002
+        batch.record(batch.size, 0.002 * batch.size)
+    assert LEAST <= batch.size <= BOUND / 0.002
     for _turn in range(10):
-        pace.took(pace.size, 0.00001 * pace.size)
-    assert pace.size == 1000
+        batch.record(batch.size, 0.00001 * batch.size)
+    assert batch.size == 1000
 
 
 def test_rule_27_few_rows_say_nothing_of_many(tmp_path: Path, world: World) -> None:
     """A batch that was not full does not grow the next one, however short it was."""
-    pace = Pace(on_a_file(tmp_path, world), 1000)
-    before = pace.size
-    pace.took(1, 0.003)
-    assert pace.size == before
+    batch = AdaptiveBatch(on_a_file(tmp_path, world), 1000)
+    before = batch.size
+    batch.record(1, 0.003)
+    assert batch.size == before
 
 
 @contextmanager
@@ -64,12 +64,12 @@ def test_rule_27_a_worker_whose_firing_takes_long_fires_less_at_a_time(world: Wo
     for number in range(300):
         scheduler.add("work", every(hours=1), id=f"j{number:03}")
     scheduler.tick()
-    pace = firing_pace(scheduler)
-    before = pace.size
+    batch = firing_pace(scheduler)
+    before = batch.size
     with slow_updates(world, scheduler, 0.1):
         world.forward(scheduler, 3600)
     on_file = scheduler.store.dialect.name == "sqlite"
-    assert (pace.size < before / 2) is on_file
+    assert (batch.size < before / 2) is on_file
     assert states(scheduler.runs(limit=500)) == ["succeeded"] * 300
 
 

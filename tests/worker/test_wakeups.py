@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from duly import Scheduler
-from duly.store.dialects.postgresql_notices import PostgreSQLNotices
+from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
 from duly.worker import wakeup
 from tests.support.waiting import wait_until
 
@@ -87,10 +87,10 @@ def test_a_stop_closes_the_connection_of_a_notice_that_is_being_sent(
     """It waits for it, however early the stop comes: nothing stays open behind it."""
     _works, enqueues, _called = _pair(prepared_postgresql_url)
     order: list[str] = []
-    send, dispose = PostgreSQLNotices.send_notice, enqueues.store.dispose
+    send, dispose = PostgreSQLNotifier.send_notice, enqueues.store.dispose
     sending, stopping = threading.Event(), threading.Event()
 
-    def send_slowly(self: PostgreSQLNotices, engine: Engine, sender: str) -> None:
+    def send_slowly(self: PostgreSQLNotifier, engine: Engine, sender: str) -> None:
         with engine.connect():
             sending.set()
             stopping.wait(0.3)
@@ -102,7 +102,7 @@ def test_a_stop_closes_the_connection_of_a_notice_that_is_being_sent(
         dispose()
         stopping.set()
 
-    monkeypatch.setattr(PostgreSQLNotices, "send_notice", send_slowly)
+    monkeypatch.setattr(PostgreSQLNotifier, "send_notice", send_slowly)
     monkeypatch.setattr(enqueues.store, "dispose", close)
     enqueues.enqueue("call")
     assert sending.wait(30)

@@ -97,7 +97,7 @@ def _open(app: str, app_dir: str, log_level: str, *, as_json: bool) -> Scheduler
 
 def _serve(scheduler: Scheduler, app: str, grace: float | None) -> None:
     seconds = scheduler.settings.grace if grace is None else grace
-    with StopSignals(scheduler.hurry) as signals:
+    with StopSignals(scheduler.skip_grace) as signals:
         try:
             log.info("%s: %s", app, _described(scheduler))
             scheduler.start()
@@ -112,7 +112,7 @@ def _serve(scheduler: Scheduler, app: str, grace: float | None) -> None:
 def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> None:
     counter = EndCounter()
     scheduler.on("*", counter)
-    with StopSignals(scheduler.hurry) as signals:
+    with StopSignals(scheduler.skip_grace) as signals:
         try:
             with signals.interrupting():
                 scheduler.tick()

@@ -26,11 +26,11 @@ class StopSignals:
     So the interpreter itself writes to a pipe, which `wait` watches.
 
     Args:
-        hurry: called at the second signal; at the third the process ends on the spot.
+        skip_grace: called at the second signal; at the third the process ends on the spot.
     """
 
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        self._hurry = hurry
+    def __init__(self, skip_grace: Callable[[], None]) -> None:
+        self._skip_grace = skip_grace
         self._before: dict[int, Any] = {}
         self._raises = False
         self._reader, self._writer = os.pipe()
@@ -77,7 +77,7 @@ class StopSignals:
             os._exit(128 + number)
         self.taken.append(signal.Signals(number).name)
         if len(self.taken) == 2:
-            self._hurry()
+            self._skip_grace()
         before = self._before[number]
         if callable(before) and before is not signal.default_int_handler:
             before(number, frame)

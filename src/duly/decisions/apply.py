@@ -20,7 +20,7 @@ from duly.model.job import Occupancy
 from duly.model.policy import JobOptions, decode_run_policy
 from duly.model.run import Cause
 from duly.store import history, jobs, runs
-from duly.store.new_run import Origin, never_runs, new_run, wait_turn
+from duly.store.new_run import Origin, never_runs, new_run, wait_for_slot
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
 
@@ -133,11 +133,11 @@ def run_again(tx: Transaction, row: Row[Any], *, waits: bool = False, **values: 
         values: further columns.
     """
     changed = {
-        "state": "scheduled" if waits else "ready", "waits_turn": waits, "due_at": tx.now,
+        "state": "scheduled" if waits else "ready", "waits_for_slot": waits, "due_at": tx.now,
         "max_attempts": row.attempt + decode_run_policy(row.policy).max_attempts,
         "finished_at": None, "keep_until": None, "reason": None, "error_type": None,
-        "error_message": None, "expires_at": None, "crashes": 0, "alone": False, "worker_id": None,
-        "started_at": None, "cancel_requested": False,
+        "error_message": None, "expires_at": None, "crashes": 0, "quarantined": False,
+        "worker_id": None, "started_at": None, "cancel_requested": False,
     }  # fmt: skip
     runs.change(tx, [row.id], **changed | values)
     tx.record("run.revived", job_id=row.job_id, run_id=row.id, was=row.state)
@@ -193,7 +193,7 @@ def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, ids: Iterator[str
             tx.record("run.skipped", job_id=plan.job.id, run_id=row["id"], reason=reason)
         elif where != "ready":
             plan.replaces |= where == "replace"
-            wait_turn(row)
+            wait_for_slot(row)
         plan.rows.append(row)
     if plan.decision.next_fire_at is None:
         tx.record("job.finished", job_id=plan.job.id)

@@ -30,7 +30,7 @@ Overlap = Literal["skip", "queue", "allow", "cancel_running"]
 OnCrash = Literal["retry", "fail"]
 CatchUpMode = Literal["latest", "all", "none"]
 
-ALONE_AFTER = 2
+QUARANTINE_AFTER = 2
 """After so many crashes a run executes with nothing beside it: a crash blames all that ran."""
 
 CRASH_LIMIT = 3

@@ -220,7 +220,7 @@ class Asking(Wiring):
 
     def status(self) -> queries.Status:
         """The whole scheduler now: switches, counts, workers, queues."""
-        running = self._engine.heart.worker_id or None
+        running = self._engine.lease.worker_id or None
         with self.store.read() as conn:
             return queries.status(
                 conn, self.store.time.now(), worker_id=running, queues=list(self.settings.queues)

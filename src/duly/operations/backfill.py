@@ -14,7 +14,7 @@ from duly.decisions.policy import INSTANT, next_fire, place
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model.policy import KEEP_DAYS, JobOptions
 from duly.store import backfills, jobs, runs
-from duly.store.new_run import Origin, new_run, wait_turn
+from duly.store.new_run import Origin, new_run, wait_for_slot
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
 from duly.triggers import After, Trigger
@@ -150,7 +150,7 @@ def fill(tx: Transaction, stretch: Stretch, times: Sequence[datetime], priority:
             tx.run_id(), Origin("backfill", tx.actor, job.id, job.uid, moment, feeds=job.feeds),
             task=job.task, args=job.args, options=options, now=tx.now, due_at=tx.now,
         )  # fmt: skip
-        rows.append(wait_turn(row) if waits else row)
+        rows.append(wait_for_slot(row) if waits else row)
     runs.add(tx, rows)
     _take_out(tx, stretch, wanted.fresh)
     return wanted

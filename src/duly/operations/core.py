@@ -29,7 +29,7 @@ from duly.registry import Registry
 from duly.store import declarations
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.no_database import Later, NoDatabase
-from duly.store.notices import Notices
+from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.url import parse_url
@@ -52,7 +52,7 @@ class Settings:
         timezone: IANA name; the zone of triggers that name none.
         defaults: options of jobs and tasks that say nothing themselves.
         queues: how many runs of each queue this process executes at once.
-        rhythm: its heartbeat.
+        heartbeat: how often its workers beat, and how long their leases are.
         required: whether `start` raises when the database is away, instead of trying again.
         grace: seconds that running functions get to finish at a stop.
         pooler: whether the URL leads to a transaction pooler.
@@ -64,7 +64,7 @@ class Settings:
     timezone: str
     defaults: JobOptions
     queues: Mapping[str, int]
-    rhythm: Heartbeat
+    heartbeat: Heartbeat
     required: bool
     grace: float
     pooler: bool
@@ -121,7 +121,7 @@ class Wiring:
         self.registry = Registry()
         self.takes_database = url is Later.LATER
         self.store = NoDatabase(clock) if url is Later.LATER else self._new_store(url)
-        self._notices = self._new_notices()
+        self._notifier = self._new_notifier()
         self._listeners = Listeners()
         self._pings = Pings()
         self.store.announce, self.store.hears = self._announce, self._listeners.hear
@@ -150,13 +150,13 @@ class Wiring:
         """
         if not self.takes_database:
             raise LifecycleError(f"this scheduler was made with a URL already: {self.store}")
-        if self._engine.state != "stopped" or self._engine.heart.alive:
+        if self._engine.state != "stopped" or self._engine.lease.alive:
             raise LifecycleError(f"the scheduler works on {self.store}; stop() it first")
         former, self.store = self.store, self._new_store(url)
         self.store.announce, self.store.hears = self._announce, self._listeners.hear
-        self._notices.settle()
+        self._notifier.settle()
         former.dispose()
-        self._notices = self._new_notices()
+        self._notifier = self._new_notifier()
         self._renew_engine()
 
     def prepare(self) -> None:
@@ -209,15 +209,15 @@ class Wiring:
         """
         self.store.after_fork()
         self._stepping = threading.Lock()
-        self._notices, self._pings = self._new_notices(), Pings()
+        self._notifier, self._pings = self._new_notifier(), Pings()
         parents = self._renew_engine()
-        if parents.heart.locks is not None:
-            parents.heart.locks.forsake()
+        if parents.lease.locks is not None:
+            parents.lease.locks.forsake()
         self._inherited.append(parents)  # collected, it would close the parent's connections
 
     def _tend(self) -> None:
         """Bring stored jobs in line with what this process knows and what others still declare."""
-        held, worker_id = self.settings, self._engine.heart.worker_id
+        held, worker_id = self.settings, self._engine.lease.worker_id
         own = set(self._declared)
         with self.store.read() as conn:
             unread = unresolved(conn)
@@ -260,13 +260,13 @@ class Wiring:
 
     def _new_store(self, url: str) -> Store:
         """The database; a simulation gives one whose transactions can fail."""
-        settings, lease = self.settings, self.settings.rhythm.lease
+        settings, lease = self.settings, self.settings.heartbeat.lease
         return Store(url, self.clock, pooler=settings.pooler, idle_limit=min(IDLE_LIMIT_S, lease))
 
     def _new_engine(self) -> Engine:
         held = self.settings
         options = EngineOptions(
-            held.name, held.queues, held.rhythm, self.prepare, self._tend, self._notices,
+            held.name, held.queues, held.heartbeat, self.prepare, self._tend, self._notifier,
             held.fires, held.version,
         )  # fmt: skip
         return Engine(self.store, self.registry, options)
@@ -277,28 +277,28 @@ class Wiring:
         self._engine.execution.around += former.execution.around
         return former
 
-    def _new_notices(self) -> Notices:
+    def _new_notifier(self) -> Notifier:
         ear = None if self.settings.pooler else self.store.engine
         if self.settings.listen_url is not None and self.has_database:
             ear = self.store.dialect.create_engine(parse_url(self.settings.listen_url))
-        return Notices(self.store.engine, ear, self.store.dialect.notices)
+        return Notifier(self.store.engine, ear, self.store.dialect.notices)
 
     def _wake(self) -> None:
         """This process's engine looks at once at what was made, and others soon."""
         self._engine.wake()
-        self._notices.send()
+        self._notifier.send()
 
     def _declare(self, wanted: Definition) -> None:
         """Keep a declaration; one that comes after the start is stored at once."""
         self._declared[wanted.id] = wanted
-        if self._engine.state not in ("starting", "running") and not self._engine.heart.alive:
+        if self._engine.state not in ("starting", "running") and not self._engine.lease.alive:
             return
         try:
             kept = self.store.run(
                 lambda tx: declare(tx, {wanted.id: wanted}, self.settings.release)
             )
         except DatabaseUnavailable:
-            if self._engine.heart.alive:
+            if self._engine.lease.alive:
                 raise
             return  # it is stored with all the others as soon as the database answers
         self._tell_kept(kept)

@@ -294,13 +294,13 @@ class Declaring(Wiring):
     def _enqueue_here(self, call: Call, args: str, actor: str | None) -> str:
         """Store a call and start it in this process, if nothing waits before it."""
         self._refuse_behind_lock()
-        with self._engine.execution.expecting() as born:
+        with self._engine.execution.expecting() as pending_start:
             with self.store.write(actor) as tx:
                 taker = self._engine.taker(tx)
                 (run_id,) = run_commands.enqueue(tx, call, [args], taker=taker)
                 if taker is not None:
                     taker.announce()
-                    born.update((claim.id, claim.claim_id) for claim in taker.claims)
+                    pending_start.update((claim.id, claim.claim_id) for claim in taker.claims)
             started = taker is not None and self._engine.begin(taker.claims)
         if not started:
             self._wake()

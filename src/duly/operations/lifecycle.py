@@ -37,7 +37,7 @@ class Living(Wiring):
         ``None`` before the first step and after a stop. A worker that lost its lease registers
         anew under another id.
         """
-        return self._engine.heart.worker_id or None
+        return self._engine.lease.worker_id or None
 
     def in_flight(self) -> list[str]:
         """The ids of the runs that occupy this process: claimed here, and not yet returned.
@@ -45,7 +45,7 @@ class Living(Wiring):
         That includes a run that still waits for a free slot, and one that is already finished in
         the database (cancelled or timed out) while its function keeps running.
         """
-        return [attempt.claim.id for attempt in self._engine.execution.flights.all()]
+        return [attempt.claim.id for attempt in self._engine.execution.in_flight.all()]
 
     def take_part(self, *, queues: Mapping[str, int] | None = None, fires: bool = True) -> None:
         """Say how this process takes part, where that differs from how the scheduler was made.
@@ -59,7 +59,7 @@ class Living(Wiring):
             LifecycleError: it takes part already.
         """
         held = self._engine
-        if held.state != "stopped" or held.heart.alive:
+        if held.state != "stopped" or held.lease.alive:
             raise LifecycleError("take_part() comes before start() and tick(), or after stop()")
         wanted = self.settings.queues if queues is None else dict(queues)
         self.settings = replace(self.settings, queues=wanted, fires=fires)
@@ -101,15 +101,15 @@ class Living(Wiring):
         """
         self._refuse_own_loop("stop")
         self._engine.stop(self.settings.grace if grace is None else grace)
-        self._notices.settle()
+        self._notifier.settle()
         self.store.dispose()
 
-    def hurry(self) -> None:
+    def skip_grace(self) -> None:
         """Let a stop that waits for running functions wait no more: they are given back.
 
         Callable from any thread, and from a signal handler.
         """
-        self._engine.landing.hurry.set()
+        self._engine.shutdown.skip_grace.set()
 
     def wake(self) -> None:
         """Let the engine of this process look at the database now."""
@@ -190,12 +190,12 @@ class Living(Wiring):
         if not self._stepping.acquire(timeout=-1 if left == math.inf else max(0.0, left)):
             return False
         try:
-            flights = self._engine.execution.flights
+            in_flight = self._engine.execution.in_flight
             while self._engine.tick(wait=False) or self._engine.busy:
                 if self.clock.monotonic() >= until:
                     return False
-                flights.empty.wait(LOOK_EVERY)
-            if not flights:  # a function that was abandoned at its timeout still holds its place
+                in_flight.empty.wait(LOOK_EVERY)
+            if not in_flight:  # a function that was abandoned at its timeout still holds its place
                 self._engine.stop(0)
             return True
         finally:

@@ -17,7 +17,7 @@ from duly.model.policy import JobOptions
 from duly.model.run import check_move
 from duly.registry import Task
 from duly.store import jobs, runs
-from duly.store.new_run import Origin, new_run, wait_turn
+from duly.store.new_run import Origin, new_run, wait_for_slot
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
 
@@ -120,7 +120,7 @@ def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
     )  # fmt: skip
     if where == "replace":
         replace_live(tx, [job_id])
-    runs.add(tx, [wait_turn(row) if where != "ready" else row])
+    runs.add(tx, [wait_for_slot(row) if where != "ready" else row])
     return str(row["id"])
 
 

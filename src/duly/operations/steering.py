@@ -268,7 +268,7 @@ class Steering(Wiring):
 
     def _await(self, run_id: str, wait: float | None) -> RunRecord:
         until = self.store.time.now() + timedelta(seconds=wait or 0)
-        stepped = self._engine.state == "stopped" and self._engine.heart.alive
+        stepped = self._engine.state == "stopped" and self._engine.lease.alive
         never = threading.Event()
         while True:
             if wait and stepped:

@@ -33,14 +33,14 @@ class Choice(Enum):
     ``PLAIN``: runs of a queue without a concurrency key, in claim order. Parameters:
     ``claim_queue``, ``now``, ``tasks`` (a list), ``limit``.
 
-    ``AHEAD``: of these, such as may be claimed before there is a place for them: a unique key that
-    is given up at the claim must not be given up before the run starts. The same parameters.
+    ``PREFETCH``: those of them that may be claimed before a slot is free. A unique key that is
+    released at the claim must not be released before the run starts. The same parameters.
 
     ``LISTED``: those of the runs in ``ids`` that are ready.
     """
 
     PLAIN = auto()
-    AHEAD = auto()
+    PREFETCH = auto()
     LISTED = auto()
 
 
@@ -63,7 +63,7 @@ def chosen_runs(choice: Choice, known: ColumnElement[bool] | None = None) -> Sel
         return select(run.c.id).where(READY, run.c.id.in_(bindparam("ids", expanding=True)))
     wanted = select(run.c.id).where(*_claimable(known), run.c.concurrency_key.is_(None))
     plain = in_claim_order(wanted)
-    if choice is Choice.AHEAD:
+    if choice is Choice.PREFETCH:
         plain = plain.where(run.c.unique_key.is_(None) | (run.c.unique_scope == "until_done"))
     return plain
 
@@ -137,8 +137,8 @@ def in_claim_order(statement: Select[Any], *, limit: int | None = None) -> Selec
 CLAIMED = (
     run.c.id, run.c.job_id, run.c.task, run.c.args, run.c.policy, run.c.scheduled_for,
     run.c.due_at, run.c.cause, run.c.queue, run.c.priority, run.c.attempt, run.c.max_attempts,
-    run.c.crashes, run.c.alone, run.c.started_at, run.c.token, run.c.claim_id, run.c.worker_id,
-    run.c.unique_key,
+    run.c.crashes, run.c.quarantined, run.c.started_at, run.c.token, run.c.claim_id,
+    run.c.worker_id, run.c.unique_key,
 )  # fmt: skip
 """What a claim answers: what its worker needs of each run, and no column more."""
 
@@ -153,7 +153,7 @@ def _claimable(
     return (
         READY,
         _in_queue(),
-        run.c.alone.is_(False),
+        run.c.quarantined.is_(False),
         run.c.due_at <= _now(),
         run.c.expires_at.is_(None) | (run.c.expires_at > _now()),
         listed if known is None else known,

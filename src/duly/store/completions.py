@@ -23,7 +23,7 @@ class Fence(TypedDict):
     seen_claim: str
 
 
-class Standing(NamedTuple):
+class FenceCheck(NamedTuple):
     """Which claims still stand.
 
     Attributes:
@@ -38,7 +38,7 @@ class Standing(NamedTuple):
     cancel: set[str]
 
 
-def accepted(tx: Transaction, fences: Sequence[Fence]) -> Standing:
+def accepted(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
     """Lock the runs of these claims and see which claims still stand."""
     columns = (run.c.id, run.c.token, run.c.claim_id, run.c.state, run.c.cancel_requested)
     statement = select(*columns).where(run.c.id.in_([fence["run"] for fence in fences]))
@@ -46,7 +46,7 @@ def accepted(tx: Transaction, fences: Sequence[Fence]) -> Standing:
     held = {row.id: (row.token, row.claim_id) for row in rows}
     ours = {f["run"] for f in fences if held.get(f["run"]) == (f["seen_token"], f["seen_claim"])}
     live = [row for row in rows if row.id in ours and row.state == "running"]
-    return Standing(
+    return FenceCheck(
         {row.id for row in live},
         {fence["run"] for fence in fences} - ours,
         {row.id for row in live if row.cancel_requested},

@@ -63,7 +63,7 @@ def new_run(
         "state": "ready" if due_at <= now else "scheduled",
         "max_attempts": options.run_policy.max_attempts,
         "expires_at": due_at + timedelta(seconds=options.expires) if options.expires else None,
-        "waits_turn": False, "finished_at": None, "keep_until": None, "reason": None,
+        "waits_for_slot": False, "finished_at": None, "keep_until": None, "reason": None,
         "concurrency_key": options.concurrency_key,
         "unique_key": None, "unique_scope": None, "feeds": origin.feeds,
         "token": 0, "attempt": 0, "claim_id": None, "worker_id": None, "started_at": None,
@@ -81,9 +81,9 @@ def begin(row: dict[str, Any], claim_id: str, worker_id: str, now: datetime) -> 
     return row
 
 
-def wait_turn(row: dict[str, Any]) -> dict[str, Any]:
+def wait_for_slot(row: dict[str, Any]) -> dict[str, Any]:
     """The same run, put behind the runs of its job that are not over."""
-    row["state"], row["waits_turn"] = "scheduled", True
+    row["state"], row["waits_for_slot"] = "scheduled", True
     return row
 
 

@@ -107,7 +107,7 @@ def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
     statement = _occupancy(conn.dialect.name)
     for row in conn.execute(statement, {"job_ids": list(job_ids)}):
         held, backfill = found[row.job_id], row.cause == "backfill"
-        if row.waits_turn:
+        if row.waits_for_slot:
             held.waiting += 0 if backfill else row.held
         elif backfill:
             held.backfill += row.held
@@ -221,9 +221,9 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
 @cache
 def _occupancy(database: str) -> Select[Any]:
     return (
-        select(run.c.job_id, run.c.waits_turn, run.c.cause, func.count().label("held"))
+        select(run.c.job_id, run.c.waits_for_slot, run.c.cause, func.count().label("held"))
         .where(among(database, run.c.job_id, "job_ids"), LIVE)
-        .group_by(run.c.job_id, run.c.waits_turn, run.c.cause)
+        .group_by(run.c.job_id, run.c.waits_for_slot, run.c.cause)
     )
 
 

@@ -166,13 +166,13 @@ class Store:
             self.clock.pause(random.uniform(0, 0.01 * 2**turn))
         raise AssertionError
 
-    def lifeline(self, patience: float) -> Self:
+    def for_heartbeat(self, patience: float) -> Self:
         """The same database through one connection of its own, where the dialect gives one.
 
         Args:
             patience: seconds that no step on it should take longer than.
         """
-        engine = self.dialect.lifeline(self.url, patience)
+        engine = self.dialect.heartbeat_engine(self.url, patience)
         if engine is None:
             return self
         made = copy.copy(self)

@@ -34,9 +34,9 @@ UNRESOLVED = text("state = 'unresolved'")
 ENDED = text("state = 'finished'")
 DECLARED = text("origin = 'code'")
 READY = text("state = 'ready'")
-SCHEDULED = text("state = 'scheduled' and waits_turn = false and occupied = false")
-WAITING = text("state = 'scheduled' and waits_turn = true")
-ALONE = text("state = 'ready' and alone = true")
+SCHEDULED = text("state = 'scheduled' and waits_for_slot = false and occupied = false")
+WAITING = text("state = 'scheduled' and waits_for_slot = true")
+QUARANTINED = text("state = 'ready' and quarantined = true")
 EXPIRING = text("state = 'ready' and expires_at is not null")
 RUNNING = text("state = 'running'")
 HOLDS_KEY = text("unique_key is not null")
@@ -165,7 +165,7 @@ run = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Column("expires_at", Instant),
-    Column("waits_turn", Boolean, nullable=False, server_default=text("false")),
+    Column("waits_for_slot", Boolean, nullable=False, server_default=text("false")),
     Column("keep_until", Instant),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("reason", Text),
@@ -183,7 +183,7 @@ run = Table(
     Column("parent_run_id", Id),
     Column("cause_key", Name),
     Column("feeds", Boolean, nullable=False, server_default=text("false")),
-    Column("alone", Boolean, nullable=False, server_default=text("false")),
+    Column("quarantined", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "state = 'running' or state = 'succeeded' or state = 'ready' or state = 'scheduled'"
         " or state = 'failed' or state = 'cancelled' or state = 'discarded' or state = 'missed'"
@@ -192,7 +192,7 @@ run = Table(
     ),
     _partial("duly_run_nominal", "scheduled_for", "job_uid", unique=True, where=NOMINAL),
     _partial("duly_run_ready", "queue", "concurrency_key", "priority", "due_at", "id", where=READY),
-    _partial("duly_run_alone", "due_at", where=ALONE),
+    _partial("duly_run_quarantined", "due_at", where=QUARANTINED),
     _partial("duly_run_scheduled", "due_at", where=SCHEDULED),
     _partial("duly_run_waiting", "job_id", where=WAITING),
     _partial("duly_run_expiring", "expires_at", where=EXPIRING),

@@ -7,30 +7,30 @@ from typing import Any
 
 from duly.model import payload
 from duly.model.text import storable_text
-from duly.worker.flight import Flight
+from duly.worker.in_flight import Attempt
 from duly.worker.outcome import Outcome
 
 
-def log_rows(flight: Flight) -> list[dict[str, Any]]:
+def log_rows(attempt: Attempt) -> list[dict[str, Any]]:
     """The log lines of a run that no commit has taken yet, as rows."""
-    run = flight.work.run
-    if not (run.logged or flight.unsent):
+    run = attempt.work.run
+    if not (run.logged or attempt.unsent):
         return []
-    flight.unsent += run.captured.take()
+    attempt.unsent += run.captured.take()
     return [
         {
-            "run_id": flight.claim.id, "at": line.at, "level": storable_text(line.level, 16),
+            "run_id": attempt.claim.id, "at": line.at, "level": storable_text(line.level, 16),
             "logger": storable_text(line.logger, 191), "message": line.message,
         }
-        for line in flight.unsent
+        for line in attempt.unsent
     ]  # fmt: skip
 
 
 def run_row(
-    flight: Flight, outcome: Outcome, worker_id: str, now: datetime, occupied: bool
+    attempt: Attempt, outcome: Outcome, worker_id: str, now: datetime, occupied: bool
 ) -> dict[str, Any]:
     """What the run's row becomes: see `completions.write`."""
-    claim, run = flight.claim, flight.work.run
+    claim, run = attempt.claim, attempt.work.run
     over = outcome.state not in ("ready", "scheduled")
     progress = run.reported
     kind, message = outcome.error[:2] if outcome.error else (None, None)
@@ -46,7 +46,7 @@ def run_row(
         "to_occupied": occupied,
         "to_cancel_requested": False,
         "to_unique_key": None if over else claim.unique_key,
-        "to_reason": _reason(flight, outcome),
+        "to_reason": _reason(attempt, outcome),
         "to_result": outcome.result,
         "to_error_type": kind,
         "to_error_message": message,
@@ -57,18 +57,20 @@ def run_row(
     }
 
 
-def _reason(flight: Flight, outcome: Outcome) -> str | None:
-    dropped = flight.work.run.captured.dropped
+def _reason(attempt: Attempt, outcome: Outcome) -> str | None:
+    dropped = attempt.work.run.captured.dropped
     if outcome.reason is None and dropped:
         return f"{dropped} log lines were dropped"
     return outcome.reason
 
 
-def attempt_row(flight: Flight, outcome: Outcome, worker_id: str, now: datetime) -> dict[str, Any]:
+def attempt_row(
+    attempt: Attempt, outcome: Outcome, worker_id: str, now: datetime
+) -> dict[str, Any]:
     """An unsuccessful attempt."""
     kind, message, trace = outcome.error or ("", "", None)
     return {
-        "run_id": flight.claim.id, "attempt": flight.claim.attempt, "worker_id": worker_id,
-        "started_at": flight.claim.started_at, "finished_at": now, "error_type": kind,
+        "run_id": attempt.claim.id, "attempt": attempt.claim.attempt, "worker_id": worker_id,
+        "started_at": attempt.claim.started_at, "finished_at": now, "error_type": kind,
         "error_message": message, "traceback": trace,
     }  # fmt: skip

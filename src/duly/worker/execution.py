@@ -23,10 +23,10 @@ from duly.registry import Registry, Task
 from duly.store import completions, runs
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claim import Claim
+from duly.worker.claims.claim import Claim
 from duly.worker.completion import Completions
 from duly.worker.ending_rows import log_rows
-from duly.worker.flight import Flight, Flights
+from duly.worker.in_flight import Attempt, InFlight
 
 log = logging.getLogger("duly.worker")
 PATIENCE = 5.0
@@ -54,10 +54,10 @@ class Execution:
     ) -> None:
         self._store = store
         self._registry = registry
-        self.flights = Flights(queues)
+        self.in_flight = InFlight(queues)
         self._ended = ended
         self._wake = wake
-        self._births: dict[int, set[tuple[str, str]]] = {}
+        self._pending_starts: dict[int, set[tuple[str, str]]] = {}
         self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
         self.around: list[AroundRun] = []
         self.coroutines = EventLoopExecutor()
@@ -66,7 +66,7 @@ class Execution:
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start the functions of claimed runs."""
-        self.flights.add([self._flight(claim) for claim in claims])
+        self.in_flight.add([self._attempt(claim) for claim in claims])
         for queue in {claim.queue for claim in claims}:
             self._start_waiting(queue)
 
@@ -75,9 +75,11 @@ class Execution:
 
         What starts or ends meanwhile is found where it comes to, since that is looked at later.
         """
-        born = {claim for held in list(self._births.values()) for claim in tuple(held)}
-        flying = {(flight.claim.id, flight.claim.claim_id) for flight in self.flights.all()}
-        return born | flying | self._ended.claims()
+        pending = {
+            claim for claims in list(self._pending_starts.values()) for claim in tuple(claims)
+        }
+        flying = {(attempt.claim.id, attempt.claim.claim_id) for attempt in self.in_flight.all()}
+        return pending | flying | self._ended.claims()
 
     @contextmanager
     def expecting(self) -> Iterator[set[tuple[str, str]]]:
@@ -85,18 +87,18 @@ class Execution:
 
         Put each into the set, as `claims` has them, before it is committed.
         """
-        born: set[tuple[str, str]] = set()
-        self._births[id(born)] = born
+        pending_start: set[tuple[str, str]] = set()
+        self._pending_starts[id(pending_start)] = pending_start
         try:
-            yield born
+            yield pending_start
         finally:
-            del self._births[id(born)]
+            del self._pending_starts[id(pending_start)]
 
     def next_deadline(self) -> float | None:
         """The earliest deadline on the steady clock."""
         waiting = [
             f.deadline if f.stop_reason is None else f.stopping_since + PATIENCE
-            for f in self.flights.all()
+            for f in self.in_flight.all()
             if not f.abandoned and f.stop_reason != "given_back"
         ]
         return min((moment for moment in waiting if moment is not None), default=None)
@@ -105,68 +107,68 @@ class Execution:
         """Stop what has taken too long; end the runs of what does not stop."""
         steady = self._store.clock.monotonic()
         overdue = [
-            flight
-            for flight in self.flights.all()
-            if flight.deadline is not None
-            and flight.deadline <= steady
-            and flight.stop_reason is None
+            attempt
+            for attempt in self.in_flight.all()
+            if attempt.deadline is not None
+            and attempt.deadline <= steady
+            and attempt.stop_reason is None
         ]
-        for flight in overdue:
-            flight.stop_reason, flight.stopping_since = "timeout", steady
-            self._interrupt(flight)
+        for attempt in overdue:
+            attempt.stop_reason, attempt.stopping_since = "timeout", steady
+            self._interrupt(attempt)
         self._abandon_stubborn(steady, worker_id)
 
     def cancel(self, run_ids: Sequence[str], worker_id: str) -> None:
         """Stop runs that somebody asked to cancel."""
         steady = self._store.clock.monotonic()
         wanted = set(run_ids)
-        for flight in self.flights.all():
+        for attempt in self.in_flight.all():
             if (
-                flight.claim.id in wanted
-                and flight.stop_reason is None
-                and flight.begun_at is not None
+                attempt.claim.id in wanted
+                and attempt.stop_reason is None
+                and attempt.begun_at is not None
             ):
-                flight.stop_reason, flight.stopping_since = "cancelled", steady
-                self._interrupt(flight)
+                attempt.stop_reason, attempt.stopping_since = "cancelled", steady
+                self._interrupt(attempt)
         self._abandon_stubborn(steady, worker_id)
 
     def interrupt_all(self) -> None:
         """Ask everything to end because this worker stops: what does not finish is given back."""
-        for flight in self.flights.all():
-            if flight.stop_reason is None:
-                flight.stop_reason = "given_back"
-                self._interrupt(flight)
+        for attempt in self.in_flight.all():
+            if attempt.stop_reason is None:
+                attempt.stop_reason = "given_back"
+                self._interrupt(attempt)
 
     def give_back_waiting(self, older_than: float) -> None:
         """Return what was claimed ahead so many seconds ago and has not started."""
-        flights = self.flights.withdraw(self._store.clock.monotonic() - older_than)
-        for flight in flights:
-            flight.stop_reason = "given_back"
-            self._ended.add(flight, CallResult(error=asyncio.CancelledError()))
-        if flights:
+        in_flight = self.in_flight.withdraw(self._store.clock.monotonic() - older_than)
+        for attempt in in_flight:
+            attempt.stop_reason = "given_back"
+            self._ended.add(attempt, CallResult(error=asyncio.CancelledError()))
+        if in_flight:
             self._wake()
 
     def lose_lease(self) -> None:
         """Tell everything on its way that it works in vain."""
-        self.flights.withdraw(math.inf)
-        for flight in self.flights.all():
-            flight.work.run.lease_lost = True
-            self._interrupt(flight)
-            flight.abandoned = flight.lost = True
+        self.in_flight.withdraw(math.inf)
+        for attempt in self.in_flight.all():
+            attempt.work.run.lease_lost = True
+            self._interrupt(attempt)
+            attempt.abandoned = attempt.lost = True
 
     def report_progress(self) -> None:
         """Store how far running functions say they are, and what they have logged."""
         reports, lines, told = [], [], []
-        for flight in self.flights.all():
-            run = flight.work.run
-            if flight.abandoned or flight.begun_at is None or flight.transactional:
+        for attempt in self.in_flight.all():
+            run = attempt.work.run
+            if attempt.abandoned or attempt.begun_at is None or attempt.transactional:
                 continue
-            told.append(flight)
+            told.append(attempt)
             state = (run.reported, *run.counters.items())
-            if state != flight.told:
-                flight.told = state
-                reports.append(_report(flight))
-            lines += log_rows(flight)
+            if state != attempt.told:
+                attempt.told = state
+                reports.append(_report(attempt))
+            lines += log_rows(attempt)
         if reports or lines:
             reports.sort(key=itemgetter("run"))  # runs are locked in the order of their ids
 
@@ -175,8 +177,8 @@ class Execution:
                 completions.add_log(tx.conn, lines)
 
             self._store.run(report)
-            for flight in told:
-                flight.unsent.clear()
+            for attempt in told:
+                attempt.unsent.clear()
 
     def stop(self) -> None:
         """Stop the executors."""
@@ -184,61 +186,61 @@ class Execution:
         self._processes.stop()
         self.coroutines.stop()
 
-    def _flight(self, claim: Claim) -> Flight:
+    def _attempt(self, claim: Claim) -> Attempt:
         run = Run(claim, self._now, self._asked)
         work = Work(_nothing, {}, run, self._store.clock.monotonic, self.around)
-        return Flight(claim, work, self._threads, self._store.clock.monotonic())
+        return Attempt(claim, work, self._threads, self._store.clock.monotonic())
 
     @cached_property
-    def _in_transaction(self) -> Callable[[Flight, Task], Callable[..., Any]]:
+    def _in_transaction(self) -> Callable[[Attempt, Task], Callable[..., Any]]:
         from duly.worker.transactional import Transactions  # noqa: PLC0415 - brings the ORM: 50 ms
 
         return Transactions(self._store).around
 
     def _start_waiting(self, queue: str) -> None:
-        while flight := self.flights.next(queue, self._store.clock.monotonic()):
+        while attempt := self.in_flight.next(queue, self._store.clock.monotonic()):
             try:
-                self._bind(flight)
-                flight.executor.submit(flight.work, self._done)
+                self._bind(attempt)
+                attempt.executor.submit(attempt.work, self._done)
             except Exception as error:  # noqa: BLE001 - no place may be lost, whatever happens
-                self._finish(flight.work, CallResult(error=error))
+                self._finish(attempt.work, CallResult(error=error))
 
-    def _bind(self, flight: Flight) -> None:
-        task = self._registry.get(flight.claim.task)
-        arguments = _arguments(task, flight.claim.args)
+    def _bind(self, attempt: Attempt) -> None:
+        task = self._registry.get(attempt.claim.task)
+        arguments = _arguments(task, attempt.claim.args)
         for name in task.signature.injected:
-            arguments[name] = flight.work.run
-        flight.work.function, flight.work.arguments = task.function, arguments
+            arguments[name] = attempt.work.run
+        attempt.work.function, attempt.work.arguments = task.function, arguments
         if task.transactional is not False:
-            flight.work.function = self._in_transaction(flight, task)
-        flight.work.text = flight.claim.args
+            attempt.work.function = self._in_transaction(attempt, task)
+        attempt.work.text = attempt.claim.args
         if task.executor == "process":
-            flight.executor = self._processes
+            attempt.executor = self._processes
         else:
-            flight.executor = self.coroutines if task.is_async else self._threads
+            attempt.executor = self.coroutines if task.is_async else self._threads
 
     def _done(self, work: Work, result: CallResult) -> None:
         self._start_waiting(self._finish(work, result).claim.queue)
 
-    def _finish(self, work: Work, result: CallResult) -> Flight:
-        flight = self.flights.of(work)
-        if not flight.committed:
-            self._ended.add(flight, result)  # before it leaves the flights: see `claims`
-        self.flights.end(work, result.seconds)
+    def _finish(self, work: Work, result: CallResult) -> Attempt:
+        attempt = self.in_flight.of(work)
+        if not attempt.committed:
+            self._ended.add(attempt, result)  # before it leaves the in_flight: see `claims`
+        self.in_flight.end(work, result.seconds)
         self._wake()
-        return flight
+        return attempt
 
-    def _interrupt(self, flight: Flight) -> None:
-        flight.work.run.request_stop()
-        flight.executor.interrupt(flight.work)
+    def _interrupt(self, attempt: Attempt) -> None:
+        attempt.work.run.request_stop()
+        attempt.executor.interrupt(attempt.work)
 
     def _abandon_stubborn(self, steady: float, worker_id: str) -> None:
         stubborn = [
-            flight
-            for flight in self.flights.all()
-            if flight.stop_reason in ("timeout", "cancelled")
-            and not flight.abandoned
-            and (not flight.executor.interruptible or flight.stopping_since + PATIENCE <= steady)
+            attempt
+            for attempt in self.in_flight.all()
+            if attempt.stop_reason in ("timeout", "cancelled")
+            and not attempt.abandoned
+            and (not attempt.executor.interruptible or attempt.stopping_since + PATIENCE <= steady)
         ]
         if stubborn:
             self._ended.abandon(stubborn, worker_id)
@@ -250,11 +252,11 @@ class Execution:
             return runs.previous_success(conn, facts.job_id, facts.id)
 
 
-def _report(flight: Flight) -> dict[str, Any]:
-    run = flight.work.run
+def _report(attempt: Attempt) -> dict[str, Any]:
+    run = attempt.work.run
     progress = run.reported
     return {
-        **flight.claim.fence,
+        **attempt.claim.fence,
         "to_done": progress.done if progress else None,
         "to_total": progress.total if progress else None,
         "to_note": progress.note if progress else None,

@@ -11,9 +11,9 @@ from duly.store import jobs, runs
 from duly.store.agenda import Agenda
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claim import Claim
-from duly.worker.pace import Pace
-from duly.worker.taking import Places
+from duly.worker.adaptive_batch import AdaptiveBatch
+from duly.worker.claims.claim import Claim
+from duly.worker.claims.on_insert import Places
 
 BATCH = 1000
 PROMOTED = 500
@@ -49,7 +49,7 @@ class Firing:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pace = Pace(store, BATCH)
+        self._batch_size = AdaptiveBatch(store, BATCH)
 
     def fire(self, agenda: Agenda, places: Places) -> Fired:
         """Decide everything that has come.
@@ -84,13 +84,13 @@ class Firing:
     def _decide(self, tx: Transaction, places: Places) -> _Decided:
         began = self._store.clock.monotonic()
         taker = places.taker(tx)
-        due = jobs.due(tx, self._pace.size)
+        due = jobs.due(tx, self._batch_size.size)
         ready = settle(tx, due, taker) if due else 0
         claims: tuple[Claim, ...] = ()
         if taker is not None:
             taker.announce()
             claims = tuple(taker.claims)
-        self._pace.took(len(due), self._store.clock.monotonic() - began)
+        self._batch_size.record(len(due), self._store.clock.monotonic() - began)
         return _Decided(len(due), ready, claims)
 
 

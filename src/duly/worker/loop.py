@@ -15,21 +15,20 @@ from duly.registry import Registry
 from duly.store.agenda import Agenda, AgendaQuery
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.chores import Chores
-from duly.worker.claim import Claim
-from duly.worker.claiming import Claimed, Claimer
+from duly.worker.claims.claim import Claim
+from duly.worker.claims.claimer import Capacity, Claimed, Claimer
+from duly.worker.claims.on_insert import OnInsertClaimer, Places
+from duly.worker.claims.quarantine import Quarantine
 from duly.worker.completion import Completions
 from duly.worker.execution import Execution
 from duly.worker.firing import Firing
-from duly.worker.flight import Room
-from duly.worker.heartbeat import Heart
-from duly.worker.landing import Landing
-from duly.worker.listening import Ear
+from duly.worker.lease import WorkerLease
+from duly.worker.maintenance import Maintenance
+from duly.worker.notice_listener import NoticeListener
 from duly.worker.options import EngineOptions
 from duly.worker.resolving import resolve
-from duly.worker.solo import Soloist
-from duly.worker.taking import ClaimAtBirth, Places
-from duly.worker.turns import give_turns
+from duly.worker.shutdown import Shutdown
+from duly.worker.slot_waits import release_waiting
 from duly.worker.wakeup import Wakeup
 
 log = logging.getLogger("duly.worker")
@@ -40,7 +39,7 @@ SOON = 0.5
 BLOCKED = 0.1
 """Seconds before looking again at a due job whose row somebody else has locked."""
 
-NO_ROOM = Room(0, 0)
+NO_CAPACITY = Capacity(0, 0)
 
 
 class Engine:
@@ -56,7 +55,7 @@ class Engine:
         trouble: the last error of the loop, until a tick succeeds again.
         last_tick: when the last tick succeeded, on the steady clock.
         rested: when the last tick began, if it left nothing to do and nothing on its way.
-        landing: how it stops.
+        shutdown: how it stops.
     """
 
     def __init__(self, store: Store, registry: Registry, options: EngineOptions) -> None:
@@ -64,21 +63,21 @@ class Engine:
         self._registry = registry
         self._options = options
         self._wakeup = Wakeup(store)
-        self._ear = Ear(options.notices, store.clock, self._wakeup.set)
+        self._listener = NoticeListener(options.notifier, store.clock, self._wakeup.set)
         self._ended = Completions(store)
         self.execution = Execution(store, registry, self._ended, self._wakeup.set, options.queues)
-        self._flights = self.execution.flights
-        self.heart = Heart(
-            store, options.app, options.queues, options.rhythm, self._fenced,
+        self._in_flight = self.execution.in_flight
+        self.lease = WorkerLease(
+            store, options.app, options.queues, options.heartbeat, self._fenced,
             version=options.version,
         )  # fmt: skip
         self._agenda = AgendaQuery(options.queues)
         self._claimer = Claimer(store, self._agenda)
-        self._soloist = Soloist(store, list(options.queues))
+        self._quarantine = Quarantine(store, list(options.queues))
         self._captures = False
         self._thread: threading.Thread | None = None
         self._halt = threading.Event()
-        self._chores = Chores(store, self.execution, self.heart, options)
+        self._maintenance = Maintenance(store, self.execution, self.lease, options)
         self._firing = Firing(store)
         self._next: datetime | None = None
         self._foreseen: datetime | None = None
@@ -88,7 +87,7 @@ class Engine:
         self.trouble: str | None = None
         self.last_tick: float | None = None
         self.rested: float | None = None
-        self.landing = Landing(store, self.heart, self.execution, self._write_back)
+        self.shutdown = Shutdown(store, self.lease, self.execution, self._write_back)
 
     def wake(self) -> None:
         """Make the loop look at the database now."""
@@ -97,15 +96,15 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether anything is executed here, or has ended and is not written back."""
-        return self._live_flights() or bool(self._ended)
+        return self._any_live() or bool(self._ended)
 
     def has_place(self, queue: str) -> bool:
         """Whether a run of this queue could start here at once."""
-        return self.state == "running" and self._room().get(queue, NO_ROOM).free > 0
+        return self.state == "running" and self._capacity().get(queue, NO_CAPACITY).free > 0
 
-    def taker(self, tx: Transaction) -> ClaimAtBirth | None:
+    def taker(self, tx: Transaction) -> OnInsertClaimer | None:
         """Somebody who claims what is made in this transaction; see `Places.taker`."""
-        worker_id = self.heart.worker_id
+        worker_id = self.lease.worker_id
         return self._places(worker_id).taker(tx) if worker_id else None
 
     def begin(self, claims: Sequence[Claim]) -> bool:
@@ -126,10 +125,10 @@ class Engine:
             return
         self.state = "starting"
         self._halt.clear()
-        self.landing.hurry.clear()
+        self.shutdown.skip_grace.clear()
         self._thread = threading.Thread(target=self._serve, name="duly-engine", daemon=True)
         self._thread.start()
-        self._ear.start()
+        self._listener.start()
 
     def stop(self, grace: float) -> None:
         """Take no more runs, wait for those on their way, then give the rest back.
@@ -140,16 +139,16 @@ class Engine:
         if threading.current_thread() is self._thread:
             raise LifecycleError("stop() was called by a listener, on the thread that it would end")
         thread, self._thread = self._thread, None
-        if self.state == "stopped" and not self.heart.alive:
+        if self.state == "stopped" and not self.lease.alive:
             return
         self.state = "stopping"
         self._halt.set()
         self._wakeup.set()
-        self._ear.stop()
+        self._listener.stop()
         if thread is not None:
             thread.join(timeout=SOON)
         try:
-            self.landing.land(grace, thread)
+            self.shutdown.run(grace, thread)
         finally:
             self.execution.stop()
             if self._captures:
@@ -169,7 +168,7 @@ class Engine:
         """
         began = self._store.clock.monotonic()
         worker_id = self._live()
-        self._chores.do(worker_id)
+        self._maintenance.do(worker_id)
         self._fire_foreseen(worker_id)
         self._write_back(worker_id)
         more = self._step(self._ask(), worker_id)
@@ -181,16 +180,16 @@ class Engine:
         return more
 
     def _live(self) -> str:
-        """This worker's id; a worker that has none (the first, or fenced) begins a life."""
-        if self._thread is None and self.heart.alive:
-            self.heart.beat_if_due()
-        worker_id = self.heart.worker_id
+        """This worker's id; a worker that has none (the first, or fenced) begins a registration."""
+        if self._thread is None and self.lease.alive:
+            self.lease.beat_if_due()
+        worker_id = self.lease.worker_id
         if not worker_id:
             self._options.prepare()
             if not self._captures:
                 run_log_handler.install()
                 self._captures = True
-            worker_id = self.heart.begin()
+            worker_id = self.lease.begin()
         return worker_id
 
     def _fire_foreseen(self, worker_id: str) -> None:
@@ -222,38 +221,40 @@ class Engine:
         elif agenda.feeding:  # its children are locked by others: look again soon
             self._next, self._blocked = self._store.time.now(), True
         if agenda.waiting:
-            give_turns(self._store)
+            release_waiting(self._store)
         if ready or agenda.waiting:
-            if more and not self._flights.room():
-                self._options.notices.send()
+            if more and not self._in_flight.capacity():
+                self._options.notifier.send()
             more |= self._claim(worker_id)
         return more
 
     def _places(self, worker_id: str) -> Places:
         """What may be claimed as it is made."""
-        return Places(worker_id, self._room(), frozenset(self._registry.names()), self._agenda)
+        return Places(worker_id, self._capacity(), frozenset(self._registry.names()), self._agenda)
 
-    def _room(self) -> Mapping[str, Room]:
+    def _capacity(self) -> Mapping[str, Capacity]:
         """How much may be claimed: nothing while a run waits to execute alone."""
-        return {} if self._soloist.waited_for else self._flights.room()
+        return {} if self._quarantine.is_waiting else self._in_flight.capacity()
 
     def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
         """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""
-        with self.heart.holding(worker_id) as alive:
+        with self.lease.holding(worker_id) as alive:
             if alive:
                 self.execution.start(claims)
             return alive
 
     def _claim(self, worker_id: str) -> bool:
-        """Claim as much as there is room for; says whether there may be more."""
-        room = self._flights.room()
-        if not room:
+        """Claim as much as there is capacity for; says whether there may be more."""
+        capacity = self._in_flight.capacity()
+        if not capacity:
             return False
         tasks = self._registry.names()
-        alone = self._soloist.claim(worker_id, tasks, idle=not (self._flights or self._ended))
-        got = Claimed(alone) if alone is not None else self._claimer.claim(worker_id, room, tasks)
+        alone = self._quarantine.claim(worker_id, tasks, idle=not (self._in_flight or self._ended))
+        got = (
+            Claimed(alone) if alone is not None else self._claimer.claim(worker_id, capacity, tasks)
+        )
         if got is None:
-            self.heart.fence(worker_id, "its row or its lease is gone")
+            self.lease.fence(worker_id, "its row or its lease is gone")
             return False
         if not self._start(worker_id, got.claims):
             return False
@@ -264,23 +265,23 @@ class Engine:
     def _settle(self, worker_id: str) -> bool:
         """Wait for what is on its way, write it back; says whether anything was."""
         worked = self.busy
-        while self._flights or self._ended:
+        while self._in_flight or self._ended:
             deadline = self.execution.next_deadline()
             pause = None if deadline is None else deadline - self._store.clock.monotonic()
-            self._flights.empty.wait(SECOND if pause is None else max(0.0, min(pause, SECOND)))
+            self._in_flight.empty.wait(SECOND if pause is None else max(0.0, min(pause, SECOND)))
             if self._thread is None:
-                self.heart.beat_if_due()
-            self._chores.do(worker_id)
-            if not self._live_flights():
+                self.lease.beat_if_due()
+            self._maintenance.do(worker_id)
+            if not self._any_live():
                 break
         self._write_back(worker_id)
         return worked
 
-    def _live_flights(self) -> bool:
-        return any(not flight.abandoned for flight in self._flights.all())
+    def _any_live(self) -> bool:
+        return any(not attempt.abandoned for attempt in self._in_flight.all())
 
     def _write_back(self, worker_id: str) -> None:
-        while self._ended and self.heart.worker_id == worker_id:
+        while self._ended and self.lease.worker_id == worker_id:
             self._ended.flush(worker_id)
 
     def _serve(self) -> None:
@@ -290,9 +291,9 @@ class Engine:
                 self._wakeup.arm()
                 more = self.tick(wait=False)
                 if self.state == "starting":
-                    self.heart.start()
+                    self.lease.start()
                     self.state = "running"
-                    log.info("worker %s started on %s", self.heart.worker_id, self._store)
+                    log.info("worker %s started on %s", self.lease.worker_id, self._store)
                 failures = 0
                 if not more:
                     self._wakeup.wait(self._until_next())
@@ -309,7 +310,7 @@ class Engine:
 
     def _until_next(self) -> float | None:
         steady = self._store.clock.monotonic()
-        times = [self.execution.next_deadline(), self._rate, self._chores.next()]
+        times = [self.execution.next_deadline(), self._rate, self._maintenance.next()]
         if self._next is not None:
             wait = (self._next - self._store.time.now()).total_seconds()
             times.append(steady + (max(wait, BLOCKED) if self._blocked else wait))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from duly.model.worker import Heartbeat
-from duly.store.notices import Notices
+from duly.store.notifier import Notifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +16,19 @@ class EngineOptions:
     Attributes:
         app: the scheduler's name.
         queues: how many runs of each queue this worker executes at once.
-        rhythm: its heartbeat.
+        heartbeat: its heartbeat.
         prepare: brings tables and declarations up to date; called until it succeeds.
         tend: brings stored jobs in line with what this process and others know by now.
-        notices: how it wakes other workers and is woken by them.
+        notifier: how it wakes other workers and is woken by them.
         fires: whether it fires jobs, or only executes runs.
         version: of the application; empty for none.
     """
 
     app: str
     queues: Mapping[str, int]
-    rhythm: Heartbeat
+    heartbeat: Heartbeat
     prepare: Callable[[], None]
     tend: Callable[[], None]
-    notices: Notices
+    notifier: Notifier
     fires: bool = True
     version: str = ""

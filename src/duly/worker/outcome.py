@@ -13,7 +13,7 @@ from duly.executors.failure import MAX_MESSAGE, describe
 from duly.model.checks import LATEST
 from duly.model.payload import encode_result
 from duly.model.text import safe_str
-from duly.worker.claim import Claim
+from duly.worker.claims.claim import Claim
 
 StopReason = Literal["timeout", "cancelled", "given_back"]
 

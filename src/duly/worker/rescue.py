@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from duly.model.policy import ALONE_AFTER, CRASH_LIMIT
+from duly.model.policy import CRASH_LIMIT, QUARANTINE_AFTER
 from duly.model.worker import Heartbeat
 from duly.store import completions, jobs, runs, workers
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claim import Claim
-from duly.worker.heartbeat import Heart
+from duly.worker.claims.claim import Claim
+from duly.worker.lease import WorkerLease
 from duly.worker.outcome import Outcome, cancelled_if, failed
 from duly.worker.process_identity import is_gone
 
@@ -25,7 +25,7 @@ HeldClaim = tuple[str, str]
 """A run's id and the id of the claim that it bears."""
 
 
-def rescue(store: Store, heart: Heart, rhythm: Heartbeat) -> int:
+def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
     """Release the runs of workers that are dead; says how many runs.
 
     A worker whose lease is over counts as dead only for a rescuer that has itself been in unbroken
@@ -34,24 +34,24 @@ def rescue(store: Store, heart: Heart, rhythm: Heartbeat) -> int:
     stored, and who finds the same last beat one lease later acts on it.
     """
     steady = store.clock.monotonic()
-    if steady < heart.quiet_until:
+    if steady < own.quiet_until:
         return 0
-    trusted = heart.locks is not None or steady - heart.contact_since >= rhythm.lease
+    trusted = own.locks is not None or steady - own.contact_since >= heartbeat.lease
     now = store.time.now()
-    lease = timedelta(seconds=rhythm.lease)
+    lease = timedelta(seconds=heartbeat.lease)
     with store.read() as conn:
-        found = [row for row in workers.all_of(conn) if row.id != heart.worker_id]
+        found = [row for row in workers.all_of(conn) if row.id != own.worker_id]
         lost = workers.any_orphans(conn)
     released = 0
     for row in found:
-        if _is_certainly_dead(heart, row):
+        if _is_certainly_dead(own, row):
             released += _bury(store, row, None)
-        elif heart.locks is None and _is_silent(row, now):
+        elif own.locks is None and _is_silent(row, now):
             if trusted or _was_suspected(row, now - lease):
                 released += _bury(store, row, now)
-            elif not heart.threaded:
+            elif not own.threaded:
                 _suspect(store, row)
-    if lost and (trusted or not heart.threaded):
+    if lost and (trusted or not own.threaded):
         released += _release_orphans(store, None if trusted else now - lease)
     return released
 
@@ -123,9 +123,9 @@ def _release_orphans(store: Store, before: datetime | None) -> int:
     )
 
 
-def _is_certainly_dead(heart: Heart, row: Row[Any]) -> bool:
-    if heart.locks is not None:
-        return heart.locks.is_dead(row.id)
+def _is_certainly_dead(lease: WorkerLease, row: Row[Any]) -> bool:
+    if lease.locks is not None:
+        return lease.locks.is_dead(row.id)
     return is_gone(row.process)
 
 
@@ -151,7 +151,7 @@ def _release(tx: Transaction, rows: Any, why: str) -> int:
         policy = Claim.of(row).policy
         runs.change(
             tx, [row.id], state=outcome.state, token=row.token + 1, crashes=row.crashes + 1,
-            alone=row.crashes + 1 >= ALONE_AFTER,
+            quarantined=row.crashes + 1 >= QUARANTINE_AFTER,
             due_at=row.due_at if over else tx.now, finished_at=tx.now if over else None,
             keep_until=policy.keep_until(outcome.state, tx.now) if over else None,
             worker_id=row.worker_id if over else None, reason=outcome.reason,
@@ -174,7 +174,9 @@ def _after_crash(row: Row[Any], why: str, now: datetime) -> Outcome:
     error = ("WorkerLost", why, None)
     if row.cancel_requested:
         return Outcome("cancelled", "run.cancelled", reason="cancelled; " + why)
-    killer = row.alone and row.crashes + 1 >= CRASH_LIMIT  # nothing else can have been at fault
+    killer = (
+        row.quarantined and row.crashes + 1 >= CRASH_LIMIT
+    )  # nothing else can have been at fault
     if killer or Claim.of(row).policy.on_crash == "fail":
         return failed(Claim.of(row), error, now, final=True)
     return Outcome("ready", "run.retried", now, reason=why)

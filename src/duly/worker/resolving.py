@@ -18,7 +18,7 @@ from duly.decisions.apply import replace_live, run_again
 from duly.decisions.policy import place
 from duly.model.job import Occupancy
 from duly.store import dependencies, jobs, runs
-from duly.store.new_run import Origin, never_runs, new_run, wait_turn
+from duly.store.new_run import Origin, never_runs, new_run, wait_for_slot
 from duly.store.rows import definition
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -159,7 +159,7 @@ class _Resolver:
             self._tx.record("run.skipped", job_id=child.id, run_id=row["id"], reason=reason)
         elif where != "ready":
             self._make_room(child, where)
-            wait_turn(row)
+            wait_for_slot(row)
         self._rows.append(row)
 
     def _reconsider(self, child: Row[Any], made: Row[Any], against: _Place | None) -> None:

@@ -17,7 +17,7 @@ from duly.registry import Task
 from duly.store.sessions import AsyncSessionLike, Sessions
 from duly.store.store import Store
 from duly.worker.completion import complete
-from duly.worker.flight import Flight
+from duly.worker.in_flight import Attempt
 from duly.worker.session_guard import SessionGuard
 
 log = logging.getLogger("duly.worker")
@@ -36,15 +36,15 @@ class Transactions:
         self._store = store
         self._sessions = Sessions(store)
 
-    def around(self, flight: Flight, task: Task) -> Callable[..., Any]:
+    def around(self, attempt: Attempt, task: Task) -> Callable[..., Any]:
         """The task's function inside a transaction that ends its run.
 
         A coroutine function where the task's is one. When it returns, the run is over for the
-        database, too (``flight.committed``). When it raises, nothing was committed, or nobody
+        database, too (``attempt.committed``). When it raises, nothing was committed, or nobody
         knows because an acknowledgement was lost: then the run's row knows.
         """
-        flight.transactional = True
-        call = Call(self._store, self._sessions, flight, task)
+        attempt.transactional = True
+        call = Call(self._store, self._sessions, attempt, task)
         return call.run_async if task.is_async else call.run
 
 
@@ -54,17 +54,17 @@ class Call:
     Args:
         store: the database.
         sessions: where its session comes from.
-        flight: the attempt.
+        attempt: the attempt.
         task: what is called.
     """
 
-    def __init__(self, store: Store, sessions: Sessions, flight: Flight, task: Task) -> None:
+    def __init__(self, store: Store, sessions: Sessions, attempt: Attempt, task: Task) -> None:
         self._store = store
         self._sessions = sessions
-        self._flight = flight
+        self._attempt = attempt
         self._task = task
         limit = store.dialect.session_limit
-        self._limit = None if limit is None else flight.claim.policy.timeout or limit
+        self._limit = None if limit is None else attempt.claim.policy.timeout or limit
 
     def run(self, **arguments: Any) -> Any:
         """Call a plain function."""
@@ -114,45 +114,45 @@ class Call:
             await _to_its_end(self._close_async(guard, session))
 
     def _given(self, session: Session | AsyncSessionLike) -> dict[str, Any]:
-        self._flight.work.run.given_session = session
+        self._attempt.work.run.given_session = session
         return dict.fromkeys(self._task.signature.sessions, session)
 
     def _commit(self, guard: SessionGuard, value: Any) -> None:
-        flight = self._flight
+        attempt = self._attempt
         try:
-            guard.commit(lambda tx: complete(tx, flight, CallResult(value)))
+            guard.commit(lambda tx: complete(tx, attempt, CallResult(value)))
         except Exception:
             if not guard.committed:
                 raise
-            log.exception("run %s is committed; after that something failed", flight.claim.id)
-        flight.unsent.clear()
-        flight.committed = True
+            log.exception("run %s is committed; after that something failed", attempt.claim.id)
+        attempt.unsent.clear()
+        attempt.committed = True
 
     def _close(self, guard: SessionGuard, session: Session) -> None:
         try:
             guard.end()
             self._sessions.close(self._task.transactional, session)
         except Exception:  # what has happened to the run is decided
-            log.exception("the session of run %s could not be closed", self._flight.claim.id)
+            log.exception("the session of run %s could not be closed", self._attempt.claim.id)
 
     async def _close_async(self, guard: SessionGuard, session: AsyncSessionLike) -> None:
         try:
             await session.run_sync(lambda _session: guard.end())
             await self._sessions.close_async(self._task.transactional, session)
         except Exception:  # what has happened to the run is decided
-            log.exception("the session of run %s could not be closed", self._flight.claim.id)
+            log.exception("the session of run %s could not be closed", self._attempt.claim.id)
 
     def _may_repeat(self, error: Exception) -> bool:
         """Whether the database has rolled the transaction back for another's sake."""
-        flight = self._flight
-        stopped = flight.stop_reason is not None or flight.abandoned or flight.work.run.cancelled
+        attempt = self._attempt
+        stopped = attempt.stop_reason is not None or attempt.abandoned or attempt.work.run.cancelled
         return not stopped and self._store.is_conflict(error)
 
     def _start_over(self) -> dict[str, Any]:
         """What the function may have changed of its arguments and its run is forgotten."""
-        log.info("run %s was in another transaction's way; once more", self._flight.claim.id)
-        self._flight.work.run.start_over()
-        return self._task.signature.decode(self._flight.claim.args)
+        log.info("run %s was in another transaction's way; once more", self._attempt.claim.id)
+        self._attempt.work.run.start_over()
+        return self._task.signature.decode(self._attempt.claim.args)
 
     @contextmanager
     def _time_limit(self, guard: SessionGuard) -> Iterator[None]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from duly.model.finding import Finding
 from duly.store.claim_query import Choice, Mark
-from duly.store.notices import Notifying
+from duly.store.notifier import NoticeDialect
 
 IDLE_LIMIT_S = 20.0
 """A server ends a transaction of Duly's whose process has stood still for so long."""
@@ -39,14 +39,14 @@ class StoreDialect(Protocol):
     transactional_ddl: bool
     keeps_dead: bool
     session_limit: float | None
-    notices: Notifying | None
+    notices: NoticeDialect | None
     reading: Mapping[str, Any]
     single: Mapping[str, Any]
 
     def create_engine(self, url: URL) -> Engine:
         """An engine with the settings that Duly's promises need."""
 
-    def lifeline(self, url: URL, patience: float) -> Engine | None:
+    def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
         """One connection for a heartbeat, apart from all others.
 
         Args:

@@ -35,7 +35,7 @@ from duly.store.claim_query import CLAIMED, Choice, Mark, chosen_runs, claim_ord
 from duly.store.dialects import mariadb_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.mariadb_ddl import DDL, Types
-from duly.store.notices import Notifying
+from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
 
 CONNECT_TIMEOUT_S = 5
@@ -83,7 +83,7 @@ class MariaDB:
     session_limit: float | None = None
     transactional_ddl = False
     keeps_dead = False
-    notices: Notifying | None = None
+    notices: NoticeDialect | None = None
     reading: Mapping[str, Any] = {}
     single: Mapping[str, Any] = {}
 
@@ -96,8 +96,8 @@ class MariaDB:
             url, READ_TIMEOUT_S, LOCK_TIMEOUT_S, self._idle_s, pool_size=8, max_overflow=24
         )
 
-    def lifeline(self, url: URL, patience: float) -> Engine | None:
-        """See `StoreDialect.lifeline`."""
+    def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
+        """See `StoreDialect.heartbeat_engine`."""
         limit = max(2, math.ceil(patience))
         return _engine(url, limit, limit, limit, pool_size=1, max_overflow=0, pool_timeout=patience)
 

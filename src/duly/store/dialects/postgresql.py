@@ -33,9 +33,9 @@ from duly.model.finding import Finding
 from duly.store.claim_query import Choice, Mark
 from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.base import IDLE_LIMIT_S
-from duly.store.dialects.postgresql_notices import PostgreSQLNotices
+from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
 from duly.store.dialects.rested import refuse_dead
-from duly.store.notices import Notifying
+from duly.store.notifier import NoticeDialect
 
 MIGRATION_LOCK = 0x64756C79
 """Advisory lock number: the letters of "duly"."""
@@ -78,7 +78,7 @@ class PostgreSQL:
     transactional_ddl = True
     keeps_dead = True
     session_limit: float | None = None
-    notices: Notifying | None = PostgreSQLNotices()
+    notices: NoticeDialect | None = PostgreSQLNotifier()
     reading: Mapping[str, Any]
     """Without a transaction: it would cost two round trips, and a rollback at its end would make
     psycopg forget its prepared statements, without which planning takes longer than answering."""
@@ -103,8 +103,8 @@ class PostgreSQL:
         idle = {"idle_in_transaction_session_timeout": self._idle_ms}
         return self._set_up(engine, {"lock_timeout": LOCK_TIMEOUT_MS, **idle, **PLANNING})
 
-    def lifeline(self, url: URL, patience: float) -> Engine | None:
-        """See `StoreDialect.lifeline`."""
+    def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
+        """See `StoreDialect.heartbeat_engine`."""
         limit = math.ceil(patience)
         limits = {
             "connect_timeout": max(2, limit), "tcp_user_timeout": limit * 1000,

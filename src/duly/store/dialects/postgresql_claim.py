@@ -116,4 +116,4 @@ _ANSWER = [cast(held, Text).label(held.name) if held.type is Id else held for he
 """The drivers make objects of UUIDs, three for each run, which would have to be made texts."""
 
 _LISTED = _claiming(chosen_runs(Choice.LISTED).with_for_update(skip_locked=True))
-_CLAIMS = {choice: _claiming(_walk(choice)) for choice in (Choice.PLAIN, Choice.AHEAD)}
+_CLAIMS = {choice: _claiming(_walk(choice)) for choice in (Choice.PLAIN, Choice.PREFETCH)}

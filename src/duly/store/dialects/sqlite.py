@@ -33,7 +33,7 @@ from duly.model.finding import Finding
 from duly.store.claim_query import CLAIMED, Choice, Mark, chosen_runs, claim_order, claim_values
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.sqlite_file_system import refuse_network
-from duly.store.notices import Notifying
+from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
 
 BUSY_TIMEOUT_MS = 10_000
@@ -50,7 +50,7 @@ class SQLite:
     transactional_ddl = True
     keeps_dead = False
     session_limit: float | None = 5.0
-    notices: Notifying | None = None
+    notices: NoticeDialect | None = None
     reading: Mapping[str, Any] = {READ_ONLY: True}
     single: Mapping[str, Any] = {}
 
@@ -60,7 +60,7 @@ class SQLite:
         prepare(engine)
         return engine
 
-    def lifeline(self, url: URL, patience: float) -> Engine | None:
+    def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
         """None: a worker's life is proved by a file lock, not by its beats."""
         return None
 

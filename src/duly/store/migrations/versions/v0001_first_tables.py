@@ -226,7 +226,7 @@ def upgrade() -> None:
         sa.Column("started_at", Instant, nullable=True),
         sa.Column("finished_at", Instant, nullable=True),
         sa.Column("expires_at", Instant, nullable=True),
-        sa.Column("waits_turn", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("waits_for_slot", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("keep_until", Instant, nullable=True),
         sa.Column(
             "cancel_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False
@@ -246,7 +246,7 @@ def upgrade() -> None:
         sa.Column("parent_run_id", Id, nullable=True),
         sa.Column("cause_key", Name, nullable=True),
         sa.Column("feeds", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("alone", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("quarantined", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.CheckConstraint(
             "state = 'running' or state = 'succeeded' or state = 'ready' or state = 'scheduled' or state = 'failed' or state = 'cancelled' or state = 'discarded' or state = 'missed' or state = 'skipped'",
             name="duly_run_state",
@@ -254,12 +254,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
-        "duly_run_alone",
+        "duly_run_quarantined",
         "duly_run",
         ["due_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'ready' and alone = true"),
-        postgresql_where=sa.text("state = 'ready' and alone = true"),
+        sqlite_where=sa.text("state = 'ready' and quarantined = true"),
+        postgresql_where=sa.text("state = 'ready' and quarantined = true"),
     )
     op.create_index(
         "duly_run_cause",
@@ -385,8 +385,10 @@ def upgrade() -> None:
         "duly_run",
         ["due_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'scheduled' and waits_turn = false and occupied = false"),
-        postgresql_where=sa.text("state = 'scheduled' and waits_turn = false and occupied = false"),
+        sqlite_where=sa.text("state = 'scheduled' and waits_for_slot = false and occupied = false"),
+        postgresql_where=sa.text(
+            "state = 'scheduled' and waits_for_slot = false and occupied = false"
+        ),
     )
     op.create_index(
         "duly_run_unique_key",
@@ -401,8 +403,8 @@ def upgrade() -> None:
         "duly_run",
         ["job_id"],
         unique=False,
-        sqlite_where=sa.text("state = 'scheduled' and waits_turn = true"),
-        postgresql_where=sa.text("state = 'scheduled' and waits_turn = true"),
+        sqlite_where=sa.text("state = 'scheduled' and waits_for_slot = true"),
+        postgresql_where=sa.text("state = 'scheduled' and waits_for_slot = true"),
     )
     op.create_table(
         "duly_run_log",

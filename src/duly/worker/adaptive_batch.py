@@ -13,7 +13,7 @@ EASY = 0.02
 FIRST, LEAST = 250, 10
 
 
-class Pace:
+class AdaptiveBatch:
     """The size of the next batch.
 
     Args:
@@ -30,7 +30,7 @@ class Pace:
         self._adapts = not store.dialect.shared_clock
         self.size = min(FIRST, most) if self._adapts else most
 
-    def took(self, count: int, seconds: float) -> None:
+    def record(self, count: int, seconds: float) -> None:
         """Learn how long a batch took in its transaction."""
         if not self._adapts:
             return

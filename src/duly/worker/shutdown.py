@@ -1,4 +1,4 @@
-"""Landing: the orderly end of a worker."""
+"""Shutdown: the orderly end of a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from duly.errors import DulyError
 from duly.store.store import Store
 from duly.worker.execution import Execution
-from duly.worker.heartbeat import Heart
+from duly.worker.lease import WorkerLease
 from duly.worker.rescue import give_back
 
 log = logging.getLogger("duly.worker")
@@ -22,45 +22,45 @@ LAST_WORDS = 2.0
 """Seconds that interrupted functions have to end at a stop before their runs are given back."""
 
 
-class Landing:
+class Shutdown:
     """One worker's.
 
     Args:
         store: the database.
-        heart: its life.
+        lease: its registration.
         execution: what it executes.
         write_back: stores what has ended, for the worker with this id.
 
     Attributes:
-        hurry: set it, and nothing is waited for any more.
+        skip_grace: set it, and nothing is waited for any more.
     """
 
     def __init__(
         self,
         store: Store,
-        heart: Heart,
+        lease: WorkerLease,
         execution: Execution,
         write_back: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._heart = heart
+        self._lease = lease
         self._execution = execution
         self._write_back = write_back
-        self.hurry = threading.Event()
+        self.skip_grace = threading.Event()
 
-    def land(self, grace: float, loop: threading.Thread | None) -> None:
+    def run(self, grace: float, loop: threading.Thread | None) -> None:
         """Wait, ask, give back, leave.
 
         Args:
             grace: seconds to wait for running functions before they are asked to stop.
             loop: the worker's thread, if it had one.
         """
-        worker_id = self._heart.worker_id
+        worker_id = self._lease.worker_id
         try:
-            self._heart.drain()
+            self._lease.drain()
             self._execution.give_back_waiting(0)
             self._see_off(worker_id, grace, loop)
-            if self._execution.flights:
+            if self._execution.in_flight:
                 self._execution.interrupt_all()
                 self._see_off(worker_id, LAST_WORDS, loop)
             if loop is not None:
@@ -68,7 +68,7 @@ class Landing:
             self._write_back(worker_id)
             if worker_id:
                 self._store.run(lambda tx: give_back(tx, worker_id))
-            self._heart.leave()
+            self._lease.leave()
         except DulyError as error:
             log.error("could not leave in order (%s); the runs will be rescued", error)
 
@@ -81,5 +81,5 @@ class Landing:
         for _slice in range(math.ceil(seconds / SLICE)):
             if loop is None or not loop.is_alive():
                 self._write_back(worker_id)
-            if self.hurry.is_set() or self._execution.flights.empty.wait(SLICE):
+            if self.skip_grace.is_set() or self._execution.in_flight.empty.wait(SLICE):
                 break

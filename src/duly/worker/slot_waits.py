@@ -14,7 +14,7 @@ from duly.store.store import Store
 from duly.store.transaction import Transaction
 
 
-def give_turns(store: Store) -> None:
+def release_waiting(store: Store) -> None:
     """Make waiting runs ready, urgent and old ones first, as far as ``max_running`` allows."""
     with store.read() as conn:  # what waits may wait for hours: nothing is written until it can go
         names = runs.waiting_jobs(conn)
@@ -38,4 +38,4 @@ def _give_turns(tx: Transaction) -> None:
         room = _room(locked.get(name), held[name])
         for row in runs.waiting(tx.conn, name, room) if room else ():
             state = "ready" if row.due_at <= tx.now else "scheduled"
-            runs.change(tx, [row.id], state=state, waits_turn=False)
+            runs.change(tx, [row.id], state=state, waits_for_slot=False)

@@ -26,8 +26,8 @@ from duly.model.zone_data import tzdb_version
 from duly.store import workers
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.liveness import WorkerLocks
 from duly.worker.process_identity import own_host, own_process
+from duly.worker.worker_locks import WorkerLocks
 
 log = logging.getLogger("duly.worker")
 QUICK = 1.0
@@ -35,15 +35,15 @@ QUICK = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class Life:
+class Registration:
     """From one registration of a worker to the end of its lease.
 
     Attributes:
         id: the worker's id.
-        store: the database through the connection of this life's heartbeat.
+        store: the database through the connection of this registration's heartbeat.
         server: which server it talks to; see `StoreDialect.server_identity`.
         good: when the last good beat began, on the steady clock.
-        over: set when this life ends.
+        over: set when this registration ends.
     """
 
     id: str
@@ -53,14 +53,14 @@ class Life:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-class Heart:
+class WorkerLease:
     """One worker's lives: register, beat, fence, leave.
 
     Args:
         store: the database.
         app: the scheduler's name.
         queues: what the worker executes, for display.
-        rhythm: how often.
+        heartbeat: how often.
         on_fence: called when the worker must stop at once because its lease cannot be kept.
         version: of the application; empty for none.
 
@@ -76,7 +76,7 @@ class Heart:
         store: Store,
         app: str,
         queues: Mapping[str, int],
-        rhythm: Heartbeat,
+        heartbeat: Heartbeat,
         on_fence: Callable[[], None],
         *,
         version: str = "",
@@ -85,11 +85,11 @@ class Heart:
         self._app = app
         self._version = version
         self._queues = dict(queues)
-        self._rhythm = rhythm
+        self._heartbeat = heartbeat
         self._on_fence = on_fence
         self._lock = threading.RLock()
         self._wake = threading.Event()
-        self._life: Life | None = None
+        self._registration: Registration | None = None
         self._fenced: tuple[str, str] | None = None
         self._threads: list[threading.Thread] = []
         self.threaded = False
@@ -100,18 +100,18 @@ class Heart:
 
     @property
     def worker_id(self) -> str:
-        """This life's id; a worker that was fenced comes back under another."""
-        life = self._life
-        return life.id if life is not None else ""
+        """This registration's id; a worker that was fenced comes back under another."""
+        registration = self._registration
+        return registration.id if registration is not None else ""
 
     @property
     def alive(self) -> bool:
         """Whether this worker has a row and a lease."""
-        return self._life is not None
+        return self._registration is not None
 
     @contextmanager
     def holding(self, worker_id: str) -> Iterator[bool]:
-        """Keep a life from being fenced meanwhile; says whether it still is the present one."""
+        """Hold off fencing inside the block; yield whether the registration is still current."""
         with self._lock:
             yield bool(worker_id) and self.worker_id == worker_id
 
@@ -119,7 +119,7 @@ class Heart:
         """Store the worker's row under a fresh id, and return that."""
         steady = self._store.clock.monotonic()
         worker_id = new_id()
-        store = self._store.lifeline(self._rhythm.interval)
+        store = self._store.for_heartbeat(self._heartbeat.interval)
         if self.locks is not None:
             self.locks.take(worker_id)
         try:
@@ -131,7 +131,7 @@ class Heart:
             raise
         with self._lock:
             self._fenced = None
-            self._life = Life(worker_id, store, server, steady)
+            self._registration = Registration(worker_id, store, server, steady)
             self.contact_since = steady
             self.draining = False
         if self.threaded:
@@ -139,73 +139,78 @@ class Heart:
         return worker_id
 
     def start(self) -> None:
-        """Beat on a thread of its own from now on, in this life and those that follow."""
+        """Beat on a thread of its own from now on, in this registration and those that follow."""
         self.threaded = True
         self._serve_life()
 
     def beat(self) -> None:
         """Prolong the lease once; fence the worker when that has failed for too long."""
-        life = self._life
-        if life is None:
+        registration = self._registration
+        if registration is None:
             return
         steady = self._store.clock.monotonic()
         try:
-            trouble = self._prolong(life, steady)
+            trouble = self._prolong(registration, steady)
         except DulyError as error:
-            self._missed_beat(life, error)
+            self._missed_beat(registration, error)
             return
         if trouble is not None:
-            self.fence(life.id, trouble)
+            self.fence(registration.id, trouble)
             return
         with self._lock:
-            if self._life is life and (self._is_late(life, steady) or self._cut_off):
+            if self._registration is registration and (
+                self._is_late(registration, steady) or self._cut_off
+            ):
                 self.contact_since = steady
-            life.good = steady
+            registration.good = steady
 
     def beat_if_due(self) -> None:
         """`beat` when the last one is an interval ago: for workers without a heartbeat thread."""
-        life = self._life
-        if life is None or self._store.clock.monotonic() - life.good >= self._rhythm.interval:
+        registration = self._registration
+        if (
+            registration is None
+            or self._store.clock.monotonic() - registration.good >= self._heartbeat.interval
+        ):
             self.beat()
 
     def fence(self, worker_id: str, reason: str) -> None:
-        """Stop a life: what is on its way must not be committed any more.
+        """Stop a registration: what is on its way must not be committed any more.
 
-        Does nothing when that life is over already, whoever ended it.
+        Does nothing when that registration is over already, whoever ended it.
         """
         with self._lock:
-            life = self._life
-            if life is None or life.id != worker_id:
+            registration = self._registration
+            if registration is None or registration.id != worker_id:
                 return
             log.error("worker %s fences itself: %s", worker_id, reason)
-            self._life, self._fenced = None, (worker_id, reason)
-            life.over.set()
+            self._registration, self._fenced = None, (worker_id, reason)
+            registration.over.set()
             self._on_fence()
         self._wake.set()
         if self.locks is not None:
             self.locks.release(worker_id)
         if not self.threaded:  # else the heartbeat's thread does it, which may hang in a beat now
-            self._close(life.store)
+            self._close(registration.store)
 
     def leave(self) -> None:
         """Stop beating and remove the worker's row, which must hold no run any more."""
         self.threaded = False
-        life = self._life
-        if life is None:
+        registration = self._registration
+        if registration is None:
             return
-        life.over.set()
+        registration.over.set()
         self._wake.set()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=5)
         with self._lock:
-            self._life = None
+            self._registration = None
         try:
-            self._store.run(lambda tx: _sign_off(tx, life.id))
+            self._store.run(lambda tx: _sign_off(tx, registration.id))
         finally:  # whoever could not sign off must look dead, so that others take its runs
             if self.locks is not None:
-                self.locks.release(life.id)
-            self._close(life.store)
+                self.locks.release(registration.id)
+            self._close(registration.store)
 
     def drain(self) -> None:
         """Show that the worker takes no more runs, without waiting until that is written."""
@@ -221,7 +226,7 @@ class Heart:
                 "app_version": self._version or None,
                 "tzdb": tzdb_version(), "queues": payload.encode(self._queues),
                 "started_at": tx.now, "beat_at": tx.now, "server": server,
-                "lease_until": tx.now + timedelta(seconds=self._rhythm.lease),
+                "lease_until": tx.now + timedelta(seconds=self._heartbeat.lease),
             },
         )  # fmt: skip
         if self._fenced is not None:
@@ -229,93 +234,93 @@ class Heart:
         tx.record("worker.started", worker_id=worker_id)
         return server
 
-    def _prolong(self, life: Life, steady: float) -> str | None:
-        """Beat; says why this life must end, if it must."""
+    def _prolong(self, registration: Registration, steady: float) -> str | None:
+        """Beat; says why this registration must end, if it must."""
         steps: list[timedelta] = []
 
         def beat(tx: Transaction) -> str | None:
             server = tx.dialect.server_identity(tx.conn)
-            if server != life.server:
-                self.quiet_until = steady + self._rhythm.lease
-                return f"another server answers, or another timeline: {server}, not {life.server}"
+            if server != registration.server:
+                self.quiet_until = steady + self._heartbeat.lease
+                return f"another server or timeline answered: {server}, not {registration.server}"
             self._store.read_clock(tx.conn)
             steps.extend(self._store.time.steps())
             tx.now = self._store.time.now()
-            lease = tx.now + timedelta(seconds=self._rhythm.lease)
-            if not workers.beat(tx.conn, life.id, tx.now, lease, draining=self.draining):
+            lease = tx.now + timedelta(seconds=self._heartbeat.lease)
+            if not workers.beat(tx.conn, registration.id, tx.now, lease, draining=self.draining):
                 return "its row is gone: somebody took it for dead"
-            self._record_oddities(tx, life, steady, steps)
+            self._record_oddities(tx, registration, steady, steps)
             return None
 
-        trouble = life.store.run(beat)
+        trouble = registration.store.run(beat)
         if steps:  # leases told by the old clock prove nothing: see who beats by the new one
             self.contact_since = steady
         return trouble
 
     def _record_oddities(
-        self, tx: Transaction, life: Life, steady: float, steps: list[timedelta]
+        self, tx: Transaction, registration: Registration, steady: float, steps: list[timedelta]
     ) -> None:
         for step in steps:
-            tx.record("worker.clock_set", worker_id=life.id, seconds=step.total_seconds())
-        if self._is_late(life, steady):
-            late = round(steady - life.good - self._rhythm.interval, 1)
+            tx.record("worker.clock_set", worker_id=registration.id, seconds=step.total_seconds())
+        if self._is_late(registration, steady):
+            late = round(steady - registration.good - self._heartbeat.interval, 1)
             log.warning("heartbeat %.1f s late", late)
-            tx.record("worker.late", worker_id=life.id, seconds=late)
+            tx.record("worker.late", worker_id=registration.id, seconds=late)
 
-    def _is_late(self, life: Life, steady: float) -> bool:
-        return steady - life.good > 2 * self._rhythm.interval + 1
+    def _is_late(self, registration: Registration, steady: float) -> bool:
+        return steady - registration.good > 2 * self._heartbeat.interval + 1
 
     @property
     def _cut_off(self) -> bool:
         return self.contact_since == math.inf
 
-    def _missed_beat(self, life: Life, error: DulyError) -> None:
+    def _missed_beat(self, registration: Registration, error: DulyError) -> None:
         with self._lock:
-            if self._life is life:
+            if self._registration is registration:
                 self.contact_since = math.inf
-        log.warning("no heartbeat for %.0f s: %s", self._silence(life), error)
-        self._fence_if_overdue(life)
+        log.warning("no heartbeat for %.0f s: %s", self._silence(registration), error)
+        self._fence_if_overdue(registration)
 
-    def _silence(self, life: Life) -> float:
-        return self._store.clock.monotonic() - life.good
+    def _silence(self, registration: Registration) -> float:
+        return self._store.clock.monotonic() - registration.good
 
-    def _fence_if_overdue(self, life: Life) -> None:
-        silent = self._silence(life)
-        if silent >= self._rhythm.fence and self.locks is None:
-            self.fence(life.id, f"no contact with the database for {silent:.0f} s")
+    def _fence_if_overdue(self, registration: Registration) -> None:
+        silent = self._silence(registration)
+        if silent >= self._heartbeat.fence and self.locks is None:
+            self.fence(registration.id, f"no contact with the database for {silent:.0f} s")
 
     def _serve_life(self) -> None:
-        life = self._life
-        if life is None:
+        registration = self._registration
+        if registration is None:
             return
-        self._threads = [_thread("duly-heartbeat", self._serve, life)]
+        self._threads = [_thread("duly-heartbeat", self._serve, registration)]
         if self.locks is None:
-            self._threads.append(_thread("duly-watchdog", self._watch, life))
+            self._threads.append(_thread("duly-watchdog", self._watch, registration))
 
-    def _serve(self, life: Life) -> None:
-        while not life.over.is_set():
-            self._store.clock.wait(self._wake, self._pause(life))
+    def _serve(self, registration: Registration) -> None:
+        while not registration.over.is_set():
+            self._store.clock.wait(self._wake, self._pause(registration))
             self._wake.clear()
-            if not life.over.is_set():
+            if not registration.over.is_set():
                 try:
                     self.beat()
                 except Exception:
                     log.exception("heartbeat failed")
-        self._close(life.store)
+        self._close(registration.store)
 
-    def _watch(self, life: Life) -> None:
-        """Fence a life in time, even while its beat hangs."""
-        while not life.over.is_set():
-            self._fence_if_overdue(life)
-            left = self._rhythm.fence - self._silence(life)
-            self._store.clock.wait(life.over, min(left, self._rhythm.interval))
+    def _watch(self, registration: Registration) -> None:
+        """Fence a registration in time, even while its beat hangs."""
+        while not registration.over.is_set():
+            self._fence_if_overdue(registration)
+            left = self._heartbeat.fence - self._silence(registration)
+            self._store.clock.wait(registration.over, min(left, self._heartbeat.interval))
 
-    def _pause(self, life: Life) -> float:
+    def _pause(self, registration: Registration) -> float:
         """Until the next beat; sooner while beats fail or the clock is in doubt."""
-        quick = min(QUICK, self._rhythm.interval / 2)
+        quick = min(QUICK, self._heartbeat.interval / 2)
         if self._cut_off or not self._store.time.settled:
             return quick
-        return self._rhythm.interval
+        return self._heartbeat.interval
 
     def _close(self, store: Store) -> None:
         if store is not self._store:
@@ -327,8 +332,10 @@ def _sign_off(tx: Transaction, worker_id: str) -> None:
     tx.record("worker.stopped", worker_id=worker_id)
 
 
-def _thread(name: str, serve: Callable[[Any], None], life: Life) -> threading.Thread:
-    thread = threading.Thread(target=serve, args=(life,), name=name, daemon=True)
+def _thread(
+    name: str, serve: Callable[[Any], None], registration: Registration
+) -> threading.Thread:
+    thread = threading.Thread(target=serve, args=(registration,), name=name, daemon=True)
     thread.start()
     return thread
 

@@ -1,4 +1,4 @@
-"""Chores: what a worker does from time to time, each at its own pace."""
+"""Maintenance: what a worker does from time to time, each at its own interval."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from duly.model.policy import unit_hash
 from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
-from duly.worker.heartbeat import Heart
+from duly.worker.lease import WorkerLease
 from duly.worker.options import EngineOptions
+from duly.worker.periodic import Periodic
 from duly.worker.pruning import prune
 from duly.worker.rescue import rescue, return_strays
-from duly.worker.rounds import Rounds
 from duly.worker.watching import watch
 
 ATTEND_EVERY = 1.0
@@ -19,46 +19,46 @@ TEND_EVERY = 30.0
 WATCH_EVERY = 1.0
 
 
-class Chores:
+class Maintenance:
     """One worker's.
 
     Args:
         store: the database.
         execution: what it executes.
-        heart: its life.
+        lease: its registration.
         options: see `EngineOptions`.
     """
 
     def __init__(
-        self, store: Store, execution: Execution, heart: Heart, options: EngineOptions
+        self, store: Store, execution: Execution, lease: WorkerLease, options: EngineOptions
     ) -> None:
         self._store = store
         self._execution = execution
-        self._heart = heart
+        self._lease = lease
         self._options = options
-        self._rounds = Rounds(store.clock)
+        self._periodic = Periodic(store.clock)
 
     def do(self, worker_id: str) -> None:
         """Do what is due."""
-        rhythm = self._options.rhythm
+        heartbeat = self._options.heartbeat
         self._execution.enforce_deadlines(worker_id)
-        if self._execution.flights and self._rounds.come("attend", ATTEND_EVERY):
+        if self._execution.in_flight and self._periodic.is_due("attend", ATTEND_EVERY):
             self._attend(worker_id)
-        if self._rounds.come("strays", rhythm.interval):
+        if self._periodic.is_due("strays", heartbeat.interval):
             return_strays(self._store, worker_id, self._execution.claims)
-        if self._rounds.come("rescue", rhythm.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
-            rescue(self._store, self._heart, rhythm)
-        if self._rounds.come("watch", WATCH_EVERY):
+        if self._periodic.is_due("rescue", heartbeat.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
+            rescue(self._store, self._lease, heartbeat)
+        if self._periodic.is_due("watch", WATCH_EVERY):
             watch(self._store)
-        if self._rounds.come("prune", PRUNE_EVERY):
+        if self._periodic.is_due("prune", PRUNE_EVERY):
             prune(self._store)
-        if self._rounds.come("tend", TEND_EVERY):
+        if self._periodic.is_due("tend", TEND_EVERY):
             self._options.tend()
 
     def next(self) -> float | None:
         """When the next one that cannot wait for another reason to look is due."""
-        names = ("rescue", "prune", "attend") if self._execution.flights else ("rescue", "prune")
-        times = [self._rounds.next(name) for name in names]
+        names = ("rescue", "prune", "attend") if self._execution.in_flight else ("rescue", "prune")
+        times = [self._periodic.next(name) for name in names]
         return min((time for time in times if time is not None), default=None)
 
     def _attend(self, worker_id: str) -> None:

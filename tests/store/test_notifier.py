@@ -1,4 +1,4 @@
-"""Notices between processes: early after a call, and few after many calls."""
+"""Notifier between processes: early after a call, and few after many calls."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from duly.store import notices
-from duly.store.notices import Hearing, Notices
+from duly.store import notifier
+from duly.store.notifier import Notifier, Subscription
 from tests.support.waiting import wait_until
 
 
@@ -23,16 +23,16 @@ class Counting:
         self.sent += 1
         self.carried.set()
 
-    def hear(self, engine: Engine, sender: str) -> Hearing:
+    def subscribe(self, engine: Engine, sender: str) -> Subscription:
         raise NotImplementedError
 
 
 def test_rule_28_many_calls_become_few_notices(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first goes out at once, one more after a pause speaks for all that came meanwhile."""
-    monkeypatch.setattr(notices, "PAUSE", 0.5)
+    monkeypatch.setattr(notifier, "PAUSE", 0.5)
     counted = Counting()
     engine = create_engine("sqlite://")
-    sent = Notices(engine, None, counted)
+    sent = Notifier(engine, None, counted)
     sent.send()
     assert counted.carried.wait(30)
     for _ in range(50):  # each gives the sender the time that it needs to send one at once

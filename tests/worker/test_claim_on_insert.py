@@ -14,7 +14,7 @@ from sqlalchemy import delete, event, select
 
 from duly import Run, RunRecord, Scheduler, every
 from duly.store import tables
-from duly.worker.claim import Claim
+from duly.worker.claims.claim import Claim
 from duly.worker.rescue import return_strays
 from tests.store.conftest import add_run
 from tests.support.waiting import wait_until
@@ -263,7 +263,7 @@ def test_rule_14_calls_for_later_and_with_keys_are_not_taken(
 
 
 def test_rule_14_a_fenced_worker_takes_no_call(running: tuple[Scheduler, list[str]]) -> None:
-    """Its row is gone, so the call is left for whoever lives; here that is its next life."""
+    """Its row is gone, so the call is left for another worker: here, its own next registration."""
     scheduler, called = running
     former = scheduler.worker_id
     with scheduler.store.write() as tx:
@@ -282,7 +282,7 @@ def test_rule_14_a_call_on_its_way_to_its_start_is_no_stray(
 
     def begin_late(claims: Sequence[Claim]) -> bool:
         held = engine.execution.claims
-        returned.append(return_strays(scheduler.store, engine.heart.worker_id, held))
+        returned.append(return_strays(scheduler.store, engine.lease.worker_id, held))
         return begin(claims)
 
     monkeypatch.setattr(engine, "begin", begin_late)

@@ -1,4 +1,4 @@
-"""Runs that must execute alone: the store's side of `duly.worker.solo`."""
+"""Runs that must execute alone: the store's side of `duly.worker.claims.quarantine`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from duly.store import limits
 from duly.store.claim_query import Choice
 from duly.store.columns import Instant
 from duly.store.control import STOPPED
-from duly.store.tables import ALONE, control, queue, run
+from duly.store.tables import QUARANTINED, control, queue, run
 from duly.store.transaction import Transaction
 
 
-def waiting_alone(
+def next_quarantined(
     conn: Connection, queues: Sequence[str], tasks: Sequence[str], now: datetime
 ) -> Row[Any] | None:
     """The run that has waited longest to be executed alone, in these queues, of these tasks."""
@@ -24,7 +24,7 @@ def waiting_alone(
     return conn.execute(_NEXT, wanted).one_or_none()
 
 
-def claim_alone(
+def claim_quarantined(
     tx: Transaction, wanted: Mapping[str, Any], queues: Sequence[str], tasks: Sequence[str]
 ) -> Row[Any] | None:
     """Claim that run, if the limits that it is under allow it.
@@ -35,7 +35,7 @@ def claim_alone(
         queues: where to look.
         tasks: what the worker knows.
     """
-    found = waiting_alone(tx.conn, queues, tasks, tx.now)
+    found = next_quarantined(tx.conn, queues, tasks, tx.now)
     if found is None:
         return None
     quota = limits.lock_queue(tx, found.queue)
@@ -60,7 +60,7 @@ _PAUSED = exists(
 _NEXT: Select[Any] = (
     select(run.c.id, run.c.queue, run.c.due_at, run.c.concurrency_key)
     .where(
-        ALONE,
+        QUARANTINED,
         run.c.queue.in_(bindparam("queues", expanding=True)),
         run.c.task.in_(bindparam("tasks", expanding=True)),
         run.c.due_at <= bindparam("now", type_=Instant),

@@ -1,4 +1,4 @@
-"""Proof of life for workers of one machine: an OS lock on a file, freed by the kernel at death.
+"""Proof of life for the workers of one machine: an OS file lock that the kernel frees at death.
 
 On SQLite a heartbeat row proves little: one long write transaction of the host blocks it. A file
 lock cannot be late, survives every pause, and ends with the process however that ends.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
@@ -15,12 +15,23 @@ from duly.store.claim_query import Choice, claim_order
 from duly.store.limited_claim import claim_limited
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claim import Claim
-from duly.worker.flight import Room
-from duly.worker.low_water import LowWater
+from duly.worker.claims.claim import Claim
+from duly.worker.claims.low_water import LowWater
 
 SHORTEST_PAUSE = 0.02
 """Seconds between two claims from a queue whose rate is used up; its tokens add up meanwhile."""
+
+
+class Capacity(NamedTuple):
+    """The number of runs of one queue that a worker may claim now.
+
+    Attributes:
+        free: runs that can start at once.
+        prefetch: further runs that can wait briefly for a slot.
+    """
+
+    free: int
+    prefetch: int
 
 
 @dataclass(slots=True)
@@ -64,42 +75,46 @@ class Claimer:
         self._low_water = LowWater(store.clock)
 
     def claim(
-        self, worker_id: str, room: Mapping[str, Room], tasks: Sequence[str]
+        self, worker_id: str, capacity: Mapping[str, Capacity], tasks: Sequence[str]
     ) -> Claimed | None:
         """Claim ready runs; stopped schedulers and paused queues are left alone.
 
         Args:
             worker_id: for whom.
-            room: how many of each queue.
+            capacity: how many of each queue.
             tasks: the tasks that this worker knows; others are left for a worker that does.
 
         Returns:
             ``None``: the worker's own row or its lease is gone, so it must not claim.
         """
-        plain = self._store.run(lambda tx: self._claim_plain(tx, worker_id, room, tasks))
+        plain = self._store.run(lambda tx: self._claim_plain(tx, worker_id, capacity, tasks))
         if plain is None:
             return None
         got, limited = plain
         for queue in limited:
             wanted = worker_id, queue, tasks
-            look = partial(self._claim_limited, wanted=wanted, room=room[queue])
+            look = partial(self._claim_limited, wanted=wanted, capacity=capacity[queue])
             got.join(self._store.run(look))
         return got
 
     def _claim_plain(
-        self, tx: Transaction, worker_id: str, room: Mapping[str, Room], tasks: Sequence[str]
+        self,
+        tx: Transaction,
+        worker_id: str,
+        capacity: Mapping[str, Capacity],
+        tasks: Sequence[str],
     ) -> tuple[Claimed, list[str]] | None:
         """Claim from queues without limits; names the others that have ready runs too."""
         found = self._ready(tx, worker_id)
         if found is None:
             return None
         got, limited = Claimed(), []
-        for queue in filter(room.__contains__, found.ready):
+        for queue in filter(capacity.__contains__, found.ready):
             if queue in found.limited or queue in found.keyed:
                 limited.append(queue)
             else:
-                rows = self._claim_up_to(tx, _wanted(tx, worker_id, queue, tasks), room[queue])
-                _take(tx, worker_id, got, rows, room[queue])
+                rows = self._claim_up_to(tx, _wanted(tx, worker_id, queue, tasks), capacity[queue])
+                _take(tx, worker_id, got, rows, capacity[queue])
         return got, limited
 
     def _ready(self, tx: Transaction, worker_id: str) -> Agenda | None:
@@ -108,15 +123,15 @@ class Claimer:
         return replace(found, ready=()) if found is not None and found.stopped else found
 
     def _claim_up_to(
-        self, tx: Transaction, wanted: dict[str, Any], room: Room
+        self, tx: Transaction, wanted: dict[str, Any], capacity: Capacity
     ) -> Sequence[Row[Any]]:
         """Runs for the free places; if there are enough of them, more runs ahead."""
         rows: Sequence[Row[Any]] = ()
-        if room.free > 0:
-            rows = self._claim_behind(tx, {**wanted, "limit": room.free}, Choice.PLAIN)
-        if room.ahead > 0 and len(rows) == room.free:
-            ahead = {**wanted, "limit": room.ahead}
-            rows = [*rows, *self._claim_behind(tx, ahead, Choice.AHEAD)]
+        if capacity.free > 0:
+            rows = self._claim_behind(tx, {**wanted, "limit": capacity.free}, Choice.PLAIN)
+        if capacity.prefetch > 0 and len(rows) == capacity.free:
+            ahead = {**wanted, "limit": capacity.prefetch}
+            rows = [*rows, *self._claim_behind(tx, ahead, Choice.PREFETCH)]
         return rows
 
     def _claim_behind(
@@ -132,7 +147,7 @@ class Claimer:
         rows = tx.dialect.claim(tx.conn, wanted, choice, marks)
         self._low_water.learn(queue, choice, rows)
         missing = wanted["limit"] - len(rows)
-        if not missing or choice is Choice.AHEAD:
+        if not missing or choice is Choice.PREFETCH:
             return rows
         others = self._look(tx, {**wanted, "limit": missing}, choice)
         return sorted([*rows, *others], key=claim_order)
@@ -146,22 +161,24 @@ class Claimer:
         return rows
 
     def _claim_limited(
-        self, tx: Transaction, wanted: tuple[str, str, Sequence[str]], room: Room
+        self, tx: Transaction, wanted: tuple[str, str, Sequence[str]], capacity: Capacity
     ) -> Claimed:
         worker_id, queue, tasks = wanted
         found, got = self._ready(tx, worker_id), Claimed()
         if found is None or queue not in found.ready:
             return got
         parameters = _wanted(tx, worker_id, queue, tasks)
-        held = claim_limited(tx, {**parameters, "limit": room.free}, self._behind.get(queue, ""))
+        held = claim_limited(
+            tx, {**parameters, "limit": capacity.free}, self._behind.get(queue, "")
+        )
         self._behind[queue] = held.behind
         if held.pause is not None:
             got.pause = max(held.pause, SHORTEST_PAUSE)
-        got.more = held.more and room.free > 0
+        got.more = held.more and capacity.free > 0
         rows = list(held.rows)
-        if held.plain_ahead and room.ahead:
-            rows += _claim_ahead(tx, parameters, room.ahead)
-        _take(tx, worker_id, got, rows, room)
+        if held.plain_ahead and capacity.prefetch:
+            rows += _prefetch(tx, parameters, capacity.prefetch)
+        _take(tx, worker_id, got, rows, capacity)
         return got
 
 
@@ -172,15 +189,15 @@ def _wanted(tx: Transaction, worker_id: str, queue: str, tasks: Sequence[str]) -
     }  # fmt: skip
 
 
-def _claim_ahead(tx: Transaction, wanted: dict[str, Any], most: int) -> Sequence[Row[Any]]:
-    return tx.dialect.claim(tx.conn, {**wanted, "limit": most}, Choice.AHEAD)
+def _prefetch(tx: Transaction, wanted: dict[str, Any], most: int) -> Sequence[Row[Any]]:
+    return tx.dialect.claim(tx.conn, {**wanted, "limit": most}, Choice.PREFETCH)
 
 
 def _take(
-    tx: Transaction, worker_id: str, got: Claimed, rows: Sequence[Row[Any]], room: Room
+    tx: Transaction, worker_id: str, got: Claimed, rows: Sequence[Row[Any]], capacity: Capacity
 ) -> None:
     claims = [Claim.of(row) for row in rows]
     for held in claims if tx.hears("run.started") else ():
         tx.record("run.started", job_id=held.job_id, run_id=held.id, worker_id=worker_id)
     got.claims += claims
-    got.more |= len(rows) >= room.free + room.ahead
+    got.more |= len(rows) >= capacity.free + capacity.prefetch

@@ -1,4 +1,4 @@
-"""Notices between processes: "there is something to do", sent after a commit, never relied upon.
+"""Notifier between processes: "there is something to do", sent after a commit, never relied upon.
 
 Polling stays the truth. A notice only makes another process look earlier, so that a call which
 one process enqueues starts in another within milliseconds. It goes out on a connection of Duly's
@@ -25,7 +25,7 @@ LINGER = 5.0
 """Seconds that the sending thread waits for something more to send before it ends."""
 
 
-class Hearing(Protocol):
+class Subscription(Protocol):
     """A connection that hears notices."""
 
     def wait(self) -> bool:
@@ -38,17 +38,17 @@ class Hearing(Protocol):
         """Close the connection."""
 
 
-class Notifying(Protocol):
+class NoticeDialect(Protocol):
     """What a dialect does whose database carries notices."""
 
     def send_notice(self, engine: Engine, sender: str) -> None:
         """Send one, signed."""
 
-    def hear(self, engine: Engine, sender: str) -> Hearing:
+    def subscribe(self, engine: Engine, sender: str) -> Subscription:
         """Begin to listen to all senders but this one."""
 
 
-class Notices:
+class Notifier:
     """One process's notices.
 
     Args:
@@ -58,9 +58,9 @@ class Notices:
         dialect: ``None``: this database carries none, and others find out by looking.
     """
 
-    def __init__(self, engine: Engine, ear: Engine | None, dialect: Notifying | None) -> None:
+    def __init__(self, engine: Engine, ear: Engine | None, dialect: NoticeDialect | None) -> None:
         self._engine = engine
-        self._ear = ear
+        self._listener = ear
         self._dialect = dialect
         self._name = new_id()
         self._changed = threading.Condition()
@@ -70,9 +70,9 @@ class Notices:
         self._sender: threading.Thread | None = None
 
     @property
-    def heard(self) -> bool:
+    def can_subscribe(self) -> bool:
         """Whether this process can hear notices."""
-        return self._dialect is not None and self._ear is not None
+        return self._dialect is not None and self._listener is not None
 
     def send(self) -> None:
         """Tell the others soon; many calls one after the other become few notices."""
@@ -96,18 +96,18 @@ class Notices:
         with self._changed:
             self._changed.wait_for(lambda: not (self._wanted or self._sending), LINGER)
 
-    def hear(self) -> Hearing:
+    def subscribe(self) -> Subscription:
         """Begin to listen.
 
         Raises:
             LifecycleError: nothing can be heard here.
             SQLAlchemyError: the database does not answer.
         """
-        if self._dialect is None or self._ear is None:
+        if self._dialect is None or self._listener is None:
             raise LifecycleError("this process cannot hear notices")
-        return self._dialect.hear(self._ear, self._name)
+        return self._dialect.subscribe(self._listener, self._name)
 
-    def _serve(self, dialect: Notifying) -> None:
+    def _serve(self, dialect: NoticeDialect) -> None:
         while self._is_wanted():
             try:
                 dialect.send_notice(self._engine, self._name)

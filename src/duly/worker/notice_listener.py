@@ -7,34 +7,34 @@ import threading
 from collections.abc import Callable
 
 from duly.clock import Clock
-from duly.store.notices import Hearing, Notices
+from duly.store.notifier import Notifier, Subscription
 
 log = logging.getLogger("duly.worker")
 AGAIN = 5.0
 """Seconds before listening is tried again after the connection broke."""
 
 
-class Ear:
+class NoticeListener:
     """Wakes the loop when another process says that there is something to do.
 
     Args:
-        notices: where they come from.
+        notifier: where they come from.
         clock: for waiting.
         wake: called from the ear's thread for every notice, and whenever one may have been missed.
     """
 
-    def __init__(self, notices: Notices, clock: Clock, wake: Callable[[], None]) -> None:
-        self._notices = notices
+    def __init__(self, notifier: Notifier, clock: Clock, wake: Callable[[], None]) -> None:
+        self._notifier = notifier
         self._clock = clock
         self._wake = wake
         self._halt = threading.Event()
         self._lock = threading.Lock()
-        self._hearing: Hearing | None = None
+        self._subscription: Subscription | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Listen from now on, where this database carries notices."""
-        if self._notices.heard:
+        if self._notifier.can_subscribe:
             self._halt.clear()
             self._thread = threading.Thread(target=self._serve, name="duly-listen", daemon=True)
             self._thread.start()
@@ -43,8 +43,8 @@ class Ear:
         """Stop listening."""
         self._halt.set()
         with self._lock:
-            if self._hearing is not None:
-                self._hearing.stop()
+            if self._subscription is not None:
+                self._subscription.stop()
         if self._thread is not None:
             self._thread.join(timeout=AGAIN)
             self._thread = None
@@ -58,14 +58,14 @@ class Ear:
                 self._clock.wait(self._halt, AGAIN)
 
     def _listen(self) -> None:
-        hearing = self._notices.hear()
+        subscription = self._notifier.subscribe()
         with self._lock:
-            self._hearing = hearing
+            self._subscription = subscription
         try:
             self._wake()  # for what was said while nobody listened
-            while not self._halt.is_set() and hearing.wait():
+            while not self._halt.is_set() and subscription.wait():
                 self._wake()
         finally:
             with self._lock:
-                self._hearing = None
-            hearing.close()
+                self._subscription = None
+            subscription.close()

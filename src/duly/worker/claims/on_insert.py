@@ -12,8 +12,8 @@ from duly.model.policy import JobOptions
 from duly.store.agenda import AgendaQuery
 from duly.store.new_run import begin
 from duly.store.transaction import Transaction
-from duly.worker.claim import Claim
-from duly.worker.flight import Room
+from duly.worker.claims.claim import Claim
+from duly.worker.claims.claimer import Capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,29 +22,29 @@ class Places:
 
     Attributes:
         worker_id: who.
-        room: how many runs of each queue; empty: it takes nothing.
+        capacity: how many runs of each queue; empty: it takes nothing.
         tasks: the tasks that it knows.
         agenda: asked inside the transaction that makes the runs.
     """
 
     worker_id: str
-    room: Mapping[str, Room]
+    capacity: Mapping[str, Capacity]
     tasks: frozenset[str]
     agenda: AgendaQuery
 
-    def taker(self, tx: Transaction) -> ClaimAtBirth | None:
+    def taker(self, tx: Transaction) -> OnInsertClaimer | None:
         """Somebody who claims in this transaction; call it before anything is locked.
 
         A queue that is paused or has limits, or in which anything waits that is older or more
         urgent, gives nothing away: its runs are claimed in their turn.
         """
-        free = self.agenda.free(tx, self.worker_id) if self.room else ()
-        left = {queue: sum(room) for queue, room in self.room.items() if queue in free}
-        return ClaimAtBirth(tx, self.worker_id, left, self.tasks) if left else None
+        free = self.agenda.free(tx, self.worker_id) if self.capacity else ()
+        left = {queue: sum(capacity) for queue, capacity in self.capacity.items() if queue in free}
+        return OnInsertClaimer(tx, self.worker_id, left, self.tasks) if left else None
 
 
 @dataclass(slots=True)
-class ClaimAtBirth:
+class OnInsertClaimer:
     """See `duly.decisions.apply.Taker`.
 
     Attributes:

@@ -12,10 +12,10 @@ from datetime import datetime
 from duly.model.identity import new_id
 from duly.model.policy import unit_hash
 from duly.store import workers
-from duly.store.alone import claim_alone, waiting_alone
+from duly.store.quarantine import claim_quarantined, next_quarantined
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claim import Claim
+from duly.worker.claims.claim import Claim
 
 LOOK_EVERY = 1.0
 PATIENCE_S = 60.0
@@ -28,7 +28,7 @@ Not longer: what runs for hours must not let one suspicious run stop a whole fle
 """
 
 
-class Soloist:
+class Quarantine:
     """Claims the runs of one worker that must execute alone.
 
     Args:
@@ -43,7 +43,7 @@ class Soloist:
         self._waits_since: datetime | None = None
 
     @property
-    def waited_for(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether such a run was seen, so that this worker may have to become idle."""
         return self._waits_since is not None
 
@@ -74,14 +74,14 @@ class Soloist:
     def _look(self, tasks: Sequence[str]) -> datetime | None:
         now = self._store.time.now()
         with self._store.read() as conn:
-            found = waiting_alone(conn, self._queues, list(tasks), now)
+            found = next_quarantined(conn, self._queues, list(tasks), now)
         return None if found is None else found.due_at
 
     def _take(self, tx: Transaction, worker_id: str, tasks: list[str]) -> Claim | None:
         if not workers.hold(tx, worker_id):
             return None
         wanted = {"claim": new_id(), "worker": worker_id}
-        row = claim_alone(tx, wanted, self._queues, tasks)
+        row = claim_quarantined(tx, wanted, self._queues, tasks)
         if row is None:
             return None
         tx.record("run.started", job_id=row.job_id, run_id=row.id, worker_id=worker_id)

@@ -11,21 +11,21 @@ from sqlalchemy import Engine
 CHANNEL = "duly"
 
 
-class PostgreSQLNotices:
-    """See `Notifying`."""
+class PostgreSQLNotifier:
+    """See `NoticeDialect`."""
 
     def send_notice(self, engine: Engine, sender: str) -> None:
-        """See `Notifying.send_notice`."""
+        """See `NoticeDialect.send_notice`."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
             conn.exec_driver_sql(f"notify {CHANNEL}, '{sender}'")
 
-    def hear(self, engine: Engine, sender: str) -> Listener:
-        """See `Notifying.hear`."""
+    def subscribe(self, engine: Engine, sender: str) -> Listener:
+        """See `NoticeDialect.subscribe`."""
         return Listener(engine.raw_connection(), sender)
 
 
 class Listener:
-    """See `Hearing`.
+    """See `Subscription`.
 
     Args:
         pooled: a connection, which is taken out of its pool.
@@ -42,7 +42,7 @@ class Listener:
         self._awake, self._stop = socket.socketpair()
 
     def wait(self) -> bool:
-        """See `Hearing.wait`."""
+        """See `Subscription.wait`."""
         while True:
             heard, _, _ = select.select([self._connection, self._awake], [], [])
             if self._awake in heard:
@@ -55,11 +55,11 @@ class Listener:
                 return True
 
     def stop(self) -> None:
-        """See `Hearing.stop`."""
+        """See `Subscription.stop`."""
         self._stop.send(b".")
 
     def close(self) -> None:
-        """See `Hearing.close`."""
+        """See `Subscription.close`."""
         self._pooled.close()
         self._awake.close()
         self._stop.close()

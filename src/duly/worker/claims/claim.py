@@ -28,7 +28,7 @@ class Claim:
     attempt: int
     max_attempts: int
     crashes: int
-    alone: bool
+    quarantined: bool
     started_at: datetime
     token: int
     claim_id: str
@@ -41,7 +41,7 @@ class Claim:
         """The claim that a claiming statement returned."""
         return cls(
             row.id, row.job_id, row.task, row.args, row.scheduled_for, row.due_at, row.cause,
-            row.queue, row.attempt, row.max_attempts, row.crashes, row.alone, row.started_at,
+            row.queue, row.attempt, row.max_attempts, row.crashes, row.quarantined, row.started_at,
             row.token, row.claim_id, row.unique_key, decode_run_policy(row.policy), row.worker_id,
         )  # fmt: skip
 

@@ -6,23 +6,23 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from duly.executors.base import Executor, Work
 from duly.model.run import LogLine
-from duly.worker.claim import Claim
+from duly.worker.claims.claim import Claim
+from duly.worker.claims.claimer import Capacity
 from duly.worker.outcome import StopReason
 
-AHEAD_S = 0.05
+PREFETCH_SECONDS = 0.05
 """A lane claims ahead as much as it is likely to start within this time."""
 
-AHEAD_MOST = 1000
+PREFETCH_LIMIT = 1000
 SHARE = 0.1
 """The weight of a new measurement in a lane's mean run time."""
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class Attempt:
     """One attempt on its way.
 
     Attributes:
@@ -55,20 +55,8 @@ class Flight:
     committed: bool = False
 
 
-class Room(NamedTuple):
-    """How many runs of a queue a worker may claim.
-
-    Attributes:
-        free: as many start at once.
-        ahead: as many more wait a moment for a place.
-    """
-
-    free: int
-    ahead: int
-
-
-class Lane:
-    """One queue's places in this worker. Not safe for threads: `Flights` locks.
+class QueueSlots:
+    """One queue's places in this worker. Not safe for threads: `InFlight` locks.
 
     Short runs are claimed ahead, so that a batch pays for the round trip to the database. What was
     claimed ahead and did not start soon is given back, for other workers.
@@ -77,16 +65,16 @@ class Lane:
     def __init__(self, places: int) -> None:
         self.places = places
         self.begun = 0
-        self.waiting: deque[Flight] = deque()
+        self.waiting: deque[Attempt] = deque()
         self.slow_down()
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """How many runs may be claimed now."""
-        ahead = min(AHEAD_MOST, int(AHEAD_S / self._mean * self.places))
+        ahead = min(PREFETCH_LIMIT, int(PREFETCH_SECONDS / self._mean * self.places))
         free = self.places - self.begun - len(self.waiting)
-        return Room(max(0, free), max(0, ahead + min(0, free)))
+        return Capacity(max(0, free), max(0, ahead + min(0, free)))
 
-    def next(self) -> Flight | None:
+    def next(self) -> Attempt | None:
         """The next attempt to start, if there is a place for it; it is counted in."""
         if not self.waiting or self.begun >= self.places:
             return None
@@ -103,7 +91,7 @@ class Lane:
         self._mean += SHARE * (max(seconds, 1e-5) - self._mean)
 
 
-class Flights:
+class InFlight:
     """All attempts of this worker, until their functions really end.
 
     Args:
@@ -111,48 +99,48 @@ class Flights:
     """
 
     def __init__(self, queues: Mapping[str, int]) -> None:
-        self._lanes = {queue: Lane(places) for queue, places in queues.items()}
-        self._held: dict[Work, Flight] = {}
+        self._lanes = {queue: QueueSlots(places) for queue, places in queues.items()}
+        self._held: dict[Work, Attempt] = {}
         self._solo: Work | None = None
         self._lock = threading.Lock()
         self.empty = threading.Event()
         self.empty.set()
 
-    def add(self, flights: Sequence[Flight]) -> None:
+    def add(self, in_flight: Sequence[Attempt]) -> None:
         """Take in claimed attempts; they wait for their places."""
         with self._lock:
-            for flight in flights:
-                self._held[flight.work] = flight
-                if flight.claim.alone:
-                    self._solo = flight.work
-                self._lanes[flight.claim.queue].waiting.append(flight)
+            for attempt in in_flight:
+                self._held[attempt.work] = attempt
+                if attempt.claim.quarantined:
+                    self._solo = attempt.work
+                self._lanes[attempt.claim.queue].waiting.append(attempt)
             if self._held:
                 self.empty.clear()
 
-    def next(self, queue: str, steady: float) -> Flight | None:
+    def next(self, queue: str, steady: float) -> Attempt | None:
         """The next attempt of a queue to start, if there is a place for it."""
         with self._lock:
-            flight = self._lanes[queue].next()
-        if flight is not None:
-            flight.begun_at = steady
-            limit = flight.claim.policy.timeout
-            flight.deadline = None if limit is None else steady + limit
-        return flight
+            attempt = self._lanes[queue].next()
+        if attempt is not None:
+            attempt.begun_at = steady
+            limit = attempt.claim.policy.timeout
+            attempt.deadline = None if limit is None else steady + limit
+        return attempt
 
-    def of(self, work: Work) -> Flight:
+    def of(self, work: Work) -> Attempt:
         """The attempt whose function this is."""
         return self._held[work]
 
-    def end(self, work: Work, seconds: float) -> Flight:
+    def end(self, work: Work, seconds: float) -> Attempt:
         """Count an attempt out: its function has ended, after so many seconds."""
         with self._lock:
-            flight = self._held.pop(work)
-            self._lanes[flight.claim.queue].end(seconds)
+            attempt = self._held.pop(work)
+            self._lanes[attempt.claim.queue].end(seconds)
             if not self._held:
                 self.empty.set()
-            return flight
+            return attempt
 
-    def withdraw(self, before: float) -> list[Flight]:
+    def withdraw(self, before: float) -> list[Attempt]:
         """Take out what was claimed by an instant of the steady clock and still waits."""
         taken = []
         with self._lock:
@@ -160,21 +148,21 @@ class Flights:
                 while lane.waiting and lane.waiting[0].claimed_at <= before:
                     taken.append(lane.waiting.popleft())
                     lane.slow_down()
-            for flight in taken:
-                del self._held[flight.work]
+            for attempt in taken:
+                del self._held[attempt.work]
             if not self._held:
                 self.empty.set()
         return taken
 
-    def room(self) -> dict[str, Room]:
+    def capacity(self) -> dict[str, Capacity]:
         """How many runs of each queue may be claimed, where any may."""
         with self._lock:
             if self._solo in self._held:  # nothing may run beside it
                 return {}
-            rooms = {queue: lane.room() for queue, lane in self._lanes.items()}
-        return {queue: room for queue, room in rooms.items() if any(room)}
+            capacities = {queue: lane.capacity() for queue, lane in self._lanes.items()}
+        return {queue: capacity for queue, capacity in capacities.items() if any(capacity)}
 
-    def all(self) -> list[Flight]:
+    def all(self) -> list[Attempt]:
         """Every attempt on its way."""
         with self._lock:
             return list(self._held.values())

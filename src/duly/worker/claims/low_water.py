@@ -96,4 +96,4 @@ class LowWater:
     def _share(self, queue: str, choice: Choice, walk: _Walk) -> None:
         """What may be claimed ahead is a part of what may be claimed."""
         if choice is Choice.PLAIN:
-            self._walks[queue, Choice.AHEAD] = _Walk(dict(walk.marks), walk.looked)
+            self._walks[queue, Choice.PREFETCH] = _Walk(dict(walk.marks), walk.looked)

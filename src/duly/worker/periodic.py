@@ -1,11 +1,11 @@
-"""What a worker does from time to time, each at its own pace."""
+"""What a worker does from time to time, each at its own interval."""
 
 from __future__ import annotations
 
 from duly.clock import Clock
 
 
-class Rounds:
+class Periodic:
     """When each of these things is to be done next.
 
     Args:
@@ -16,7 +16,7 @@ class Rounds:
         self._clock = clock
         self._due: dict[str, float] = {}
 
-    def come(self, what: str, period: float) -> bool:
+    def is_due(self, what: str, period: float) -> bool:
         """Whether its time has come: at first, and then every ``period`` seconds."""
         steady = self._clock.monotonic()
         if self._due.setdefault(what, steady) > steady:
