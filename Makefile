@@ -24,9 +24,10 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + len(os.sched_getaffinity(0
 test: $(VENV)/.dev ## Run every test that can run here; the end lists what was skipped, and why
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-lint: $(VENV)/.dev ## Check style (ruff), types (mypy) and walls (import-linter); changes nothing
+lint: $(VENV)/.dev ## Check style (ruff), spelling, types (mypy) and walls (import-linter); changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

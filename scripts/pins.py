@@ -20,10 +20,14 @@ HEADER = """\
 # Made by `make pins` from pyproject.toml: {what}.
 # Exact versions, so that every checkout installs the same. Do not edit.
 """
-# demo comes second and takes dev's versions, so that both fit into one environment.
+# The others come after dev and take its versions, so that all fit into one environment.
 FILES = {
     "dev": ("everything: all extras and the groups build, apps and dev", ("build", "apps", "dev")),
     "demo": ("what `make demo` needs: all extras and the groups build and apps", ("build", "apps")),
+    "docs": (
+        "what `make docs` and `make build` need: all extras and two groups",
+        ("build", "docs"),
+    ),
 }
 
 
@@ -36,7 +40,7 @@ def wanted(settings: dict[str, Any], groups: tuple[str, ...]) -> list[str]:
 
 
 def resolve(requirements: list[str], constraints: Path | None) -> list[str]:
-    """Install into a fresh environment and read back what came."""
+    """Install into a fresh environment and return what pip chose, as exact pins."""
     with tempfile.TemporaryDirectory(prefix="duly-pins-") as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [f"{folder}/bin/python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
@@ -51,7 +55,7 @@ def resolve(requirements: list[str], constraints: Path | None) -> list[str]:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write every file."""
     if sys.version_info[:2] != FLOOR:
         sys.exit("pins are made with Python {}.{}: make pins PYTHON=…".format(*FLOOR))
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -24,6 +24,11 @@ ADDRESSES = re.compile(
 )
 # An absolute path into somebody's home or mount, as a whole word.
 MACHINE = re.compile(r"(?<![\w.~-])/(root|work|home)/\w")
+GROUPS = {
+    "dev": ["build", "apps", "dev"],
+    "demo": ["build", "apps"],
+    "docs": ["build", "docs"],
+}
 COMMANDS = {"help", "demo", "test", "lint", "bench", "chaos", "simulate", "format", "pins", "clean"}
 
 
@@ -38,7 +43,7 @@ def test_no_path_of_one_machine() -> None:
     assert not mentions(MACHINE)
 
 
-@pytest.mark.parametrize("name", ["dev", "demo"])
+@pytest.mark.parametrize("name", ["dev", "demo", "docs"])
 def test_pins_are_exact_and_complete(name: str) -> None:
     """Each pin is one exact version, and the pins satisfy what pyproject.toml asks for."""
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
@@ -48,17 +53,30 @@ def test_pins_are_exact_and_complete(name: str) -> None:
             assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)
             package, _, version = line.partition("==")
             pins[canonicalize_name(package)] = version
-    for requirement in wanted(["build", "apps", *(["dev"] if name == "dev" else [])]):
+    for requirement in wanted(GROUPS[name]):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
 
 
-def test_both_files_of_pins_agree() -> None:
-    """What the demo runs on is what the tests ran on."""
-    dev, demo = (
-        {line for line in path.read_text().splitlines() if "==" in line}
-        for path in ((ROOT / "requirements" / "dev.txt"), (ROOT / "requirements" / "demo.txt"))
+def test_the_files_of_pins_agree() -> None:
+    """What the demo runs on is what the tests ran on, and all of them fit into one environment."""
+    dev, demo, docs = (
+        dict(line.split("==") for line in path.read_text().splitlines() if "==" in line)
+        for path in (ROOT / "requirements" / f"{name}.txt" for name in GROUPS)
     )
-    assert demo <= dev
+    assert demo.items() <= dev.items()
+    assert {name: docs[name] for name in docs.keys() & dev.keys()}.items() <= dev.items()
+
+
+def test_ci_runs_every_supported_python() -> None:
+    """The workflow's matrix, the classifiers and ``requires-python`` name the same versions."""
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    (matrix,) = re.findall(r"^ +python: \[(.*)\]$", workflow, re.MULTILINE)
+    project = PROJECT["project"]
+    prefix = "Programming Language :: Python :: 3."
+    classified = [line for line in project["classifiers"] if line.startswith(prefix)]
+    versions = re.findall(r"3\.\d+", matrix)
+    assert versions == [line.rpartition(" ")[2] for line in classified]
+    assert project["requires-python"] == f">={versions[0]}"
 
 
 def test_all_is_every_extra() -> None:

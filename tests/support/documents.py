@@ -46,8 +46,9 @@ class Example:
 
 
 def pages() -> list[Path]:
-    """README.md, CONTRIBUTING.md and everything in docs/."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """The pages at the root of the repository, and everything in docs/."""
+    top = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+    return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def examples(page: Path) -> Iterator[Example]:
