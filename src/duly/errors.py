@@ -108,7 +108,7 @@ class CronError(TriggerError):
         shown = expression if len(expression) <= 80 else expression[:77] + "..."
         part = text if len(text) <= 40 else text[:37] + "..."
         where = f"{field} field, position {position}" if field else f"position {position}"
-        where += "" if repr(part) in problem else f": {part!r}"
+        where += "" if not part or repr(part) in problem else f": {part!r}"
         super().__init__(f"invalid cron expression {shown!r}: {problem} ({where})")
         self.expression = expression
         self.field = field
@@ -117,14 +117,14 @@ class CronError(TriggerError):
 
 
 class FrequencyError(TriggerError):
-    """A frequency, the language of ``duly.triggers.frequency``, is wrong.
+    """A frequency is invalid; see ``duly.triggers.frequency``.
 
     Attributes:
-        field: the key at fault, such as ``"dayOfWeek"``.
+        field: the invalid key, such as ``"dayOfWeek"``.
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"frequency: {field} {problem}")
+        super().__init__(f"invalid frequency: {field} {problem}")
         self.field = field
 
 

@@ -147,7 +147,7 @@ class AllOf(_Combined):
 
     def describe(self) -> str:
         """See `Trigger.describe`."""
-        return "; and at once ".join(part.describe() for part in self.parts)
+        return "; and at the same instant ".join(part.describe() for part in self.parts)
 
 
 def any_of(*triggers: Trigger) -> AnyOf:

@@ -102,9 +102,9 @@ class Excluding(Trigger):
         excluded, so most of them need not be examined.
         """
         zone = self.zone
-        asked = local(moment, zone)
+        wall = local(moment, zone)
         best: datetime | None = None
-        after = start_of(self._since(asked.date()), zone) - _TICK
+        after = start_of(self._since(wall.date()), zone) - _TICK
         for _ in range(10 * _MAX_STEPS):
             fire = self.trigger.next_after(after)
             if fire is None or (best is not None and fire >= best):
@@ -122,8 +122,8 @@ class Excluding(Trigger):
                 end = min(start_of(day + _DAY, zone) - _TICK, moment)
                 after = max(fire, end) if clear else fire
             else:
-                ordered = self._keeps_order(day) and self._keeps_order(asked.date())
-                same_time = instant(datetime.combine(day, asked.time()), zone)
+                ordered = self._keeps_order(day) and self._keeps_order(wall.date())
+                same_time = instant(datetime.combine(day, wall.time()), zone)
                 after = max(fire, same_time) if ordered else fire
         raise TriggerError(f"no occurrence was found until {after:%Y-%m-%d}: {self.describe()}")
 

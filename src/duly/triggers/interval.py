@@ -35,7 +35,9 @@ class Every(Trigger):
 
     def __post_init__(self) -> None:
         if self.period < _ONE:
-            raise TriggerError(f"an interval must be positive, not {self.period}")
+            raise TriggerError(
+                f"an interval must be positive, not {self.period.total_seconds():g} seconds"
+            )
         if self.anchor is not None:
             object.__setattr__(self, "anchor", aware_utc(self.anchor, "anchor"))
 

@@ -16,34 +16,37 @@ def check_keys(
     *,
     required: Sequence[str] = (),
     optional: Sequence[str] = (),
+    noun: str = "trigger",
 ) -> None:
     """Reject missing and unknown keys.
 
     Args:
-        kind: the kind of trigger, for the message.
+        kind: the kind of trigger or calendar, for the message.
         data: the JSON object.
         required: the keys that must be present.
         optional: the keys that may be present.
+        noun: what the data describes, for the message.
 
     Raises:
         TriggerError: a key is missing or unknown.
     """
     for key in data:
         if key not in required and key not in optional:
-            error = UnknownOption(str(key)[:40], (*required, *optional), f"of trigger {kind!r}")
-            raise TriggerError(str(error))
+            known = (*required, *optional)
+            raise TriggerError(str(UnknownOption(str(key)[:40], known, f"of {noun} {kind!r}")))
     for key in required:
         if key not in data:
-            raise TriggerError(f"trigger {kind!r} requires the key {key!r}")
+            raise TriggerError(f"{noun} {kind!r} requires the key {key!r}")
 
 
-def read_instant(kind: str, key: str, value: object) -> datetime:
+def read_instant(kind: str, key: str, value: object, *, noun: str = "trigger") -> datetime:
     """Parse an instant written in ISO 8601 with a UTC offset.
 
     Args:
-        kind: the kind of trigger, for the message.
+        kind: the kind of trigger or calendar, for the message.
         key: the key of the value, for the message.
         value: the JSON value.
+        noun: what the data describes, for the message.
 
     Raises:
         TriggerError: the value is not such a string.
@@ -54,12 +57,12 @@ def read_instant(kind: str, key: str, value: object) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise TriggerError(
-        f"{key!r} of trigger {kind!r} must be a time with a UTC offset, such as "
+        f"{key!r} of {noun} {kind!r} must be a time with a UTC offset, such as "
         f"'2026-01-01T00:00:00+00:00', not {str(value)[:60]!r}"
     )
 
 
-def read_date(kind: str, key: str, value: object) -> date:
+def read_date(kind: str, key: str, value: object, *, noun: str = "trigger") -> date:
     """Parse a date written as ``YYYY-MM-DD``; the arguments are those of `read_instant`.
 
     Raises:
@@ -71,5 +74,5 @@ def read_date(kind: str, key: str, value: object) -> date:
     except ValueError:
         pass
     raise TriggerError(
-        f"{key!r} of trigger {kind!r} must be a date such as '2026-01-31', not {str(value)[:60]!r}"
+        f"{key!r} of {noun} {kind!r} must be a date such as '2026-01-31', not {str(value)[:60]!r}"
     )

@@ -120,8 +120,11 @@ def _missing_days(fields: CronFields) -> Iterator[str]:
         day = rule.numbers[0]
         without = [MONTH_NAMES[month - 1] for month in fields.months if max(LENGTHS[month]) < day]
         if 2 in fields.months and day == 29:
-            without.append("February, except in leap years")
-        if without:
+            yield (
+                "does not fire in February, which has no day 29 except in leap years; "
+                "use 'L' for the last day"
+            )
+        elif without:
             have = "have" if len(without) > 1 else "has"
             yield (
                 f"does not fire in {join(without)}, which {have} no day {day}; "

@@ -114,7 +114,7 @@ def test_a_zone_can_be_given():
         (cron("0 */5 * * *"), ["*/5 in the hour field", "only 4 hours long"]),
         (cron("0 0 13 * 5"), ["day-of-month and day-of-week are both set"]),
         (cron("0 0 31 * *"), ["does not fire in February, April", "use 'L' for the last day"]),
-        (cron("0 0 29 * *"), ["February, except in leap years"]),
+        (cron("0 0 29 * *"), ["February, which has no day 29 except in leap years"]),
         (every(days=1), ["a day is 24 hours here"]),
         (frequency({"type": "hourly", "time": "03:30"}), ["uses only the minute"]),
     ],

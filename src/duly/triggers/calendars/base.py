@@ -162,7 +162,7 @@ class Union(Calendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, required=("calendars",))
+        check_keys(cls.kind, data, noun="calendar", required=("calendars",))
         parts = data["calendars"]
         if not isinstance(parts, list) or not 0 < len(parts) <= 50:
             raise TriggerError("'calendars' of calendar 'union' must be a list of 1 to 50")
@@ -228,7 +228,7 @@ class Named(Calendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, required=("name",), optional=("calendar",))
+        check_keys(cls.kind, data, noun="calendar", required=("name",), optional=("calendar",))
         return cls(data["name"], child(data["calendar"]) if "calendar" in data else None)
 
     def _resolved(self) -> Calendar:

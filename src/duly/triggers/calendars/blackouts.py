@@ -69,18 +69,13 @@ class Blackout(Calendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, required=("windows",))
+        check_keys(cls.kind, data, noun="calendar", required=("windows",))
         pairs = data["windows"]
         if not isinstance(pairs, list) or any(
             not isinstance(pair, list) or len(pair) != 2 for pair in pairs
         ):
             raise TriggerError("'windows' of calendar 'blackout' must be pairs of start and end")
-        return cls(
-            tuple(
-                (read_instant(cls.kind, "start", start), read_instant(cls.kind, "end", end))
-                for start, end in pairs
-            )
-        )
+        return cls(tuple((_instant("start", start), _instant("end", end)) for start, end in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +126,7 @@ class ClosedHours(Calendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, required=("start", "end"))
+        check_keys(cls.kind, data, noun="calendar", required=("start", "end"))
         return cls(*_hours(data["start"], data["end"]))
 
 
@@ -161,6 +156,10 @@ def closed_hours(start: str | time, end: str | time) -> ClosedHours:
         TriggerError: a value is not a valid time of day, or both are equal.
     """
     return ClosedHours(*_hours(start, end))
+
+
+def _instant(key: str, value: object) -> datetime:
+    return read_instant(Blackout.kind, key, value, noun="calendar")
 
 
 def _hours(start: Any, end: Any) -> tuple[int, int]:

@@ -48,7 +48,7 @@ class Weekends(DayCalendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, optional=("days",))
+        check_keys(cls.kind, data, noun="calendar", optional=("days",))
         return cls(_weekdays(data.get("days", ["sat", "sun"])))
 
 
@@ -83,7 +83,7 @@ class Dates(DayCalendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, required=("days",))
+        check_keys(cls.kind, data, noun="calendar", required=("days",))
         if not isinstance(data["days"], list):
             raise TriggerError("'days' of calendar 'dates' must be a list")
         return cls(*_days(data["days"]))
@@ -140,8 +140,16 @@ def _days(days: Any) -> tuple[tuple[date, ...], tuple[tuple[int, int], ...]]:
         if isinstance(day, date) and not isinstance(day, datetime):
             single.add(day)
         elif isinstance(day, str) and len(day) == 5:
-            leap = read_date("dates", "days", f"2024-{day}")
-            yearly.add((leap.month, leap.day))
+            yearly.add(_month_and_day(day))
         else:
-            single.add(read_date("dates", "days", day))
+            single.add(read_date("dates", "days", day, noun="calendar"))
     return tuple(sorted(single)), tuple(sorted(yearly))
+
+
+def _month_and_day(text: str) -> tuple[int, int]:
+    try:
+        day = date.fromisoformat(f"2024-{text}")  # a leap year, so that 02-29 is valid
+    except ValueError:
+        problem = f"{text!r} is not a valid day of the year; write it as '12-24'"
+        raise TriggerError(problem) from None
+    return day.month, day.day

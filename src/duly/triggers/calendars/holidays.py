@@ -56,7 +56,9 @@ class Holidays(DayCalendar):
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadCalendar) -> Self:
         """See `Calendar.from_json`."""
-        check_keys(cls.kind, data, required=("country",), optional=("subdivision",))
+        check_keys(
+            cls.kind, data, noun="calendar", required=("country",), optional=("subdivision",)
+        )
         return cls(data["country"], data.get("subdivision"))
 
 
@@ -86,7 +88,8 @@ def _cached_table(country: str, subdivision: str | None) -> Any:
     try:
         return package.country_holidays(country, subdiv=subdivision)
     except (NotImplementedError, ValueError) as error:
-        raise TriggerError(f"holidays({country!r}, {subdivision!r}): {error}") from None
+        code = "-".join(filter(None, (country, subdivision)))
+        raise TriggerError(f"no public holidays are known for {code!r}: {error}") from None
 
 
 def _table(country: str, subdivision: str | None) -> Any:

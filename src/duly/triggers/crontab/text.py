@@ -191,7 +191,7 @@ def _expanded(text: str, words: list[str]) -> str:
 
 def _count_problem(count: int) -> str:
     if count == 7:
-        return "found 7 fields; year fields are not supported, set the job's start and end instead"
+        return "found 7 fields, but a year field is not supported; set the job's start and end"
     return f"found {count} field{'s' * (count != 1)}; expected 5, or 6 with seconds first"
 
 

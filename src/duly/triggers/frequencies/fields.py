@@ -36,10 +36,12 @@ def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         FrequencyError: a key is unknown, missing or invalid; its ``field`` names the key.
     """
-    kind = data.get("type")
+    if "type" not in data:
+        raise FrequencyError("type", f"is required{did_you_mean('', KEYS)}")
+    kind = data["type"]
     if not isinstance(kind, str) or kind not in KEYS:
         name = str(kind)[:20]
-        raise FrequencyError("type", f"{name!r} is not a valid type{did_you_mean(name, KEYS)}")
+        raise FrequencyError("type", f"{name!r} is not valid{did_you_mean(name, KEYS)}")
     for key in data:
         if key not in KEYS[kind]:
             name = str(key)[:40]
@@ -107,8 +109,10 @@ def _numbers(key: str, value: Any) -> list[int]:
 
 def _weeks(key: str, value: Any) -> list[int]:
     weeks = _list(key, _LAST_WEEK if value == "last" else value, int, 10)
-    if any(week != _LAST_WEEK and not 1 <= week <= 5 for week in weeks):
-        raise FrequencyError(key, "must be between 1 and 5, or -1 for the last")
+    for week in weeks:
+        if week != _LAST_WEEK and not 1 <= week <= 5:
+            problem = "must be between 1 and 5, or -1 for the last, not"
+            raise FrequencyError(key, f"{problem} {str(week)[:20]}")
     return sorted(set(weeks))
 
 
@@ -149,19 +153,23 @@ def _instant(key: str, value: Any) -> str:
 
 def _minutes(key: str, value: Any) -> int:
     if type(value) is not int or not _MIN_MINUTES <= value <= 10_000_000:
-        raise FrequencyError(key, f"must be an integer of at least {_MIN_MINUTES}")
+        raise FrequencyError(
+            key, f"must be an integer of at least {_MIN_MINUTES}, not {str(value)[:20]!r}"
+        )
     return value
 
 
 def _month_end(key: str, value: Any) -> str:
     if value not in ("last", "skip"):
-        raise FrequencyError(key, "must be 'last' or 'skip'")
+        raise FrequencyError(key, f"must be 'last' or 'skip', not {str(value)[:20]!r}")
     return str(value)
 
 
 def _expression(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise FrequencyError(key, f"must be a string, not {str(value)[:20]!r}")
     try:
-        trigger = cron(value if isinstance(value, str) else "")
+        trigger = cron(value)
     except CronError as error:
         raise FrequencyError(key, f"is invalid: {error}") from error
     if len(trigger.expression.split()) != 5:

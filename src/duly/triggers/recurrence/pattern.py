@@ -93,7 +93,9 @@ class BoundedRule:
         # (a wall time, the occurrence after it). Replaced as a whole, so threads may share it.
         self._recent = (1, 0)
         if self.at_or_after(self._first) is None:
-            raise TriggerError(f"RRULE {rule.text} never fires after {start:%Y-%m-%d %H:%M:%S}")
+            raise TriggerError(
+                f"RRULE {rule.text} never fires on or after {start:%Y-%m-%d %H:%M:%S}"
+            )
 
     def at_or_after(self, wall: int) -> int | None:
         """See `duly.triggers.wallclock.search.WallSearch`."""
@@ -101,8 +103,8 @@ class BoundedRule:
             index = bisect_left(self._listed, wall)
             return self._listed[index] if index < len(self._listed) else None
         wall = max(wall, self._first)
-        asked, found = self._recent
-        if not asked <= wall <= found:
+        since, found = self._recent
+        if not since <= wall <= found:
             following = self._inner.at_or_after(wall)
             if following is None or (self._until is not None and following > self._until):
                 return None
