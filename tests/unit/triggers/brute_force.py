@@ -1,6 +1,6 @@
-"""A second, slow opinion on cron: tries every minute. Shares no code with Duly.
+"""A slow oracle for cron that tries every minute and shares no code with Duly.
 
-Wall-clock times are resolved by zoneinfo's own ``fold``, in the way the design page states it.
+Wall times are resolved with zoneinfo's ``fold``, by rule R2, rule R3 and rule R4.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMES = {
 
 
 def expand(text: str, low: int, high: int) -> set[int]:
-    """The values of a plain field: lists, ranges, steps, names."""
+    """Return the values of a plain field: lists, ranges, steps, names."""
     values: set[int] = set()
     for part in text.split(","):
         body, _, step = part.partition("/")
@@ -35,7 +35,7 @@ def expand(text: str, low: int, high: int) -> set[int]:
 
 
 class BruteForce:
-    """A five-field cron that is answered by trying every minute."""
+    """A five-field cron whose fires are found by trying every minute."""
 
     def __init__(self, text: str, zone: str, gap: str = "shift", fold: str = "first") -> None:
         self.texts = text.split()
@@ -65,7 +65,7 @@ class BruteForce:
         )
 
     def fires(self, after: datetime, until: datetime) -> list[datetime]:
-        """Every fire in (after, until]; both on whole minutes."""
+        """Return every fire in (after, until]; both must be whole minutes."""
         found: set[datetime] = set()
         if self.interval_like:
             offsets = [moment.astimezone(self.zone).utcoffset() for moment in (after, until)]
@@ -93,7 +93,7 @@ class BruteForce:
         return {"shift": {first}, "skip": set(), "first": {self._change(last, first)}}[self.gap]
 
     def _change(self, low: datetime, high: datetime) -> datetime:
-        """The first second after the clock change between two instants."""
+        """Return the first second after the clock change between two instants."""
         offset = low.astimezone(self.zone).utcoffset()
         while high - low > timedelta(seconds=1):
             middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)

@@ -1,4 +1,4 @@
-"""Small words that the trigger tests share."""
+"""Functions that the trigger tests share."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from duly.triggers import Trigger
 
 
 def utc(text: str) -> datetime:
-    """An instant from ISO text; without an offset it is UTC."""
+    """Parse an instant in ISO 8601; without an offset it is UTC."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def fires(trigger: Trigger, after: str | datetime, until: str | datetime) -> list[datetime]:
-    """Every fire in (after, until], found by asking for the next one again and again."""
+    """Return every fire in (after, until], found by calling ``next_after`` repeatedly."""
     moment: datetime | None = utc(after) if isinstance(after, str) else after
     end = utc(until) if isinstance(until, str) else until
-    found = []
+    collected = []
     while moment is not None and (moment := trigger.next_after(moment)) is not None:
         if moment > end:
             break
-        found.append(moment)
-        assert len(found) < 40_000
-    return found
+        collected.append(moment)
+        assert len(collected) < 40_000
+    return collected
 
 
 def shown(moments: list[datetime]) -> list[str]:
@@ -35,7 +35,7 @@ def shown(moments: list[datetime]) -> list[str]:
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:
-    """The processor time of a call, refused or not; best of three, as the collector may run."""
+    """Return the processor time of a call that may raise: the best of three, as the GC may run."""
     taken = []
     for _ in range(3):
         start = time.thread_time()

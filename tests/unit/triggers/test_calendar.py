@@ -1,4 +1,4 @@
-"""Every so many days, weeks, months or years of the wall calendar."""
+"""The calendar trigger: every n days, weeks, months or years."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNITS = ("days", "weeks", "months", "years")
 )
 @settings(max_examples=150, deadline=None)
 def test_calendar_agrees_with_dateutil(unit, count, start, skip):
-    """Steps of the calendar are those of dateutil's relativedelta, clamped to the month's end."""
+    """Calendar intervals step as dateutil's relativedelta does, clamped to the end of the month."""
     zone = ZoneInfo("Europe/Madrid")
     trigger = calendar(
         **{unit: count},
@@ -50,7 +50,7 @@ def test_calendar_agrees_with_dateutil(unit, count, start, skip):
 
 
 def test_several_times_a_day():
-    """Times of day are sorted, and each counts once."""
+    """Times of day are sorted, and duplicates count once."""
     trigger = calendar(weeks=2, at=["17:00", "09:00:30", "17:00"], start="2026-01-03")
     assert shown(fires(trigger, "2026-01-01", "2026-01-18")) == [
         "2026-01-03T09:00:30Z",
@@ -60,8 +60,8 @@ def test_several_times_a_day():
     ]
 
 
-def test_clock_changes():
-    """Wall-clock times shift out of gaps and fire once in folds, as cron's do (rule R8)."""
+def test_wall_times_shift_out_of_gaps_and_fire_once_in_folds():
+    """Wall times shift out of gaps and fire once in folds, as those of cron do (rule R8)."""
     trigger = calendar(days=1, at=["01:30", "02:30"], tz="America/New_York", start="2026-01-01")
     assert shown(fires(trigger, "2026-03-08T05:00", "2026-03-08T23:00")) == [
         "2026-03-08T06:30:00Z",
@@ -73,15 +73,15 @@ def test_clock_changes():
     ]
 
 
-def test_binding_gives_zone_and_first_day():
-    """Without a start, the day on which the job is first stored is the first, where the job is."""
+def test_binding_supplies_zone_and_first_day():
+    """Without a start, the first day is that on which the job is first stored, in its zone."""
     bound = calendar(months=1).bind(tz="Asia/Tokyo", anchor=utc("2026-05-04T20:00"))
     assert bound == calendar(months=1, tz="Asia/Tokyo", start=date(2026, 5, 5))
     assert bound.bind(tz="UTC", anchor=utc("2027-01-01")) == bound
 
 
-def test_round_trip_and_words():
-    """A calendar is stored as JSON and reads as English."""
+def test_round_trip_and_description():
+    """A calendar interval survives encoding as JSON and describes itself in English."""
     trigger = calendar(months=3, at="08:00", start="2026-01-31", tz="Europe/Madrid", gap="skip")
     assert decode(encode(trigger)) == trigger
     assert str(trigger) == (
@@ -114,14 +114,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize("options", WRONG, ids=str)
-def test_wrong_options_are_refused(options):
-    """What makes no calendar is refused when it is made."""
+def test_invalid_options_are_rejected(options):
+    """Invalid options raise a TriggerError when the trigger is created."""
     with pytest.raises(TriggerError):
         calendar(**options)
 
 
-def test_the_calendar_ends_quietly():
-    """Past the year 9999 there is no next fire, and before the start there is the first."""
+def test_the_ends_of_the_calendar_raise_nothing():
+    """After the year 9999 there is no next fire; long before the start, the start is next."""
     trigger = calendar(years=1000, start="2026-01-01")
     assert trigger.next_after(utc("9026-01-01")) is None
     assert trigger.next_after(utc("0001-01-05")) == utc("2026-01-01")

@@ -1,4 +1,4 @@
-"""Every row of the table "Expected fires" of the design page on time."""
+"""Every row of the table "Expected fires" in the design of triggers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONCE = [
 
 @pytest.mark.parametrize(("zone", "text", "day", "expected"), ONCE)
 def test_a_daily_job_fires_once_on_the_day_of_a_clock_change(zone, text, day, expected):
-    """A daily job runs exactly once on the day when the clock changes, where the table says."""
+    """A daily job runs once on the day of a clock change, at the time that the table lists."""
     trigger = cron(text, tz=zone)
     noon, two_days = utc(f"{day}T12:00"), timedelta(days=2)
     found = [
@@ -61,8 +61,8 @@ def test_an_hourly_job_fires_in_every_real_hour(zone, text, day, count, odd):
     assert gaps == {60, odd}
 
 
-def test_hourly_in_new_york_passes_over_the_missing_hour_and_through_both_repeated_ones():
-    """01:00-05 is followed by 03:00-04 in spring; 01:00 comes at -04 and -05 in autumn."""
+def test_hourly_in_new_york_skips_the_missing_hour_and_fires_in_both_passes_of_the_repeated_one():
+    """01:00-05 is followed by 03:00-04 in spring; 01:00 fires at -04 and at -05 in autumn."""
     hourly = cron("0 * * * *", tz=NEW_YORK)
     assert shown(fires(hourly, "2026-03-08T05:30Z", "2026-03-08T07:30Z")) == [
         "2026-03-08T06:00:00Z",
@@ -75,7 +75,7 @@ def test_hourly_in_new_york_passes_over_the_missing_hour_and_through_both_repeat
 
 
 def test_a_missing_day_collapses_into_the_next():
-    """Apia skipped 30 December 2011: that day's run and the 31st's are one instant, one run."""
+    """Apia skipped 30 December 2011: the runs of that day and of the 31st are one run."""
     daily = cron("0 9 * * *", tz=APIA)
     assert shown(fires(daily, "2011-12-29T12:00Z", "2011-12-31T12:00Z")) == [
         "2011-12-29T19:00:00Z",
@@ -121,13 +121,13 @@ POLICIES = [
 
 @pytest.mark.parametrize(("text", "policy", "after", "expected"), POLICIES)
 def test_gap_and_fold_policies(text, policy, after, expected):
-    """``gap=`` and ``fold=`` decide about missing (rule R3) and repeated (rule R4) wall times."""
+    """``gap=`` applies to missing wall times (rule R3), ``fold=`` to repeated ones (rule R4)."""
     until = after.replace("T00", "T23")
     assert shown(fires(cron(text, tz=NEW_YORK, **policy), after, until)) == expected
 
 
 def test_every_counts_real_days():
-    """A day of `every` is 24 hours, also when the clocks change in between (rule R1)."""
+    """A day of `every` is 24 hours, even if the clocks change in between (rule R1)."""
     daily = every(days=1, anchor=utc("2026-03-07T07:00"))
     assert shown(fires(daily, "2026-03-07T12:00Z", "2026-03-09T12:00Z")) == [
         "2026-03-08T07:00:00Z",
@@ -136,7 +136,7 @@ def test_every_counts_real_days():
 
 
 def test_both_passes_of_a_repeated_hour_are_different_instants():
-    """Python calls these two datetimes of one zone equal; a trigger does not (rule R6)."""
+    """Python compares these two datetimes of one zone as equal; a trigger does not (rule R6)."""
     first = datetime(2026, 11, 1, 1, 30, tzinfo=ZoneInfo(NEW_YORK))
     second = first.replace(fold=1)
     assert first == second

@@ -1,4 +1,4 @@
-"""The extensions of the cron dialect: L, W, #, H, and dates that are far away."""
+"""The extensions of the cron dialect, ``L``, ``W``, ``#`` and ``H``, and distant dates."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from duly.triggers import cron
 from tests.unit.triggers.helpers import cpu_seconds, fires, utc
 
 MONTHS = [(year, month) for year in range(2024, 2052) for month in range(1, 13)]
-"""28 years hold every shape that a month can have."""
+"""Months that have every shape that a month can have."""
 
 
 def days(text):
-    """The day of the month on which the cron fires, by month."""
+    """Return the days on which the cron fires, by month."""
     found: dict[tuple[int, int], list[int]] = {month: [] for month in MONTHS}
     for moment in fires(cron(text), "2023-12-31T23:59", "2051-12-31T23:59"):
         found[moment.year, moment.month].append(moment.day)
@@ -34,7 +34,7 @@ def weekday_of(month, day):
 
 
 def of_weekday(month, weekday):
-    """The days of the month on a weekday (Monday = 0)."""
+    """Return the days of the month that fall on a weekday (Monday = 0)."""
     return [d for d in range(1, length(month) + 1) if weekday_of(month, d) == weekday]
 
 
@@ -44,49 +44,49 @@ def nearest_workday(month, day):
 
 
 def test_last_day():
-    """L is the last day of every month."""
+    """``L`` is the last day of every month."""
     assert days("0 0 L * *") == {month: [length(month)] for month in MONTHS}
 
 
 def test_days_before_the_last():
-    """L-3 is three days before it; L-30 exists only in months of 31 days."""
+    """``L-3`` is three days before the last day; ``L-30`` only exists in months of 31 days."""
     assert days("0 0 L-3 * *") == {month: [length(month) - 3] for month in MONTHS}
     assert days("0 0 L-30 * *") == {m: [1] if length(m) == 31 else [] for m in MONTHS}
 
 
 @pytest.mark.parametrize("day", [1, 15, 28, 31])
 def test_nearest_workday(day):
-    """15W is the Monday to Friday nearest to the 15th, never in another month."""
+    """``15W`` is the weekday nearest to the 15th, never in another month."""
     expected = {m: [nearest_workday(m, day)] if day <= length(m) else [] for m in MONTHS}
     assert days(f"0 0 {day}W * *") == expected
 
 
 def test_last_workday():
-    """LW is the last Monday to Friday of the month."""
+    """``LW`` is the last weekday of the month."""
     assert days("0 0 LW * *") == {m: [nearest_workday(m, length(m))] for m in MONTHS}
 
 
 @pytest.mark.parametrize("text", ["5L", "friL", "FRIL"])
 def test_last_weekday(text):
-    """5L and friL are the last Friday."""
+    """``5L`` and ``friL`` are the last Friday of the month."""
     assert days(f"0 0 * * {text}") == {m: of_weekday(m, 4)[-1:] for m in MONTHS}
 
 
 @pytest.mark.parametrize("sunday", ["0L", "7L", "sunL"])
 def test_last_sunday(sunday):
-    """Sunday has two numbers here too."""
+    """Both numbers of Sunday work with ``L``."""
     assert days(f"0 0 * * {sunday}") == {m: of_weekday(m, 6)[-1:] for m in MONTHS}
 
 
 @pytest.mark.parametrize("nth", [1, 3, 5])
 def test_nth_weekday(nth):
-    """2#3 is the third Tuesday; a fifth one is not in every month."""
+    """``2#3`` is the third Tuesday; not every month has a fifth one."""
     expected = {m: of_weekday(m, 1)[nth - 1 : nth] for m in MONTHS}
     assert days(f"0 0 * * 2#{nth}") == days(f"0 0 * * tue#{nth}") == expected
 
 
 def test_extensions_in_lists():
-    """Extensions stand in lists beside plain days, and Vixie's rule holds for them."""
+    """Extensions can be listed beside plain days, and Vixie's rule applies to them."""
     assert days("0 0 1,15,L * *") == {m: [1, 15, length(m)] for m in MONTHS}
     assert days("0 0 * * mon#1,friL") == {
         m: sorted(of_weekday(m, 0)[:1] + of_weekday(m, 4)[-1:]) for m in MONTHS
@@ -96,7 +96,7 @@ def test_extensions_in_lists():
 
 
 def test_h_spreads_jobs_and_is_stable():
-    """H depends on nothing but the job's id, and many ids spread over the whole range."""
+    """``H`` depends only on the job's id, and many ids spread over the whole range."""
     seen: Counter[int] = Counter()
     for number in range(600):
         trigger = cron("H H(0-5) * * *").bind(job_id=f"job-{number}")
@@ -110,13 +110,13 @@ def test_h_spreads_jobs_and_is_stable():
 
 
 def test_h_keeps_its_value_between_versions():
-    """A change of the hash would move everybody's jobs: these values never change."""
+    """Changing the hash would move every deployed job, so these values never change."""
     values = [cron("H H * * *").bind(job_id=job).next_after(utc("2026-01-01")) for job in "abc"]
     assert [f"{value:%H:%M}" for value in values if value] == ["08:24", "03:09", "16:13"]
 
 
 def test_h_ranges_and_steps():
-    """H(10-19) stays within; H/15 fires every quarter from a hashed minute; days stop at 28."""
+    """``H(10-19)`` stays in its range, ``H/15`` is every 15 minutes, a hashed day is at most 28."""
     for job in ("a", "b", "c", "d", "e", "f"):
         inside = cron("H(10-19) * * * *").bind(job_id=job)
         assert {m.minute for m in fires(inside, "2026-01-01", "2026-01-02")} <= set(range(10, 20))
@@ -138,8 +138,8 @@ def test_h_ranges_and_steps():
         ("0 0 29 2 *", "9996-03-01", None),
     ],
 )
-def test_distant_dates_are_found_at_once(text, after, expected):
-    """Rare dates take no noticeable time, however far away they are."""
+def test_distant_dates_are_found_quickly(text, after, expected):
+    """Rare dates are found within 10 ms, however far away they are."""
     trigger = cron(text, tz="America/New_York")
     trigger.next_after(utc("2026-01-01"))
     fire = trigger.next_after(utc(f"{after}T12:00"))
@@ -148,7 +148,7 @@ def test_distant_dates_are_found_at_once(text, after, expected):
 
 
 def test_a_leap_day_on_each_weekday_is_found_within_forty_years():
-    """The search spans the longest wait of the calendar, 40 years, and finds each such day."""
+    """The search spans the longest gap of the calendar, 40 years, and finds every such day."""
     for weekday in range(7):
         trigger = cron(f"0 0 */28 2 {weekday}")
         moment = datetime(1601, 1, 1, tzinfo=UTC)
@@ -162,8 +162,8 @@ def test_a_leap_day_on_each_weekday_is_found_within_forty_years():
         assert all(fire.isoweekday() % 7 == weekday for fire in leap_days)
 
 
-def test_sequential_and_random_questions_agree():
-    """What the search remembers of the last question never changes an answer."""
+def test_sequential_and_random_searches_agree():
+    """The cache of the previous search never changes a result."""
     trigger = cron("*/7 3-5 1-7,L * mon,fri", tz="Australia/Lord_Howe")
     forward = fires(trigger, "2026-01-01", "2027-01-01")
     for index in range(len(forward) - 1, 0, -7):

@@ -1,4 +1,4 @@
-"""What a cron text may say, and how a wrong one is refused."""
+"""The syntax of cron expressions, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from duly.errors import CronError, DulyError, TriggerError
 from duly.triggers import Trigger, cron, every
 from tests.unit.triggers.helpers import cpu_seconds, fires, shown, utc
 
-REFUSED = [
-    # text, field, offending part, position, words of the message
+INVALID = [
+    # expression, field, invalid part, position, an excerpt of the message
     ("61 * * * *", "minute", "61", 0, "'61' is not a valid minute: it must be between 0 and 59"),
     ("* 24 * * *", "hour", "24", 2, "midnight is hour 0"),
     ("* * 0 * *", "day-of-month", "0", 4, "not a valid day of the month"),
@@ -59,10 +59,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("text", "field", "part", "position", "words"), REFUSED, ids=lambda v: str(v)[:20]
+    ("text", "field", "part", "position", "words"), INVALID, ids=lambda v: str(v)[:20]
 )
-def test_a_wrong_text_is_refused_quickly_and_precisely(text, field, part, position, words):
-    """The error names the field, the offending part, its position and what to do."""
+def test_an_invalid_expression_is_rejected_precisely(text, field, part, position, words):
+    """Within 10 ms, the error names field, part and position, and says what to write instead."""
     with pytest.raises(CronError, match=re.escape(words)) as caught:
         cron(text)
     error = caught.value
@@ -86,15 +86,15 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda v: v[:12])
-def test_a_hostile_text_costs_no_time(text):
-    """However a text is built, the answer comes within 10 ms."""
+def test_a_hostile_expression_is_rejected_quickly(text):
+    """However an expression is built, reading it takes less than 10 ms."""
     assert cpu_seconds(lambda: cron(text)) < 0.01
 
 
 @given(st.text(alphabet="0123456789*/-,LWH#()?@ ajnmosufri\t", max_size=40))
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_either_a_cron_that_fires_or_a_cron_error(text):
-    """No text makes anything but a CronError, and what is accepted does fire."""
+    """Any text raises a CronError or nothing, and every accepted expression fires."""
     position = 0
     try:
         fire = cron(text).next_after(utc("2026-01-01T00:00"))
@@ -106,14 +106,14 @@ def test_any_text_is_either_a_cron_that_fires_or_a_cron_error(text):
 
 
 @pytest.mark.parametrize("value", [None, 5, b"* * * * *", ["*"], {"a": 1}])
-def test_what_is_no_text_is_refused(value):
-    """Anything that is not text is refused as such."""
+def test_an_expression_that_is_not_a_string_is_rejected(value):
+    """Values of other types raise a DulyError."""
     with pytest.raises(DulyError):
         cron(value)
 
 
 def test_sunday_is_both_0_and_7():
-    """0, 7 and sun are the same day, also at the end of a range."""
+    """0, 7 and ``sun`` are the same day, even at the end of a range."""
     week = ("2026-01-01T00:00", "2026-02-01T00:00")
     sundays = fires(cron("0 0 * * 0"), *week)
     assert {f"{moment:%a}" for moment in sundays} == {"Sun"}
@@ -123,7 +123,7 @@ def test_sunday_is_both_0_and_7():
 
 
 def test_six_fields_begin_with_seconds():
-    """The first of six fields counts seconds."""
+    """The first of six fields is the second."""
     found = fires(cron("*/20 5 9 * * *"), "2026-01-01T00:00", "2026-01-02T00:00")
     assert shown(found) == [f"2026-01-01T09:05:{s:02}Z" for s in (0, 20, 40)]
 
@@ -140,13 +140,13 @@ def test_six_fields_begin_with_seconds():
         ("@Daily", "0 0 * * *"),
     ],
 )
-def test_words(word, text):
-    """An ``@`` word equals the text that it stands for."""
+def test_keywords(word, text):
+    """A keyword such as ``@daily`` equals the expression that it stands for."""
     assert cron(word) == cron(text)
 
 
 def test_vixies_rule():
-    """Two restricted day fields match on either; one that begins with ``*`` makes it both."""
+    """Either of two restricted day fields is enough; if one begins with ``*``, both must match."""
     january = ("2026-01-01T00:00", "2026-01-31T23:00")
     either = {moment.day for moment in fires(cron("0 12 13 * 5"), *january)}
     both = {moment.day for moment in fires(cron("0 12 */13 * 5"), *january)}
@@ -171,19 +171,19 @@ def test_vixies_rule():
     ],
 )
 def test_named_fields(fields, text):
-    """Named fields mean a text; what is finer than the finest of them starts at its beginning."""
+    """Fields finer than the finest named one take their lowest value, the others match any."""
     assert cron(**fields) == cron(text)
 
 
 @pytest.mark.parametrize("value", [0, 1, "1", "1-5", "0,6", "mon,3", "2#1"])
-def test_a_weekday_number_among_named_fields_is_refused(value):
-    """Named fields come from APScheduler, where Monday is 0: a number would be a trap."""
+def test_a_weekday_number_among_named_fields_is_rejected(value):
+    """Users of APScheduler, where Monday is 0, name fields: a weekday number would be a trap."""
     with pytest.raises(TriggerError, match="Sunday = 0, APScheduler from Monday = 0"):
         cron(hour=9, day_of_week=value)
 
 
-def test_wrong_named_fields():
-    """A wrong name or value is refused, and the error says what was meant."""
+def test_invalid_named_fields_are_rejected():
+    """An unknown name or an invalid value raises an error that says what to write instead."""
     with pytest.raises(DulyError, match="did you mean 'minute'"):
         cron(minut=3)
     with pytest.raises(TriggerError, match="not both"):
@@ -199,14 +199,14 @@ def test_wrong_named_fields():
 @pytest.mark.parametrize(
     "zone", ["Mars/Base", "", "../etc/passwd", "/etc/passwd", "a" * 5000, "America"]
 )
-def test_an_unknown_zone_is_refused(zone):
-    """Only a name of the tz database is taken."""
+def test_an_unknown_zone_is_rejected(zone):
+    """Only names of the tz database are accepted."""
     with pytest.raises(TriggerError, match="zone"):
         cron("* * * * *", tz=zone)
 
 
-def test_an_unknown_zone_comes_with_a_suggestion():
-    """A zone that is nearly right is named."""
+def test_a_misspelt_zone_is_corrected():
+    """The error suggests the nearest zone."""
     with pytest.raises(TriggerError, match="did you mean 'Europe/Madrid'"):
         cron("* * * * *", tz="Europe/Madird")
     with pytest.raises(TriggerError, match="did you mean 'America/New_York'"):
@@ -214,13 +214,13 @@ def test_an_unknown_zone_comes_with_a_suggestion():
 
 
 @pytest.mark.parametrize("wrong", [{"gap": "forward"}, {"fold": "second"}])
-def test_an_unknown_policy_is_refused(wrong):
-    """A policy that does not exist is refused with those that do."""
+def test_an_unknown_policy_is_rejected(wrong):
+    """The error lists the policies that exist."""
     with pytest.raises(TriggerError, match="must be one of"):
         cron("* * * * *", **wrong)
 
 
-def test_every_is_not_a_cron():
+def test_triggers_of_different_kinds_are_unequal():
     """A trigger of one kind never equals one of another."""
     triggers: list[Trigger] = [cron("* * * * *"), every(minutes=1)]
     assert triggers[0] != triggers[1]

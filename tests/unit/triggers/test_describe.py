@@ -1,4 +1,4 @@
-"""Triggers in English, and as Python."""
+"""Triggers as English text and as Python source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.triggers.helpers import utc
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "english"),
     [
         ("0 9 * * 1-5", "at 09:00 on Monday to Friday"),
         ("*/5 * * * *", "every 5 minutes"),
@@ -36,21 +36,21 @@ from tests.unit.triggers.helpers import utc
         ("15 30 9 * * *", "at 09:30:15"),
     ],
 )  # fmt: skip
-def test_a_cron_in_words(text, words):
-    """A person reads when it fires, without knowing crontab."""
-    assert cron(text).describe() == words
+def test_cron_expressions_in_english(text, english):
+    """The description says when a cron fires without assuming knowledge of crontab."""
+    assert cron(text).describe() == english
 
 
-def test_the_zone_is_named_where_one_is_set():
-    """Which clock is meant belongs to the sentence."""
+def test_the_description_names_the_zone():
+    """A description ends with the zone if one is set."""
     assert str(cron("0 9 * * 1-5", tz="Europe/Madrid")) == (
         "at 09:00 on Monday to Friday, Europe/Madrid time"
     )
     assert str(cron("0 9 * * *", tz="UTC")) == "at 09:00, UTC"
 
 
-def test_the_others_in_words():
-    """Intervals and instants read as English too."""
+def test_intervals_and_instants_in_english():
+    """Intervals and instants have English descriptions too."""
     assert every(seconds=10).describe() == "every 10 seconds"
     assert every(seconds=1).describe() == "every second"
     assert every(hours=1, minutes=30).describe() == "every 1 hour 30 minutes"
@@ -60,8 +60,8 @@ def test_the_others_in_words():
     assert at(utc("2026-01-02T03:04:05")).describe() == "once, at 2026-01-02 03:04:05 UTC"
 
 
-def test_repr_reads_as_python():
-    """The repr shows how to make the same trigger."""
+def test_repr_is_python():
+    """The repr is the Python call that creates an equal trigger."""
     assert repr(cron(hour=9, tz="UTC")) == "cron('0 9 * * *', tz='UTC')"
     assert repr(every(days=2, seconds=1.5)) == "every(days=2, seconds=1.5)"
     assert repr(every(seconds=12345)) == "every(seconds=12345)"

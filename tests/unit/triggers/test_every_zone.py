@@ -28,7 +28,7 @@ SHARDS = 8
 
 
 def changing_days(zone, first_year, last_year):
-    """The days on which the offset of a zone changes, found by looking once a day."""
+    """Return the days on which the offset of a zone changes, sampled once a day."""
     tz, moment = ZoneInfo(zone), datetime(first_year, 1, 1, tzinfo=UTC)
     days, before = [], None
     while moment.year <= last_year:
@@ -53,7 +53,7 @@ def random_field(rng, low, high):
 
 
 def random_cron(rng):
-    """Cron texts that are dense around the hours in which clocks change."""
+    """Generate crons that fire often in the hours in which clocks change."""
     minute = rng.choice(["0", "30", "0,15,45", "*/20", "59", random_field(rng, 0, 59)])
     hour = rng.choice(["*", "0-3", "1,2", "23", "0", "*/2", "2", random_field(rng, 0, 23)])
     day = rng.choice(["*", "*", "*/2", random_field(rng, 1, 31)])
@@ -98,7 +98,7 @@ def test_any_zone_any_day_agrees_with_a_minute_scan(zone, day, rng, policies):
 
 
 def zone_files(zone):
-    """The zone's data: the file that zoneinfo reads, then any other that it might read."""
+    """Return the data of a zone: the file that zoneinfo reads, then any that it might read."""
     for place in (*map(Path, TZPATH), resources.files("tzdata") / "zoneinfo"):
         file = place.joinpath(*zone.split("/"))
         if file.is_file():
@@ -106,7 +106,7 @@ def zone_files(zone):
 
 
 def listed_changes(data):
-    """The changes that a zone's file lists one by one (TZif, RFC 9636, second data block)."""
+    """Return the changes listed in the file of a zone (TZif, RFC 9636, second data block)."""
     counts = struct.unpack(">6l", data[20:44])
     isut, isstd, leap, times, types, chars = counts
     start = 44 + times * 5 + types * 6 + chars + leap * 8 + isstd + isut
@@ -124,7 +124,7 @@ def listed_changes(data):
 
 
 def test_a_search_in_steps_of_three_days_misses_no_clock_change():
-    """No zone changes its clock twice within three days, so each step holds one change at most."""
+    """No zone changes its clock twice within three days, so a step contains at most one change."""
     for zone in ZONES:
         for data in zone_files(zone):
             instants = [instant for instant, _, _ in listed_changes(data)]
@@ -133,7 +133,7 @@ def test_a_search_in_steps_of_three_days_misses_no_clock_change():
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_clock_changes_are_those_of_the_tz_database(shard):
-    """In every zone, instants and offsets of the changes are exactly those of the zone's file."""
+    """In every zone, the instants and offsets of all changes equal those of the zone's file."""
     for zone in ZONES[shard::SHARDS]:
         listed = listed_changes(next(zone_files(zone)))
         listed = [change for change in listed if change[0] > EARLIEST]
@@ -143,7 +143,7 @@ def test_clock_changes_are_those_of_the_tz_database(shard):
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_the_timeline_has_the_offsets_of_zoneinfo(shard):
-    """In every zone, on each day of a year, around its changes, and at any time to come."""
+    """In every zone, offsets agree on every day of a year, around its changes and in the future."""
     rng = random.Random(shard)
     for zone in ZONES[shard::SHARDS]:
         line, tz = timeline(zone, "skip", "both"), ZoneInfo(zone)
@@ -162,7 +162,7 @@ def test_the_timeline_has_the_offsets_of_zoneinfo(shard):
 
 @pytest.mark.parametrize("zone", ZONES[::40])
 def test_years_beyond_the_listed_changes_follow_the_rule(zone):
-    """Far years, which are read off a year of the same shape, agree with zoneinfo."""
+    """Distant years, which are derived from a year of the same shape, agree with zoneinfo."""
     hourly, tz = cron("0 * * * *", tz=zone), ZoneInfo(zone)
     for year in (2129, 2200, 2399, 4000, 9000):
         for day in range(0, 360, 30):

@@ -1,4 +1,4 @@
-"""Exceptions: weekends, holidays, dates, blackouts, and moving to the next working day."""
+"""Exclusions: weekends, holidays, dates, blackouts, and moving to the next working day."""
 
 from __future__ import annotations
 
@@ -56,52 +56,52 @@ SPAN = utc("2026-02-20T00:00"), utc("2026-04-05T00:00")
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=str)
-@pytest.mark.parametrize("kept_out", CALENDARS, ids=str)
-def test_what_a_calendar_leaves_out_is_dropped(trigger, kept_out):
-    """Without shift, exactly those occurrences are missing that the calendar names."""
-    left = trigger.excluding(kept_out, tz="America/New_York")
+@pytest.mark.parametrize("excluded", CALENDARS, ids=str)
+def test_excluded_occurrences_are_dropped(trigger, excluded):
+    """Without ``shift``, exactly the occurrences that the calendar excludes are missing."""
+    left = trigger.excluding(excluded, tz="America/New_York")
     zone = ZoneInfo(left.tz)
-    expected = [f for f in fires(trigger, *SPAN) if kept_out.blocked_until(f, zone) is None]
+    expected = [f for f in fires(trigger, *SPAN) if excluded.blocked_until(f, zone) is None]
     assert fires(left, *SPAN) == expected
 
 
-def next_free(kept_out, wall, zone):
-    """The next working day's instant at the same wall time, found by trying each day."""
-    rest = kept_out.rest_days() or {5, 6}
+def next_free(excluded, wall, zone):
+    """Return the same wall time on the next working day, found by trying every day."""
+    rest = excluded.rest_days() or {5, 6}
     while True:
         wall += DAY
         moment = wall.replace(tzinfo=zone).astimezone(UTC)
-        if wall.weekday() not in rest and kept_out.blocked_until(moment, zone) is None:
+        if wall.weekday() not in rest and excluded.blocked_until(moment, zone) is None:
             return moment
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=str)
-@pytest.mark.parametrize("kept_out", MOVING, ids=str)
-def test_what_a_calendar_leaves_out_is_moved(trigger, kept_out):
-    """With shift, it happens at its wall time on the next working day; equal instants collapse."""
-    moved = trigger.excluding(kept_out, shift="next_working_day", tz="America/New_York")
+@pytest.mark.parametrize("excluded", MOVING, ids=str)
+def test_excluded_occurrences_are_moved(trigger, excluded):
+    """With ``shift``, they fire at their wall time on the next working day, once per instant."""
+    moved = trigger.excluding(excluded, shift="next_working_day", tz="America/New_York")
     zone = ZoneInfo(moved.tz)
     expected = set()
     for fire in fires(trigger, SPAN[0] - 20 * DAY, SPAN[1]):
-        if kept_out.blocked_until(fire, zone) is None:
+        if excluded.blocked_until(fire, zone) is None:
             expected.add(fire)
         else:
-            expected.add(next_free(kept_out, trigger.wall_at(fire, zone), zone))
+            expected.add(next_free(excluded, trigger.wall_at(fire, zone), zone))
     assert fires(moved, *SPAN) == sorted(m for m in expected if SPAN[0] < m <= SPAN[1])
 
 
 @given(st.integers(0, 90 * 86_400), st.sampled_from(TRIGGERS), st.sampled_from(MOVING))
 @settings(max_examples=150, deadline=None)
-def test_any_instant_gets_the_same_answer_as_walking(second, trigger, kept_out):
-    """Asking from the middle gives what walking from the start gives."""
-    moved = trigger.excluding(kept_out, shift="next_working_day", tz="Europe/Madrid")
+def test_a_search_from_any_instant_agrees_with_one_from_the_start(second, trigger, excluded):
+    """The next occurrence does not depend on where the search starts."""
+    moved = trigger.excluding(excluded, shift="next_working_day", tz="Europe/Madrid")
     moment = utc("2026-01-10T00:00") + timedelta(seconds=second)
     walked = fires(moved, moment - 10 * DAY, moment + 40 * DAY)
     assert moved.next_after(moment) == next(f for f in walked if f > moment)
 
 
-def test_a_monday_holiday():
-    """The textbook case: weekdays at nine, Epiphany on a Tuesday; Saturday runs move to Monday."""
+def test_holidays_and_weekends_together():
+    """A holiday on a Tuesday is dropped; a first of the month on a weekend moves to Monday."""
     nine = cron("0 9 * * *", tz="Europe/Madrid")
     dropped = nine.excluding(weekends(), holidays("ES"))
     assert [f.day for f in fires(dropped, "2026-01-02T12:00", "2026-01-09")] == [5, 7, 8]
@@ -112,7 +112,7 @@ def test_a_monday_holiday():
 
 
 def test_a_holiday_on_friday_moves_past_the_weekend():
-    """A working day is no day of rest, though the calendar names only the holiday."""
+    """Weekends are not working days, even if the calendar only names the holiday."""
     fridays = cron("0 9 * * 5", tz="Europe/Madrid")
     moved = fridays.excluding(dates("2026-05-01"), shift="next_working_day")
     assert shown(fires(moved, "2026-04-25", "2026-05-09")) == [
@@ -122,14 +122,14 @@ def test_a_holiday_on_friday_moves_past_the_weekend():
 
 
 def test_a_shifted_occurrence_keeps_its_own_wall_time_when_it_moves():
-    """Sunday's 02:30, which the clock change made 03:30, is 02:30 again on Monday."""
+    """Sunday's 02:30, which the clock change shifts to 03:30, is 02:30 again on Monday."""
     nightly = cron("30 2 * * *", tz="America/New_York")
     moved = nightly.excluding(weekends(), shift="next_working_day")
     assert shown(fires(moved, "2026-03-06T12:00", "2026-03-10T00:00")) == ["2026-03-09T06:30:00Z"]
 
 
-def test_names_are_looked_up_when_bound_and_again_later():
-    """A named calendar comes from the store; binding again takes the newer version."""
+def test_named_calendars_are_resolved_each_time_the_trigger_is_bound():
+    """A named calendar comes from the store; binding again replaces it by the newer version."""
     nine = cron("0 9 * * *", tz="UTC").excluding("closing days")
     with pytest.raises(TriggerError, match="is not resolved"):
         nine.next_after(SPAN[0])
@@ -145,8 +145,8 @@ def test_names_are_looked_up_when_bound_and_again_later():
     assert bound.bind(tz="UTC") == bound
 
 
-def test_whose_day_it_is():
-    """The trigger's zone says which day it is; an interval takes the job's."""
+def test_the_zone_determines_the_calendar_day():
+    """The trigger's zone determines the calendar day; an interval takes the job's zone."""
     hourly = every(hours=1, anchor=utc("2026-01-01T00:00")).excluding(weekends())
     tokyo = hourly.bind(tz="Asia/Tokyo")
     assert tokyo.tz == "Asia/Tokyo"
@@ -155,8 +155,8 @@ def test_whose_day_it_is():
     assert tokyo.bind(tz="UTC") == tokyo
 
 
-def test_bounded_search():
-    """When nothing is left, the search ends soon, with an error that says so."""
+def test_the_search_is_limited():
+    """If everything is excluded, the search stops with an error that says so."""
     saturdays = cron("0 9 * * sat", tz="UTC").excluding(weekends())
     with pytest.raises(TriggerError, match="every occurrence until"):
         saturdays.next_after(SPAN[0])
@@ -168,7 +168,7 @@ def test_bounded_search():
 
 @pytest.mark.parametrize("item", CALENDARS, ids=str)
 def test_calendars_round_trip(item):
-    """A calendar is stored as JSON and read back equal."""
+    """A calendar survives encoding as JSON."""
     text = encode_calendar(item)
     assert decode_calendar(text) == item
     assert hash(decode_calendar(text)) == hash(item)
@@ -199,8 +199,8 @@ def test_calendars_round_trip(item):
         lambda: cron("0 9 * * *").excluding(weekends(), tz="Mars/Base"),
     ],
 )
-def test_wrong_calendars_are_refused(make):
-    """What makes no calendar is refused when it is made."""
+def test_invalid_calendars_are_rejected(make):
+    """Invalid arguments raise a TriggerError when the calendar is created."""
     with pytest.raises(TriggerError):
         make()
 
@@ -224,8 +224,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize("data", WRONG, ids=str)
-def test_bad_data_is_a_trigger_error(data):
-    """Whatever stands in the database, reading it fails in one way only."""
+def test_invalid_data_raises_a_trigger_error(data):
+    """Whatever the database contains, reading it raises nothing but a TriggerError."""
     with pytest.raises(TriggerError):
         decode_calendar(json.dumps(data))
     trigger = {"kind": "excluding", "trigger": cron("* * * * *").to_json(), "calendar": data}
@@ -233,8 +233,8 @@ def test_bad_data_is_a_trigger_error(data):
         decode(json.dumps(trigger))
 
 
-def test_deep_data_is_refused():
-    """Calendars within calendars are bounded."""
+def test_deep_nesting_is_rejected():
+    """Calendars nested more than 20 deep raise a TriggerError."""
     data = weekends().to_json()
     for _ in range(30):
         data = {"kind": "union", "calendars": [data]}
@@ -243,14 +243,14 @@ def test_deep_data_is_refused():
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    """Without the optional package the error says what to install."""
+    """Without the optional package, the error says what to install."""
     monkeypatch.setitem(sys.modules, "holidays", None)
     with pytest.raises(TriggerError, match="pip install holidays"):
         holidays("IS")  # no other test has asked for it yet: tables are cached
 
 
-def test_words():
-    """A person reads what is left out."""
+def test_descriptions():
+    """The description of a trigger includes what is excluded."""
     nine = cron("0 9 * * *", tz="UTC")
     assert str(nine.excluding(weekends(), holidays("ES", "MD"))) == (
         "at 09:00, UTC; except weekends and public holidays of ES-MD"

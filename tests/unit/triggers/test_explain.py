@@ -1,4 +1,4 @@
-"""Explaining a trigger: words, next fires with their marks, and lint."""
+"""Explanations: the description, the next fires with their marks, and the warnings."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NEW_YORK = "America/New_York"
 SPRING = utc("2026-03-06T12:00")
 
 
-def test_a_gap_is_named_with_the_shifted_run():
-    """A New York 02:30 job names the day without 02:30, and says that it runs at 03:30."""
+def test_a_gap_is_reported_with_the_shifted_run():
+    """A 02:30 job in New York reports the day without 02:30, and that it runs at 03:30."""
     found = explain(cron("30 2 * * *", tz=NEW_YORK), SPRING, 3)
     assert found.text == "at 02:30, America/New_York time"
     assert found.crontab == "30 2 * * *"
@@ -43,8 +43,8 @@ def test_a_gap_is_named_with_the_shifted_run():
     )
 
 
-def test_it_prints_as_lines():
-    """Printed, it is what ``duly explain`` shows."""
+def test_an_explanation_prints_as_lines():
+    """The string is the text that ``duly explain`` shows."""
     assert str(explain(cron("30 2 * * *", tz=NEW_YORK), SPRING, 2)).splitlines() == [
         "at 02:30, America/New_York time",
         "  Sat 2026-03-07 02:30:00 -0500 = 2026-03-07 07:30:00Z",
@@ -55,8 +55,8 @@ def test_it_prints_as_lines():
     ]
 
 
-def test_a_fold_is_marked_in_either_pass():
-    """Which of two equal wall times is meant stands beside it."""
+def test_a_fold_is_marked_in_both_passes():
+    """Each of two equal wall times is marked as the first or the second."""
     found = explain(cron("30 1 * * *", tz=NEW_YORK, fold="both"), utc("2026-10-31T12:00"), 3)
     assert [fire.note for fire in found.fires] == [
         "fold: the first 01:30 of that day",
@@ -65,8 +65,8 @@ def test_a_fold_is_marked_in_either_pass():
     ]
 
 
-def test_what_is_left_out_is_shown_among_the_rest():
-    """Exclusions do not just vanish: each is listed, with where it moves."""
+def test_excluded_occurrences_are_listed_among_the_others():
+    """Excluded occurrences do not vanish: each is listed, with the day to which it moves."""
     nine = cron("0 9 * * *", tz="Europe/Madrid")
     found = explain(nine.excluding(weekends()), SPRING, 2)
     assert [(f"{f.local:%a}", f.marks) for f in found.fires] == [
@@ -79,14 +79,14 @@ def test_what_is_left_out_is_shown_among_the_rest():
     assert [fire.note for fire in moved.fires] == ["moved to 2026-03-09 09:00"] * 2 + [""]
 
 
-def test_the_end_is_said():
-    """A trigger that never fires again says so, and how many there are is bounded."""
+def test_the_end_is_reported():
+    """A trigger that never fires again says so, and the number of listed fires is limited."""
     assert str(explain(at(SPRING), SPRING)).endswith("never fires again")
     assert len(explain(every(seconds=1), SPRING, 10**9).fires) == 1000
 
 
 def test_a_zone_can_be_given():
-    """A trigger without a zone is read in the one that is asked for."""
+    """A trigger without a zone is bound to the given one."""
     found = explain(cron("0 9 * * *"), SPRING, 1, tz="Asia/Tokyo")
     assert (found.tz, shown([found.fires[0].instant])) == ("Asia/Tokyo", ["2026-03-07T00:00:00Z"])
     assert explain(every(days=1), SPRING, 1, tz="Asia/Tokyo").fires[0].local.hour == 9
@@ -121,7 +121,7 @@ def test_a_zone_can_be_given():
     ids=str,
 )
 def test_lint_warns(trigger, words):
-    """What may surprise the author is said in one sentence."""
+    """Whatever may surprise the author is reported in one sentence."""
     warnings = lint(trigger, SPRING)
     assert warnings
     assert all(any(word in warning for warning in warnings) for word in words), warnings
@@ -143,8 +143,8 @@ def test_lint_warns(trigger, words):
     ],
     ids=str,
 )
-def test_lint_is_quiet_where_nothing_surprises(trigger):
-    """A warning that is no help would teach people to read none."""
+def test_lint_is_silent_if_nothing_surprises(trigger):
+    """A useless warning would teach users to ignore them all."""
     assert lint(trigger, SPRING) == ()
 
 

@@ -15,7 +15,7 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 
 def locals_of(rule, after, until):
-    """The fires in Los Angeles time, as text."""
+    """Return the fires in Los Angeles time, as text."""
     found = fires(frequency(rule), f"{after}T12:00", f"{until}T12:00")
     return [f"{moment.astimezone(PACIFIC):%a %m-%d %H:%M}" for moment in found]
 
@@ -43,8 +43,8 @@ def locals_of(rule, after, until):
         ({"type": "daily", "time": "09:00", "excludeDates": ["2026-12-25"]}, None),
     ],
 )
-def test_crontab_text(rule, text):
-    """Where a crontab text says the same, it is given; where none does, there is none."""
+def test_equivalent_crontab(rule, text):
+    """A frequency has a crontab expression exactly if an equivalent one exists."""
     trigger = frequency(rule)
     assert trigger.crontab == text
     if text:
@@ -55,7 +55,7 @@ def test_crontab_text(rule, text):
 
 
 def test_every_listed_weekday_counts():
-    """Monday, Wednesday and Friday: not only the first (F1), and never a Tuesday (F2)."""
+    """Monday, Wednesday and Friday fire: not only the first (F1), and never a Tuesday (F2)."""
     rule = {"type": "weekly", "time": "10:00", "dayOfWeek": [5, 3, 1, 1]}
     assert locals_of(rule, "2026-01-04", "2026-01-11") == [
         "Mon 01-05 10:00",
@@ -65,7 +65,7 @@ def test_every_listed_weekday_counts():
 
 
 def test_every_listed_day_of_the_month_counts():
-    """The 1st and the 15th (F1)."""
+    """The 1st and the 15th both fire (F1)."""
     rule = {"type": "monthly", "time": "08:00", "dayOfMonth": [15, 1]}
     assert locals_of(rule, "2025-12-31", "2026-02-20") == [
         "Thu 01-01 08:00",
@@ -76,7 +76,7 @@ def test_every_listed_day_of_the_month_counts():
 
 
 def test_a_day_that_the_month_does_not_have():
-    """31 is the last day of shorter months, once however many collapse; skip leaves it out (F3)."""
+    """31 is the last day of shorter months, once if days coincide, never with "skip" (F3)."""
     rule = {"type": "monthly", "time": "08:00", "dayOfMonth": [31]}
     days = [text[4:9] for text in locals_of(rule, "2026-01-15", "2026-06-15")]
     assert days == ["01-31", "02-28", "03-31", "04-30", "05-31"]
@@ -90,7 +90,7 @@ def test_a_day_that_the_month_does_not_have():
 
 
 def test_hourly_uses_the_minute_of_the_local_clock():
-    """Each real hour, at that minute; the hour part is accepted with a warning (F4, F5)."""
+    """An hourly frequency fires every real hour, with a warning if it names an hour (F4, F5)."""
     half = frequency({"type": "hourly", "time": "00:30"})
     assert len(fires(half, "2026-11-01T06:59Z", "2026-11-02T07:59Z")) == 25
     assert len(fires(half, "2026-03-08T07:59Z", "2026-03-09T06:59Z")) == 23
@@ -103,22 +103,22 @@ def test_hourly_uses_the_minute_of_the_local_clock():
 
 
 def test_clock_changes():
-    """A time in the spring gap moves forward; one in the autumn repeat runs once, first (F5)."""
+    """A time in the spring gap shifts forward; one in the autumn fold runs once, first (F5)."""
     gap = frequency({"type": "daily", "time": "02:30"})
     assert shown(fires(gap, "2026-03-08T08:00", "2026-03-09T08:00")) == ["2026-03-08T10:30:00Z"]
     fold = frequency({"type": "daily", "time": "01:30"})
     assert shown(fires(fold, "2026-11-01T07:00", "2026-11-02T07:00")) == ["2026-11-01T08:30:00Z"]
 
 
-def test_the_daily_sample():
+def test_the_daily_example():
     """09:00 Pacific is 16:00 UTC in October and 17:00 UTC in December."""
     daily = frequency({"type": "daily", "time": "09:00", "timezone": "America/Los_Angeles"})
     assert daily.next_after(utc("2026-10-14")) == utc("2026-10-14T16:00")
     assert daily.next_after(utc("2026-12-14")) == utc("2026-12-14T17:00")
 
 
-def test_further_patterns():
-    """Several times a day, weeks of the month, months, excluded days, first and last day."""
+def test_optional_keys():
+    """Several times a day, weeks of the month, months, excluded dates, first and last day."""
     rule = {"type": "daily", "times": ["18:00", "09:00"], "excludeDates": ["2026-01-02"],
             "startDate": "2026-01-01", "endDate": "2026-01-03"}  # fmt: skip
     expected = ["Thu 01-01 09:00", "Thu 01-01 18:00", "Sat 01-03 09:00", "Sat 01-03 18:00"]
@@ -131,7 +131,7 @@ def test_further_patterns():
 
 
 def test_interval_and_once():
-    """An interval runs from its anchor, or from the job's; a single run ends."""
+    """An interval starts from its anchor, or else from the job's; a single run ends."""
     half = frequency({"type": "interval", "every_minutes": 30})
     bound = half.bind(anchor=utc("2026-01-01T00:07"))
     assert bound.next_after(utc("2026-01-01T00:07")) == utc("2026-01-01T00:37")
@@ -198,16 +198,16 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("rule", "field"), WRONG, ids=str)
-def test_what_is_wrong_is_refused_by_name(rule, field):
-    """The error names the key at fault, so that an API can point at it."""
+def test_an_error_names_the_invalid_key(rule, field):
+    """The error carries the invalid key, so that an API can point at it."""
     with pytest.raises(FrequencyError) as caught:
         frequency(rule)
     assert caught.value.field == field
     assert len(str(caught.value)) < 500
 
 
-def test_equal_frequencies_are_equal():
-    """Order, repetition, a single value and the default zone make no difference."""
+def test_equivalent_frequencies_are_equal():
+    """Order, duplicates, single values and the default zone make no difference."""
     one = frequency({"type": "weekly", "time": "10:00", "dayOfWeek": [5, 1, 1]})
     other = frequency({"dayOfWeek": (1, 5), "timezone": "America/Los_Angeles", "time": "10:00",
                        "type": "weekly"})  # fmt: skip
@@ -218,8 +218,8 @@ def test_equal_frequencies_are_equal():
     assert decode(encode(one)) == one
 
 
-def test_stored_rows_that_break_the_rules_are_trigger_errors():
-    """Reading a stored frequency fails in one way only."""
+def test_invalid_stored_data_raises_a_trigger_error():
+    """Reading an invalid stored frequency raises nothing but a TriggerError."""
     rules: list[object] = [5, [], {"type": "daily"}, {"type": "weekly", "time": "1"}]
     for rule in rules:
         with pytest.raises(TriggerError):
@@ -245,13 +245,13 @@ def test_stored_rows_that_break_the_rules_are_trigger_errors():
         ),
     ],
 )
-def test_words(rule, words):
-    """A person reads it without knowing the keys."""
+def test_descriptions(rule, words):
+    """The description does not assume knowledge of the keys."""
     assert frequency(rule).describe() == f"{words}, America/Los_Angeles time"
 
 
-def test_words_of_the_rest():
-    """Bounds and exceptions are named."""
+def test_descriptions_of_bounds_and_exclusions():
+    """The first and last day and the excluded dates are described."""
     rule = {"type": "daily", "time": "09:00", "timezone": "UTC", "startDate": "2026-01-01",
             "endDate": "2026-06-30", "excludeDates": ["2026-05-01", "2026-05-02"]}  # fmt: skip
     assert frequency(rule).describe() == (
@@ -260,8 +260,8 @@ def test_words_of_the_rest():
     assert frequency({"type": "interval", "every_minutes": 30}).describe() == "every 30 minutes"
 
 
-def test_the_ends_of_the_calendar_are_quiet():
-    """Asked in year 1 or 9999 it answers or says None."""
+def test_the_ends_of_the_calendar_raise_nothing():
+    """In the years 1 and 9999 the next fire is an instant or None."""
     daily = frequency({"type": "daily", "time": "09:00"})
     assert daily.next_after(utc("0001-01-01")) is not None
     assert daily.next_after(utc("9999-12-31T23:00")) is None

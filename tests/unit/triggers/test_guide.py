@@ -1,4 +1,4 @@
-"""The table of the guide on clock changes: what it promises is what happens."""
+"""The guide on clock changes: what it promises is what happens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = ROW.findall(PAGE)
 
 
 def runs_of(zone, day, text):
-    """The runs of a local day."""
+    """Return the runs of a local day."""
     tz = ZoneInfo(zone)
     noon = datetime.combine(datetime.fromisoformat(day), time(12), UTC)
     found = cron(text, tz=tz).due(noon - timedelta(days=2), noon + timedelta(days=2), keep=200)
@@ -45,6 +45,6 @@ def test_the_table_is_complete():
 
 
 def test_the_printed_explanation_is_true():
-    """The output that the page shows is the output."""
+    """The output shown on the page is the actual output."""
     found = explain(cron("30 2 * * *", tz="America/New_York"), utc("2026-03-06T12:00"), 3)
     assert str(found) in PAGE

@@ -1,4 +1,4 @@
-"""Cron against cronsim and croniter: where the rules agree, and exactly how they differ.
+"""Cron compared with cronsim and croniter: where they agree, and exactly how they differ.
 
 The differences are listed, with reasons, in ``docs/guides/clock_changes.md``.
 """
@@ -60,7 +60,7 @@ def by_duly(trigger, start, count):
 
 
 def by_croniter(expression, start, count):
-    """croniter needs to be told Vixie's rule, which depends on the stars."""
+    """Return croniter's fires; it must be told which form of Vixie's rule applies."""
     _, _, day, _, weekday = expression.split()
     either = day[0] != "*" and weekday[0] != "*"
     iterator = croniter(expression, start, day_or=either)
@@ -75,24 +75,24 @@ def cases(seed, count, days, weekdays):
         try:
             yield expression, start, by_duly(cron(expression), start, 5)
         except CronError:
-            continue  # a day that never comes
+            continue  # a day that does not exist
         count -= 1
 
 
 def test_cronsim_agrees_in_utc():
-    """Without clock changes cronsim fires when Duly does, L and # included."""
+    """Without clock changes, cronsim fires when Duly does, including ``L`` and ``#``."""
     for expression, start, found in cases(1, 600, ("L", "LW"), ("5L", "2#3", "mon-fri", "sun")):
         assert list(islice(CronSim(expression, start), 5)) == found, (expression, start)
 
 
 def test_croniter_agrees_in_utc():
-    """Without clock changes croniter does, with plain fields and L."""
+    """Without clock changes, croniter fires when Duly does, with plain fields and ``L``."""
     for expression, start, found in cases(2, 400, ("L",), ("mon-fri", "sun")):
         assert by_croniter(expression, start, 5) == found, (expression, start)
 
 
 def around_changes(seed, count, hours):
-    """Crons of few fields, in the forty hours around clock changes of several zones."""
+    """Yield simple crons with the forty hours around clock changes of several zones."""
     rng = random.Random(seed)
     begin, end = (int(utc(f"{year}-01-01").timestamp()) for year in (2017, 2027))
     changes = {zone: clock_changes(zone, begin, end) for zone in ZONES}
@@ -104,7 +104,7 @@ def around_changes(seed, count, hours):
 
 
 def between(iterator, until):
-    """What comes up to ``until``, equal instants once."""
+    """Return the fires up to ``until``, without duplicates."""
     found: set[datetime] = set()
     for fire in iterator:
         if fire.astimezone(UTC) > until:
@@ -117,7 +117,7 @@ WALL = ("0-3", "2", "1", "0", "1,2", "3", "9", "23")
 
 
 def test_cronsim_on_the_wall_clock_is_gap_first():
-    """On the day of a change cronsim, as Debian's cron, runs missed times at the end of the gap.
+    """Like Debian's cron, cronsim runs missed times at the end of the gap.
 
     Duly does so with ``gap="first"``; its default keeps the distance to midnight instead, so that
     jobs of different times stay in order and do not all start at once.
@@ -145,7 +145,7 @@ def test_croniter_on_the_wall_clock_is_gap_first_and_fold_both():
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_both_agree_on_days_without_a_change(zone):
-    """Away from clock changes every zone is as UTC."""
+    """Away from clock changes, every zone behaves like UTC."""
     rng = random.Random(zone)
     for _ in range(40):
         expression = text(rng, (), ())
@@ -162,7 +162,7 @@ def test_both_agree_on_days_without_a_change(zone):
 
 
 def test_cronsim_misses_runs_in_a_repeated_half_hour():
-    """Lord Howe repeats half an hour: 01:30 comes twice, and cronsim runs it once."""
+    """Lord Howe Island repeats half an hour: 01:30 occurs twice, and cronsim runs it once."""
     start, until = utc("2026-04-04T14:00"), utc("2026-04-04T16:30")
     zone = ZoneInfo("Australia/Lord_Howe")
     found = cron("30 * * * *", tz=zone).due(start, until, keep=9).newest
@@ -177,7 +177,7 @@ def test_cronsim_misses_runs_in_a_repeated_half_hour():
 
 
 def test_croniter_adds_a_run_at_the_end_of_a_gap():
-    """02:00 to 02:59 by the minute do not exist that day; Duly waits, croniter runs at 03:00."""
+    """02:00 to 02:59 do not exist that day; Duly does not run, croniter runs at 03:00."""
     start, until = utc("2026-03-08T06:00"), utc("2026-03-08T12:00")
     zone = ZoneInfo("America/New_York")
     iterator = croniter("* 2 * * *", start.astimezone(zone))
@@ -187,7 +187,7 @@ def test_croniter_adds_a_run_at_the_end_of_a_gap():
 
 
 def test_steps_after_a_weekday_count_sunday_once():
-    """1/3 is Monday and Thursday; cronsim and others go on to 7 and add Sunday."""
+    """``1/3`` is Monday and Thursday; cronsim and others continue to 7 and add Sunday."""
     start = utc("2026-01-05")
     ours = by_duly(cron("0 0 * * 1/3"), start, 3)
     theirs = list(islice(CronSim("0 0 * * 1/3", start), 3))
@@ -195,8 +195,8 @@ def test_steps_after_a_weekday_count_sunday_once():
     assert [f"{fire:%a}" for fire in theirs] == ["Thu", "Sun", "Mon"]
 
 
-def test_croniter_takes_only_the_counted_weekday_beside_a_day():
-    """With a day of the month and 2#3, Vixie's rule means either; croniter drops the day."""
+def test_croniter_ignores_the_day_of_month_beside_a_numbered_weekday():
+    """With a day of the month and ``2#3``, Vixie's rule means either; croniter ignores the day."""
     start = utc("2026-11-08T16:20")
     ours = by_duly(cron("0 9 4,10,19 * 2#3"), start, 2)
     assert [fire.day for fire in ours] == [10, 17]

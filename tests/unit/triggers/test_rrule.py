@@ -1,4 +1,4 @@
-"""RRULEs, against dateutil and by themselves."""
+"""Recurrence rules, compared with dateutil and by themselves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARDS = 4
 
 
 def random_rule(rng):
-    """An RRULE with a few parts, of which some make no sense together."""
+    """Return an RRULE with a few parts, some of which make no sense together."""
     freq = rng.choice(FREQUENCIES)
     parts = {"FREQ": freq}
 
@@ -57,7 +57,7 @@ def random_rule(rng):
 
 
 def walls(text, start, count):
-    """The first occurrences of a rule as wall times, up to 40 years after its start."""
+    """Return the first occurrences of a rule as wall times, up to 40 years after its start."""
     pattern, wall = rule_pattern(text, start), 0
     found: list[datetime] = []
     while len(found) < count and (following := pattern.at_or_after(wall)) is not None:
@@ -71,7 +71,7 @@ def walls(text, start, count):
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_rules_agree_with_dateutil(shard):
-    """Rules of all frequencies and parts fire when dateutil says."""
+    """Rules of all frequencies and parts fire when dateutil's do."""
     rng = random.Random(shard)
     compared = 0
     while compared < 80:
@@ -89,7 +89,7 @@ def test_rules_agree_with_dateutil(shard):
 
 @pytest.mark.parametrize("week", [1, 2, 52, 53, -1, -2, -52, -53])
 def test_weeks_at_the_turn_of_the_year_are_those_of_iso_8601(week):
-    """Weeks 1, 52 and 53 are counted as the RFC and ISO say.
+    """Weeks 1, 52 and 53 are numbered as in the RFC and ISO 8601.
 
     dateutil puts some days of the turn of the year into the wrong week: it finds 2022-01-02 for
     ``BYWEEKNO=53``, which ISO counts to week 52, and no day of 2021 for ``BYWEEKNO=-53``.
@@ -110,8 +110,8 @@ def test_weeks_at_the_turn_of_the_year_are_those_of_iso_8601(week):
                                   "FREQ=YEARLY;BYWEEKNO=1;BYDAY=TH", "FREQ=HOURLY;INTERVAL=5",
                                   "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29",
                                   "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1"])  # fmt: skip
-def test_any_instant_gets_the_same_answer_as_walking(text):
-    """What a rule remembers of the last question never changes an answer."""
+def test_a_search_from_any_instant_agrees_with_one_from_the_start(text):
+    """The cache of the previous search never changes a result."""
     trigger = rrule(text, start="2001-03-31T09:30", tz="Europe/Madrid")
     walked = fires(trigger, "2001-01-01", "2012-01-01")[:400]
     for index in range(len(walked) - 1, 0, -9):
@@ -120,7 +120,7 @@ def test_any_instant_gets_the_same_answer_as_walking(text):
 
 
 def test_clock_changes():
-    """A daily rule shifts out of a gap and runs once in a fold; an hourly one is in real hours."""
+    """A daily rule shifts out of a gap and fires once in a fold; an hourly one keeps real hours."""
     daily = rrule("FREQ=DAILY", start="2026-01-01T02:30", tz="America/New_York")
     assert shown(fires(daily, "2026-03-08T00:00", "2026-03-08T23:00")) == ["2026-03-08T07:30:00Z"]
     night = rrule("FREQ=DAILY", start="2026-01-01T01:30", tz="America/New_York")
@@ -144,14 +144,14 @@ def test_count_and_until():
     assert len(fires(day, "2020-01-01", "2030-01-01")) == 2
 
 
-def test_binding_gives_zone_and_start():
-    """A rule without start takes the wall time at which the job was first stored."""
+def test_binding_supplies_zone_and_start():
+    """A rule without a start takes the wall time at which the job is first stored."""
     bound = rrule("FREQ=DAILY").bind(tz="Europe/Madrid", anchor=utc("2026-05-04T10:11:12.5"))
     assert bound == rrule("FREQ=DAILY", start="2026-05-04T12:11:12", tz="Europe/Madrid")
     assert bound.bind(tz="UTC", anchor=utc("2027-01-01")) == bound
 
 
-REFUSED = [
+INVALID = [
     ("", "not a valid part"),
     ("FREQ=FORTNIGHTLY", "FREQ=FORTNIGHTLY is not a valid frequency"),
     ("FREQ=WEEKLY;BYDAY=XX", "BYDAY=XX is not a weekday"),
@@ -181,9 +181,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), REFUSED, ids=lambda v: str(v)[:30])
-def test_wrong_and_impossible_rules_are_refused_soon(text, words):
-    """A rule that cannot be read is refused within 10 ms, one that never fires within 200 ms."""
+@pytest.mark.parametrize(("text", "words"), INVALID, ids=lambda v: str(v)[:30])
+def test_invalid_and_impossible_rules_are_rejected_quickly(text, words):
+    """An invalid rule is rejected within 10 ms, one that never fires within 200 ms."""
     with pytest.raises(TriggerError, match=words):
         rrule(text, start="2026-01-01T00:00")
     taken = cpu_seconds(lambda: rrule(text, start="2026-01-01T00:00"))
@@ -193,13 +193,13 @@ def test_wrong_and_impossible_rules_are_refused_soon(text, words):
 @given(st.text(alphabet="FREQDAILYWKSUNTHOVBM=;,-+0123456789", max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_a_rule_or_an_error(text):
-    """No text makes anything but a TriggerError."""
+    """Any text raises a TriggerError or nothing."""
     with pytest.raises(TriggerError):
         rrule("FREQ=DAILY;" + text + ";BYHOUR=25")
 
 
-def test_far_questions_are_answered_at_once():
-    """A rule by the minute, asked about 26 years after its start, does not walk there."""
+def test_distant_occurrences_are_found_quickly():
+    """The search does not iterate over the 26 years since the start of a minutely rule."""
     trigger = rrule("FREQ=MINUTELY;INTERVAL=7", start="2000-01-01T00:00")
     fire = trigger.next_after(utc("2026-01-01T00:00"))
     assert cpu_seconds(lambda: trigger.next_after(utc("2026-01-01T00:00"))) < 0.01
@@ -218,6 +218,6 @@ def test_far_questions_are_answered_at_once():
         ("FREQ=DAILY;COUNT=3", "every day at 09:00 3 times"),
     ],
 )  # fmt: skip
-def test_rules_in_words(text, words):
-    """A person reads a rule without knowing the RFC."""
+def test_rules_in_english(text, words):
+    """The description does not assume knowledge of the RFC."""
     assert rrule(text, start="2026-01-01T09:00").describe() == f"{words} from 2026-01-01 09:00"

@@ -1,4 +1,4 @@
-"""The 160 cases of a brute-force program that shares no code with Duly."""
+"""160 cases computed by a brute-force program that shares no code with Duly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_vector(case):
     assert shown(found) == case["fires"]
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the original of the vectors is not here")
+@pytest.mark.skipif(not SHARED.exists(), reason="the original vectors are not beside this checkout")
 def test_the_copy_is_current():
-    """The copy under ``vectors/`` equals the original, where that lies beside the checkout."""
+    """The copy under ``vectors/`` equals the original, if that is beside the checkout."""
     assert json.loads(SHARED.read_text()) == CASES

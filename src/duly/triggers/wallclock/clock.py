@@ -20,7 +20,7 @@ CLOCK_KEYS = ("tz", "gap", "fold")
 
 @dataclass(frozen=True, slots=True)
 class WallClock:
-    """The wall clock of a zone, with the two policies for clock changes (rules R3 and R4).
+    """The wall clock of a zone, with the two policies for clock changes (rule R3 and rule R4).
 
     Attributes:
         tz: IANA zone; ``None`` until bound, which counts as UTC.

@@ -2,7 +2,7 @@
 
 All numbers are whole seconds since 1970: *instants* count UTC, *wall seconds* count what a wall
 clock shows. Within a plain piece, ``wall = instant + offset``. A clock change adds a short special
-piece, which implements the ``gap=`` and ``fold=`` policies (rules R3 and R4):
+piece, which implements the ``gap=`` and ``fold=`` policies (rule R3 and rule R4):
 
 ====================  ==========================================  ===============================
 change, policy        special piece                               wall times that fire there
