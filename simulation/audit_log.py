@@ -1,10 +1,10 @@
-"""What really happened: triggers in the simulated database write down every committed move.
+"""An audit log of every committed change, written by database triggers.
 
-The engine does not know of them, and a rolled back transaction takes its lines back, so they are
-an independent record of what the engine's rows went through, and by whom.
+Duly does not know about the triggers, and a transaction that is rolled back takes its lines with
+it. The log therefore tells independently which states each row went through, and who wrote them.
 """
 
-# ruff: noqa: S608 - its statements are made of the names below
+# ruff: noqa: S608 - the statements are built from the names below
 from __future__ import annotations
 
 import sqlite3
@@ -23,8 +23,8 @@ _JOB = ("next_fire_at", "last_nominal", "trigger", "options", "state", "fired_co
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """A run's row on one side of a move; all ``None`` before it existed."""
+class RunColumns:
+    """A run's row before or after a change; all ``None`` before the row existed."""
 
     state: str | None
     token: int | None
@@ -39,12 +39,12 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class RunChange:
     """One committed change of a run's row.
 
     Attributes:
-        step: the world's counter at that time.
-        actor: the number of the process that made it.
+        step: the world's step counter at that time.
+        actor: the number of the process that made the change.
     """
 
     step: int
@@ -52,13 +52,13 @@ class Move:
     run_id: str
     job_id: str | None
     max_attempts: int
-    before: Side
-    after: Side
+    before: RunColumns
+    after: RunColumns
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """A job's row on one side of a change."""
+class JobColumns:
+    """A job's row before or after a change; all ``None`` where there is no row."""
 
     next_fire_at: datetime | None
     last_nominal: datetime | None
@@ -71,15 +71,22 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """One committed change of a job's row; ``kind`` is ``insert``, ``update`` or ``delete``."""
+    """One committed change of a job's row.
+
+    Attributes:
+        step: the world's step counter at that time.
+        actor: the number of the process that made the change.
+        kind: ``insert``, ``update`` or ``delete``.
+        uid: the incarnation of the job: a job that is removed and added again has another one.
+    """
 
     step: int
     actor: int
     kind: str
     job_id: str
     uid: str
-    before: Cursor
-    after: Cursor
+    before: JobColumns
+    after: JobColumns
 
 
 def install(connection: sqlite3.Connection) -> None:
@@ -87,37 +94,41 @@ def install(connection: sqlite3.Connection) -> None:
     connection.executescript(_TABLES + "".join(_run_triggers()) + "".join(_job_triggers()))
 
 
-def moves(conn: Connection) -> list[Move]:
-    """All moves of runs, in the order of their commits."""
+def run_changes(conn: Connection) -> list[RunChange]:
+    """Return all changes of runs in the order of their commits."""
     width = len(_RUN)
-    rows = conn.execute(text("select * from sim_move order by seq")).all()
+    rows = conn.execute(text("select * from sim_run_change order by seq")).all()
     return [
-        Move(row[1], row[2], row[3], row[4], row[5], Side(*row[6 : 6 + width]),
-             Side(*row[6 + width :]))
+        RunChange(
+            row[1], row[2], row[3], row[4], row[5],
+            RunColumns(*row[6 : 6 + width]), RunColumns(*row[6 + width :]),
+        )
         for row in rows
     ]  # fmt: skip
 
 
 def job_changes(conn: Connection) -> list[JobChange]:
-    """All changes of jobs, in the order of their commits."""
+    """Return all changes of jobs in the order of their commits."""
     width = len(_JOB)
-    rows = conn.execute(text("select * from sim_job order by seq")).all()
+    rows = conn.execute(text("select * from sim_job_change order by seq")).all()
     return [
-        JobChange(row[1], row[2], row[3], row[4], row[5], _cursor(row[6 : 6 + width]),
-                  _cursor(row[6 + width :]))
+        JobChange(
+            row[1], row[2], row[3], row[4], row[5],
+            _job_columns(row[6 : 6 + width]), _job_columns(row[6 + width :]),
+        )
         for row in rows
     ]  # fmt: skip
 
 
-def _cursor(values: Sequence[Any]) -> Cursor:
-    following, last, trigger, options, state, fired, updated = values
-    return Cursor(
-        instant(following), instant(last), trigger, options, state, fired, instant(updated)
-    )
+def _job_columns(values: Sequence[Any]) -> JobColumns:
+    next_fire_at, last_nominal, trigger, options, state, fired_count, updated_at = values
+    return JobColumns(
+        _instant(next_fire_at), _instant(last_nominal), trigger, options, state, fired_count,
+        _instant(updated_at),
+    )  # fmt: skip
 
 
-def instant(stored: str | None) -> datetime | None:
-    """An instant as SQLite stores it."""
+def _instant(stored: str | None) -> datetime | None:
     return None if stored is None else datetime.fromisoformat(stored)
 
 
@@ -129,37 +140,39 @@ def _run_triggers() -> list[str]:
     changed = " or ".join(f"old.{name} is not new.{name}" for name in _RUN)
     head = "null, sim_step(), sim_actor(), new.id, new.job_id, new.max_attempts"
     return [
-        f"create trigger sim_run_in after insert on duly_run begin insert into sim_move values "
+        f"create trigger sim_run_insert after insert on duly_run begin "
+        f"insert into sim_run_change values "
         f"({head}, {_columns(_RUN, '')}, {_columns(_RUN, 'new')}); end;\n",
-        f"create trigger sim_run_up after update on duly_run when {changed} begin "
-        f"insert into sim_move values "
+        f"create trigger sim_run_update after update on duly_run when {changed} begin "
+        f"insert into sim_run_change values "
         f"({head}, {_columns(_RUN, 'old')}, {_columns(_RUN, 'new')}); end;\n",
     ]
 
 
 def _job_triggers() -> list[str]:
-    made = []
+    statements = []
     for kind, named, sides in (
         ("insert", "new", ("", "new")), ("update", "new", ("old", "new")),
         ("delete", "old", ("old", "")),
     ):  # fmt: skip
         head = f"null, sim_step(), sim_actor(), '{kind}', {named}.id, {named}.uid"
         both = ", ".join(_columns(_JOB, side) for side in sides)
-        made.append(
-            f"create trigger sim_job_{kind} after {kind} on duly_job begin insert into sim_job "
-            f"values ({head}, {both}); end;\n"
+        statements.append(
+            f"create trigger sim_job_{kind} after {kind} on duly_job begin "
+            f"insert into sim_job_change values ({head}, {both}); end;\n"
         )
-    return made
+    return statements
 
 
-def _declared(names: tuple[str, ...]) -> str:
+def _both_sides(names: tuple[str, ...]) -> str:
     return ", ".join(f"{side}_{name}" for side in ("old", "new") for name in names)
 
 
 _TABLES = f"""
-create table sim_move (seq integer primary key, step, actor, run_id, job_id, max_attempts,
- {_declared(_RUN)});
-create table sim_job (seq integer primary key, step, actor, kind, job_id, uid, {_declared(_JOB)});
+create table sim_run_change (seq integer primary key, step, actor, run_id, job_id, max_attempts,
+ {_both_sides(_RUN)});
+create table sim_job_change (seq integer primary key, step, actor, kind, job_id, uid,
+ {_both_sides(_JOB)});
 create table sim_effect (key text primary key, run_id text not null);
 create table sim_charge (run_id text not null, n integer not null);
 """

@@ -1,4 +1,4 @@
-"""What applications and people do to the world's schedulers, drawn from the seed."""
+"""A client of the world's schedulers, whose commands are drawn from the seed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
@@ -13,23 +14,26 @@ from sqlalchemy import text
 from duly.errors import DatabaseUnavailable, DuplicateJob, JobNotFound, OverlapError, StateError
 from duly.scheduler import Scheduler
 from duly.triggers import Trigger, at, cron, every
-from simulation.database import away
-from simulation.expectations import Book, Known
+from simulation.database import connection_lost
+from simulation.expectations import Change, Expectations, JobState
 
 TASKS = ("plain", "plain", "coroutine", "charge")
 QUEUES = ("default", "default", "side")
 JOBS = ("a", "b", "c", "d", "e")
-DOMAIN = (OverlapError, StateError)
-"""Refusals that a command may meet in any state of the world."""
+REFUSALS = (OverlapError, StateError)
+"""Errors with which a command may be refused in any state of the world."""
 
 
 class Client:
-    """Commands, and what they answered.
+    """Gives commands and keeps what it may expect after their answers.
 
     Args:
-        rng: of the world's plan.
-        log: where each command is noted.
-        runs: gives the ids of runs in some states, for commands that need one.
+        rng: the source of the commands.
+        log: called with a line for each command.
+        runs: returns the ids of runs in a state, for commands that need one.
+
+    Attributes:
+        expectations: what must be true, as far as the client can know.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Client:
         self._rng = rng
         self._log = log
         self._runs = runs
-        self.book = Book()
+        self.expectations = Expectations()
         self._count = 0
         self._commands = (
             *[self.add] * 3, self.edit, self.pause, self.resume, self.resume, self.remove,
@@ -47,63 +51,62 @@ class Client:
         )  # fmt: skip
 
     def begin(self, scheduler: Scheduler) -> None:
-        """Some jobs to begin with."""
+        """Add the first jobs."""
         for _job in range(3):
-            with suppress(DatabaseUnavailable, *DOMAIN):
+            with suppress(DatabaseUnavailable, *REFUSALS):
                 self.add(scheduler)
 
     def act(self, scheduler: Scheduler) -> None:
-        """One command, drawn; database errors and a crash in its midst leave it in doubt."""
-        with suppress(DatabaseUnavailable, *DOMAIN):
+        """Give one random command; a database error or a crash leaves its outcome unknown."""
+        with suppress(DatabaseUnavailable, *REFUSALS):
             self._rng.choice(self._commands)(scheduler)
 
-    def pause_before_next(self) -> float:
-        """Seconds until the next command."""
+    def seconds_to_next(self) -> float:
+        """Return the seconds until the next command."""
         return self._rng.choice((0.0, 0.2, 0.5, 2.0, 5.0, 10.0))
 
     def add(self, scheduler: Scheduler) -> None:
-        """Add a job, or put another in its place."""
+        """Add a job, or replace one."""
         job_id, n = self._rng.choice(JOBS), self._number()
         trigger, options = self._trigger(scheduler), self._options()
-        again = self._rng.random() < 0.7
-        self._log(f"add {job_id} n={n} {trigger} {options} replace={again}")
+        replace = self._rng.random() < 0.7
+        self._log(f"add {job_id} n={n} {trigger} {options} replace={replace}")
 
-        def change(known: Known) -> Known:
-            return known if known.exists and not again else known.added(n)
+        def change(state: JobState) -> JobState:
+            return state if state.exists and not replace else state.after_add(n)
 
         def call() -> None:
             scheduler.add(
-                self._rng.choice(TASKS), trigger, id=job_id, args={"n": n}, replace=again, **options
-            )
+                self._rng.choice(TASKS), trigger, id=job_id, args={"n": n}, replace=replace,
+                **options,
+            )  # fmt: skip
 
-        self._told(job_id, change, call)
+        self._request(job_id, change, call)
 
     def edit(self, scheduler: Scheduler) -> None:
-        """Change a job by hand: always its arguments, often its trigger or options."""
+        """Edit a job: always its arguments, often its trigger or options."""
         job_id, n = self._rng.choice(JOBS), self._number()
         changes: dict[str, Any] = self._options() if self._rng.random() < 0.5 else {}
         changes.pop("queue", None)
         if self._rng.random() < 0.5:
             changes["trigger"] = self._trigger(scheduler)
         self._log(f"edit {job_id} n={n} {changes}")
-        self._told(
-            job_id, lambda known: known.edited(n),
-            lambda: scheduler.edit(job_id, args={"n": n}, **changes),
-        )  # fmt: skip
+        call = partial(scheduler.edit, job_id, args={"n": n}, **changes)
+        self._request(job_id, partial(JobState.after_edit, n=n), call)
 
     def pause(self, scheduler: Scheduler) -> None:
         """Pause a job."""
-        self._set_paused(scheduler.pause, True)
+        self._set_paused(scheduler.pause, True, self._rng.choice(JOBS))
 
     def resume(self, scheduler: Scheduler) -> None:
         """Resume a job."""
-        self._set_paused(scheduler.resume, False)
+        self._set_paused(scheduler.resume, False, self._rng.choice(JOBS))
 
     def remove(self, scheduler: Scheduler) -> None:
         """Remove a job."""
         job_id = self._rng.choice(JOBS)
         self._log(f"remove {job_id}")
-        self._told(job_id, Known.removed, lambda: scheduler.remove(job_id))
+        self._request(job_id, JobState.after_remove, partial(scheduler.remove, job_id))
 
     def enqueue(self, scheduler: Scheduler) -> None:
         """Enqueue a call, sometimes with a unique key or a delay."""
@@ -116,113 +119,106 @@ class Client:
         options["priority"] = self._rng.choice((-1, 0, 0, 5))
         self._log(f"enqueue {options}")
         run_id = scheduler.enqueue(self._rng.choice(TASKS), args={"n": self._number()}, **options)
-        self.book.runs.append(run_id)
+        self.expectations.runs.append(run_id)
 
     def enqueue_in_transaction(self, scheduler: Scheduler) -> None:
-        """Write a row of the application's own and enqueue, in the application's transaction."""
+        """Write a row of the application's own and enqueue, both in its own transaction."""
         key = f"joined-{self._number()}"
-        gives_up = self._rng.random() < 0.2
-        self._log(f"enqueue in the application's transaction {key}, rolled back: {gives_up}")
-        self.book.joined[key] = (None, None)
+        rolls_back = self._rng.random() < 0.2
+        self._log(f"enqueue in the application's transaction {key}, rolled back: {rolls_back}")
+        transactions = self.expectations.transactions
+        transactions[key] = (None, None)
         run_id = ""
         scheduler.store.prepare()
         try:
             with scheduler.store.engine.connect() as conn, conn.begin() as transaction:
                 run_id = scheduler.enqueue("plain", n=0, session=conn)
-                self.book.joined[key] = (None, run_id)
+                transactions[key] = (None, run_id)
                 statement = "insert into sim_effect values (:key, :run)"
                 conn.execute(text(statement), {"key": key, "run": run_id})
-                if gives_up:
+                if rolls_back:
                     transaction.rollback()
-        except type(away()) as error:
+        except type(connection_lost()) as error:
             raise DatabaseUnavailable(str(error)) from error
-        self.book.joined[key] = (not gives_up, run_id)
+        transactions[key] = (not rolls_back, run_id)
 
     def run_now(self, scheduler: Scheduler) -> None:
         """Run a job outside its schedule."""
         job_id = self._rng.choice(JOBS)
         self._log(f"run {job_id} now")
 
-        def unchanged(known: Known) -> Known | None:
-            return known if known.exists else None
+        def unchanged(state: JobState) -> JobState | None:
+            return state if state.exists else None
 
         def call() -> None:
-            self.book.runs.append(scheduler.run_now(job_id).id)
+            self.expectations.runs.append(scheduler.run_now(job_id).id)
 
-        self._told(job_id, unchanged, call)
+        self._request(job_id, unchanged, call)
 
     def cancel(self, scheduler: Scheduler) -> None:
-        """Cancel a run that is not over."""
-        self._on_a_run("running", scheduler.cancel)
+        """Cancel a running run."""
+        self._command_run("cancel", "running", scheduler.cancel)
 
     def retry(self, scheduler: Scheduler) -> None:
-        """Start a failed run again."""
-        self._on_a_run("failed", scheduler.retry)
+        """Retry a failed run."""
+        self._command_run("retry", "failed", scheduler.retry)
 
     def discard(self, scheduler: Scheduler) -> None:
-        """Give up a failed run."""
-        self._on_a_run("failed", lambda run_id: scheduler.discard(run_id, reason="not wanted"))
+        """Discard a failed run."""
+        self._command_run("discard", "failed", partial(scheduler.discard, reason="not wanted"))
 
     def switch(self, scheduler: Scheduler) -> None:
-        """Hold back a queue or stop everything; most often, let all go again."""
-        what = self._rng.choice(("hold", "stop", "go", "go"))
-        self._log(f"switch: {what}")
-        if what == "hold":
+        """Pause a queue or stop everything; as often, resume both."""
+        switch = self._rng.choice(("pause the queue", "stop all", "resume", "resume"))
+        self._log(f"switch: {switch}")
+        if switch == "pause the queue":
             scheduler.pause_queue("side")
-        elif what == "stop":
+        elif switch == "stop all":
             scheduler.stop_all()
         else:
-            self.let_go(scheduler)
+            self.resume_everything(scheduler)
 
-    def let_go(self, scheduler: Scheduler) -> None:
-        """Switch everything on."""
+    def resume_everything(self, scheduler: Scheduler) -> None:
+        """Resume the queue and start everything again."""
         scheduler.resume_queue("side")
         scheduler.start_all()
 
-    def end_schedules(self, scheduler: Scheduler) -> None:
-        """Pause every job: nothing new falls due."""
+    def pause_jobs(self, scheduler: Scheduler) -> None:
+        """Pause every job, so that nothing new falls due."""
         for job_id in JOBS:
             self._set_paused(scheduler.pause, True, job_id)
 
-    def _set_paused(
-        self, command: Callable[[str], int], paused: bool, job_id: str | None = None
-    ) -> None:
-        job_id = job_id or self._rng.choice(JOBS)
+    def _set_paused(self, command: Callable[[str], int], paused: bool, job_id: str) -> None:
         self._log(f"{'pause' if paused else 'resume'} {job_id}")
-
-        def change(known: Known) -> Known | None:
-            return known.set_paused(paused)
-
-        with self.book.issue(job_id, change) as issued:
+        change = partial(JobState.after_pause, paused=paused)
+        with self.expectations.requesting(job_id, change) as request:
             try:
                 if command(job_id):
-                    self.book.acknowledged(issued)
+                    self.expectations.acknowledge(request)
                 else:
-                    self.book.found(issued, True)
+                    self.expectations.observe(request, exists=True)
             except JobNotFound:
-                self.book.found(issued, False)
+                self.expectations.observe(request, exists=False)
 
-    def _told(
-        self, job_id: str, change: Callable[[Known], Known | None], call: Callable[[], Any]
-    ) -> None:
-        with self.book.issue(job_id, change) as issued:
+    def _request(self, job_id: str, change: Change, call: Callable[[], Any]) -> None:
+        with self.expectations.requesting(job_id, change) as request:
             try:
                 call()
             except JobNotFound:
-                self.book.found(issued, False)
+                self.expectations.observe(request, exists=False)
             except DuplicateJob:
-                self.book.found(issued, True)
-            except DOMAIN:
-                self.book.refused(issued)
+                self.expectations.observe(request, exists=True)
+            except REFUSALS:
+                self.expectations.refuse(request)
                 raise
             else:
-                self.book.acknowledged(issued)
+                self.expectations.acknowledge(request)
 
-    def _on_a_run(self, state: str, command: Callable[[str], object]) -> None:
-        found = self._runs(state)
-        if found:
-            run_id = self._rng.choice(found)
-            self._log(f"{command.__name__.strip('<>')} {run_id}")
+    def _command_run(self, name: str, state: str, command: Callable[[str], object]) -> None:
+        run_ids = self._runs(state)
+        if run_ids:
+            run_id = self._rng.choice(run_ids)
+            self._log(f"{name} {run_id}")
             command(run_id)
 
     def _number(self) -> int:
@@ -242,7 +238,7 @@ class Client:
 
     def _options(self) -> dict[str, Any]:
         choose = self._rng.choice
-        drawn = {
+        options = {
             "overlap": choose(("skip", "skip", "queue", "allow", "cancel_running")),
             "max_running": choose((1, 1, 2)),
             "catch_up": {"mode": choose(("latest", "all", "none")), "limit": choose((2, 4))},
@@ -255,4 +251,4 @@ class Client:
             "max_fires": choose((None, None, None, 3)),
             "queue": choose(QUEUES),
         }  # fmt: skip
-        return {name: value for name, value in drawn.items() if self._rng.random() < 0.5}
+        return {name: value for name, value in options.items() if self._rng.random() < 0.5}

@@ -1,4 +1,4 @@
-"""The simulated database: real SQLite in memory, with a fate at each boundary of a transaction."""
+"""The simulated database: SQLite in memory, with faults injected at every transaction's edges."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from simulation import audit_log
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 
 
-class Fates(Protocol):
-    """Who decides what becomes of a transaction.
+class TransactionHooks(Protocol):
+    """Decides what happens to each transaction.
 
     Attributes:
-        step: the world's counter.
-        actor: the number of the process at work; 0: the observer, whom nothing befalls.
+        step: the world's step counter.
+        actor: the number of the process at work; 0 for the observer, whose transactions never fail.
     """
 
     step: int
     actor: int
 
     def begin(self) -> None:
-        """Called before a transaction begins; may raise."""
+        """Run before a transaction begins; may raise."""
 
     def commit(self, commit: Callable[[], None]) -> None:
-        """Called instead of a commit, which it may make with ``commit()``; may raise."""
+        """Run before a commit; may raise, before or after it has committed with ``commit()``."""
 
 
-class Away(sqlite3.OperationalError):
-    """What the simulated driver raises when the database does not answer."""
+class ConnectionLost(sqlite3.OperationalError):
+    """Raised by the simulated driver when the database does not answer."""
 
 
 class SimulatedDialect(SQLite):
-    """SQLite's statements; with ``shared_clock``, the rules of a database server.
+    """SQLite's statements, optionally with the rules of a database server.
 
-    Then workers follow the server's clock, and leases alone say who is alive. Without it they are
-    processes of one machine, and file locks say so, as on SQLite.
+    With ``shared_clock``, workers follow the server's clock and only leases tell which of them are
+    alive. Without it, they are processes of one machine and hold file locks, as on SQLite.
 
     Args:
-        engine: what all stores of the world share.
-        server_now: the server's clock.
-        shared_clock: see above.
+        engine: the engine that all stores of the world share.
+        server_now: returns the server's time.
+        shared_clock: whether to follow the rules of a server.
     """
 
     session_limit: float | None = None
@@ -76,7 +76,7 @@ class SimulatedDialect(SQLite):
 
     def is_unavailable(self, error: BaseException) -> bool:
         """See `StoreDialect.is_unavailable`."""
-        return isinstance(getattr(error, "orig", None), Away)
+        return isinstance(getattr(error, "orig", None), ConnectionLost)
 
 
 class SimulatedStore(Store):
@@ -88,43 +88,44 @@ class SimulatedStore(Store):
         self.engine = dialect.create_engine(self.url)
 
     def dispose(self) -> None:
-        """The connections are the world's."""
+        """Keep the connections open: they belong to the world."""
 
 
 class SimulatedDatabase:
-    """One database file in memory. A process has one at a time.
+    """One database file in memory; a Python process has at most one at a time.
 
     Args:
-        fates: who decides.
+        hooks: called at the edges of each transaction.
     """
 
-    def __init__(self, fates: Fates) -> None:
-        held = _process()
-        self.folder = Path(tempfile.mkdtemp(prefix="world-", dir=held.folder))
+    def __init__(self, hooks: TransactionHooks) -> None:
+        shared = _shared()
+        self.folder = Path(tempfile.mkdtemp(prefix="world-", dir=shared.folder))
         self.path = self.folder / "world.db"
-        self.path.write_bytes(held.template)
+        self.path.write_bytes(shared.template)
         self.url = f"sqlite:///{self.path}"
-        self.engine = held.engine
-        held.current, held.fates = self, fates
+        self.engine = shared.engine
+        shared.database, shared.hooks = self, hooks
 
     def close(self) -> None:
-        """Delete it."""
+        """Delete the file."""
         self.engine.dispose()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def away() -> OperationalError:
-    """The error that SQLAlchemy makes of `Away`."""
-    return OperationalError("(simulated)", None, Away("server closed the connection unexpectedly"))
+def connection_lost() -> OperationalError:
+    """Return the error that SQLAlchemy raises for a `ConnectionLost`."""
+    lost = ConnectionLost("server closed the connection unexpectedly")
+    return OperationalError("(simulated)", None, lost)
 
 
-def ready() -> None:
-    """Make what all worlds of this process share, before the first of them begins."""
-    _process()
+def make_ready() -> None:
+    """Create what all worlds of this Python process share, before the first of them begins."""
+    _shared()
 
 
-class _Process:
-    """What all worlds of a process share: the engine with its compiled statements, a template."""
+class _Shared:
+    """A template database, and an engine that caches statements, for all worlds of a process."""
 
     def __init__(self) -> None:
         scratch = tempfile.mkdtemp(
@@ -133,8 +134,8 @@ class _Process:
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)
         self.folder = Path(scratch)
         self.template = _make_template(self.folder / "template.db")
-        self.current: SimulatedDatabase | None = None
-        self.fates: Fates | None = None
+        self.database: SimulatedDatabase | None = None
+        self.hooks: TransactionHooks | None = None
         self.engine = create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=20
         )
@@ -142,30 +143,32 @@ class _Process:
         event.listen(self.engine, "commit", self._commit)
 
     def _connect(self) -> sqlite3.Connection:
-        if self.current is None or self.fates is None:
+        if self.database is None or self.hooks is None:
             raise RuntimeError("there is no simulated database")
-        fates = self.fates
-        made = sqlite3.connect(self.current.path, isolation_level=None, check_same_thread=False)
-        made.executescript("pragma synchronous = off; pragma busy_timeout = 0;")
-        made.create_function("sim_step", 0, lambda: fates.step)
-        made.create_function("sim_actor", 0, lambda: fates.actor)
-        return made
+        hooks = self.hooks
+        connection = sqlite3.connect(
+            self.database.path, isolation_level=None, check_same_thread=False
+        )
+        connection.executescript("pragma synchronous = off; pragma busy_timeout = 0;")
+        connection.create_function("sim_step", 0, lambda: hooks.step)
+        connection.create_function("sim_actor", 0, lambda: hooks.actor)
+        return connection
 
     def _begin(self, conn: Connection) -> None:
-        if self.fates is not None:
-            self.fates.begin()
-        reading = conn.get_execution_options().get(READ_ONLY, False)
-        conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if self.hooks is not None:
+            self.hooks.begin()
+        read_only = conn.get_execution_options().get(READ_ONLY, False)
+        conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def _commit(self, conn: Connection) -> None:
         driver: Any = conn.connection.driver_connection
-        if self.fates is not None:
-            self.fates.commit(driver.commit)
+        if self.hooks is not None:
+            self.hooks.commit(driver.commit)
 
 
 @functools.cache
-def _process() -> _Process:
-    return _Process()
+def _shared() -> _Shared:
+    return _Shared()
 
 
 def _make_template(path: Path) -> bytes:

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from duly.context import Run
 from duly.executors.base import Work
-from simulation import executor
 from simulation.client import Client
 from simulation.database import SimulatedDatabase, SimulatedDialect
-from simulation.executor import Call
-from simulation.fault_injector import Faults
-from simulation.process import Process, ProcessClock, SimulatedScheduler
+from simulation.executor import Execution, draw_execution
+from simulation.fault_injector import FaultInjector
+from simulation.process import Process
+from simulation.scheduler import ProcessClock, SimulatedScheduler
 
 STARTS = (
     datetime(2026, 1, 1, tzinfo=UTC),
@@ -27,66 +27,68 @@ STARTS = (
 )
 
 
-class Ground:
-    """See the module; `World` makes things happen on it.
+class Environment:
+    """The parts of a world; `World` makes things happen in it.
 
     Args:
         seed: everything is drawn from it.
-        server: whether the database is a server with a clock and leases; else file locks.
-        faults: how many faults, as a factor.
+        server: whether the database is a server with a clock and leases, or else a file with locks.
+        faults: factor on the number of faults.
 
     Attributes:
         now: virtual seconds since the world began.
-        step: counts what happens.
-        actor: the number of the process at work; 0: the observer.
-        calm: whether functions are short and succeed.
-        calls: every execution of a function.
-        troubles: what must not happen at all, whatever the faults.
+        step: the number of things that have happened.
+        actor: the number of the process at work; 0 for the observer.
+        healed: whether faults have ended, so that functions are short and succeed.
+        depth: the number of pauses that are nested in each other now.
+        executions: every execution of a function.
+        errors: what must not happen at all, whatever the faults.
     """
 
     def __init__(self, seed: int, *, server: bool, faults: float) -> None:
         self.rng = rng = random.Random(f"plan {seed}")
         self.server = server
-        self.faults = Faults(random.Random(f"faults {seed}"), faults)
+        self.faults = FaultInjector(random.Random(f"faults {seed}"), faults)
         self.now, self.step, self.actor = 0.0, 0, 0
         self.start = rng.choice(STARTS)
         self.log: list[str] = []
-        self.calls: list[Call] = []
-        self.troubles: list[str] = []
-        self.calm = False
+        self.executions: list[Execution] = []
+        self.errors: list[str] = []
+        self.healed = False
         self.depth = 0
-        self.server_wrong_by = 0.0
+        self.server_clock_error = 0.0
         self.database = SimulatedDatabase(self)
         self._dialect = SimulatedDialect(self.database.engine, self._server_now, server)
         self.client = Client(random.Random(f"client {seed}"), self.note, self._runs_in)
         self.processes = [self._process(number) for number in range(1, rng.choice((2, 3, 3)) + 1)]
 
     def worker_ids(self) -> set[str]:
-        """The ids under which living processes work now."""
-        alive = [held.scheduler for held in self.processes if held.scheduler is not None]
-        return {scheduler.engine.lease.worker_id for scheduler in alive}
+        """Return the ids of the workers whose processes are alive."""
+        schedulers = [process.scheduler for process in self.processes]
+        ids = {scheduler.worker_id for scheduler in schedulers if scheduler is not None}
+        return {worker_id for worker_id in ids if worker_id is not None}
 
     def close(self) -> None:
-        """Forget everything."""
+        """End all processes and delete the database."""
         for process in self.processes:
             process.die(0)
         self.database.close()
 
     def begin(self) -> None:
-        """See `Fates.begin`."""
+        """See `TransactionHooks.begin`."""
         raise NotImplementedError
 
     def commit(self, commit: Callable[[], None]) -> None:
-        """See `Fates.commit`."""
+        """See `TransactionHooks.commit`."""
         raise NotImplementedError
 
-    def note(self, what: str) -> None:
-        """A line of the world's log."""
-        who = f"p{self.actor}" if self.actor else "--"
-        self.log.append(f"{self.now:8.2f} {'  ' * self.depth}{who} {what}")
+    def note(self, event: str) -> None:
+        """Append a line to the world's log."""
+        actor = f"p{self.actor}" if self.actor else "--"
+        self.log.append(f"{self.now:8.2f} {'  ' * self.depth}{actor} {event}")
 
     @contextmanager
-    def _as(self, process: Process) -> Iterator[None]:
+    def _acting_as(self, process: Process) -> Iterator[None]:
         before, self.actor = self.actor, process.number
         self.step += 1
         try:
@@ -96,46 +98,48 @@ class Ground:
 
     def _process(self, number: int) -> Process:
         clock = ProcessClock(self.start, lambda: self.now)
-        return Process(number, self._scheduler, clock, self._begin_call, lambda: self.now)
+        return Process(number, self._scheduler, clock, self._begin_execution, lambda: self.now)
 
     def _scheduler(self, process: Process) -> SimulatedScheduler:
-        made = SimulatedScheduler(self.database, self._dialect, process.clock, process.executors)
+        scheduler = SimulatedScheduler(
+            self.database, self._dialect, process.clock, process.executors
+        )
 
-        @made.task()
+        @scheduler.task()
         def plain(n: int, run: Run) -> dict[str, int]:
-            return process.current_call().result()
+            return process.current_execution().result()
 
-        @made.task()
+        @scheduler.task()
         async def coroutine(n: int, run: Run) -> dict[str, int]:
-            return process.current_call().result()
+            return process.current_execution().result()
 
-        @made.task(transactional=True)
+        @scheduler.task(transactional=True)
         def charge(n: int, run: Run, session: Session) -> dict[str, int]:
             statement = "insert into sim_charge values (:run, :n)"
             session.execute(text(statement), {"run": run.id, "n": n})
-            return process.current_call().result()
+            return process.current_execution().result()
 
-        return made
+        return scheduler
 
-    def _begin_call(self, process: Process, work: Work) -> Call:
-        seconds, ends, polite = executor.draw(self.rng, calm=self.calm)
-        number = len(self.calls) + 1
+    def _begin_execution(self, process: Process, work: Work) -> Execution:
+        seconds, outcome, cooperative = draw_execution(self.rng, healed=self.healed)
         self.step += 1
-        made = Call(
-            number, process.number, work.run.id, self.step, self.now + seconds, ends, polite
-        )
-        self.calls.append(made)
-        self.note(f"executes {number}: {work.run.id}, {seconds} s, {ends}")
-        return made
+        execution = Execution(
+            len(self.executions) + 1, process.number, work.run.id, self.step, self.now + seconds,
+            outcome, cooperative,
+        )  # fmt: skip
+        self.executions.append(execution)
+        self.note(f"executes {execution.number}: run {work.run.id}, {seconds} s, {outcome}")
+        return execution
 
     def _server_now(self) -> datetime:
-        return self.start + timedelta(seconds=self.now + self.server_wrong_by)
+        return self.start + timedelta(seconds=self.now + self.server_clock_error)
 
     def _runs_in(self, state: str) -> list[str]:
-        """As the observer: the newest runs in a state."""
+        """Return the newest runs in a state, as the observer sees them."""
         actor, self.actor = self.actor, 0
         with self.database.engine.connect() as conn:
             statement = "select id from duly_run where state = :state order by id desc limit 5"
-            found = list(conn.execute(text(statement), {"state": state}).scalars())
+            run_ids = list(conn.execute(text(statement), {"state": state}).scalars())
         self.actor = actor
-        return found
+        return run_ids

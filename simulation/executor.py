@@ -1,4 +1,4 @@
-"""Functions that take virtual time: an executor that the world steps by hand."""
+"""An executor whose functions take virtual time: the world ends them, one step at a time."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from typing import Any, Literal
 from duly.errors import Discard, RetryAfter, Snooze
 from duly.executors.base import CallResult, Done, Work
 
-Ends = Literal["ok", "error", "snooze", "retry_after", "discard"]
-ENDS: tuple[Ends, ...] = ("ok", "ok", "ok", "ok", "ok", "error", "error", "snooze", "retry_after",
-                          "discard")  # fmt: skip
+Outcome = Literal["ok", "error", "snooze", "retry_after", "discard"]
+OUTCOMES: tuple[Outcome, ...] = (
+    "ok", "ok", "ok", "ok", "ok", "error", "error", "snooze", "retry_after", "discard",
+)  # fmt: skip
 SECONDS = (0.0, 0.1, 0.5, 1.0, 3.0, 8.0, 15.0, 25.0)
-POLITE = 0.3
-"""Seconds after which a polite function ends that was asked to."""
+STOPS_WITHIN = 0.3
+"""Virtual seconds that a cooperative function takes to end after it was asked to stop."""
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class Execution:
     """One execution of a function.
 
     Attributes:
-        number: counts the executions of a world from 1.
+        number: its number in this world, from 1.
         process: the number of the process that executes it.
-        run_id: of which run.
-        step: the world's counter when it began.
-        ends_at: on the world's time.
-        ends: how.
-        polite: whether it ends when it is asked to.
+        run_id: the run that is executed.
+        step: the world's step counter when it started.
+        ends_at: when it ends, in seconds of the world's time.
+        outcome: how it ends.
+        cooperative: whether it ends soon after it was asked to stop.
+        interrupted: whether it was asked to stop.
     """
 
     number: int
@@ -38,96 +40,101 @@ class Call:
     run_id: str
     step: int
     ends_at: float
-    ends: Ends
-    polite: bool
-    stopped: bool = False
+    outcome: Outcome
+    cooperative: bool
+    interrupted: bool = False
 
     def result(self) -> dict[str, int]:
-        """What the function returns or raises."""
-        if self.ends == "error":
+        """Return what the function returns, or raise what it raises."""
+        if self.outcome == "error":
             raise RuntimeError(f"execution {self.number} failed")
-        if self.ends == "snooze":
+        if self.outcome == "snooze":
             raise Snooze(seconds=2)
-        if self.ends == "retry_after":
+        if self.outcome == "retry_after":
             raise RetryAfter(1.5)
-        if self.ends == "discard":
+        if self.outcome == "discard":
             raise Discard("not wanted")
         return {"execution": self.number}
 
 
-def draw(rng: random.Random, *, calm: bool) -> tuple[float, Ends, bool]:
-    """Seconds, ending and politeness of a call; a calm world's are short and succeed."""
-    if calm:
+def draw_execution(rng: random.Random, *, healed: bool) -> tuple[float, Outcome, bool]:
+    """Draw seconds, outcome and cooperation; in a healed world functions are short and succeed."""
+    if healed:
         return rng.choice(SECONDS[:3]), "ok", True
-    return rng.choice(SECONDS), rng.choice(ENDS), rng.random() < 0.7
+    return rng.choice(SECONDS), rng.choice(OUTCOMES), rng.random() < 0.7
 
 
 class SteppedExecutor:
-    """Holds calls until the world lets them end. See `Executor`.
+    """An `Executor` that holds each function back until the world's time reaches its end.
 
     Args:
-        interruptible: as a coroutine is and a thread is not.
-        begin: makes the call of a submitted work.
-        now: the world's time.
+        interruptible: ``True`` for coroutines, ``False`` for functions on threads.
+        begin: creates the execution of a submitted work.
+        now: returns the world's time in seconds.
     """
 
     loop = None
 
     def __init__(
-        self, interruptible: bool, begin: Callable[[Work], Call], now: Callable[[], float]
+        self, interruptible: bool, begin: Callable[[Work], Execution], now: Callable[[], float]
     ) -> None:
         self.interruptible = interruptible
         self._begin = begin
         self._now = now
-        self.current: Call | None = None
-        self.held: dict[Work, tuple[Call, Done]] = {}
+        self._executions: dict[Work, tuple[Execution, Done]] = {}
+        self.current: Execution | None = None
 
     def submit(self, work: Work, done: Done) -> None:
         """See `Executor.submit`."""
-        self.held[work] = (self._begin(work), done)
+        self._executions[work] = (self._begin(work), done)
 
     def interrupt(self, work: Work) -> None:
         """See `Executor.interrupt`."""
-        if work in self.held:
-            call = self.held[work][0]
-            if call.polite or self.interruptible:
-                call.stopped = True
-                call.ends_at = min(call.ends_at, self._now() + POLITE)
+        if work in self._executions:
+            execution = self._executions[work][0]
+            if execution.cooperative or self.interruptible:
+                execution.interrupted = True
+                execution.ends_at = min(execution.ends_at, self._now() + STOPS_WITHIN)
 
     def stop(self) -> None:
         """See `Executor.stop`."""
 
     def attach(self, loop: object) -> None:
-        """The world has no event loop."""
+        """Ignore the event loop: a world has none."""
 
     def freeze(self, until: float) -> None:
-        """No call ends before then."""
-        for call, _done in self.held.values():
-            call.ends_at = max(call.ends_at, until)
+        """Let no function end before this time."""
+        for execution, _done in self._executions.values():
+            execution.ends_at = max(execution.ends_at, until)
 
     def next_end(self) -> float | None:
-        """When the next call ends."""
-        return min((call.ends_at for call, _done in self.held.values()), default=None)
+        """Return when the next function ends."""
+        ends = (execution.ends_at for execution, _done in self._executions.values())
+        return min(ends, default=None)
 
     def step(self) -> bool:
-        """End the calls whose time is over; says whether there were any."""
-        over = [work for work, (call, _done) in self.held.items() if call.ends_at <= self._now()]
-        for work in over:
-            if work in self.held:
-                call, done = self.held.pop(work)
-                done(work, self._end(work, call))
-        return bool(over)
+        """End the functions whose time has come, and return whether there were any."""
+        ending = [
+            work
+            for work, (execution, _done) in self._executions.items()
+            if execution.ends_at <= self._now()
+        ]
+        for work in ending:
+            if work in self._executions:  # ending one may have stopped another
+                execution, done = self._executions.pop(work)
+                done(work, self._end(work, execution))
+        return bool(ending)
 
-    def _end(self, work: Work, call: Call) -> CallResult:
-        if call.stopped and self.interruptible:
+    def _end(self, work: Work, execution: Execution) -> CallResult:
+        if execution.interrupted and self.interruptible:
             return CallResult(error=asyncio.CancelledError())
-        self.current = call
+        self.current = execution
         try:
             with work.surroundings():
                 value: Any = work.function(**work.arguments)
                 if asyncio.iscoroutine(value):
                     value = _run(value)
-        except Exception as error:  # noqa: BLE001 - whatever ends the call is its outcome
+        except Exception as error:  # noqa: BLE001 - any exception is the function's outcome
             return CallResult(error=error)
         finally:
             self.current = None
@@ -135,7 +142,7 @@ class SteppedExecutor:
 
 
 def _run(coroutine: Any) -> Any:
-    """Run a coroutine that never waits."""
+    """Run a coroutine that never awaits anything pending."""
     try:
         coroutine.send(None)
     except StopIteration as stop:

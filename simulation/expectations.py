@@ -1,4 +1,4 @@
-"""What a client was told: which of its writes were acknowledged, refused, or left in doubt."""
+"""What a client may expect of its jobs and runs, given which of its calls were acknowledged."""
 
 from __future__ import annotations
 
@@ -8,117 +8,127 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What a job may look like as far as the client knows."""
+class JobState:
+    """A state that a job may be in, as far as the client can know.
+
+    Attributes:
+        exists: whether the job is stored.
+        paused: whether it is paused.
+        n: the argument ``n`` that its last edit gave it.
+    """
 
     exists: bool = False
     paused: bool = False
     n: int = 0
 
-    def added(self, n: int) -> Known:
-        """After `add`: an edited job stays paused, a new one is not."""
-        return Known(True, self.exists and self.paused, n)
+    def after_add(self, n: int) -> JobState:
+        """Return the state after `add`: replacing a job keeps it paused, a new one is active."""
+        return JobState(True, self.exists and self.paused, n)
 
-    def edited(self, n: int) -> Known | None:
-        """After `edit`."""
+    def after_edit(self, n: int) -> JobState | None:
+        """Return the state after `edit`, or ``None`` if the job does not exist."""
         return replace(self, n=n) if self.exists else None
 
-    def set_paused(self, paused: bool) -> Known | None:
-        """After `pause` or `resume`."""
+    def after_pause(self, paused: bool) -> JobState | None:
+        """Return the state after `pause` or `resume`, or ``None`` if the job does not exist."""
         return replace(self, paused=paused) if self.exists else None
 
-    def removed(self) -> Known | None:
-        """After `remove`."""
-        return Known() if self.exists else None
+    def after_remove(self) -> JobState | None:
+        """Return the state after `remove`, or ``None`` if the job does not exist."""
+        return JobState() if self.exists else None
 
 
-Change = Callable[[Known], Known | None]
+Change = Callable[[JobState], JobState | None]
+"""Maps a state to the one that follows it; ``None`` where the change is impossible."""
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
-    """A change that was asked for.
+class PendingChange:
+    """A change that was requested and may still be made.
 
     Attributes:
-        before: what the job may have looked like then.
-        held: the same with the change in doubt. While the book still holds this very set, nothing
-            else was asked of the job; else nobody knows which of the two came first.
+        job_id: the job that it changes.
+        change: what it does.
+        before: the possible states when it was requested.
+        during: the possible states while it is pending. As long as the job has this very set, no
+            other change was requested; otherwise it is unknown which of them came first.
     """
 
     job_id: str
     change: Change
-    before: set[Known]
-    held: set[Known]
+    before: set[JobState]
+    during: set[JobState]
 
 
 @dataclass(slots=True)
-class Book:
+class Expectations:
     """What the client knows.
 
     Attributes:
-        jobs: by id, everything that the job may look like now: one value when all is known.
-        runs: the ids of runs whose making was acknowledged.
-        joined: by key, whether the application's own transaction was committed (``None``: unknown),
-            and the id of the run made in it.
-        contradictions: answers that cannot be true by what was acknowledged before.
-        under_way: changes whose call is not over: each may still be made at any time.
+        jobs: the possible states of each job, by id; exactly one when its state is certain.
+        runs: the ids of runs whose creation was acknowledged.
+        transactions: for each transaction of the application's own, by its key, whether it was
+            committed (``None`` if unknown) and the id of the run enqueued in it.
+        contradictions: answers that cannot be true after what was acknowledged before.
+        pending: changes whose call has not returned yet.
     """
 
-    jobs: dict[str, set[Known]] = field(default_factory=dict)
+    jobs: dict[str, set[JobState]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
-    joined: dict[str, tuple[bool | None, str | None]] = field(default_factory=dict)
+    transactions: dict[str, tuple[bool | None, str | None]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
-    under_way: list[Issued] = field(default_factory=list)
+    pending: list[PendingChange] = field(default_factory=list)
 
-    def of(self, job_id: str) -> set[Known]:
-        """Everything that a job may look like."""
-        return self.jobs.setdefault(job_id, {Known()})
+    def states(self, job_id: str) -> set[JobState]:
+        """Return every state that a job may be in."""
+        return self.jobs.setdefault(job_id, {JobState()})
 
     @contextmanager
-    def issue(self, job_id: str, change: Change) -> Iterator[Issued]:
-        """A change is on its way: until it is answered, it may be made or not.
+    def requesting(self, job_id: str, change: Change) -> Iterator[PendingChange]:
+        """Request a change: until the block ends it may be made at any time, or never.
 
-        However long its process stands still, it may be made until the block ends.
+        The calling process may be paused inside the block for any length of time.
         """
-        before = self.of(job_id)
-        self.jobs[job_id] = before | _changed(before, change)
-        issued = Issued(job_id, change, before, self.jobs[job_id])
-        self.under_way.append(issued)
+        before = self.states(job_id)
+        self.jobs[job_id] = before | _apply(change, before)
+        request = PendingChange(job_id, change, before, self.jobs[job_id])
+        self.pending.append(request)
         try:
-            yield issued
+            yield request
         finally:
-            self.under_way = [held for held in self.under_way if held is not issued]
+            self.pending = [other for other in self.pending if other is not request]
 
-    def acknowledged(self, issued: Issued) -> None:
-        """A change was acknowledged."""
-        held, change = self.of(issued.job_id), issued.change
-        if held is issued.held:
-            self._narrow(issued, _changed(issued.before, change), "was done")
+    def acknowledge(self, request: PendingChange) -> None:
+        """Note that a change was acknowledged."""
+        states = self.states(request.job_id)
+        if states is request.during:
+            self._narrow(request, _apply(request.change, request.before), "was changed")
         else:
-            self.jobs[issued.job_id] = held | _changed(held, change)
+            self.jobs[request.job_id] = states | _apply(request.change, states)
 
-    def refused(self, issued: Issued) -> None:
-        """A change was refused for a reason that says nothing of the job."""
-        if self.of(issued.job_id) is issued.held:
-            self.jobs[issued.job_id] = issued.before
+    def refuse(self, request: PendingChange) -> None:
+        """Note that a change was refused for a reason that tells nothing about the job."""
+        if self.states(request.job_id) is request.during:
+            self.jobs[request.job_id] = request.before
 
-    def found(self, issued: Issued, exists: bool) -> None:
-        """Instead of a change being made, an answer said whether the job exists."""
-        if self.of(issued.job_id) is issued.held:
-            kept = {known for known in issued.before if known.exists is exists}
-            self._narrow(issued, kept, "exists" if exists else "does not exist")
+    def observe(self, request: PendingChange, *, exists: bool) -> None:
+        """Note that instead of making a change, an answer told whether the job exists."""
+        if self.states(request.job_id) is request.during:
+            kept = {state for state in request.before if state.exists is exists}
+            self._narrow(request, kept, "exists" if exists else "does not exist")
 
-    def _narrow(self, issued: Issued, kept: set[Known], said: str) -> None:
+    def _narrow(self, request: PendingChange, kept: set[JobState], claim: str) -> None:
         if not kept:
             self.contradictions.append(
-                f"an answer says that {issued.job_id} {said}, but it was known as {issued.before}"
+                f"an answer claims that {request.job_id} {claim}, but its possible states were "
+                f"{request.before}"
             )
-        kept = kept or issued.before
-        for other in self.under_way:
-            if other is not issued and other.job_id == issued.job_id:
-                kept = kept | _changed(kept, other.change)
-        self.jobs[issued.job_id] = kept
+        kept = kept or request.before
+        for other in self.pending:
+            if other is not request and other.job_id == request.job_id:
+                kept = kept | _apply(other.change, kept)
+        self.jobs[request.job_id] = kept
 
 
-def _changed(held: set[Known], change: Change) -> set[Known]:
-    return {known for known in map(change, held) if known}
+def _apply(change: Change, states: set[JobState]) -> set[JobState]:
+    return {state for state in map(change, states) if state}

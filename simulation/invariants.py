@@ -1,10 +1,18 @@
-"""What must hold in every world, whatever befell it: the checks, numbered as they are printed.
+"""The invariants that must hold in every world, numbered as they are printed.
 
-1 one decision for each nominal time, none missing · 2 tokens only rise, and each accepted
-completion carries the current one · 3 at most one terminal move · 4 effects of transactional runs
-and of the application's own transactions exist exactly once, or not at all · 5 executions ≤
-claims · 6 concurrency limits hold · 7 nothing stays running beyond lease and scan after healing ·
-8 every acknowledged write survives · 9 cursors only advance · 10 the history equals the log.
+1. Each nominal time has exactly one decision.
+2. Tokens only rise, and each accepted completion carries the current one.
+3. A run reaches a terminal state at most once.
+4. Effects of transactional runs, and of the application's own transactions, exist exactly once or
+   not at all.
+5. There are no more executions than claims.
+6. Concurrency limits hold.
+7. After healing, no run stays with a dead worker longer than a lease and a scan, and all runs end.
+8. Every acknowledged write survives.
+9. Cursors only advance.
+10. The history equals the audit log.
+
+`simulation.simulate` checks the seventh while the world recovers, the others are checked here.
 """
 
 from __future__ import annotations
@@ -17,103 +25,129 @@ from math import inf
 from duly.model import payload
 from duly.model.policy import decode_options
 from duly.model.run import LIVE, MOVES
-from simulation.audit_log import Move, Side
+from simulation.audit_log import RunChange, RunColumns
 from simulation.decision_invariants import cursors_advance, one_decision_each
-from simulation.executor import Call
-from simulation.expectations import Known
-from simulation.records import Evidence
+from simulation.executor import Execution
+from simulation.expectations import JobState
+from simulation.records import Records
 
 FIRST_STATES = frozenset({"scheduled", "ready", "running", "missed", "skipped"})
 
 
-def violations(found: Evidence) -> list[str]:
-    """Everything that does not hold."""
-    return [problem for check in CHECKS for problem in check(found)]
+def violations(records: Records) -> list[str]:
+    """Return a line for each violation."""
+    return [violation for check in CHECKS for violation in check(records)]
 
 
-def tokens_rise(found: Evidence) -> Iterator[str]:
-    """(2) A token never falls, a claim raises it, and only its claim's holder may end a run."""
-    for move in found.all_moves:
-        before, after = move.before, move.after
+def tokens_rise(records: Records) -> Iterator[str]:
+    """(2) A token never falls, a claim raises it, and only the holder of the claim ends a run."""
+    for change in records.run_changes:
+        before, after = change.before, change.after
         if before.token is None or after.token is None:
             continue
-        what = f"(2) run {move.run_id} in step {move.step} by p{move.actor}"
+        where = f"(2) run {change.run_id} in step {change.step} by p{change.actor}"
         if after.token < before.token:
-            yield f"{what}: its token fell from {before.token} to {after.token}"
+            yield f"{where}: its token fell from {before.token} to {after.token}"
         if after.state == "running" and before.state != "running" and after.token == before.token:
-            yield f"{what}: claimed without a higher token"
+            yield f"{where}: claimed without a higher token"
         if before.state == "running" and after.state != "running" and after.token == before.token:
-            claim = found.claims.get((move.run_id, str(before.claim_id)))
-            if claim is not None and claim.actor != move.actor:
-                yield f"{what}: {after.state} was written; p{claim.actor} holds the claim"
-    yield from _results_of_current_claims(found)
+            claim = records.claims.get((change.run_id, str(before.claim_id)))
+            if claim is not None and claim.actor != change.actor:
+                yield f"{where}: wrote {after.state}, but p{claim.actor} holds the claim"
+    yield from _results_of_current_claims(records)
 
 
-def _results_of_current_claims(found: Evidence) -> Iterator[str]:
-    for move in found.all_moves:
-        if move.after.state != "succeeded" or move.before.state != "running":
+def _results_of_current_claims(records: Records) -> Iterator[str]:
+    for change in records.run_changes:
+        if change.after.state != "succeeded" or change.before.state != "running":
             continue
-        call = found.calls[payload.decode(move.after.result or "")["execution"] - 1]
-        claim = _claim_of(found, call)
-        if claim is None or claim.after.claim_id != move.before.claim_id:
+        number = payload.decode(change.after.result or "")["execution"]
+        execution = records.executions[number - 1]
+        claim = _claim_of(records, execution)
+        if claim is None or claim.after.claim_id != change.before.claim_id:
             yield (
-                f"(2) run {move.run_id} in step {move.step}: the result of execution "
-                f"{call.number} (p{call.process}) was accepted under another claim"
+                f"(2) run {change.run_id} in step {change.step}: the result of execution "
+                f"{number} (p{execution.process}) was accepted under another claim"
             )
 
 
-def _claim_of(found: Evidence, call: Call) -> Move | None:
-    """The claim under which a call began."""
-    own = [
-        move
-        for move in found.moves[call.run_id]
-        if move.actor == call.process
-        and move.step <= call.step
-        and found.claims.get((move.run_id, str(move.after.claim_id))) is move
+def _claim_of(records: Records, execution: Execution) -> RunChange | None:
+    """Return the claim under which an execution started."""
+    claims = [
+        change
+        for change in records.changes_by_run[execution.run_id]
+        if change.actor == execution.process
+        and change.step <= execution.step
+        and records.claims.get((change.run_id, str(change.after.claim_id))) is change
     ]
-    return own[-1] if own else None
+    return claims[-1] if claims else None
 
 
-def states_move_as_drawn(found: Evidence) -> Iterator[str]:
-    """(3) Runs move as the state machine allows: a terminal state is left by hand only."""
-    for move in found.all_moves:
-        was, becomes = move.before.state, str(move.after.state)
-        allowed = FIRST_STATES if was is None else MOVES[was] | {was}
-        if becomes not in allowed:
-            yield f"(3) run {move.run_id} in step {move.step}: {was} became {becomes}"
+def transitions_are_allowed(records: Records) -> Iterator[str]:
+    """(3) Runs follow the state machine, in which only a command leaves a terminal state."""
+    for change in records.run_changes:
+        before, after = change.before.state, str(change.after.state)
+        allowed = FIRST_STATES if before is None else MOVES[before] | {before}
+        if after not in allowed:
+            yield f"(3) run {change.run_id} in step {change.step}: from {before} to {after}"
 
 
-def effects_with_runs(found: Evidence) -> Iterator[str]:
-    """(4) What is written in one transaction with a run's making, or its end, exists with that."""
-    for key, (committed, run_id) in found.book.joined.items():
-        effect, run = key in found.effects, run_id in found.runs
+def effects_match_runs(records: Records) -> Iterator[str]:
+    """(4) What is written in one transaction with a run's creation or end exists with it."""
+    for key, (committed, run_id) in records.expectations.transactions.items():
+        effect, run = key in records.effects, run_id in records.runs
         if effect != run or (committed is not None and effect != committed):
             yield f"(4) {key}: committed {committed}, effect {effect}, run {run}"
-    for run_id, row in found.runs.items():
-        wanted = 1 if row.task == "charge" and row.state == "succeeded" else 0
-        effects = found.charges[run_id]
-        if effects != wanted:
-            yield f"(4) run {run_id} ({row.state}) has {effects} effects, not {wanted}"
+    for run_id, row in records.runs.items():
+        expected = 1 if row.task == "charge" and row.state == "succeeded" else 0
+        effects = records.charges[run_id]
+        if effects != expected:
+            yield f"(4) run {run_id} ({row.state}) has {effects} effects, not {expected}"
 
 
-def executions_are_claimed(found: Evidence) -> Iterator[str]:
-    """(5) Each execution belongs to a claim of its own."""
-    used: Counter[str] = Counter()
-    for call in found.calls:
-        claim = _claim_of(found, call)
+def executions_are_claimed(records: Records) -> Iterator[str]:
+    """(5) Each execution has a claim of its own."""
+    executed: Counter[tuple[str, str | None]] = Counter()
+    for execution in records.executions:
+        claim = _claim_of(records, execution)
         if claim is None:
-            yield f"(5) execution {call.number} of run {call.run_id} has no claim"
-        else:
-            used[str(claim.after.claim_id) + call.run_id] += 1
-            if used[str(claim.after.claim_id) + call.run_id] > 1:
-                yield f"(5) run {call.run_id} was executed twice under one claim"
+            yield f"(5) execution {execution.number} of run {execution.run_id} has no claim"
+            continue
+        key = execution.run_id, claim.after.claim_id
+        executed[key] += 1
+        if executed[key] > 1:
+            yield f"(5) run {execution.run_id} was executed twice under one claim"
 
 
-def limits_hold(found: Evidence) -> Iterator[str]:
-    """(6) No stored job has more runs on their way than its policy ever allowed."""
+def limits_hold(records: Records) -> Iterator[str]:
+    """(6) A stored job never has more active runs than its policy ever allowed."""
+    limits, lifetimes = _limits_and_lifetimes(records)
+    active: dict[str, set[str]] = defaultdict(set)
+    for change in records.run_changes:
+        if change.job_id is None:
+            continue
+        runs = active[change.job_id]
+        if not _is_active(change.after):
+            runs.discard(change.run_id)
+        elif change.run_id not in runs:
+            runs.add(change.run_id)
+            stored = any(
+                added <= change.step <= removed for added, removed in lifetimes[change.job_id]
+            )
+            if stored and len(runs) > limits[change.job_id]:
+                yield (
+                    f"(6) {change.job_id} in step {change.step}: {len(runs)} runs at once; "
+                    f"{limits[change.job_id]} allowed"
+                )
+
+
+def _limits_and_lifetimes(
+    records: Records,
+) -> tuple[dict[str, float], dict[str, list[tuple[int, float]]]]:
+    """Return each job's highest limit, and the steps between which it was stored."""
     limits: dict[str, float] = defaultdict(float)
-    lives: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for changes in found.changes.values():
+    lifetimes: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for changes in records.job_changes.values():
         for change in changes:
             if change.kind == "delete":
                 continue
@@ -121,80 +155,67 @@ def limits_hold(found: Evidence) -> Iterator[str]:
             limit = inf if options.overlap == "allow" else options.max_running
             limits[change.job_id] = max(limits[change.job_id], limit)
         removed = changes[-1].step if changes[-1].kind == "delete" else inf
-        lives[changes[0].job_id].append((changes[0].step, removed))
-    active: dict[str, set[str]] = defaultdict(set)
-    for move in found.all_moves:
-        if move.job_id is None:
-            continue
-        held = active[move.job_id]
-        if not _is_active(move.after):
-            held.discard(move.run_id)
-        elif move.run_id not in held:
-            held.add(move.run_id)
-            stored = any(made <= move.step <= gone for made, gone in lives[move.job_id])
-            if stored and len(held) > limits[move.job_id]:
-                yield (
-                    f"(6) {move.job_id} in step {move.step}: {len(held)} runs at once; "
-                    f"{limits[move.job_id]} allowed"
-                )
+        lifetimes[changes[0].job_id].append((changes[0].step, removed))
+    return limits, lifetimes
 
 
-def _is_active(side: Side) -> bool:
-    return bool(side.occupied) or (side.state in LIVE and not side.waits_for_slot)
+def _is_active(columns: RunColumns) -> bool:
+    return bool(columns.occupied) or (columns.state in LIVE and not columns.waits_for_slot)
 
 
-def acknowledged_writes_survive(found: Evidence) -> Iterator[str]:
-    """(8) What a client was told to be done is there, and answers never contradict each other."""
-    yield from (f"(8) {problem}" for problem in found.book.contradictions)
-    for run_id in found.book.runs:
-        if run_id not in found.runs:
-            yield f"(8) run {run_id} was acknowledged and is not there"
-    for job_id, known in found.book.jobs.items():
-        row = found.jobs.get(job_id)
+def acknowledged_writes_survive(records: Records) -> Iterator[str]:
+    """(8) Whatever was acknowledged to a client is stored, and no two answers contradict."""
+    expectations = records.expectations
+    yield from (f"(8) {contradiction}" for contradiction in expectations.contradictions)
+    for run_id in expectations.runs:
+        if run_id not in records.runs:
+            yield f"(8) run {run_id} was acknowledged and is not stored"
+    for job_id, possible in expectations.jobs.items():
+        row = records.jobs.get(job_id)
         n = payload.decode(row.args)["n"] if row is not None else 0
-        held = Known(row is not None, row is not None and row.state == "paused", n)
-        if held not in known:
-            yield f"(8) {job_id} is {held}; acknowledged: {known}"
+        state = JobState(row is not None, row is not None and row.state == "paused", n)
+        if state not in possible:
+            yield f"(8) {job_id} is {state}; acknowledged: {possible}"
 
 
-def history_is_the_log(found: Evidence) -> Iterator[str]:
-    """(10) Each move begins where the last one ended, the row is where the last one left it."""
-    for run_id, moves in found.moves.items():
-        for earlier, later in pairwise(moves):
+def history_equals_log(records: Records) -> Iterator[str]:
+    """(10) Each change starts where the last one ended, and the last one left the row as it is."""
+    for run_id, changes in records.changes_by_run.items():
+        for earlier, later in pairwise(changes):
             if earlier.after != later.before:
-                yield f"(10) run {run_id}: a move of step {later.step} begins elsewhere"
-        row = found.runs.get(run_id)
+                yield f"(10) run {run_id}: the change of step {later.step} starts elsewhere"
+        row = records.runs.get(run_id)
         if row is None:
             yield f"(10) run {run_id} is gone"
         elif any(
-            getattr(row, name) != getattr(moves[-1].after, name)
+            getattr(row, name) != getattr(changes[-1].after, name)
             for name in ("state", "token", "claim_id", "attempt", "crashes")
         ):
-            yield f"(10) run {run_id} is not what its last move made it"
-    yield from _events_tell_the_moves(found)
+            yield f"(10) run {run_id} is not as its last change left it"
+    yield from _events_match_changes(records)
 
 
-def _events_tell_the_moves(found: Evidence) -> Iterator[str]:
-    told = Counter((event.kind, event.run_id) for event in found.events if event.run_id)
-    for run_id, moves in found.moves.items():
+def _events_match_changes(records: Records) -> Iterator[str]:
+    recorded = Counter((event.kind, event.run_id) for event in records.events if event.run_id)
+    for run_id, changes in records.changes_by_run.items():
         entered = Counter(
-            str(move.after.state) for move in moves if move.before.state != move.after.state
+            str(change.after.state)
+            for change in changes
+            if change.before.state != change.after.state
         )
         for state in ("failed", "cancelled", "discarded"):
-            if entered[state] != told[f"run.{state}", run_id]:
-                yield (
-                    f"(10) run {run_id}: {state} {entered[state]} times, told "
-                    f"{told[f'run.{state}', run_id]} times"
-                )
-    lost = Counter(row.run_id for row in found.attempts)
-    for run_id, count in lost.items():
-        least = told["run.failed", run_id] + told["run.retried", run_id]
-        if not least <= count <= least + told["run.cancelled", run_id]:
-            yield f"(10) run {run_id}: {count} attempts are in its history, {least} in its events"
+            events = recorded[f"run.{state}", run_id]
+            if entered[state] != events:
+                yield f"(10) run {run_id}: {state} {entered[state]} times, recorded {events} times"
+    attempts = Counter(row.run_id for row in records.attempts)
+    for run_id, count in attempts.items():
+        least = recorded["run.failed", run_id] + recorded["run.retried", run_id]
+        if not least <= count <= least + recorded["run.cancelled", run_id]:
+            yield f"(10) run {run_id}: {count} attempts in its history, {least} in its events"
 
 
-CHECKS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
-    one_decision_each, tokens_rise, states_move_as_drawn, effects_with_runs,
+CHECKS: tuple[Callable[[Records], Iterable[str]], ...] = (
+    one_decision_each, tokens_rise, transitions_are_allowed, effects_match_runs,
     executions_are_claimed, limits_hold, acknowledged_writes_survive, cursors_advance,
-    history_is_the_log,
+    history_equals_log,
 )  # fmt: skip

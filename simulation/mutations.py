@@ -1,6 +1,6 @@
-"""Faults in Duly itself, put in on purpose: a check that never fails proves nothing.
+"""Bugs that are planted in Duly on purpose: a check that never fails proves nothing.
 
-Each one takes effect in this process only, for as long as the simulation runs.
+Each takes effect in this Python process only, while the simulation runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from duly.errors import ConfigurationError, did_you_mean
 from duly.model.job import Occupancy
@@ -19,8 +19,8 @@ from duly.store.tables import run
 from duly.store.transaction import Transaction
 
 
-def _token(engine: Engine) -> Any:
-    """No token is checked: every write-back carries the one that its run has now."""
+def _forge_tokens() -> Any:
+    """Accept every completion: each carries the token that its run has now."""
     accepted, write = completions.accepted, completions.write
 
     def forge(tx: Transaction, fences: Sequence[Any]) -> None:
@@ -39,43 +39,46 @@ def _token(engine: Engine) -> Any:
     return patch.multiple(completions, accepted=accept_all, write=write_all)
 
 
-def _limits(engine: Engine) -> Any:
-    """Overlap sees no run that is on its way."""
-    return patch.object(
-        runs, "occupancy", lambda _conn, job_ids: {job_id: Occupancy() for job_id in job_ids}
-    )
+def _hide_active_runs() -> Any:
+    """Let overlap policies see no active run."""
+
+    def occupancy(_conn: Any, job_ids: Sequence[str]) -> dict[str, Occupancy]:
+        return {job_id: Occupancy() for job_id in job_ids}
+
+    return patch.object(runs, "occupancy", occupancy)
 
 
-def _cursor(engine: Engine) -> Any:
-    """Of several runs decided together, only the first one is stored."""
+def _lose_runs() -> Any:
+    """Store only the first of several runs that are decided together."""
     add = runs.add
     return patch.object(runs, "add", lambda tx, rows: add(tx, rows[:1]))
 
 
-def _advance(engine: Engine) -> Any:
-    """A cursor's place is not compared before it is moved: the loser of a race is not told."""
+def _ignore_lost_races() -> Any:
+    """Move a cursor without comparing its old position, so that two workers fire one time."""
     return patch.object(jobs, "advance", lambda _tx, _cursors: set())
 
 
-MUTATIONS: dict[str, Callable[[Engine], Any]] = {
-    "token": _token, "limits": _limits, "decisions": _cursor, "cursor": _advance,
+MUTATIONS: dict[str, Callable[[], Any]] = {
+    "token": _forge_tokens, "limits": _hide_active_runs, "decisions": _lose_runs,
+    "cursor": _ignore_lost_races,
 }  # fmt: skip
 
 
 @contextmanager
-def mutated(name: str | None, engine: Engine) -> Iterator[None]:
-    """Duly with a fault in it; ``None``: as it is.
+def mutated(name: str | None) -> Iterator[None]:
+    """Plant a bug in Duly within the block; ``None`` leaves it as it is.
 
     Raises:
-        ConfigurationError: no such mutation.
+        ConfigurationError: there is no mutation of this name.
     """
     if name is None:
         yield
         return
     if name not in MUTATIONS:
         raise ConfigurationError(
-            f"no mutation is called {name!r}{did_you_mean(name, MUTATIONS)}; known: "
+            f"{name!r} is not a mutation{did_you_mean(name, MUTATIONS)}; there are "
             + ", ".join(MUTATIONS)
         )
-    with MUTATIONS[name](engine):
+    with MUTATIONS[name]():
         yield

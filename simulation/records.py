@@ -1,4 +1,4 @@
-"""Everything that is known at a world's end, read once, for the checks."""
+"""Everything that is known when a world has ended, read once for all checks."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from duly.store.tables import attempt, decision_range, event, job, run
-from simulation.audit_log import JobChange, Move, job_changes, moves
-from simulation.executor import Call
-from simulation.expectations import Book
+from simulation.audit_log import JobChange, RunChange, job_changes, run_changes
+from simulation.executor import Execution
+from simulation.expectations import Expectations
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """The end of a world.
+class Records:
+    """The records of a world that has ended.
 
     Attributes:
-        runs: stored runs by id.
-        jobs: stored jobs by id.
-        moves: every committed change of a run, by run.
-        claims: by run and claim id, the move that made the run running.
-        changes: every committed change of a job, by incarnation.
-        effects: the rows of the application's own transactions, by key: the run made with them.
-        charges: how many effects of transactional runs there are, by run.
+        runs: the stored runs, by id.
+        jobs: the stored jobs, by id.
+        ranges: the recorded ranges of missed times.
+        attempts: the recorded unsuccessful attempts.
+        events: the recorded events, in order.
+        run_changes: every committed change of a run, in order.
+        changes_by_run: the same changes by run.
+        claims: by run and claim id, the change that made the run running.
+        job_changes: every committed change of a job, by its incarnation.
+        effects: the rows of the application's own transactions: by key, the run made with each.
+        charges: the number of effects of each transactional run.
+        executions: every execution of a function.
+        expectations: what the client may expect.
     """
 
     runs: dict[str, Row[Any]]
@@ -33,40 +39,42 @@ class Evidence:
     ranges: list[Row[Any]]
     attempts: list[Row[Any]]
     events: list[Row[Any]]
-    all_moves: list[Move]
-    moves: dict[str, list[Move]]
-    claims: dict[tuple[str, str], Move]
-    changes: dict[str, list[JobChange]]
+    run_changes: list[RunChange]
+    changes_by_run: dict[str, list[RunChange]]
+    claims: dict[tuple[str, str], RunChange]
+    job_changes: dict[str, list[JobChange]]
     effects: dict[str, str]
     charges: Counter[str]
-    calls: list[Call]
-    book: Book
+    executions: list[Execution]
+    expectations: Expectations
 
 
-def gather(conn: Connection, calls: list[Call], book: Book) -> Evidence:
-    """Read it."""
-    by_run: dict[str, list[Move]] = defaultdict(list)
-    claims: dict[tuple[str, str], Move] = {}
-    all_moves = moves(conn)
-    for move in all_moves:
-        by_run[move.run_id].append(move)
-        if move.after.state == "running" and move.before.state != "running":
-            claims[move.run_id, str(move.after.claim_id)] = move
+def read_records(
+    conn: Connection, executions: list[Execution], expectations: Expectations
+) -> Records:
+    """Read what the database knows and put it beside what the world knows."""
+    by_run: dict[str, list[RunChange]] = defaultdict(list)
+    claims: dict[tuple[str, str], RunChange] = {}
+    all_changes = run_changes(conn)
+    for change in all_changes:
+        by_run[change.run_id].append(change)
+        if change.after.state == "running" and change.before.state != "running":
+            claims[change.run_id, str(change.after.claim_id)] = change
     by_job: dict[str, list[JobChange]] = defaultdict(list)
-    for change in job_changes(conn):
-        by_job[change.uid].append(change)
-    return Evidence(
+    for job_change in job_changes(conn):
+        by_job[job_change.uid].append(job_change)
+    return Records(
         runs={row.id: row for row in conn.execute(select(run))},
         jobs={row.id: row for row in conn.execute(select(job))},
         ranges=list(conn.execute(select(decision_range))),
         attempts=list(conn.execute(select(attempt))),
         events=list(conn.execute(select(event).order_by(event.c.id))),
-        all_moves=all_moves,
-        moves=by_run,
+        run_changes=all_changes,
+        changes_by_run=by_run,
         claims=claims,
-        changes=by_job,
+        job_changes=by_job,
         effects=dict(conn.execute(text("select key, run_id from sim_effect")).all()),
         charges=Counter(conn.execute(text("select run_id from sim_charge")).scalars()),
-        calls=calls,
-        book=book,
+        executions=executions,
+        expectations=expectations,
     )

@@ -1,9 +1,9 @@
-"""Simulation: Duly's own engine and store in a seeded world of crashes, pauses and lost commits.
+"""Simulate one seeded world, and check what must hold in it.
 
-One seed is one world: two or three processes on one database, jobs with every trigger and policy,
-calls, edits, pauses, and faults at the boundaries of transactions. The code that runs is the real
-one: `Scheduler`, its engine's step function, and the store on SQLite in memory. Only time, the
-execution of functions and the faults are the simulation's. The same seed gives the same world.
+A world has two or three processes on one database, jobs with every trigger and policy, a client
+that enqueues, edits and pauses, and faults at the edges of transactions. The code under test is the
+real one: `Scheduler`, its worker, and the store on SQLite in memory. Only time, the execution of
+functions and the faults are simulated. The same seed gives the same world.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from sqlalchemy import select
 from duly.model import identity
 from duly.store.tables import LIVE, RUNNING, run
 from duly.worker import shutdown
-from simulation.database import ready
+from simulation.database import make_ready
 from simulation.invariants import violations
 from simulation.mutations import mutated
-from simulation.records import gather
+from simulation.records import read_records
 from simulation.world import RECOVERY, World
 
 LAST_LINES = 60
+"""Lines of the log that a report with violations prints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a world.
+    """What happened in a world.
 
     Attributes:
-        seed: gives the same world again.
-        server: whether its database was a server with leases, or one machine with file locks.
-        steps: how much happened.
-        runs: how many runs there were at the end.
-        decisions: how many nominal times were decided, by runs or by missed ranges.
-        executions: how many functions were called.
-        faults: how many of each kind struck.
-        violations: what must not be; empty when all is well.
-        log: what happened, line by line: virtual second, process, event.
+        seed: simulates the same world again.
+        server: whether the database was a server with leases, or else a file with locks.
+        steps: the number of things that happened.
+        runs: the number of runs at the end.
+        decisions: the number of nominal times that were decided, by runs or by missed ranges.
+        executions: the number of function calls.
+        faults: the number of faults of each kind.
+        violations: a line for each invariant that did not hold.
+        log: a line for each thing that happened: virtual second, process, event.
     """
 
     seed: int
@@ -81,54 +82,52 @@ def simulate(
     faults: float = 1.0,
     mutation: str | None = None,
 ) -> Report:
-    """Let one world live, heal and end, and check what must hold.
+    """Simulate one world until it has healed and come to rest, and check every invariant.
 
     Args:
         seed: everything is drawn from it.
-        server: the rules of a database server with one clock and leases (``True``), or of one
-            machine with file locks, as on SQLite (``False``); ``None``: drawn too.
+        server: ``True`` for the rules of a database server with a clock and leases, ``False`` for
+            those of one machine with file locks, as on SQLite; ``None`` draws it too.
         seconds: virtual seconds before the world heals.
-        faults: how many faults: 0 for none, 2 for twice as many as usual.
-        mutation: put a fault into Duly itself, to see that it is found; see
-            `simulation.mutations`.
+        faults: factor on the number of faults: 0 for none, 2 for twice as many as usual.
+        mutation: a bug to plant in Duly, one of `simulation.mutations.MUTATIONS`.
 
     Returns:
-        The report; ``report.ok`` says whether all held, ``str(report)`` what did not, with the
-        steps that led there.
+        The report. ``report.ok`` tells whether every invariant held; ``str(report)`` lists the
+        violations and the steps that led to them.
 
     Raises:
-        ConfigurationError: no such mutation.
+        ConfigurationError: there is no mutation of this name.
     """
     if server is None:
         server = random.Random(f"kind {seed}").random() < 0.7
-    ready()
-    with _seeded(seed):
+    make_ready()
+    with mutated(mutation), _deterministic(seed):
         world = World(seed, server=server, seconds=seconds, faults=faults)
         try:
-            with mutated(mutation, world.database.engine):
-                return _report(seed, world)
+            return _report(seed, world)
         finally:
             world.close()
 
 
 def _report(seed: int, world: World) -> Report:
     world.live()
-    problems = world.troubles + _held_by_the_dead(world)
+    found = world.errors + _left_with_the_dead(world)
     if not world.finish(lambda: not _unfinished(world)):
-        problems += [f"(7) {line} does not end" for line in _unfinished(world)]
+        found += [f"(7) {run_text} does not end" for run_text in _unfinished(world)]
     with world.database.engine.connect() as conn:
-        found = gather(conn, world.calls, world.client.book)
-    problems += violations(found)
-    decisions = sum(row.scheduled_for is not None for row in found.runs.values())
-    decisions += sum(row._mapping["count"] for row in found.ranges)
+        records = read_records(conn, world.executions, world.client.expectations)
+    found += violations(records)
+    decisions = sum(row.scheduled_for is not None for row in records.runs.values())
+    decisions += sum(row._mapping["count"] for row in records.ranges)
     return Report(
-        seed, world.server, world.step, len(found.runs), decisions, len(world.calls),
-        world.faults.counts, problems, world.log,
+        seed, world.server, world.step, len(records.runs), decisions, len(world.executions),
+        world.faults.counts, found, world.log,
     )  # fmt: skip
 
 
-def _held_by_the_dead(world: World) -> list[str]:
-    """(7) After healing, one recovery time later, running runs belong to living workers."""
+def _left_with_the_dead(world: World) -> list[str]:
+    """(7) Once the healed world has had time to recover, only living workers hold runs."""
     living = world.worker_ids()
     with world.database.engine.connect() as conn:
         rows = conn.execute(select(run.c.id, run.c.worker_id).where(RUNNING)).all()
@@ -151,8 +150,8 @@ def _unfinished(world: World) -> list[str]:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Ids are drawn from the seed, nothing waits for real threads, and nothing is logged."""
+def _deterministic(seed: int) -> Iterator[None]:
+    """Draw ids from the seed, wait for no real thread, and log nothing."""
     bits = random.Random(f"ids {seed}").getrandbits
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -1,28 +1,28 @@
-"""The book of what a simulation's client knows: it must not claim more than it was told."""
+"""A simulation's client must not expect more than its calls' answers have told it."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from simulation.expectations import Book, Known
+from simulation.expectations import Expectations, JobState
 
 
-def test_a_change_that_is_under_way_may_still_be_made() -> None:
-    """A process stands still in the middle of an edit; another one's is acknowledged meanwhile."""
-    book = Book({"j": {Known(True, False, 0)}})
-    with book.issue("j", partial(Known.edited, n=1)):
-        with book.issue("j", partial(Known.edited, n=2)) as second:
-            book.acknowledged(second)
-        assert {known.n for known in book.of("j")} == {1, 2}
-    with book.issue("j", partial(Known.edited, n=3)) as third:
-        book.acknowledged(third)
-    assert {known.n for known in book.of("j")} == {3}
+def test_a_pending_change_may_still_be_made() -> None:
+    """While one process is paused inside an edit, another process's edit is acknowledged."""
+    expectations = Expectations({"j": {JobState(True, False, 0)}})
+    with expectations.requesting("j", partial(JobState.after_edit, n=1)):
+        with expectations.requesting("j", partial(JobState.after_edit, n=2)) as second:
+            expectations.acknowledge(second)
+        assert {state.n for state in expectations.states("j")} == {1, 2}
+    with expectations.requesting("j", partial(JobState.after_edit, n=3)) as third:
+        expectations.acknowledge(third)
+    assert {state.n for state in expectations.states("j")} == {3}
 
 
-def test_what_is_acknowledged_alone_is_known() -> None:
-    """Nothing else was on its way."""
-    book = Book({"j": {Known(True, False, 0)}})
-    with book.issue("j", partial(Known.set_paused, paused=True)) as issued:
-        assert len(book.of("j")) == 2
-        book.acknowledged(issued)
-    assert book.of("j") == {Known(True, True, 0)}
+def test_an_acknowledged_change_is_certain_when_no_other_is_pending() -> None:
+    """The answer leaves one possible state."""
+    expectations = Expectations({"j": {JobState(True, False, 0)}})
+    with expectations.requesting("j", partial(JobState.after_pause, paused=True)) as request:
+        assert len(expectations.states("j")) == 2
+        expectations.acknowledge(request)
+    assert expectations.states("j") == {JobState(True, True, 0)}

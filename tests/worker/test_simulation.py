@@ -1,4 +1,4 @@
-"""Seeded worlds of crashes in which Duly's promises hold, and faults in Duly that they find."""
+"""In seeded worlds of crashes every invariant holds, and bugs planted in Duly are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUP = 6
 
 @pytest.fixture(scope="module", autouse=True)
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Where the worlds lie: a folder that is cleared away after an interrupted session too."""
+    """Keep the worlds in a folder that is removed even after an interrupted session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_MEMORY", tmp_path_factory.mktemp("worlds"))
         yield
@@ -25,15 +25,15 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.mark.parametrize("first", range(0, WORLDS, GROUP))
 def test_every_invariant_holds(first: int) -> None:
-    """Whatever befalls the processes, what was promised holds; the report names the seed."""
+    """Every invariant holds, whatever happens to the processes; the report names the seed."""
     for seed in range(first, first + GROUP):
         report = simulate(seed)
         assert report.ok, str(report)
 
 
 @pytest.mark.parametrize("server", [True, False], ids=["server", "one machine"])
-def test_a_world_without_faults_is_peaceful(server: bool) -> None:
-    """Without faults all happens once: each run that succeeded was executed as often as claimed."""
+def test_every_invariant_holds_without_faults(server: bool) -> None:
+    """A world without faults violates nothing, and it decides nominal times."""
     report = simulate(1, server=server, faults=0)
     assert report.ok, str(report)
     assert not report.faults
@@ -41,25 +41,25 @@ def test_a_world_without_faults_is_peaceful(server: bool) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
-def test_a_fault_in_duly_itself_is_found(name: str) -> None:
-    """A check that never fails proves nothing: each such fault is found within 50 seeds."""
+def test_a_planted_bug_is_found(name: str) -> None:
+    """A check that never fails proves nothing: 50 seeds find each bug that is planted in Duly."""
     assert first_to_find(name) is not None
 
 
 def test_without_tokens_a_stale_result_is_accepted() -> None:
-    """It is the check of tokens that keeps a result out whose run belongs to somebody else."""
+    """Only the check of tokens keeps out a result whose run has been claimed by another worker."""
     report = first_to_find("token")
     assert report is not None
     assert any(problem.startswith("(2)") for problem in report.violations)
 
 
 def test_the_same_seed_gives_the_same_world() -> None:
-    """A printed seed leads to the same steps again."""
+    """A seed that was printed replays the same steps."""
     assert simulate(3).log == simulate(3).log
 
 
-def test_a_report_says_what_happened() -> None:
-    """A violation is printed with its seed and the steps that led there."""
+def test_a_report_tells_what_happened() -> None:
+    """A violation is printed with its seed and the steps that led to it."""
     report = first_to_find("limits")
     assert report is not None
     assert f"seed {report.seed} " in str(report)
@@ -68,7 +68,7 @@ def test_a_report_says_what_happened() -> None:
 
 
 def test_an_unknown_mutation_is_refused() -> None:
-    """A misspelt fault is an error, not a world in which all is well."""
+    """A misspelt mutation is an error, not a world without violations."""
     with pytest.raises(ConfigurationError, match="did you mean 'token'"):
         simulate(1, mutation="tokens")
 

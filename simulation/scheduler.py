@@ -1,0 +1,117 @@
+"""A real scheduler on the world's database, stepped by hand.
+
+This module is the only one that reaches inside Duly, for what no public name offers: the store, the
+executors, and a loop and a heartbeat without threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from duly.model.worker import Heartbeat
+from duly.scheduler import Scheduler
+from duly.store.store import Store
+from duly.worker.loop import Engine
+from simulation.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
+from simulation.executor import SteppedExecutor
+
+HEARTBEAT = Heartbeat(interval=3, lease=11, fence=9, rescue=4)
+QUEUES = {"default": 3, "side": 2}
+
+
+class ProcessClock:
+    """The clock of one process: its wall clock may be wrong, its monotonic one never is.
+
+    Args:
+        start: the instant at which the world's time was 0.
+        elapsed: returns the world's time in seconds.
+
+    Attributes:
+        error: seconds by which the wall clock is ahead.
+    """
+
+    follows_database = True
+
+    def __init__(self, start: datetime, elapsed: Callable[[], float]) -> None:
+        self._start = start
+        self._elapsed = elapsed
+        self.error = 0.0
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return self._start + timedelta(seconds=self._elapsed() + self.error)
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return self._elapsed()
+
+    def wait(self, wake: threading.Event, timeout: float) -> bool:
+        """Return at once: the world steps everything."""
+        return wake.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Return at once: the world steps everything."""
+
+
+class SimulatedScheduler(Scheduler):
+    """A scheduler whose database is the world's and whose functions take virtual time.
+
+    Args:
+        database: the world's database.
+        dialect: its rules.
+        clock: the clock of the process.
+        executors: for functions, and for coroutines.
+    """
+
+    def __init__(
+        self,
+        database: SimulatedDatabase,
+        dialect: SimulatedDialect,
+        clock: ProcessClock,
+        executors: tuple[SteppedExecutor, SteppedExecutor],
+    ) -> None:
+        self._dialect = dialect
+        self._executors = executors
+        super().__init__(
+            database.url, name="world", heartbeat=HEARTBEAT, clock=clock, queues=QUEUES
+        )
+
+    def begin(self) -> None:
+        """Put the worker into the state in which its loop runs, without starting any thread.
+
+        The world beats apart from the loop's steps, as the thread of the heartbeat does.
+        """
+        engine = cast(Any, self._engine)
+        engine._thread, engine.state = threading.Thread(target=int), "running"
+
+    def step(self) -> bool:
+        """Take one step of the loop, and return whether there may be more to do at once."""
+        return self._engine.tick(wait=False)
+
+    def beat(self) -> None:
+        """Beat once."""
+        self._engine.lease.beat()
+
+    def end(self) -> None:
+        """Stop in an orderly way: unfinished runs are given back."""
+        cast(Any, self._engine)._thread = None
+        self.stop(grace=0)
+
+    def vanish(self) -> None:
+        """Release its file locks, as the kernel does when a process is killed."""
+        locks = self._engine.lease.locks
+        if locks is not None:
+            locks.forsake()
+
+    def _new_store(self, url: str) -> Store:
+        return SimulatedStore(url, self.clock, self._dialect)
+
+    def _new_engine(self) -> Engine:
+        engine = super()._new_engine()
+        functions, coroutines = self._executors
+        execution: Any = engine.execution
+        execution._threads, execution.coroutines = functions, coroutines
+        return engine
