@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 from duly.model.worker import Heartbeat
 from duly.scheduler import Scheduler
@@ -84,8 +83,10 @@ class SimulatedScheduler(Scheduler):
 
         The world beats apart from the loop's steps, as the thread of the heartbeat does.
         """
-        engine = cast(Any, self._engine)
-        engine._thread, engine.state = threading.Thread(target=int), "running"
+        _replace(self._engine, "_thread", threading.Thread(target=int))
+        _replace(self._engine, "state", "running")
+        _replace(self._engine.lease, "threaded", True)
+        _replace(self._engine.lease, "_serve_life", lambda: None)
 
     def step(self) -> bool:
         """Take one step of the loop, and return whether there may be more to do at once."""
@@ -97,7 +98,7 @@ class SimulatedScheduler(Scheduler):
 
     def end(self) -> None:
         """Stop in an orderly way: unfinished runs are given back."""
-        cast(Any, self._engine)._thread = None
+        _replace(self._engine, "_thread", None)
         self.stop(grace=0)
 
     def vanish(self) -> None:
@@ -112,6 +113,13 @@ class SimulatedScheduler(Scheduler):
     def _new_engine(self) -> Engine:
         engine = super()._new_engine()
         functions, coroutines = self._executors
-        execution: Any = engine.execution
-        execution._threads, execution.coroutines = functions, coroutines
+        _replace(engine.execution, "_threads", functions)
+        _replace(engine.execution, "coroutines", coroutines)
         return engine
+
+
+def _replace(target: object, name: str, value: object) -> None:
+    """Replace an attribute of Duly's; a name that is gone is an error, not a silent no-op."""
+    if not hasattr(target, name):
+        raise AttributeError(f"{type(target).__name__} has no attribute {name!r} to replace")
+    setattr(target, name, value)
