@@ -1,4 +1,4 @@
-"""The one source of time. Nothing else in Duly reads a clock or sleeps."""
+"""The only source of time: nothing else in Duly reads a clock or sleeps."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ _steady = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 class Clock(Protocol):
-    """What Duly asks of time.
+    """The interface of a clock.
 
     Attributes:
-        follows_database: whether a server database's clock, where there is one, corrects ``now``.
+        follows_database: whether ``now`` is corrected by the clock of the database server, if
+            there is one.
     """
 
     follows_database: bool
 
     def now(self) -> datetime:
-        """The present instant, aware, in UTC."""
+        """Return the current time as an aware datetime in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds on a steady clock that no wall-clock change moves."""
+        """Return the seconds of a steady clock, which changes of the wall clock do not affect."""
 
     def wait(self, wake: threading.Event, timeout: float) -> bool:
-        """Wait until ``wake`` is set or ``timeout`` seconds are over; says whether it was set."""
+        """Wait until ``wake`` is set, at most ``timeout`` seconds; return whether it was set."""
 
     def pause(self, seconds: float) -> None:
-        """Get out of the way of other processes for so many seconds."""
+        """Sleep for a number of seconds, to let other processes proceed."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of this machine."""
 
     follows_database = True
 
@@ -44,7 +45,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """See `Clock.monotonic`; it goes on while the machine is suspended, where Linux allows."""
+        """See `Clock.monotonic`; on Linux it includes the time while the machine is suspended."""
         return time.monotonic() if _steady is None else time.clock_gettime(_steady)
 
     def wait(self, wake: threading.Event, timeout: float) -> bool:
@@ -57,10 +58,10 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that moves only when told to: for tests and simulations.
+    """A clock that only moves when its methods are called, for tests and simulations.
 
     Args:
-        start: the first instant; default 2026-01-01T00:00:00Z.
+        start: the initial time, as an aware datetime; default: 2026-01-01T00:00:00Z.
 
     Raises:
         NaiveDatetimeError: ``start`` has no time zone.
@@ -85,7 +86,7 @@ class VirtualClock:
             return self._steady
 
     def wait(self, wake: threading.Event, timeout: float) -> bool:
-        """Wait until ``wake`` is set or somebody has moved this clock on by ``timeout`` seconds."""
+        """Wait until ``wake`` is set, or this clock has been advanced by ``timeout`` seconds."""
         with self._moved:
             end = self._steady + timeout
             while not wake.is_set() and self._steady < end:
@@ -93,11 +94,11 @@ class VirtualClock:
         return wake.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Let others go on for a millisecond; no time passes here, so there is none to wait for."""
+        """Let other threads proceed for a millisecond; this clock does not move."""
         time.sleep(0.001)
 
     def advance(self, seconds: float = 0.0, **units: float) -> datetime:
-        """Move on by ``seconds`` and any other `timedelta` units; returns the new instant."""
+        """Advance by ``seconds`` and any other units of `timedelta`; return the new time."""
         step = timedelta(seconds=seconds, **units)
         with self._moved:
             self._now += step
@@ -106,7 +107,7 @@ class VirtualClock:
             return self._now
 
     def set(self, moment: datetime) -> datetime:
-        """Jump to ``moment`` as a wall clock does when it is set; the steady clock only goes on."""
+        """Set the wall clock to ``moment``; the steady clock follows, but only forward."""
         moment = aware_utc(moment, "VirtualClock.set(moment)")
         with self._moved:
             self._steady += max(0.0, (moment - self._now).total_seconds())
@@ -115,7 +116,7 @@ class VirtualClock:
             return self._now
 
     def step(self, seconds: float) -> datetime:
-        """Set the wall clock on or back, which the steady clock does not notice."""
+        """Move the wall clock by ``seconds``, forward or back, but not the steady clock."""
         with self._moved:
             self._now += timedelta(seconds=seconds)
             self._moved.notify_all()
@@ -123,11 +124,11 @@ class VirtualClock:
 
 
 def aware_utc(value: datetime, what: str) -> datetime:
-    """The same instant in UTC.
+    """Return the same instant in UTC.
 
     Args:
-        value: an aware datetime in any zone.
-        what: how to name the value in the error.
+        value: an aware datetime in any time zone.
+        what: what the value is, for the error message.
 
     Raises:
         NaiveDatetimeError: ``value`` has no time zone.

@@ -1,45 +1,46 @@
 """Every error that Duly raises on purpose, as one tree.
 
     DulyError
-    ├── ConfigurationError      a setting, option or declaration is wrong        (also ValueError)
-    │   ├── DependencyError     jobs that cannot come after each other as declared
+    ├── ConfigurationError      a setting, option or declaration is not valid    (also ValueError)
+    │   ├── DependencyError     jobs cannot depend on each other as declared
     │   ├── DatabaseURLError    the database URL is not one that Duly can use
-    │   └── UnknownOption       an option name that does not exist
-    ├── TriggerError            a trigger cannot be made                         (also ValueError)
-    │   ├── CronError           … from this cron text; knows field and position
-    │   └── FrequencyError      … from this frequency; knows the key at fault
+    │   └── UnknownOption       there is no option of this name
+    ├── TriggerError            a trigger is not valid                           (also ValueError)
+    │   ├── CronError           … a crontab expression; knows the field and the position
+    │   └── FrequencyError      … a frequency; knows the key
     ├── NaiveDatetimeError      a datetime without a time zone                   (also ValueError)
-    ├── UnknownTask             a name (or function) that nobody registered      (also LookupError)
-    ├── DuplicateTask           one name for two functions                       (also ValueError)
-    ├── ArgumentsError          arguments that do not fit the signature          (also ValueError)
-    │   └── ArgumentsChanged    … any more: they were stored when they did
-    ├── PayloadError            a value that JSON cannot hold, or too large      (also ValueError)
-    ├── NotFound                                                                 (also LookupError)
+    ├── UnknownTask             no task is registered under this name            (also LookupError)
+    ├── DuplicateTask           two functions were registered under one name     (also ValueError)
+    ├── ArgumentsError          arguments do not match the task's signature      (also ValueError)
+    │   └── ArgumentsChanged    … any longer: they did when they were stored
+    ├── PayloadError            a value is not JSON, too large or too deep       (also ValueError)
+    ├── NotFound                nothing is stored under this id                  (also LookupError)
     │   ├── JobNotFound
     │   ├── RunNotFound
     │   └── CalendarNotFound
-    ├── Conflict                the stored state forbids it now
+    ├── Conflict                the stored state does not allow this now
     │   ├── DuplicateJob        the id is taken and replace=False
-    │   ├── RevisionConflict    somebody else edited the job meanwhile
-    │   ├── OverlapError        the overlap policy forbids another run now
-    │   ├── JobInUse            other jobs come after the one that is to be removed
-    │   ├── CalendarInUse       jobs name the calendar that is to be removed
-    │   └── StateError          the run is not in a state that allows this move
-    ├── StoreError
-    │   ├── DatabaseUnavailable the database does not answer                 (also ConnectionError)
+    │   ├── RevisionConflict    the job was edited after it was read
+    │   ├── OverlapError        the overlap policy does not allow another run now
+    │   ├── JobInUse            other jobs depend on the job to be removed
+    │   ├── CalendarInUse       jobs use the calendar to be removed
+    │   └── StateError          the run's state does not allow this
+    ├── StoreError              the database refused a statement or cannot be used
+    │   ├── DatabaseUnavailable the database does not respond                (also ConnectionError)
     │   │   └── DatabaseBusy    another transaction was in the way: run yours again
-    │   ├── DataRefused         a value that the database does not take
-    │   └── SchemaError         Duly's tables are missing, or another database's
-    │       └── SchemaTooNew    … were written by a newer Duly
-    ├── LifecycleError          start, stop or tick called where it cannot work  (also RuntimeError)
-    ├── TransactionError        a transactional function took over its session   (also RuntimeError)
+    │   ├── DataRefused         the database does not accept a value or a row
+    │   └── SchemaError         Duly's tables are missing or do not belong to this application
+    │       └── SchemaTooNew    … or were created by a newer version of Duly
+    ├── LifecycleError          start, stop or tick in the wrong state           (also RuntimeError)
+    ├── TransactionError        a session that cannot commit with its run        (also RuntimeError)
     └── LeaseLost               this worker no longer owns the run
 
-A running function may raise three signals. They are not errors, hence another root:
+A task's function may raise one of three signals to control its own run. They are not errors, so
+they have a root of their own:
 
     RunSignal
-    ├── RetryAfter              try again after so many seconds
-    ├── Snooze                  try again later without spending an attempt
+    ├── RetryAfter              try again after a delay
+    ├── Snooze                  postpone the run without using up an attempt
     └── Discard                 give the run up for good, for a reason
 """
 
@@ -57,19 +58,19 @@ def _rebuild(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]
 
 
 def _parts(error: Exception) -> tuple[Any, ...]:
-    """What lets an error pass process borders whole, whatever its constructor asks for."""
+    """Return what pickle needs to rebuild an error without calling its constructor."""
     return _rebuild, (type(error), error.args, vars(error).copy())
 
 
 class DulyError(Exception):
-    """Root of everything that Duly raises on purpose."""
+    """Base class of every error that Duly raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _parts(self)
 
 
 class ConfigurationError(DulyError, ValueError):
-    """A setting, option or declaration is wrong; the message says which, and what is right."""
+    """A setting, option or declaration is not valid; the message names it and says what is."""
 
 
 class DatabaseURLError(ConfigurationError):
@@ -77,11 +78,11 @@ class DatabaseURLError(ConfigurationError):
 
 
 class DependencyError(ConfigurationError):
-    """Jobs cannot depend on each other as declared: a circle, an unknown job, too long a chain."""
+    """Jobs cannot depend on each other as declared: a cycle, an unknown job, a long chain."""
 
 
 class UnknownOption(ConfigurationError):
-    """An option name that does not exist."""
+    """There is no option of this name."""
 
     def __init__(self, name: str, known: Iterable[str], where: str) -> None:
         self.name, self.known, self.where = name, tuple(known), where
@@ -89,7 +90,7 @@ class UnknownOption(ConfigurationError):
 
 
 class TriggerError(DulyError, ValueError):
-    """A trigger cannot be made from what was given."""
+    """A trigger is not valid."""
 
 
 class CronError(TriggerError):
@@ -129,41 +130,41 @@ class FrequencyError(TriggerError):
 
 
 class NaiveDatetimeError(DulyError, ValueError):
-    """A datetime without a time zone was given where an instant is needed."""
+    """A datetime has no time zone, so it does not identify an instant."""
 
     def __init__(self, value: datetime, what: str) -> None:
         super().__init__(
-            f"{what} is the naive datetime {value.isoformat()!r}, which names no instant; "
-            "attach a zone, for example value.replace(tzinfo=timezone.utc)"
+            f"{what} is the naive datetime {value.isoformat()!r}, which does not identify an "
+            "instant; attach a time zone, for example value.replace(tzinfo=timezone.utc)"
         )
 
 
 class UnknownTask(DulyError, LookupError):
-    """A task name or function that nobody registered."""
+    """No task is registered under this name, or for this function."""
 
 
 class DuplicateTask(DulyError, ValueError):
-    """One task name was given to two different functions."""
+    """Two different functions were registered under one task name."""
 
 
 class ArgumentsError(DulyError, ValueError):
-    """Arguments do not fit the task's signature."""
+    """Arguments do not match the task's signature."""
 
 
 class ArgumentsChanged(ArgumentsError):
-    """Arguments fitted when they were stored, and do not fit the function as it is now."""
+    """Stored arguments no longer match the task's signature."""
 
 
 class PayloadError(DulyError, ValueError):
-    """A value cannot be stored as JSON, or is larger or deeper than allowed."""
+    """A value cannot be stored as JSON, or is larger or more deeply nested than allowed."""
 
 
 class NotFound(DulyError, LookupError):
-    """Nothing is stored under that id."""
+    """Nothing is stored under this id."""
 
 
 class JobNotFound(NotFound):
-    """No job has that id."""
+    """No job has this id."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job has the id {job_id!r}")
@@ -171,7 +172,7 @@ class JobNotFound(NotFound):
 
 
 class RunNotFound(NotFound):
-    """No run has that id."""
+    """No run has this id."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"no run has the id {run_id!r}")
@@ -179,7 +180,7 @@ class RunNotFound(NotFound):
 
 
 class CalendarNotFound(NotFound):
-    """No calendar has that name."""
+    """No calendar has this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no calendar is stored under the name {name!r}")
@@ -187,95 +188,100 @@ class CalendarNotFound(NotFound):
 
 
 class Conflict(DulyError):
-    """The stored state forbids this now."""
+    """The stored state does not allow this now."""
 
 
 class DuplicateJob(Conflict):
-    """The job id is taken."""
+    """The job id is already taken."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"a job with the id {job_id!r} exists already; pass replace=True to change it"
+            f"a job with the id {job_id!r} already exists; pass replace=True to change it"
         )
         self.job_id = job_id
 
 
 class RevisionConflict(Conflict):
-    """Somebody else changed the job since it was read."""
+    """The job was changed after it was read."""
 
     def __init__(self, job_id: str, expected: int, found: int) -> None:
         super().__init__(
-            f"job {job_id!r} is at revision {found}, not {expected}; read it again and repeat"
+            f"job {job_id!r} is at revision {found}, not {expected}: it was changed after it was "
+            "read; read it again and repeat the change"
         )
         self.expected = expected
         self.found = found
 
 
 class JobInUse(Conflict):
-    """Other jobs come after this one."""
+    """Other jobs depend on this job."""
 
     def __init__(self, job_id: str, children: list[str]) -> None:
         shown = ", ".join(map(repr, children[:5])) + (", …" if len(children) > 5 else "")
         super().__init__(
-            f"other jobs come after job {job_id!r} and would never run again: {shown}; remove "
-            "them too, or give them another trigger first"
+            f"job {job_id!r} cannot be removed: {shown} would never run again, because they run "
+            "after it; remove them too, or give them another trigger first"
         )
         self.job_id = job_id
         self.children = children
 
 
 class CalendarInUse(Conflict):
-    """Jobs name the calendar that is to be removed."""
+    """Jobs use this calendar."""
 
     def __init__(self, name: str, job_ids: list[str]) -> None:
         shown = ", ".join(map(repr, job_ids[:5])) + (", …" if len(job_ids) > 5 else "")
-        super().__init__(f"calendar {name!r} is used by {len(job_ids)} jobs: {shown}")
+        count = f"{len(job_ids)} job" + ("" if len(job_ids) == 1 else "s")
+        super().__init__(
+            f"calendar {name!r} cannot be removed: it is used by {count}: {shown}; "
+            "give them another trigger first"
+        )
         self.name = name
         self.job_ids = job_ids
 
 
 class OverlapError(Conflict):
-    """The job's overlap policy forbids another run now."""
+    """The job's overlap policy does not allow another run now."""
 
 
 class StateError(Conflict):
-    """The run is not in a state that allows this move."""
+    """The run's state does not allow this."""
 
 
 class StoreError(DulyError):
-    """The database refused or could not be used."""
+    """The database refused a statement or cannot be used."""
 
 
 class DatabaseUnavailable(StoreError, ConnectionError):
-    """The database does not answer."""
+    """The database does not respond."""
 
 
 class DatabaseBusy(DatabaseUnavailable):
     """Another transaction was in the way (a deadlock, a lock, a newer version of a row).
 
-    Nothing of the transaction was stored. Duly runs its own again; one of the caller's session
-    only the caller can: roll it back and run it again from its beginning.
+    Nothing in the transaction was stored. Duly retries its own transactions; a transaction of the
+    caller's session can only be retried by the caller: roll it back and run it from the start.
     """
 
 
 class DataRefused(StoreError):
-    """The database does not take a value, or a row that clashes with a stored one."""
+    """The database does not accept a value, or a row that conflicts with a stored one."""
 
 
 class SchemaError(StoreError):
-    """Duly's tables are missing from this database, or belong to another one."""
+    """Duly's tables are missing from this database, or do not belong to this application."""
 
 
 class SchemaTooNew(SchemaError):
-    """The tables were written by a newer Duly; nothing was changed."""
+    """The tables were created by a newer version of Duly; nothing was changed."""
 
 
 class LifecycleError(DulyError, RuntimeError):
-    """Start, stop or tick was called where it cannot work."""
+    """Start, stop or tick was called in a state that does not allow it."""
 
 
 class TransactionError(DulyError, RuntimeError):
-    """A transactional function or its session cannot be committed as one with its run.
+    """A transactional function's session cannot be committed together with its run.
 
     The message says what was done with the session and what to do instead; everything is rolled
     back.
@@ -283,21 +289,21 @@ class TransactionError(DulyError, RuntimeError):
 
 
 class LeaseLost(DulyError):
-    """This worker no longer owns the run; what it did must not be committed."""
+    """This worker no longer owns the run, so its work must not be committed."""
 
 
 class RunSignal(Exception):
-    """Root of what a running function may raise to steer its own run."""
+    """Base class of what a task's function may raise to control its own run."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _parts(self)
 
 
 class RetryAfter(RunSignal):
-    """Fail this attempt and try again after a delay, within the run's attempts.
+    """Fail this attempt and try again after a delay, if the run has attempts left.
 
     Args:
-        delay: seconds, or a timedelta, until the next attempt.
+        delay: time until the next attempt, as seconds or a timedelta.
     """
 
     def __init__(self, delay: float | timedelta) -> None:
@@ -306,20 +312,20 @@ class RetryAfter(RunSignal):
 
 
 class Snooze(RunSignal):
-    """Put the run off without spending an attempt.
+    """Postpone the run without using up an attempt.
 
     Args:
-        until: an aware datetime.
-        seconds: or a delay from now; exactly one of the two.
+        until: when to run it, as an aware datetime.
+        seconds: the delay from now; give either this or ``until``.
 
     Raises:
         NaiveDatetimeError: ``until`` has no time zone.
-        TypeError: both or neither were given.
+        TypeError: both arguments were given, or neither.
     """
 
     def __init__(self, until: datetime | None = None, *, seconds: float | None = None) -> None:
         if (until is None) == (seconds is None):
-            raise TypeError("Snooze takes either until= or seconds=")
+            raise TypeError("Snooze takes exactly one of until= and seconds=")
         if until is not None and until.tzinfo is None:
             raise NaiveDatetimeError(until, "Snooze(until=…)")
         self.until = until
@@ -328,10 +334,10 @@ class Snooze(RunSignal):
 
 
 class Discard(RunSignal):
-    """Give the run up for good; no retry follows.
+    """Give the run up for good: it is not retried.
 
     Args:
-        reason: stored with the run and shown to people.
+        reason: stored with the run and shown on its page.
     """
 
     def __init__(self, reason: str) -> None:
@@ -340,7 +346,7 @@ class Discard(RunSignal):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The tail of an error message: the nearest known names, or all of them when none is near."""
+    """Return the end of an error message: the closest known name, or all names if none is close."""
     import difflib  # noqa: PLC0415 - for errors alone
 
     choices = sorted(known)

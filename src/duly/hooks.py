@@ -1,4 +1,4 @@
-"""What lower rooms call and higher rooms (or the host application) implement."""
+"""Types that lower layers call and that higher layers or the host application implement."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 Listener = Callable[[Any], object]
-"""Called with an `Event` after the commit that made it true; whatever it raises is logged."""
+"""A function called with an `Event` after its transaction has committed; its errors are logged."""
 
 AroundRun = Callable[[Any], AbstractContextManager[Any]]
-"""Called with the `Run`; the context manager it returns is entered around the function."""
+"""A function called with the `Run`, which returns a context manager for the call of its task."""
 
 
 class Injected:
-    """Base of what a function may ask for by annotation and the engine supplies at run time."""
+    """Base class of the types that a task's function can ask for by annotation."""

@@ -135,7 +135,7 @@ def test_added_jobs_fire(scheduler: Scheduler, clock: VirtualClock) -> None:
         ({"prority": 1}, UnknownOption, r"^jobs\[2\] \('bad'\): .*'prority'"),
         ({"priority": "x"}, ConfigurationError, r"^jobs\[2\] \('bad'\): .*priority"),
         ({"trigger": None}, ConfigurationError, r"^jobs\[2\] \('bad'\): give a trigger"),
-        ({"tags": "t"}, ConfigurationError, r"^jobs\[2\] \('bad'\): tags is the text"),
+        ({"tags": "t"}, ConfigurationError, r"^jobs\[2\] \('bad'\): tags is the string"),
         ({"id": "\x00"}, ConfigurationError, r"^jobs\[2\] \('.x00'\): job id"),
         ({"id": "j0"}, ConfigurationError, r"^jobs\[0\] \('j0'\): jobs\[2\] has the same id"),
         ({"session": 1}, UnknownOption, r"^jobs\[2\] \('bad'\): .*'session'"),

@@ -74,7 +74,7 @@ def test_without_an_id_each_job_gets_its_own(scheduler: Scheduler) -> None:
 def test_a_taken_id_is_refused_and_nothing_changes(scheduler: Scheduler) -> None:
     """Unless replacing was asked for."""
     held = scheduler.add("work", every(seconds=60), id="j", args={"n": 1}, tags=["t"])
-    with pytest.raises(DuplicateJob, match="'j' exists already; pass replace=True"):
+    with pytest.raises(DuplicateJob, match="'j' already exists; pass replace=True"):
         scheduler.add("fail", every(seconds=1), id="j")
     assert scheduler.jobs() == [held]
 
@@ -254,7 +254,7 @@ def test_a_revision_that_was_overtaken_is_refused(scheduler: Scheduler) -> None:
     scheduler.add("work", every(seconds=60), id="j")
     read = scheduler.job("j").revision
     scheduler.edit("j", timeout=5, revision=read)
-    with pytest.raises(RevisionConflict, match="at revision 2, not 1; read it again"):
+    with pytest.raises(RevisionConflict, match=r"at revision 2, not 1: .*read it again"):
         scheduler.edit("j", timeout=7, revision=read)
     assert scheduler.job("j").options.timeout == 5
 

@@ -56,8 +56,9 @@ def test_naive_datetimes_are_refused() -> None:
     naive = START.replace(tzinfo=None)
     with pytest.raises(
         NaiveDatetimeError,
-        match=r"^VirtualClock\(start\) is the naive datetime '2026-01-01T00:00:00', which names no "
-        r"instant; attach a zone, for example value\.replace\(tzinfo=timezone\.utc\)$",
+        match=r"^VirtualClock\(start\) is the naive datetime '2026-01-01T00:00:00', which does "
+        r"not identify an instant; attach a time zone, "
+        r"for example value\.replace\(tzinfo=timezone\.utc\)$",
     ):
         VirtualClock(naive)
     with pytest.raises(NaiveDatetimeError, match=r"VirtualClock\.set\(moment\)"):

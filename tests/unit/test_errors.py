@@ -83,10 +83,11 @@ def test_messages_say_what_where_and_what_to_do() -> None:
     assert str(JobNotFound("x")) == "no job has the id 'x'"
     assert str(RunNotFound("x")) == "no run has the id 'x'"
     assert str(DuplicateJob("x")) == (
-        "a job with the id 'x' exists already; pass replace=True to change it"
+        "a job with the id 'x' already exists; pass replace=True to change it"
     )
     assert str(RevisionConflict("x", 3, 5)) == (
-        "job 'x' is at revision 5, not 3; read it again and repeat"
+        "job 'x' is at revision 5, not 3: it was changed after it was read; "
+        "read it again and repeat the change"
     )
     assert str(UnknownOption("corn", ["cron", "every"], "here")) == (
         "unknown option 'corn' here; did you mean 'cron'?"
@@ -161,7 +162,7 @@ def test_snooze_takes_exactly_one_of_two() -> None:
     assert Snooze(NOON).until == NOON
     assert Snooze(seconds=5).delay == timedelta(seconds=5)
     for wrong in ({}, {"until": NOON, "seconds": 5}):
-        with pytest.raises(TypeError, match="either until= or seconds="):
+        with pytest.raises(TypeError, match="exactly one of until= and seconds="):
             Snooze(**cast("Any", wrong))
     with pytest.raises(NaiveDatetimeError, match=r"Snooze\(until=…\)"):
         Snooze(NOON.replace(tzinfo=None))

@@ -294,6 +294,6 @@ def test_showing_never_fails() -> None:
     """Foreign ``__repr__`` and ``__str__`` may raise or return anything."""
     assert safe_repr("x", 100) == "'x'"
     assert safe_str(ValueError("x"), 100) == "x"
-    assert safe_str(Mute(), 100) == "<message that cannot be shown: RuntimeError>"
+    assert safe_str(Mute(), 100) == "<message not available: str() raised RuntimeError>"
     assert "TypeError" in safe_str(Wrong(), 100)
     assert "RuntimeError" in safe_repr(values()[3], 100)

@@ -78,14 +78,14 @@ def test_a_value_too_deep_for_the_interpreter_is_refused() -> None:
 @pytest.mark.parametrize("text", ["", "{", "nul", "'a'", "[1,]", '"\\x"', b"\xff\xfe"])
 def test_text_that_is_no_json_is_refused(text: str | bytes) -> None:
     """A damaged row gives Duly's own error."""
-    with pytest.raises(PayloadError, match="not JSON"):
+    with pytest.raises(PayloadError, match="not valid JSON"):
         payload.decode(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", '{"a": -Infinity}'])
 def test_nan_is_not_read_either(text: str) -> None:
     """Python's reader takes NaN, JSON does not: it is refused at every border."""
-    with pytest.raises(PayloadError, match="not JSON"):
+    with pytest.raises(PayloadError, match="not valid JSON"):
         payload.decode(text)
 
 
@@ -94,7 +94,7 @@ def test_the_size_is_bounded_at_64_kib() -> None:
     fits = json.dumps("x" * (64 * 1024 - 2))
     assert payload.checked(fits, "the arguments") == fits
     with pytest.raises(
-        PayloadError, match=r"the arguments: 65537 bytes .* 65536 allowed; store .* pass its id"
+        PayloadError, match=r"the arguments: 65537 bytes .* limit of 65536; store .* pass its id"
     ):
         payload.checked(fits[:-1] + 'x"', "the arguments")
 
@@ -111,11 +111,11 @@ def test_the_depth_is_bounded_at_32_levels() -> None:
     payload.checked("[" + ",".join(["{}"] * 1000) + "]", "x")
     payload.checked(json.dumps("[" * 1000), "x")
     for opening, closing in (("[", "]"), ('{"a":', "}")):
-        with pytest.raises(PayloadError, match="x: nested deeper than 32 levels"):
+        with pytest.raises(PayloadError, match="x: JSON is nested more than 32 levels deep"):
             payload.checked(opening * 33 + "1" + closing * 33, "x")
 
 
 def test_a_number_too_long_to_read_is_refused() -> None:
     """Python reads no integers over 4,300 digits; that ends in Duly's error."""
-    with pytest.raises(PayloadError, match="not JSON"):
+    with pytest.raises(PayloadError, match="not valid JSON"):
         payload.decode("1" * 5000)

@@ -188,7 +188,7 @@ def test_arguments_are_bounded_in_size_and_depth() -> None:
     deep: Any = 1
     for _ in range(40):
         deep = [deep]
-    with pytest.raises(PayloadError, match="nested deeper than 32 levels"):
+    with pytest.raises(PayloadError, match="JSON is nested more than 32 levels deep"):
         round_trip(Any, deep)
 
 
@@ -358,7 +358,7 @@ def test_the_run_is_no_argument() -> None:
     assert held.names == ("n",)
     assert held.injected == {"run": Run}
     assert held.encode({"n": 1}) == '{"n":1}'
-    with pytest.raises(ArgumentsError, match="run: the function gets it from Duly"):
+    with pytest.raises(ArgumentsError, match="run: Duly supplies it; leave it out"):
         held.encode({"n": 1, "run": {}})
 
 
@@ -401,7 +401,7 @@ def test_positional_parameters_are_refused() -> None:
 
     for function, name in ((star, "numbers"), (slash, "n")):
         with pytest.raises(
-            ConfigurationError, match=rf"task 'work': parameter '{name}' cannot be given by name"
+            ConfigurationError, match=rf"task 'work': parameter '{name}' cannot be passed by name"
         ):
             signature(function)
 
@@ -412,7 +412,8 @@ def test_an_annotation_that_cannot_be_found_is_named() -> None:
     def work(n: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
     with pytest.raises(
-        ConfigurationError, match=r"task 'work': an annotation names 'Missing', .* import it there"
+        ConfigurationError,
+        match=r"task 'work': an annotation uses 'Missing', .* import it at the top",
     ):
         signature(work)
 
@@ -435,7 +436,7 @@ def test_a_parameter_that_json_cannot_carry_is_refused(annotation: Any) -> None:
     def work(n: Any) -> None: ...
 
     work.__annotations__["n"] = annotation
-    with pytest.raises(ConfigurationError, match=r"task 'work' .*JSON cannot carry"):
+    with pytest.raises(ConfigurationError, match=r"task 'work' .*cannot be stored as JSON"):
         signature(work)
 
 
@@ -483,7 +484,7 @@ def test_a_type_whose_own_check_fails_is_told_as_an_argument_that_does_not_fit()
     held = signature(work)
     text = held.encode({"touchy": Touchy(n=1)})
     assert held.decode(text) == {"touchy": Touchy(n=1)}
-    with pytest.raises(ArgumentsError, match="a check failed: KeyError"):
+    with pytest.raises(ArgumentsError, match="a validator failed: KeyError"):
         held.decode('{"touchy":{"n":2}}')
     with pytest.raises(ArgumentsError):
         held.encode({"touchy": {"n": 2}})
@@ -559,6 +560,7 @@ def test_secrets_are_refused_instead_of_stored_as_stars(annotation: Any) -> None
 
     login.__annotations__["password"] = annotation
     with pytest.raises(
-        ConfigurationError, match=r"task 'work': parameter 'password' holds a .*; secrets are not"
+        ConfigurationError,
+        match=r"task 'work': parameter 'password' contains a .*; secrets are not",
     ):
         signature(login)

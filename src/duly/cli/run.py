@@ -12,7 +12,7 @@ import click
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
 from duly.cli.logs import LEVELS, configure_logging
 from duly.cli.signals import StopSignals
-from duly.model.step import ENDS, EndCounter
+from duly.model.step import OUTCOMES, OutcomeCounter
 from duly.scheduler import Scheduler
 
 log = logging.getLogger("duly.cli")
@@ -110,7 +110,7 @@ def _serve(scheduler: Scheduler, app: str, grace: float | None) -> None:
 
 
 def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> None:
-    counter = EndCounter()
+    counter = OutcomeCounter()
     scheduler.on("*", counter)
     with StopSignals(scheduler.skip_grace) as signals:
         try:
@@ -122,7 +122,7 @@ def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> No
     if as_json:
         click.echo(json.dumps(counts))
     else:
-        summary = ", ".join(f"{counts[kind]} {kind}" for kind in ENDS if counts[kind])
+        summary = ", ".join(f"{counts[kind]} {kind}" for kind in OUTCOMES if counts[kind])
         click.echo(f"runs: {summary or 'nothing was due'}")
 
 

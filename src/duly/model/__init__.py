@@ -1,1 +1,1 @@
-"""Frozen values: what is stored, and what the rest of Duly speaks about. No input or output."""
+"""Immutable values that the other layers store, pass and return. They do no I/O."""

@@ -1,4 +1,4 @@
-"""A backfill: running nominal times of the past that did not run."""
+"""The result of a backfill: running past nominal times that did not run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What a backfill did, or would do.
+    """What a backfill did or, if it was a dry run, would do.
 
     Attributes:
-        job_id: the job.
-        start: the first instant that was looked at.
-        end: where looking stopped; that instant itself is not included.
-        times: the nominal times that run now, oldest first.
-        made: for how many of them a run was made.
-        revived: how many had a run that was missed or skipped, and is ready now.
-        settled: nominal times in between that have run, run, or were cancelled: left alone.
-        dry_run: whether nothing was written.
-        notes: what else there is to know, in words.
+        job_id: the id of the job.
+        start: the start of the period, inclusive.
+        end: the end of the period, exclusive.
+        times: the nominal times that will run, oldest first.
+        made: the number of these for which a run was created.
+        revived: the number of these whose missed or skipped run is ready again.
+        settled: the number of nominal times in the period that were left alone, because their run
+            succeeded, failed, was cancelled, or has not finished.
+        dry_run: whether this was a dry run, which writes nothing.
+        notes: remarks for people, in sentences.
     """
 
     job_id: str

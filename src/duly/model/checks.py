@@ -1,4 +1,4 @@
-"""Values that users set, checked when they are set: a wrong one must not break a night later."""
+"""Validate settings where they are set, so that a bad value fails at once and not at 3 a.m."""
 
 from __future__ import annotations
 
@@ -12,56 +12,61 @@ from duly.clock import aware_utc
 from duly.errors import ConfigurationError
 
 Check = Callable[[str, Any], Any]
-"""Takes an option's name and value; returns the value as it is kept, or raises."""
+"""A function that takes an option's name and value, and returns the value to keep or raises."""
 
 EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
-"""No instant that is stored lies outside of these: in every zone it is still in the calendar."""
+"""The range of stored instants. Within it, an instant has a valid local time in every zone."""
 
 CENTURY_S = 100 * 365.25 * 86_400
-"""The longest time that an option may give: adding it to an instant never leaves the calendar."""
+"""The longest duration of an option, short enough that instants plus durations never overflow."""
 
 
-def check_fields(held: Any, checks: Mapping[str, Check], shown: str) -> None:
-    """Check the fields of a frozen value that is being made, and keep what the checks return.
+def check_fields(instance: Any, checks: Mapping[str, Check], label_format: str) -> None:
+    """Check the fields of a frozen dataclass from its ``__post_init__``, and store the results.
 
     Args:
-        held: the value.
-        checks: by field.
-        shown: how errors name a field: a format with one place.
+        instance: the dataclass instance.
+        checks: the check of each field, by name.
+        label_format: how error messages refer to a field, such as ``"Retry({}=…)"``.
     """
     for name, check in checks.items():
-        object.__setattr__(held, name, check(shown.format(name), getattr(held, name)))
+        value = check(label_format.format(name), getattr(instance, name))
+        object.__setattr__(instance, name, value)
 
 
 def refuse(name: str, value: object, allowed: str) -> ConfigurationError:
-    """The error for a value that is not allowed."""
+    """Return the error for a value that is not allowed."""
     return ConfigurationError(f"{name} is {value!r}; it must be {allowed}")
 
 
 def number(low: float, high: float, allowed: str, *, above: bool = False) -> Check:
-    """A number, or a timedelta that stands for its seconds.
+    """Return a check for a number, or for a timedelta, which is converted to seconds.
 
     Args:
-        low: the smallest; with ``above``, it must be larger.
-        high: the largest.
-        allowed: what to say in the error.
-        above: whether ``low`` itself is too small.
+        low: the lower bound.
+        high: the upper bound, inclusive.
+        allowed: how error messages describe the allowed values.
+        above: whether the lower bound is exclusive; default: inclusive.
     """
 
     def check(name: str, value: Any) -> float:
-        held = value.total_seconds() if isinstance(value, timedelta) else value
-        if isinstance(held, bool) or not isinstance(held, int | float) or math.isnan(held):
+        seconds = value.total_seconds() if isinstance(value, timedelta) else value
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int | float)
+            or math.isnan(seconds)
+            or not low <= seconds <= high
+            or (above and seconds == low)
+        ):
             raise refuse(name, value, allowed)
-        if not low <= held <= high or (above and held == low):
-            raise refuse(name, value, allowed)
-        return int(held) if held == int(held) else held  # 60.0 is stored as 60 is
+        return int(seconds) if seconds == int(seconds) else seconds  # 60.0 is stored as 60
 
     return check
 
 
 def whole(low: int, high: int) -> Check:
-    """An int from ``low`` to ``high``."""
+    """Return a check for an int from ``low`` to ``high``, both inclusive."""
 
     def check(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -72,7 +77,7 @@ def whole(low: int, high: int) -> Check:
 
 
 def choice(*allowed: str) -> Check:
-    """One of a few words."""
+    """Return a check for one of several strings."""
 
     def check(name: str, value: Any) -> Any:
         if value not in allowed:
@@ -83,12 +88,12 @@ def choice(*allowed: str) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """None, or what ``check`` takes."""
+    """Return a check that accepts ``None`` and whatever ``check`` accepts."""
     return lambda name, value: None if value is None else check(name, value)
 
 
 def label(longest: int) -> Check:
-    """A name that every database holds: printable, of 1 to ``longest`` characters."""
+    """Return a check for a name of 1 to ``longest`` printable characters."""
 
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
@@ -99,28 +104,31 @@ def label(longest: int) -> Check:
 
 
 def web_address(name: str, value: Any) -> str:
-    """An http(s) URL of at most 500 characters."""
+    """Check an http or https URL of at most 500 characters."""
     if isinstance(value, str) and len(value) <= 500 and value.isprintable():
         parts = urlsplit(value)
         if parts.scheme in ("http", "https") and parts.hostname:
             return value
-    raise refuse(name, value, "an address such as 'https://example.org/ping/4711'")
+    raise refuse(name, value, "a URL such as 'https://example.org/ping/4711'")
 
 
 def instant(name: str, value: Any) -> datetime:
-    """An aware datetime, or its ISO text; in UTC, and drawn in from the ends of the calendar."""
-    held = value
+    """Check an aware datetime or its ISO 8601 text; return it in UTC, within the valid range."""
+    moment = value
     if isinstance(value, str):
         try:
-            held = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value)
         except ValueError:
-            raise ConfigurationError(f"{name} is {value!r}, no ISO date and time") from None
-    if not isinstance(held, datetime):
+            raise ConfigurationError(
+                f"{name} is {value!r}, which is not a valid ISO 8601 date and time; "
+                "give for example 2026-03-08T00:00:00Z"
+            ) from None
+    if not isinstance(moment, datetime):
         raise refuse(name, value, "an aware datetime")
     try:
-        return min(max(aware_utc(held, f"{name}="), EARLIEST), LATEST)
+        return min(max(aware_utc(moment, f"{name}="), EARLIEST), LATEST)
     except OverflowError:
-        return EARLIEST if held.year < LATEST.year else LATEST
+        return EARLIEST if moment.year < LATEST.year else LATEST
 
 
 SECONDS = number(0, CENTURY_S, "0 or more seconds, at most a century")

@@ -1,4 +1,4 @@
-"""Which jobs come after which: no circle, no chain without end."""
+"""The graph of jobs that run after other jobs: it has no cycle and no overlong chain."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ LONGEST_CHAIN = 10
 
 
 def check_graph(parents: Mapping[str, Collection[str]]) -> None:
-    """Refuse dependencies that could never be met, or that nobody could follow.
+    """Refuse dependencies that form a cycle or an overlong chain.
 
     Args:
-        parents: of each job that has any.
+        parents: the ids of the parents of each job that has any.
 
     Raises:
-        DependencyError: a job would come after itself, or at the end of more than 10 dependencies.
+        DependencyError: a job would run after itself, or a chain has more than 10 dependencies.
     """
     try:
         order = list(TopologicalSorter(parents).static_order())
     except CycleError as error:
-        circle = " → ".join(map(repr, error.args[1]))
+        cycle = " → ".join(map(repr, error.args[1]))
         raise DependencyError(
-            f"these jobs would wait for each other: {circle}; take one of them out of an after="
+            f"these jobs would wait for each other: {cycle}; remove one of them from an after="
         ) from None
-    behind: dict[str, list[str]] = {}
+    chains: dict[str, list[str]] = {}
     for job in order:
-        chains = [behind[parent] for parent in parents.get(job, ())]
-        behind[job] = [*max(chains, key=len, default=[]), job]
-        if len(behind[job]) > LONGEST_CHAIN + 1:
-            chain = " → ".join(map(repr, behind[job]))
+        above = [chains[parent] for parent in parents.get(job, ())]
+        chains[job] = [*max(above, key=len, default=[]), job]
+        if len(chains[job]) > LONGEST_CHAIN + 1:
+            chain = " → ".join(map(repr, chains[job]))
             raise DependencyError(
-                f"a chain of {len(behind[job]) - 1} dependencies is too long; "
-                f"at most {LONGEST_CHAIN}: {chain}"
+                f"a chain of {len(chains[job]) - 1} dependencies is too long; "
+                f"the limit is {LONGEST_CHAIN}: {chain}"
             )

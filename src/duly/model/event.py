@@ -11,16 +11,16 @@ from duly.errors import UnknownOption
 KINDS = frozenset(
     {
         *(
-            f"run.{what}"
-            for what in (
+            f"run.{name}"
+            for name in (
                 "started", "succeeded", "failed", "retried", "snoozed", "missed", "skipped",
                 "cancelled", "discarded", "late", "overrun", "revived", "given_back",
                 "cancel_requested",
             )
         ),
         *(
-            f"job.{what}"
-            for what in (
+            f"job.{name}"
+            for name in (
                 "added", "changed", "removed", "paused", "resumed", "finished", "failing",
                 "recovered", "unresolved", "orphaned", "kept", "backfilled",
             )
@@ -36,14 +36,17 @@ KINDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a listener receives and the audit trail stores.
+    """An event as listeners receive it and the audit trail stores it.
 
     Attributes:
         kind: one of `KINDS`.
-        at: when, aware UTC.
-        actor: who asked for it; ``None`` for the engine itself.
-        detail: facts of this kind of event, plain values.
-        id: place in the stored trail; ``None`` for kinds that are not stored.
+        at: when it happened, as an aware datetime in UTC.
+        job_id: the job that it concerns, if any.
+        run_id: the run that it concerns, if any.
+        worker_id: the worker that it concerns, if any.
+        actor: the user who caused it; ``None`` for Duly itself.
+        detail: further facts, which depend on the kind; JSON values.
+        id: its position in the audit trail; ``None`` for kinds that are not stored.
     """
 
     kind: str
@@ -57,10 +60,10 @@ class Event:
 
 
 def check_kind(kind: str) -> str:
-    """The same kind when it exists.
+    """Return the kind of event if it exists.
 
     Raises:
-        UnknownOption: no event is of that kind.
+        UnknownOption: there is no such kind.
     """
     if kind not in KINDS:
         raise UnknownOption(kind, KINDS, "as an event kind")

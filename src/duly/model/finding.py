@@ -1,4 +1,4 @@
-"""What an examination of the scheduler and its database has found."""
+"""The result of one check by ``scheduler.examine()`` or ``duly doctor``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Level = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        check: what was looked at: ``clock``, ``time zones``, ``indexes``, …
-        level: ``ok``; ``warning``: it works, but somebody should know; ``problem``: something does
-            not work, or a promise may be broken.
-        text: what was found, in words.
-        advice: what to do; ``None``: nothing.
+        check: the name of the check: ``clock``, ``time zones``, ``indexes``, …
+        level: ``ok``; ``warning``: it works, but deserves attention; ``problem``: something does
+            not work, or a promise of Duly may be broken.
+        text: what was found, in a sentence.
+        advice: what to do about it; ``None`` if there is nothing to do.
     """
 
     check: str

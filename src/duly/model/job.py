@@ -1,4 +1,4 @@
-"""A job: a task, its arguments, a trigger and a policy, stored under a text id."""
+"""Jobs: a task, its arguments, a trigger and options, stored under a text id."""
 
 from __future__ import annotations
 
@@ -23,12 +23,24 @@ class JobRecord:
     """A stored job as queries return it.
 
     Attributes:
-        uid: this incarnation; a job removed and added again under its id gets another one.
-        trigger: ``None`` when the stored text cannot be decoded (the state is ``unresolved``).
-        next_fire_at: the next nominal time that has no decision yet.
-        last_nominal: the last one that has.
-        overridden: what was edited by hand and therefore wins over the declaration.
-        last_run: its newest run, where the query was asked for it.
+        id: chosen by the application; unique among the stored jobs.
+        uid: identifies this instance of the job: a job that is removed and added again under the
+            same id gets another one.
+        task: the name of the task.
+        args: the arguments of the task.
+        trigger: ``None`` if the stored trigger cannot be decoded (the state is ``unresolved``).
+        options: the effective options.
+        state: ``active``, ``paused``, ``finished``, or ``unresolved``, which means that it cannot
+            run with the code that is deployed.
+        next_fire_at: the next nominal time without a decision.
+        last_nominal: the last nominal time with a decision.
+        origin: whether the job was created by ``code``, the ``api`` or an ``import``.
+        revision: increases with every change.
+        overridden: the fields edited by hand, which take precedence over the declaration.
+        unresolved_reason: why the job cannot run, if it is ``unresolved``.
+        consecutive_failures: the number of failed runs since the last success.
+        fired_count: the number of times that the job has fired.
+        last_run: its newest run, if the query asked for it.
     """
 
     id: str
@@ -56,23 +68,23 @@ class JobRecord:
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The ids of the jobs after whose runs it runs; none for a job with times of its own."""
+        """The ids of the jobs that this job runs after; empty if it has times of its own."""
         return self.trigger.parents if isinstance(self.trigger, After) else ()
 
     @property
     def queue(self) -> str:
-        """The lane its runs wait in."""
+        """The name of the queue for its runs."""
         return self.options.queue
 
 
 @dataclass(slots=True)
 class Occupancy:
-    """How many runs of a job are not over.
+    """The number of unfinished runs of a job.
 
     Attributes:
-        active: started, or about to.
-        waiting: for their turn.
-        backfill: active, and made by a backfill; those that wait are in nobody's way.
+        active: runs that have started or are ready to start.
+        waiting: runs that wait for an active run to finish.
+        backfill: active runs created by a backfill; waiting ones do not delay other runs.
     """
 
     active: int = 0
@@ -81,35 +93,37 @@ class Occupancy:
 
 
 def check_id(job_id: object) -> str:
-    """The same id when it can be stored.
+    """Return a job id if it can be stored.
 
     Raises:
-        ConfigurationError: empty, longer than 191 characters, with control characters, or ``.``
-            or ``..``, which no address can hold: every browser takes them for a way up.
+        ConfigurationError: it is empty, is longer than 191 characters, has control characters, or
+            is ``.`` or ``..``, which cannot be part of a URL because browsers resolve them.
     """
     if not isinstance(job_id, str) or not 0 < len(job_id) <= MAX_ID or not job_id.isprintable():
         raise ConfigurationError(
-            f"job id {job_id!r}: it must be 1 to {MAX_ID} printable characters"
+            f"job id {job_id!r} is not valid; it must be 1 to {MAX_ID} printable characters"
         )
     if job_id in (".", ".."):
         raise ConfigurationError(
-            f"job id {job_id!r}: it must not be '.' or '..', which no web address can hold"
+            f"job id {job_id!r} is not valid; '.' and '..' cannot be part of a URL"
         )
     return job_id
 
 
 def check_tags(tags: object) -> tuple[str, ...]:
-    """Tags as a sorted tuple without doubles.
+    """Return tags as a sorted tuple without duplicates.
 
     Raises:
-        ConfigurationError: a tag that is no text of 1 to 191 printable characters.
+        ConfigurationError: a tag is not a text of 1 to 191 printable characters.
     """
     if isinstance(tags, str):
-        raise ConfigurationError(f"tags is the text {tags!r}; give a list: tags=[{tags!r}]")
+        raise ConfigurationError(f"tags is the string {tags!r}; give a list: tags=[{tags!r}]")
     if not isinstance(tags, Iterable):
-        raise ConfigurationError(f"tags is {tags!r}; give a list of texts")
-    held = list(tags)
-    for tag in held:
+        raise ConfigurationError(f"tags is {tags!r}; give a list of strings")
+    given = list(tags)
+    for tag in given:
         if not isinstance(tag, str) or not 0 < len(tag) <= MAX_ID or not tag.isprintable():
-            raise ConfigurationError(f"tag {tag!r}: it must be 1 to {MAX_ID} printable characters")
-    return tuple(sorted(set(held)))
+            raise ConfigurationError(
+                f"tag {tag!r} is not valid; it must be 1 to {MAX_ID} printable characters"
+            )
+    return tuple(sorted(set(given)))

@@ -1,4 +1,4 @@
-"""JSON as Duly stores it: canonical text, bounded in size and depth, without NaN."""
+"""JSON as Duly stores it: canonical text, limited in size and depth, without NaN."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _encoder = json.JSONEncoder(
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a valid JSON value")
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def encode(value: Any) -> str:
-    """Canonical JSON text of plain values (sorted keys, no spaces, ASCII only).
+    """Return a value as canonical JSON text: sorted keys, no spaces, ASCII only.
 
     Raises:
-        PayloadError: the value is no plain JSON value or holds NaN or infinity.
+        PayloadError: the value is not a JSON value, or contains NaN or infinity.
     """
     try:
         return _encoder.encode(value)
@@ -37,35 +37,35 @@ def encode(value: Any) -> str:
 
 
 def decode(text: str | bytes) -> Any:
-    """The value of a JSON text that `encode` made.
+    """Return the value of a JSON text.
 
     Raises:
-        PayloadError: the text is not JSON.
+        PayloadError: the text is not valid JSON.
     """
     try:
         return _decoder.decode(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
-        raise PayloadError(f"not JSON: {error}") from error
+        raise PayloadError(f"not valid JSON: {error}") from error
 
 
 def checked(text: str, what: str) -> str:
-    """The same JSON text when it is within the limits.
+    """Return a JSON text if it is within the limits.
 
     Args:
-        text: JSON text.
-        what: how to name it in the error.
+        text: the JSON text.
+        what: what it is, for the error message.
 
     Raises:
-        PayloadError: larger than 64 KiB or nested deeper than 32 levels.
+        PayloadError: it is larger than 64 KiB or nested more than 32 levels deep.
     """
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_BYTES:
         raise PayloadError(
-            f"{what}: {size} bytes of JSON, more than the {MAX_BYTES} allowed; "
+            f"{what}: {size} bytes of JSON exceed the limit of {MAX_BYTES}; "
             "store the data elsewhere and pass its id"
         )
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(decode(text)) > MAX_DEPTH:
-        raise PayloadError(f"{what}: nested deeper than {MAX_DEPTH} levels")
+        raise PayloadError(f"{what}: JSON is nested more than {MAX_DEPTH} levels deep")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The arguments of a function: checked strictly when stored and again when read back."""
+"""The signature of a task: arguments are validated when they are stored and when they are read."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from duly.model.session_parameters import SessionKind, session_kind
 
 
 class Signature:
-    """What a task's function accepts, read from its parameters and their annotations.
+    """The arguments that a task's function accepts, derived from its parameters and annotations.
 
-    Parameters annotated with a type that Duly supplies (`Run`, also ``Run | None``) do not count as
-    arguments; nor does the ``Session`` or ``AsyncSession`` of a transactional function.
+    A parameter annotated with a type that Duly supplies (`Run` or ``Run | None``) is not an
+    argument; neither is the ``Session`` or ``AsyncSession`` of a transactional function.
 
     Args:
-        function: a plain or coroutine function.
-        name: the task's name, for errors.
+        function: a plain function or a coroutine function.
+        name: the name of the task, for error messages.
 
     Raises:
-        ConfigurationError: ``*args`` or positional-only parameters, annotations that cannot be
-            resolved, or types that cannot be stored as JSON, secrets among them.
+        ConfigurationError: the function has ``*args`` or positional-only parameters, an annotation
+            cannot be resolved, or a type cannot be stored as JSON or is a secret.
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
@@ -34,15 +34,15 @@ class Signature:
         self._parameters: dict[str, inspect.Parameter] = {}
         self.injected: dict[str, type[Injected]] = {}
         self.sessions: dict[str, SessionKind] = {}
-        self._free: Any = None
+        self._extra_type: Any = None
         for parameter in _parameters(function, name):
             if parameter.kind is parameter.VAR_KEYWORD:
-                unsaid = parameter.annotation is parameter.empty
-                self._free = Any if unsaid else parameter.annotation
+                unannotated = parameter.annotation is parameter.empty
+                self._extra_type = Any if unannotated else parameter.annotation
             elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise ConfigurationError(
-                    f"task {name!r}: parameter {parameter.name!r} cannot be given by name; "
-                    "stored arguments are names and values, so use plain parameters"
+                    f"task {name!r}: parameter {parameter.name!r} cannot be passed by name; "
+                    "arguments are stored by name, so use ordinary parameters"
                 )
             elif (supplied := _supplied(parameter.annotation)) is not None:
                 self.injected[parameter.name] = supplied
@@ -50,72 +50,72 @@ class Signature:
                 self.sessions[parameter.name] = session
             else:
                 self._parameters[parameter.name] = parameter
-        if self._parameters or self._free is not None:
+        if self._parameters or self._extra_type is not None:
             _ = self._arguments
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The argument names."""
+        """The names of the arguments."""
         return tuple(self._parameters)
 
     def encode(self, arguments: Mapping[str, Any]) -> str:
-        """Check arguments given in Python and return them as JSON text.
+        """Validate arguments given as Python values, and return them as JSON text.
 
         Raises:
-            ArgumentsError: one is missing, unknown, or of another type.
-            PayloadError: too large, too deep, or not JSON.
+            ArgumentsError: an argument is missing, unknown or has the wrong type.
+            PayloadError: the arguments cannot be stored as JSON, or exceed its limits.
         """
-        self._refuse_list(arguments)
+        self._refuse_sequence(arguments)
         if not arguments and not self._required:
             return "{}"
         self._refuse_supplied(arguments)
-        held: str = self._arguments.encode(arguments)
-        return held
+        text: str = self._arguments.encode(arguments)
+        return text
 
     def accept(self, text: str) -> str:
-        """Check arguments given as JSON text and return them as canonical JSON text.
+        """Validate arguments given as JSON text, and return them as canonical JSON text.
 
         Raises:
-            ArgumentsError: see `encode`.
-            PayloadError: not JSON, too large or too deep.
+            ArgumentsError: an argument is missing, unknown or has the wrong type.
+            PayloadError: the text is not valid JSON, or exceeds its limits.
         """
         payload.checked(text, f"arguments of {self._name!r}")
         self.decode(text)
         return payload.encode(payload.decode(text))
 
     def decode(self, text: str) -> dict[str, Any]:
-        """Arguments in Python from stored JSON text.
+        """Return the arguments of a stored JSON text as Python values.
 
         Raises:
-            ArgumentsError: they do not fit the function as it is now.
+            ArgumentsError: they do not match the function's current signature.
         """
         if text == "{}" and not self._required:
             return {}
-        held: dict[str, Any] = self._arguments.decode(text)
-        self._refuse_supplied(held)
-        return held
+        arguments: dict[str, Any] = self._arguments.decode(text)
+        self._refuse_supplied(arguments)
+        return arguments
 
     def schema(self) -> dict[str, Any]:
-        """The arguments as JSON Schema: for forms and API descriptions."""
-        held: dict[str, Any] = self._arguments.schema()
-        return held
+        """Return the JSON Schema of the arguments, for forms and API descriptions."""
+        schema: dict[str, Any] = self._arguments.schema()
+        return schema
 
     @cached_property
     def _arguments(self) -> Any:
-        # Only who has arguments pays for what checks them.
+        # Imported here, because it loads pydantic, which tasks without arguments do not need.
         from duly.model.arguments import Arguments  # noqa: PLC0415
 
-        return Arguments(self._name, self._parameters, self._free)
+        return Arguments(self._name, self._parameters, self._extra_type)
 
     @cached_property
     def _required(self) -> bool:
         return any(p.default is p.empty for p in self._parameters.values())
 
-    def _refuse_list(self, arguments: object) -> None:
+    def _refuse_sequence(self, arguments: object) -> None:
         if not isinstance(arguments, Mapping):
             kind = type(arguments).__name__
             raise ArgumentsError(
-                f"arguments of task {self._name!r} are a {kind}; give names and values: {{…}}"
+                f"arguments of task {self._name!r} are a {kind}; give a dict of names and values"
             )
 
     def _refuse_supplied(self, names: Mapping[str, Any]) -> None:
@@ -123,12 +123,12 @@ class Signature:
             return
         for name in (self.injected.keys() | self.sessions.keys()) & names.keys():
             raise ArgumentsError(
-                f"arguments of task {self._name!r}: {name}: the function gets it from Duly"
+                f"arguments of task {self._name!r}: {name}: Duly supplies it; leave it out"
             )
 
 
 def _supplied(annotation: Any) -> type[Injected] | None:
-    """The type that Duly supplies for this annotation, if it does."""
+    """Return the type in an annotation that Duly supplies, if there is one."""
     if inspect.isclass(annotation) and issubclass(annotation, Injected):
         return annotation
     if get_origin(annotation) in (Annotated, Union, types.UnionType):
@@ -141,10 +141,10 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
         return list(inspect.signature(function, eval_str=True).parameters.values())
     except NameError as error:
         raise ConfigurationError(
-            f"task {name!r}: an annotation names {error.name!r}, which cannot be found at the "
-            "top of its module; import it there (not under TYPE_CHECKING)"
+            f"task {name!r}: an annotation uses {error.name!r}, which is not defined in its "
+            "module; import it at the top of the module (not under TYPE_CHECKING)"
         ) from error
     except Exception as error:  # evaluating an annotation may raise anything
         raise ConfigurationError(
-            f"task {name!r}: its parameters cannot be read: {type(error).__name__}: {error}"
+            f"task {name!r}: its signature cannot be read: {type(error).__name__}: {error}"
         ) from error

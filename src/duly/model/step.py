@@ -1,4 +1,4 @@
-"""What became of runs while what was due was done."""
+"""The result of executing everything that is due, and the listener that counts outcomes."""
 
 from __future__ import annotations
 
@@ -8,38 +8,47 @@ from dataclasses import dataclass
 
 from duly.model.event import Event
 
-ENDS = ("succeeded", "failed", "retried", "snoozed", "missed", "skipped", "cancelled", "discarded")
-"""What may become of an attempt, or of a nominal time that is not executed."""
+OUTCOMES = (
+    "succeeded",
+    "failed",
+    "retried",
+    "snoozed",
+    "missed",
+    "skipped",
+    "cancelled",
+    "discarded",
+)
+"""The possible outcomes of an attempt, or of a nominal time that does not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was done.
+    """The result of executing everything that is due.
 
     Attributes:
-        complete: whether nothing is due any more, and nothing is on its way.
-        runs: how many runs in this process succeeded, failed, …; a key for each of `ENDS`.
+        complete: whether nothing is due and nothing is running any longer.
+        runs: the number of runs in this process by outcome, with a key for each of `OUTCOMES`.
     """
 
     complete: bool
     runs: dict[str, int]
 
 
-class EndCounter:
-    """A listener that counts what becomes of runs."""
+class OutcomeCounter:
+    """A listener that counts the outcomes of runs."""
 
     def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Count an event, if it is an end."""
+        """Count an event if it is the outcome of a run."""
         kind = event.kind.removeprefix("run.")
-        if kind in ENDS:
+        if kind in OUTCOMES:
             with self._lock:
-                self._held[kind] += 1
+                self._counts[kind] += 1
 
     def counts(self) -> dict[str, int]:
-        """How often each of `ENDS` came."""
+        """Return the number of runs for each of `OUTCOMES`."""
         with self._lock:
-            return {kind: self._held[kind] for kind in ENDS}
+            return {kind: self._counts[kind] for kind in OUTCOMES}

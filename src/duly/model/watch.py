@@ -1,4 +1,4 @@
-"""What is expected of a job, and what is said when it does not come: a dead-man's switch."""
+"""A watch: what is expected of a job, and the events recorded when it does not happen."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ _WATCH: Mapping[str, Check] = {
     "overrun_after": optional(TIME),
     "failing_after": optional(whole(1, 1_000_000)),
 }
-SHORTEST_PERIOD = 1.0
-FAILING_LOOKS = 20.0
-LONGEST_PERIOD = 60.0
+SHORTEST_PERIOD_S = 1.0
+LONGEST_PERIOD_S = 60.0
+FAILING_RULE_S = 20.0
+"""The duration that stands for ``failing_after``, which has none, in `Watch.period`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """How a job is doing, as its rows say.
+    """The recent performance of a job, read from its rows.
 
     Attributes:
-        since: when it was stored, or resumed; ``None``: nothing more is expected of it.
-        next_fire_at: its next nominal time; one in the past waits for somebody to fire it.
-        waiting_since: when the oldest run that nobody has started was due.
-        running_since: when the oldest attempt at work was started.
-        last_success_at: when a run of it succeeded last.
-        failures: failed runs in a row.
+        since: when the job was added or resumed; ``None`` if nothing more is expected of it.
+        next_fire_at: its next nominal time; if that has passed, no worker has fired it yet.
+        waiting_since: when the oldest run that has not started was due.
+        running_since: when the oldest running attempt started.
+        last_success_at: when its last successful run finished.
+        failures: the number of failed runs in a row.
     """
 
     since: datetime | None
@@ -43,16 +44,17 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Rules whose breach is recorded as an event of the job, once, until it is well again.
+    """Rules for a job. Breaking one records an event, once until the job keeps the rule again.
 
     Attributes:
-        expected_every: seconds; no success for longer is ``run.late``.
-        late_after: seconds; a run that has not started so long after it was due is ``run.late``.
-        overrun_after: seconds; an attempt that takes longer is ``run.overrun``.
-        failing_after: so many failed runs in a row are ``job.failing``.
+        expected_every: record ``run.late`` when no run has succeeded for this many seconds.
+        late_after: record ``run.late`` when a run has not started this many seconds after it was
+            due.
+        overrun_after: record ``run.overrun`` when an attempt takes longer than this many seconds.
+        failing_after: record ``job.failing`` after this many failed runs in a row.
 
     Raises:
-        ConfigurationError: a value out of range, or no rule at all.
+        ConfigurationError: a value is out of range, or there is no rule.
     """
 
     expected_every: float | None = None
@@ -63,36 +65,38 @@ class Watch:
     def __post_init__(self) -> None:
         check_fields(self, _WATCH, "Watch({}=…)")
         if all(getattr(self, name) is None for name in _WATCH):
-            raise ConfigurationError("Watch() has no rule; give for example expected_every=3600")
+            raise ConfigurationError(
+                "Watch() has no rule; give at least one, for example expected_every=3600"
+            )
 
     @property
     def period(self) -> timedelta:
-        """How often the rules are looked at: four times in the shortest, 1 s to 60 s."""
-        failing = None if self.failing_after is None else FAILING_LOOKS
-        times = (self.expected_every, self.late_after, self.overrun_after, failing)
-        shortest = min((held for held in times if held is not None), default=LONGEST_PERIOD)
-        return timedelta(seconds=min(max(shortest / 4, SHORTEST_PERIOD), LONGEST_PERIOD))
+        """The interval between checks: a quarter of the shortest duration, but 1 s to 60 s."""
+        failing = None if self.failing_after is None else FAILING_RULE_S
+        durations = (self.expected_every, self.late_after, self.overrun_after, failing)
+        shortest = min((s for s in durations if s is not None), default=LONGEST_PERIOD_S)
+        return timedelta(seconds=min(max(shortest / 4, SHORTEST_PERIOD_S), LONGEST_PERIOD_S))
 
-    def breaches(self, held: Performance, now: datetime) -> dict[str, str]:
-        """The rules that are broken now, by the event that says so: in words."""
+    def breaches(self, performance: Performance, now: datetime) -> dict[str, str]:
+        """Return a description of each rule that is broken now, by the kind of event to record."""
         found = {}
-        due = _earliest(held.next_fire_at, held.waiting_since)
+        due = _earliest(performance.next_fire_at, performance.waiting_since)
         if _longer(due, self.late_after, now):
             found["run.late"] = f"due at {due:%Y-%m-%d %H:%M:%S} UTC and not started"
-        seen = held.last_success_at
-        since = max(held.since, seen or held.since) if held.since else None
+        start, success = performance.since, performance.last_success_at
+        since = max(start, success or start) if start else None
         if _longer(since, self.expected_every, now):
-            last = f"since {seen:%Y-%m-%d %H:%M:%S} UTC" if seen else "yet"
+            last = f"since {success:%Y-%m-%d %H:%M:%S} UTC" if success else "yet"
             found["run.late"] = (
                 f"no success {last}; one is expected every {self.expected_every:g} s"
             )
-        if _longer(held.running_since, self.overrun_after, now):
+        if _longer(performance.running_since, self.overrun_after, now):
             found["run.overrun"] = (
-                f"started at {held.running_since:%Y-%m-%d %H:%M:%S} UTC and not over; "
+                f"started at {performance.running_since:%Y-%m-%d %H:%M:%S} UTC and not finished; "
                 f"overrun_after is {self.overrun_after:g} s"
             )
-        if self.failing_after is not None and held.failures >= self.failing_after:
-            found["job.failing"] = f"{held.failures} failed runs in a row"
+        if self.failing_after is not None and performance.failures >= self.failing_after:
+            found["job.failing"] = f"{performance.failures} failed runs in a row"
         return found
 
 

@@ -1,4 +1,4 @@
-"""A worker: one process taking part, and how it shows that it is alive."""
+"""Workers: the processes that fire or execute, and the heartbeat that shows they are alive."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from duly.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The rhythm of liveness; all in seconds.
+    """The timing of heartbeats; all values are in seconds.
 
     Attributes:
-        interval: between two beats.
-        lease: how long a worker counts as alive after its last beat.
-        fence: without a good beat for so long, a worker stops itself; shorter than the lease.
-        rescue: between two searches for runs of dead workers.
+        interval: the time between two heartbeats.
+        lease: how long a worker counts as alive after its last heartbeat.
+        fence: how long a worker continues without a successful heartbeat before it stops its own
+            runs; shorter than the lease, so that it stops before others take over.
+        rescue: the time between two searches for runs of dead workers.
 
     Raises:
-        ConfigurationError: not interval < fence < lease.
+        ConfigurationError: not 0 < interval < fence < lease, or ``rescue`` is not positive.
     """
 
     interval: float = 10
@@ -30,21 +31,21 @@ class Heartbeat:
     def __post_init__(self) -> None:
         if not 0 < self.interval < self.fence < self.lease or self.rescue <= 0:
             raise ConfigurationError(
-                f"{self}: it must be 0 < interval < fence < lease, and rescue more than 0"
+                f"{self} is not valid; it must be 0 < interval < fence < lease and 0 < rescue"
             )
 
     @classmethod
     def of(cls, value: Heartbeat | str) -> Heartbeat:
-        """A profile by name (``normal``, ``fast``) or a value of one's own.
+        """Return a profile by its name (``normal`` or ``fast``); return a `Heartbeat` as it is.
 
         Raises:
-            ConfigurationError: an unknown name.
+            ConfigurationError: there is no such profile.
         """
         if isinstance(value, Heartbeat):
             return value
         if value not in PROFILES:
             raise ConfigurationError(
-                f"heartbeat={value!r}; give 'normal', 'fast' or a Heartbeat(…)"
+                f"heartbeat={value!r} is not valid; give 'normal', 'fast' or a Heartbeat(…)"
             )
         return PROFILES[value]
 
@@ -54,12 +55,18 @@ PROFILES = {"normal": Heartbeat(), "fast": Heartbeat(1, 5, 4, 2)}
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A stored worker.
+    """A stored worker as queries return it.
 
     Attributes:
+        id: new for every process.
         app: the scheduler's name.
-        version: of Duly.
-        app_version: of the application, as ``Scheduler(version=…)`` said; ``None``: it said none.
+        version: the version of Duly.
+        tzdb: the version of its time zone data.
+        queues: the number of runs that it executes at once, by queue.
+        beat_at: when its last heartbeat was.
+        lease_until: how long it counts as alive without another heartbeat.
+        draining: whether it is shutting down and takes no more runs.
+        app_version: the application's version, as given by ``Scheduler(version=…)``, if any.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Which time zone data this process works with."""
+"""The time zone data that this process uses."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pathlib import Path
 
 @cache
 def tzdb_version() -> str:
-    """The version of the files that ``zoneinfo`` really loads, such as ``2026a``.
+    """Return the version of the files that ``zoneinfo`` loads, such as ``2026a``.
 
-    The system's files win over the ``tzdata`` package; ``system`` where they do not tell theirs.
+    The system's files take precedence over the ``tzdata`` package. If they do not state their
+    version, it is ``system``.
     """
-    folder = _system_files()
-    return importlib.metadata.version("tzdata") if folder is None else _stated(folder)
+    folder = _system_folder()
+    return importlib.metadata.version("tzdata") if folder is None else _stated_version(folder)
 
 
-def tzdb_place() -> str:
-    """Where these files are: a folder of the system's, or ``the package tzdata``."""
-    return str(_system_files() or "the package tzdata")
+def tzdb_location() -> str:
+    """Return where these files are: a folder of the system, or ``the package tzdata``."""
+    return str(_system_folder() or "the package tzdata")
 
 
-def _system_files() -> Path | None:
+def _system_folder() -> Path | None:
     folders = map(Path, zoneinfo.TZPATH)
     return next((folder for folder in folders if (folder / "UTC").exists()), None)
 
 
-def _stated(folder: Path) -> str:
+def _stated_version(folder: Path) -> str:
     for name in ("tzdata.zi", "+VERSION"):
         try:
             with (folder / name).open(encoding="ascii") as file:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from duly import triggers
 from duly.errors import ConfigurationError, DulyError
 from duly.model.finding import Finding
-from duly.model.zone_data import tzdb_place, tzdb_version
+from duly.model.zone_data import tzdb_location, tzdb_version
 from duly.operations import zone_data as zone_changes
 from duly.operations.core import Wiring
 from duly.store import examination, schema
@@ -123,7 +123,7 @@ def _workers(alive: Sequence[Any]) -> Finding:
 
 
 def _zones(versions: list[str], *, behind: bool) -> Finding:
-    told = f"data {tzdb_version()} from {tzdb_place()}"
+    told = f"data {tzdb_version()} from {tzdb_location()}"
     advice = "give all processes the same, for example by updating the package tzdata"
     others = sorted(set(versions) - {tzdb_version()})
     if others:

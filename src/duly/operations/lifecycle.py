@@ -14,7 +14,7 @@ from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors import inside
 from duly.hooks import AroundRun, Listener
 from duly.model.checks import SECONDS, optional
-from duly.model.step import EndCounter, Step
+from duly.model.step import OutcomeCounter, Step
 from duly.operations.core import Wiring
 from duly.worker.loop import State
 
@@ -165,7 +165,7 @@ class Living(Wiring):
         limit = optional(SECONDS)("wait", wait)
         self._refuse_own_loop("run_due")
         until = math.inf if limit is None else self.clock.monotonic() + limit
-        counter = EndCounter()
+        counter = OutcomeCounter()
         with self._listeners.hearing(counter):
             started = self._engine.state in ("starting", "running")
             complete = self._await_rest(until) if started else self._step_until(until)

@@ -58,7 +58,7 @@ class Transaction:
 
     def run_ids(self, count: int) -> list[str]:
         """Ids for so many runs that are made in this transaction."""
-        return self._ids.several(self.now, count)
+        return self._ids.make_many(self.now, count)
 
     def record(
         self,
