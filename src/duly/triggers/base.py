@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from duly.clock import aware_utc
@@ -15,6 +15,8 @@ from duly.triggers.calendars.base import Calendar
 from duly.triggers.due import Due
 from duly.triggers.wallclock.clock import WallClock, local
 from duly.triggers.wallclock.search import WallSearch
+
+Shift = Literal["next_working_day"]
 
 ReadChild = Callable[[Any], "Trigger"]
 """Reads the JSON data of a trigger that is nested in another trigger."""
@@ -126,7 +128,10 @@ class Trigger(ABC):
         return Due(count, first, last, tuple(newest), True)
 
     def excluding(
-        self, *calendars: Calendar | str, shift: str | None = None, tz: str | ZoneInfo | None = None
+        self,
+        *calendars: Calendar | str,
+        shift: Shift | None = None,
+        tz: str | ZoneInfo | None = None,
     ) -> Trigger:
         """Return this trigger without the times that calendars exclude.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError, did_you_mean
@@ -15,7 +15,15 @@ from duly.triggers.due import Due
 from duly.triggers.english import join
 from duly.triggers.json_data import check_keys, read_date
 from duly.triggers.times_of_day import At, format_time, read_times
-from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
+from duly.triggers.wallclock.clock import (
+    ANY_CLOCK,
+    CLOCK_KEYS,
+    Fold,
+    Gap,
+    WallClock,
+    local,
+    shared_clock,
+)
 from duly.triggers.wallclock.day_times import ListedTimes
 from duly.triggers.wallclock.search import due, next_after, nominal_wall
 from duly.triggers.wallclock.seconds import DAY, UNIX_DAY
@@ -24,6 +32,17 @@ from duly.triggers.wallclock.zones import zone_name
 UNITS = ("days", "weeks", "months", "years")
 _EPOCH_DAY = date(1970, 1, 1)
 _MAX_COUNT = 100_000
+
+Missing = Literal["clamp", "skip"]
+
+
+class Units(TypedDict, total=False):
+    """The unit of a calendar interval, of which exactly one is given."""
+
+    days: int
+    weeks: int
+    months: int
+    years: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,7 +65,7 @@ class CalendarInterval(Trigger):
     count: int
     at: tuple[int, ...] = (0,)
     start: date | None = None
-    missing: str = "clamp"
+    missing: Missing = "clamp"
     clock: WallClock = ANY_CLOCK
 
     def __post_init__(self) -> None:
@@ -159,11 +178,11 @@ def calendar(
     *,
     at: At = "00:00",
     start: date | str | None = None,
-    missing: str = "clamp",
+    missing: Missing = "clamp",
     tz: str | ZoneInfo | None = None,
-    gap: str = "shift",
-    fold: str = "first",
-    **units: int,
+    gap: Gap = "shift",
+    fold: Fold = "first",
+    **units: Unpack[Units],
 ) -> CalendarInterval:
     """Create a trigger that fires every n days, weeks, months or years at wall-clock times.
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 from zoneinfo import ZoneInfo
 
 from duly.clock import aware_utc
 from duly.errors import TriggerError
-from duly.triggers.base import ReadChild, Trigger, WallPart
+from duly.triggers.base import ReadChild, Shift, Trigger, WallPart
 from duly.triggers.calendars.base import Calendar, Named, Union, start_of
 from duly.triggers.calendars.codec import calendar_from_json
 from duly.triggers.json_data import check_keys
 from duly.triggers.wallclock.clock import instant, local
 from duly.triggers.wallclock.zones import load_zone, zone_name
 
-SHIFTS = (None, "next_working_day")
+_SHIFTS = (None, *get_args(Shift))
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _FIRST = datetime(2, 1, 1, tzinfo=UTC)
@@ -48,11 +48,11 @@ class Excluding(Trigger):
 
     trigger: Trigger
     calendar: Calendar
-    shift: str | None = None
+    shift: Shift | None = None
     days_of: str | None = None
 
     def __post_init__(self) -> None:
-        if self.shift not in SHIFTS:
+        if self.shift not in _SHIFTS:
             raise TriggerError(f"shift must be None or 'next_working_day', not {self.shift!r}")
         zone_name(self.days_of)
 
@@ -242,7 +242,7 @@ class Excluding(Trigger):
         cls,
         trigger: Trigger,
         calendars: tuple[Calendar | str, ...],
-        shift: str | None = None,
+        shift: Shift | None = None,
         tz: str | ZoneInfo | None = None,
     ) -> Self:
         """See `Trigger.excluding`."""

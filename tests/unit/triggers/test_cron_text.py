@@ -185,7 +185,7 @@ def test_a_weekday_number_among_named_fields_is_rejected(value):
 def test_invalid_named_fields_are_rejected():
     """An unknown name or an invalid value raises an error that says what to write instead."""
     with pytest.raises(DulyError, match="did you mean 'minute'"):
-        cron(minut=3)
+        cron(minut=3)  # type: ignore[call-arg]
     with pytest.raises(TriggerError, match="not both"):
         cron("* * * * *", hour=3)
     with pytest.raises(TriggerError, match="needs an expression"):

@@ -192,10 +192,13 @@ def test_calendars_round_trip(item):
         lambda: blackout((SPAN[1], SPAN[0])),
         lambda: closed_hours("08:00", "08:00"),
         lambda: closed_hours("8", "9"),
+        union,
+        lambda: union(weekends(), 5),  # type: ignore[arg-type]
+        lambda: union(*[weekends()] * 51),
         lambda: cron("0 9 * * *").excluding(),
         lambda: cron("0 9 * * *").excluding(5),  # type: ignore[arg-type]
         lambda: cron("0 9 * * *").excluding(""),
-        lambda: cron("0 9 * * *").excluding(weekends(), shift="previous"),
+        lambda: cron("0 9 * * *").excluding(weekends(), shift="previous"),  # type: ignore[arg-type]
         lambda: cron("0 9 * * *").excluding(weekends(), tz="Mars/Base"),
     ],
 )

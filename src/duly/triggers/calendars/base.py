@@ -16,6 +16,7 @@ from duly.triggers.json_data import check_keys
 from duly.triggers.wallclock.clock import instant, local
 
 _DAY = timedelta(days=1)
+_MAX_PARTS = 50
 
 ReadCalendar = Callable[[Any], "Calendar"]
 """Reads the JSON data of a calendar that is nested in another calendar."""
@@ -129,6 +130,13 @@ class Union(Calendar):
 
     parts: tuple[Calendar, ...]
 
+    def __post_init__(self) -> None:
+        if not 0 < len(self.parts) <= _MAX_PARTS:
+            raise TriggerError(f"union() takes 1 to {_MAX_PARTS} calendars, not {len(self.parts)}")
+        for part in self.parts:
+            if not isinstance(part, Calendar):
+                raise TriggerError(f"union() takes calendars, not {str(part)[:60]!r}")
+
     def blocked_until(self, moment: datetime, zone: tzinfo) -> datetime | None:
         """See `Calendar.blocked_until`."""
         ends = (part.blocked_until(moment, zone) for part in self.parts)
@@ -164,8 +172,10 @@ class Union(Calendar):
         """See `Calendar.from_json`."""
         check_keys(cls.kind, data, noun="calendar", required=("calendars",))
         parts = data["calendars"]
-        if not isinstance(parts, list) or not 0 < len(parts) <= 50:
-            raise TriggerError("'calendars' of calendar 'union' must be a list of 1 to 50")
+        if not isinstance(parts, list) or len(parts) > _MAX_PARTS:
+            raise TriggerError(
+                f"'calendars' of calendar 'union' must be a list of 1 to {_MAX_PARTS}"
+            )
         return cls(tuple(child(part) for part in parts))
 
 
@@ -242,6 +252,9 @@ def union(*calendars: Calendar) -> Union:
 
     Args:
         *calendars: 1 to 50 calendars.
+
+    Raises:
+        TriggerError: the number of calendars is out of range, or an argument is not a calendar.
     """
     return Union(calendars)
 

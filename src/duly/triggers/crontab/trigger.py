@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
 from duly.errors import CronError, TriggerError, UnknownOption
@@ -16,7 +16,15 @@ from duly.triggers.crontab.describe import describe_cron
 from duly.triggers.crontab.text import CronFields, read_cron
 from duly.triggers.due import Due
 from duly.triggers.json_data import check_keys
-from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
+from duly.triggers.wallclock.clock import (
+    ANY_CLOCK,
+    CLOCK_KEYS,
+    Fold,
+    Gap,
+    WallClock,
+    local,
+    shared_clock,
+)
 from duly.triggers.wallclock.day_times import DayTimes
 from duly.triggers.wallclock.month_pattern import MonthPattern
 from duly.triggers.wallclock.search import due, next_after, nominal_wall
@@ -28,6 +36,17 @@ _ORDER = ("second", "minute", "hour", "day_of_week", "day", "month")
 """From fine to coarse: fields finer than the finest named one take their lowest value."""
 
 _START = {"second": "0", "minute": "0", "hour": "0"}
+
+
+class NamedFields(TypedDict, total=False):
+    """The fields of a cron as keyword arguments: numbers, or the text of a field."""
+
+    second: int | str
+    minute: int | str
+    hour: int | str
+    day: int | str
+    month: int | str
+    day_of_week: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,9 +161,9 @@ def cron(
     /,
     *,
     tz: str | ZoneInfo | None = None,
-    gap: str = "shift",
-    fold: str = "first",
-    **fields: int | str,
+    gap: Gap = "shift",
+    fold: Fold = "first",
+    **fields: Unpack[NamedFields],
 ) -> Cron:
     """Create a wall-clock trigger from a cron expression or from named fields.
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from duly.triggers.recurrence.text import Rule
 
-LAST = date.max.toordinal()
+_LAST = date.max.toordinal()
 
 
 class RuleDays:
@@ -47,7 +47,7 @@ class RuleDays:
     def matching(self, day: int, budget: int) -> Iterator[int]:
         """Yield the matching days from ``day`` on; stop after ``budget`` days without a match."""
         examined = 0
-        while day <= LAST and examined < budget:
+        while day <= _LAST and examined < budget:
             examined += 1
             when = date.fromordinal(day)
             later = self._skip(when)
@@ -64,14 +64,14 @@ class RuleDays:
         Stop after ``budget`` examined days; a period that the interval skips counts as one.
         """
         first = self._after_periods(date.fromordinal(day), 0)
-        while budget > 0 and first <= LAST:
+        while budget > 0 and first <= _LAST:
             when = date.fromordinal(first)
             off = self._period(when) % self._step
             end = self._after_periods(when, self._step - off if off else 1)
             if off:
                 budget -= 1
             else:
-                days = range(first, min(end, LAST + 1))
+                days = range(first, min(end, _LAST + 1))
                 budget -= len(days)
                 yield [day for day in days if self._belongs(date.fromordinal(day))]
             first = end
@@ -140,7 +140,7 @@ class RuleDays:
         Week 1 contains 4 January, as in ISO 8601.
         """
         week = self._week_of(when.toordinal())
-        year = date.fromordinal(min(week + 3, LAST)).year
+        year = date.fromordinal(min(week + 3, _LAST)).year
         first = self._week_of(date(year, 1, 4).toordinal())
         days = 366 if year == date.max.year else date(year + 1, 1, 4).toordinal() - first
         return (week - first) // 7 + 1, days // 7
@@ -162,4 +162,4 @@ def _month_start(month: int) -> int:
         month: the month, counted from January of the year 0.
     """
     year, month = divmod(month, 12)
-    return date(year, month + 1, 1).toordinal() if year <= date.max.year else LAST + 1
+    return date(year, month + 1, 1).toordinal() if year <= date.max.year else _LAST + 1

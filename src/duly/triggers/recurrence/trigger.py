@@ -14,7 +14,15 @@ from duly.triggers.json_data import check_keys
 from duly.triggers.recurrence.describe import describe_rule
 from duly.triggers.recurrence.pattern import rule_pattern
 from duly.triggers.recurrence.text import SECONDS, Rule, read_rule
-from duly.triggers.wallclock.clock import ANY_CLOCK, CLOCK_KEYS, WallClock, local, shared_clock
+from duly.triggers.wallclock.clock import (
+    ANY_CLOCK,
+    CLOCK_KEYS,
+    Fold,
+    Gap,
+    WallClock,
+    local,
+    shared_clock,
+)
 from duly.triggers.wallclock.search import WallSearch, next_after, nominal_wall
 from duly.triggers.wallclock.timeline import Timeline
 from duly.triggers.wallclock.zones import zone_name
@@ -128,8 +136,8 @@ def rrule(
     *,
     start: datetime | str | None = None,
     tz: str | ZoneInfo | None = None,
-    gap: str = "shift",
-    fold: str = "first",
+    gap: Gap = "shift",
+    fold: Fold = "first",
 ) -> RRule:
     """Create a trigger from a recurrence rule of RFC 5545, section 3.3.10.
 

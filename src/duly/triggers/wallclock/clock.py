@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
 from duly.triggers.wallclock.timeline import Timeline, timeline
 from duly.triggers.wallclock.zones import load_zone, zone_name
 
-GAP_POLICIES = ("shift", "skip", "first")
-FOLD_POLICIES = ("first", "last", "both")
+Gap = Literal["shift", "skip", "first"]
+Fold = Literal["first", "last", "both"]
+_GAPS: tuple[Gap, ...] = get_args(Gap)
+_FOLDS: tuple[Fold, ...] = get_args(Fold)
 CLOCK_KEYS = ("tz", "gap", "fold")
 
 
@@ -35,14 +37,14 @@ class WallClock:
     """
 
     tz: str | None = None
-    gap: str = "shift"
-    fold: str = "first"
+    gap: Gap = "shift"
+    fold: Fold = "first"
 
     def __post_init__(self) -> None:
-        if self.gap not in GAP_POLICIES:
-            raise TriggerError(f"gap must be one of {', '.join(GAP_POLICIES)}, not {self.gap!r}")
-        if self.fold not in FOLD_POLICIES:
-            raise TriggerError(f"fold must be one of {', '.join(FOLD_POLICIES)}, not {self.fold!r}")
+        if self.gap not in _GAPS:
+            raise TriggerError(f"gap must be one of {', '.join(_GAPS)}, not {self.gap!r}")
+        if self.fold not in _FOLDS:
+            raise TriggerError(f"fold must be one of {', '.join(_FOLDS)}, not {self.fold!r}")
         object.__setattr__(self, "tz", zone_name(self.tz))
 
     @property
@@ -91,7 +93,7 @@ class WallClock:
 
 
 @lru_cache(maxsize=1024)
-def shared_clock(tz: str | None, gap: str, fold: str) -> WallClock:
+def shared_clock(tz: str | None, gap: Gap, fold: Fold) -> WallClock:
     """Return the wall clock. Cached, because thousands of jobs share a few.
 
     Raises:
