@@ -14,29 +14,39 @@ from sqlalchemy import select
 
 from duly.errors import ConfigurationError, did_you_mean
 from duly.model.job import Occupancy
-from duly.store import completions, jobs, runs
+from duly.store import completions, jobs, runs, transitions
 from duly.store.tables import run
 from duly.store.transaction import Transaction
+from duly.store.transitions import Change
 
 
-def _forge_tokens() -> Any:
+@contextmanager
+def _forge_tokens() -> Iterator[None]:
     """Accept every completion: each carries the token that its run has now."""
-    accepted, write = completions.accepted, completions.write
-
-    def forge(tx: Transaction, fences: Sequence[Any]) -> None:
-        for fence in fences:
-            columns = select(run.c.token, run.c.claim_id).where(run.c.id == fence["run"])
-            fence["seen_token"], fence["seen_claim"] = tx.conn.execute(columns).one()
+    accepted, apply = completions.accepted, transitions.apply
 
     def accept_all(tx: Transaction, fences: Sequence[Any]) -> Any:
-        forge(tx, fences)
+        for fence in fences:
+            fence["seen_token"], fence["seen_claim"] = _present_claim(tx, fence["run"])
         return accepted(tx, fences)
 
-    def write_all(tx: Transaction, outcomes: Sequence[Any]) -> None:
-        forge(tx, outcomes)
-        write(tx, outcomes)
+    def apply_all(tx: Transaction, changes: Sequence[Change]) -> None:
+        forged = []
+        for change in changes:
+            token, claim_id = _present_claim(tx, change.run.id)
+            run_now = change.run._replace(token=token, claim_id=claim_id)
+            forged.append(change._replace(run=run_now))
+        apply(tx, forged)
 
-    return patch.multiple(completions, accepted=accept_all, write=write_all)
+    with (
+        patch.object(completions, "accepted", accept_all),
+        patch.object(transitions, "apply", apply_all),
+    ):
+        yield
+
+
+def _present_claim(tx: Transaction, run_id: str) -> Any:
+    return tx.conn.execute(select(run.c.token, run.c.claim_id).where(run.c.id == run_id)).one()
 
 
 def _hide_active_runs() -> Any:

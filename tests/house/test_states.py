@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from duly.model.run import LIVE, MOVES, RUN_STATES
-from tests.support.sources import ROOT
+from tests.support.sources import ROOT, Source, sources
 
 PAGE = (ROOT / "docs" / "state_machine.md").read_text()
 
@@ -22,3 +27,67 @@ def test_the_page_explains_every_state() -> None:
     states = dict(re.findall(r"^\| `(\w+)` \| [^`|]+ \| (yes)? ?\|$", PAGE, re.MULTILINE))
     assert set(states) == set(RUN_STATES)
     assert {state for state, ends in states.items() if not ends} == LIVE
+
+
+# ------------------------------------------------------------------------------ one writer
+
+WRITES_RUNS = {"src/duly/model/transition.py", "src/duly/store/transitions.py"}
+WRITERS = {"change", "values", "insert", "insert_rows", "insert_new", "update_rows", "add"}
+"""Names of what writes rows."""
+
+
+def written_states(source: Source) -> Iterator[int]:
+    """Lines on which the column ``state`` of a run gets a value, as far as can be read."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and _called(node) in WRITERS:
+            if any(keyword.arg == "state" for keyword in node.keywords):
+                yield node.lineno
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            if ast.unparse(node.slice) == "'state'":
+                yield node.lineno
+        elif isinstance(node, ast.Dict):
+            states = [v for k, v in zip(node.keys, node.values, strict=True) if _is_state(k)]
+            if any(isinstance(held, ast.Constant) and held.value in RUN_ONLY for held in states):
+                yield node.lineno
+    for found in re.finditer(r"(?i)\bset\s+state\s*=", source.text):
+        yield source.text.count("\n", 0, found.start()) + 1
+
+
+RUN_ONLY = frozenset(RUN_STATES)
+"""States that no job has: a dictionary with one of them is a row of a run."""
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+
+
+def _is_state(key: ast.expr | None) -> bool:
+    return isinstance(key, ast.Constant) and key.value in ("state", "to_state")
+
+
+def test_one_module_writes_the_state_of_a_run() -> None:
+    """The value is made in `model/transition.py` and written by `store/transitions.py` alone."""
+    writers = {
+        f"{source}:{line}"
+        for source in sources("src")
+        if str(source) not in WRITES_RUNS
+        for line in written_states(source)
+    }
+    assert writers == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "runs.change(tx, ids, state=to)",
+        "update(run).values(state='ready')",
+        "row['state'] = 'missed'",
+        "runs.change(tx, ids, **{'state': 'cancelled'})",
+        "text('UPDATE duly_run SET state = 1')",
+    ],
+)
+def test_the_rule_finds_what_it_looks_for(tmp_path: Path, line: str) -> None:
+    """A check that never fails proves nothing."""
+    file = tmp_path / "wrong.py"
+    file.write_text(line)
+    assert list(written_states(Source(file))) == [1]

@@ -14,10 +14,10 @@ from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.model.policy import JobOptions
 from duly.store import jobs, runs, tables
-from duly.store.claim_query import Choice, Mark
-from duly.store.new_run import Origin, new_run
+from duly.store.dialect import Choice, Mark
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.store.transitions import Origin, new_run
 from duly.triggers import encode, every
 
 T = TypeVar("T")

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from duly.clock import VirtualClock
 from duly.model.identity import new_id
-from duly.store import completions, history, runs
+from duly.model.transition import SUCCESS, RunSnapshot, Transition, fail, succeed
+from duly.store import completions, history, runs, transitions
 from duly.store.completions import Fence
 from duly.store.store import Store
+from duly.store.transitions import Change
 from tests.store.conftest import add_run, all_runs, at_once, claim
 
 
@@ -19,11 +20,9 @@ def fence(row: Any, **wrong: Any) -> Fence:
     return Fence(**held)  # type: ignore[typeddict-item]
 
 
-def outcome(row: Any, **values: Any) -> dict[str, Any]:
-    """What the engine writes when a run has succeeded."""
-    held = {name: getattr(row, name) for name in completions.OUTCOME_COLUMNS}
-    held |= {"state": "succeeded", **values}
-    return {**fence(row), **{f"to_{name}": value for name, value in held.items()}}
+def change(row: Any, transition: Transition = SUCCESS, **wrong: Any) -> Change:
+    """Return what a worker writes about a run that it claimed, perhaps with a stale claim."""
+    return Change(RunSnapshot.of(row)._replace(**wrong), transition)
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def test_the_claim_that_stands_may_write(store: Store, claimed: Any) -> None:
     """State and result are stored; everything else of the row stays."""
     with store.write() as tx:
         assert completions.accepted(tx, [fence(claimed)]) == ({claimed.id}, set(), set())
-        completions.write(tx, [outcome(claimed, result='{"n":1}')])
+        transitions.apply(tx, [change(claimed, succeed('{"n":1}'))])
     stored = all_runs(store)[claimed.id]
     assert (stored.state, stored.result) == ("succeeded", '{"n":1}')
     unchanged = {"task", "args", "cause", "token", "claim_id", "priority", "started_at"}
@@ -48,28 +47,29 @@ def test_the_claim_that_stands_may_write(store: Store, claimed: Any) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"seen_token": 0}, {"seen_token": 2}, {"seen_claim": new_id()}],
+    [{"token": 0}, {"token": 2}, {"claim_id": new_id()}],
     ids=["old token", "token of a rescuer", "claim of another server"],
 )
 def test_a_stale_claim_may_not_write(store: Store, claimed: Any, wrong: dict[str, Any]) -> None:
     """Refused by `accepted`, and harmless even for who would write without asking it."""
     before = all_runs(store)
+    stale = fence(claimed, **{f"seen_{name.removesuffix('_id')}": wrong[name] for name in wrong})
     with store.write() as tx:
-        assert completions.accepted(tx, [fence(claimed, **wrong)]) == (set(), {claimed.id}, set())
-        completions.write(tx, [outcome(claimed) | wrong])
+        assert completions.accepted(tx, [stale]) == (set(), {claimed.id}, set())
+        transitions.apply(tx, [change(claimed, **wrong)])
         report = {"to_done": 1, "to_total": 2, "to_note": "x", "to_counters": None}
-        completions.report_progress(tx.conn, [{**fence(claimed, **wrong), **report}])
+        completions.report_progress(tx.conn, [{**stale, **report}])
     assert all_runs(store) == before
 
 
 def test_what_this_claim_has_finished_is_neither_open_nor_late(store: Store, claimed: Any) -> None:
     """The acknowledgement of its commit was lost: writing again does nothing."""
     with store.write() as tx:
-        completions.write(tx, [outcome(claimed)])
+        transitions.apply(tx, [change(claimed)])
     before = all_runs(store)
     with store.write() as tx:
         assert completions.accepted(tx, [fence(claimed)]) == (set(), set(), set())
-        completions.write(tx, [outcome(claimed, state="failed")])
+        transitions.apply(tx, [change(claimed, fail(("E", "m", None)))])
     assert all_runs(store) == before
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_is_gone_is_late(store: Store, claimed: Any) -> None:
     ghost = fence(claimed, run=new_id())
     with store.write() as tx:
         assert completions.accepted(tx, [ghost]) == (set(), {ghost["run"]}, set())
-        completions.write(tx, [outcome(claimed) | ghost])
+        transitions.apply(tx, [change(claimed, id=ghost["run"])])
 
 
 def test_a_batch_is_judged_run_by_run(store: Store) -> None:
@@ -93,7 +93,7 @@ def test_a_batch_is_judged_run_by_run(store: Store) -> None:
         standing, late, _cancel = completions.accepted(tx, fences)
         assert standing == {row.id for row in rows[1::2]}
         assert late == {row.id for row in rows[::2]}
-        completions.write(tx, [outcome(row) for row in rows])
+        transitions.apply(tx, [change(row) for row in rows])
     stored = all_runs(store)
     assert {stored[row.id].state for row in rows[1::2]} == {"succeeded"}
     assert {stored[row.id].state for row in rows[::2]} == {"ready"}
@@ -103,8 +103,7 @@ def test_nothing_to_write_is_no_statement(store: Store) -> None:
     """Empty batches are allowed everywhere."""
     with store.write() as tx:
         assert completions.accepted(tx, []) == (set(), set(), set())
-        completions.write(tx, [])
-        completions.add_attempts(tx, [])
+        transitions.apply(tx, [])
         completions.add_log(tx.conn, [])
         completions.report_progress(tx.conn, [])
         completions.end_occupation(tx.conn, [])
@@ -134,7 +133,7 @@ def test_one_of_two_racing_ends_wins(store: Store) -> None:
         for row in rows:
             with store.write() as tx:
                 standing, _late, _cancel = completions.accepted(tx, [fence(row)])
-                completions.write(tx, [outcome(row) for _ in standing])
+                transitions.apply(tx, [change(row) for _ in standing])
             won |= standing
         return won
 
@@ -173,15 +172,11 @@ def test_two_batches_in_opposite_order_do_not_deadlock(store: Store) -> None:
     assert at_once(lambda: judge(rows), lambda: judge(rows[::-1])) == [600, 600]
 
 
-def test_an_attempt_is_stored_once(store: Store, claimed: Any, clock: VirtualClock) -> None:
-    """Written again after a lost acknowledgement it is the same attempt."""
-    row = {
-        "run_id": claimed.id, "attempt": 1, "worker_id": new_id(), "started_at": clock.now(),
-        "finished_at": clock.now(), "error_type": "E", "error_message": "m", "traceback": None,
-    }  # fmt: skip
+def test_an_attempt_is_stored_once(store: Store, claimed: Any) -> None:
+    """Writing an attempt again after a lost acknowledgement changes nothing."""
     with store.write() as tx:
-        completions.add_attempts(tx, [row, row])
-        completions.add_attempts(tx, [row | {"error_type": "Other"}])
+        transitions.apply(tx, [change(claimed, fail(("E", "m", None)))])
+        transitions.apply(tx, [change(claimed, fail(("Other", "m", None)))])
     with store.read() as conn:
         (held,) = history.attempts(conn, claimed.id)
     assert held.error_type == "E"

@@ -26,7 +26,7 @@ def add_past(store: Store, keep_until: datetime | None, **values: Any) -> str:
             "run_id": run_id, "attempt": 1, "worker_id": None, "started_at": tx.now,
             "finished_at": tx.now, "error_type": "E", "error_message": "m", "traceback": None,
         }  # fmt: skip
-        completions.add_attempts(tx, [attempt])
+        tx.insert_new(tables.attempt, [attempt])
         line = {"run_id": run_id, "at": tx.now, "level": "INFO", "logger": "l", "message": "m"}
         completions.add_log(tx.conn, [line, line])
     return run_id

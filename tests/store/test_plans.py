@@ -13,9 +13,9 @@ from sqlalchemy import event, text
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.operations.jobs.declarations import unresolved
-from duly.store import completions, declarations, history, jobs, runs, workers
+from duly.store import completions, declarations, history, jobs, runs, transitions, workers
 from duly.store.agenda import AgendaQuery
-from duly.store.claim_query import Mark
+from duly.store.dialect import Mark
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from tests.store.conftest import add_job, add_run, claim
@@ -107,8 +107,8 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: unresolved(tx.conn), ["duly_job_unresolved"]),
         (lambda tx: history.prune_jobs(tx, 10), ["duly_job_ended"]),
         (
-            lambda tx: completions.succeed(
-                tx, completions.Batch(new_id(), 1, tx.now), [new_id(), new_id()]
+            lambda tx: transitions.succeed_all(
+                tx, transitions.Batch(new_id(), 1, tx.now), [new_id(), new_id()]
             ),
             ["duly_job_failing"],
         ),

@@ -19,8 +19,9 @@ from duly.executors.base import CallResult
 from duly.model.checks import LATEST
 from duly.model.policy import RunPolicy
 from duly.model.text import safe_repr, safe_str, storable_text
+from duly.model.transition import Transition, succeed
 from duly.worker.claims.claim import Claim
-from duly.worker.outcome import Outcome, StopReason, decide_outcome
+from duly.worker.outcome import StopReason, decide_outcome
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETRYING = RunPolicy(retry=Retry(attempts=3, wait=30, factor=2, jitter=0))
@@ -37,7 +38,7 @@ def claim(policy: RunPolicy = RunPolicy(), **values: Any) -> Claim:  # noqa: B00
 
 def ended(
     held: Claim, *, value: Any = None, error: BaseException | None = None, stop_reason: Any = None
-) -> Outcome:
+) -> Transition:
     return decide_outcome(held, CallResult(value, error), stop_reason, NOON)
 
 
@@ -46,7 +47,7 @@ def ended(
 
 def test_returning_is_success() -> None:
     """With the result as JSON, or nothing."""
-    assert ended(claim()) == Outcome("succeeded", "run.succeeded")
+    assert ended(claim()) == succeed()
     assert (
         ended(claim(), value={"b": 1, "a": [NOON]}).result == '{"a":["2026-05-04T12:00:00Z"],"b":1}'
     )
@@ -55,7 +56,7 @@ def test_returning_is_success() -> None:
 def test_raising_without_a_retry_is_failure() -> None:
     """With type, message and traceback."""
     outcome = ended(claim(), error=ValueError("bad"))
-    assert (outcome.state, outcome.kind, outcome.due_at) == ("failed", "run.failed", None)
+    assert (outcome.to, outcome.event, outcome.due_at) == ("failed", "run.failed", None)
     assert outcome.error is not None
     assert outcome.error[:2] == ("ValueError", "bad")
 
@@ -64,47 +65,47 @@ def test_attempts_are_spent_one_by_one() -> None:
     """30 s, 60 s, then failed."""
     for attempt, wait in ((1, 30), (2, 60)):
         outcome = ended(claim(RETRYING, attempt=attempt), error=ValueError())
-        assert (outcome.state, outcome.kind) == ("scheduled", "run.retried")
+        assert (outcome.to, outcome.event) == ("scheduled", "run.retried")
         assert outcome.due_at == NOON + timedelta(seconds=wait)
         assert not outcome.uncounted
-    assert ended(claim(RETRYING, attempt=3), error=ValueError()).state == "failed"
+    assert ended(claim(RETRYING, attempt=3), error=ValueError()).to == "failed"
 
 
 def test_a_worker_s_death_spends_no_attempt() -> None:
     """Crashes are counted apart: after one crash there are still three tries."""
-    assert ended(claim(RETRYING, attempt=3, crashes=1), error=ValueError()).state == "scheduled"
-    assert ended(claim(RETRYING, attempt=4, crashes=1), error=ValueError()).state == "failed"
+    assert ended(claim(RETRYING, attempt=3, crashes=1), error=ValueError()).to == "scheduled"
+    assert ended(claim(RETRYING, attempt=4, crashes=1), error=ValueError()).to == "failed"
 
 
 @pytest.mark.parametrize("error", [ArgumentsError("x")], ids=["arguments"])
 def test_what_will_not_mend_is_not_tried_again(error: Exception) -> None:
     """Arguments that do not fit the function will not fit it in 30 s either."""
-    assert ended(claim(RETRYING), error=error).state == "failed"
+    assert ended(claim(RETRYING), error=error).to == "failed"
 
 
 def test_the_signals() -> None:
     """RetryAfter spends an attempt, Snooze gives it back, Discard ends the run."""
     later = ended(claim(RETRYING), error=RetryAfter(5))
-    assert (later.state, later.due_at, later.uncounted) == (
+    assert (later.to, later.due_at, later.uncounted) == (
         "scheduled", NOON + timedelta(seconds=5), False,
     )  # fmt: skip
-    assert ended(claim(), error=RetryAfter(5)).state == "failed"
+    assert ended(claim(), error=RetryAfter(5)).to == "failed"
     slept = ended(claim(), error=Snooze(seconds=5))
-    assert (slept.state, slept.due_at, slept.uncounted) == (
+    assert (slept.to, slept.due_at, slept.uncounted) == (
         "scheduled", NOON + timedelta(seconds=5), True,
     )  # fmt: skip
     assert ended(claim(), error=Snooze(NOON + timedelta(days=1))).due_at == NOON + timedelta(days=1)
     given_up = ended(claim(RETRYING), error=Discard("why"))
-    assert (given_up.state, given_up.reason, given_up.error) == ("discarded", "why", None)
+    assert (given_up.to, given_up.reason, given_up.error) == ("discarded", "why", None)
 
 
 def test_the_engine_s_verdict_wins() -> None:
     """A function that returns after its timeout or its cancellation has not succeeded."""
-    assert ended(claim(), value=1, stop_reason="cancelled").state == "cancelled"
+    assert ended(claim(), value=1, stop_reason="cancelled").to == "cancelled"
     late = ended(claim(RunPolicy(timeout=5)), value=1, stop_reason="timeout")
-    assert (late.state, late.error) == ("failed", ("TimedOut", "took longer than its 5 s", None))
+    assert (late.to, late.error) == ("failed", ("TimedOut", "took longer than its 5 s", None))
     again = ended(claim(replace(RETRYING, timeout=5)), value=1, stop_reason="timeout")
-    assert (again.state, again.due_at) == ("scheduled", NOON + timedelta(seconds=30))
+    assert (again.to, again.due_at) == ("scheduled", NOON + timedelta(seconds=30))
 
 
 def test_what_a_stopping_worker_interrupts_is_given_back() -> None:
@@ -113,13 +114,13 @@ def test_what_a_stopping_worker_interrupts_is_given_back() -> None:
         ended(claim(), error=asyncio.CancelledError(), stop_reason="given_back"),
         ended(claim(), error=RuntimeError("interrupted"), stop_reason="given_back"),
     ):
-        assert (outcome.state, outcome.uncounted, outcome.due_at) == ("ready", True, NOON)
-    assert ended(claim(), value=1, stop_reason="given_back").state == "succeeded"
+        assert (outcome.to, outcome.uncounted, outcome.due_at) == ("ready", True, None)
+    assert ended(claim(), value=1, stop_reason="given_back").to == "succeeded"
 
 
 def test_a_coroutine_that_cancels_itself_has_failed() -> None:
     """Without the engine's wish it is an error like any other, not a reason to run for ever."""
-    assert ended(claim(), error=asyncio.CancelledError()).state == "failed"
+    assert ended(claim(), error=asyncio.CancelledError()).to == "failed"
 
 
 # ------------------------------------------------------------- always an answer, storable
@@ -238,7 +239,7 @@ def values() -> list[Any]:
 def test_whatever_a_function_returns_has_an_outcome(index: int) -> None:
     """The work is done: the run succeeds, and its result is JSON or a note that there is none."""
     outcome = ended(claim(), value=values()[index])
-    assert outcome.state == "succeeded"
+    assert outcome.to == "succeeded"
     check_storable(outcome)
     if outcome.result is not None:
         json.loads(outcome.result)
@@ -249,10 +250,10 @@ def test_there_are_as_many_values_as_the_test_counts() -> None:
     assert len(values()) == 25
 
 
-def check_storable(outcome: Outcome) -> None:
+def check_storable(outcome: Transition) -> None:
     """Every database takes it, and its state is one that a running run may go to."""
-    assert outcome.state in ("succeeded", "failed", "scheduled", "ready", "discarded", "cancelled")
-    assert (outcome.due_at is not None) == (outcome.state in ("scheduled", "ready"))
+    assert outcome.to in ("succeeded", "failed", "scheduled", "ready", "discarded", "cancelled")
+    assert (outcome.due_at is not None) == (outcome.to == "scheduled")
     if outcome.due_at is not None:
         assert outcome.due_at.utcoffset() is not None
         assert NOON <= outcome.due_at <= LATEST

@@ -9,8 +9,8 @@ import pytest
 
 from duly import Run
 from duly.errors import DatabaseUnavailable
+from duly.model.transition import Transition
 from duly.worker import completion, outcome
-from duly.worker.outcome import Outcome
 from tests.worker.conftest import World
 from tests.worker.internals import RESULT_STATEMENT, unwritten
 
@@ -30,7 +30,7 @@ def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
 ) -> None:
     """Should a value slip through, halves are tried until the culprit is alone."""
 
-    def decide_outcome(*arguments: Any) -> Outcome:
+    def decide_outcome(*arguments: Any) -> Transition:
         held = outcome.decide_outcome(*arguments)
         return replace(held, result="\ud800") if held.result == "13" else held
 
@@ -51,7 +51,7 @@ def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
 
 @pytest.mark.parametrize(
     ("value", "place"),
-    [(None, "duly.store.completions.succeed"), (1, RESULT_STATEMENT)],
+    [(None, "duly.store.transitions.succeed_all"), (1, RESULT_STATEMENT)],
 )
 def test_rule_06_a_database_that_is_away_blames_nobody(
     world: World, monkeypatch: pytest.MonkeyPatch, value: int | None, place: str

@@ -17,12 +17,13 @@ from sqlalchemy import Row
 from duly.decisions.policy import Decision, Missed, decide_due, jittered, place
 from duly.errors import TriggerError
 from duly.model.job import Occupancy
-from duly.model.policy import JobOptions, decode_run_policy
+from duly.model.policy import JobOptions
 from duly.model.run import Cause
-from duly.store import history, jobs, runs
-from duly.store.new_run import Origin, never_runs, new_run, wait_for_slot
+from duly.model.transition import RunSnapshot, cancel, miss, revive, skip
+from duly.store import history, jobs, runs, transitions
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
+from duly.store.transitions import Change, Origin, end_new, new_run, wait_for_slot
 
 STEPS = 10_000
 """Nominal times that one call walks through at most, all jobs together."""
@@ -113,18 +114,12 @@ def replace_live(tx: Transaction, job_ids: Sequence[str]) -> None:
 
 
 def cancel_unstarted(tx: Transaction, rows: Sequence[Row[Any]], reason: str) -> None:
-    """Cancel locked runs that nobody has started."""
-    for row in rows:
-        policy = decode_run_policy(row.policy)
-        runs.change(
-            tx, [row.id], state="cancelled", reason=reason, finished_at=tx.now, unique_key=None,
-            keep_until=policy.keep_until("cancelled", tx.now),
-        )  # fmt: skip
-        tx.record("run.cancelled", job_id=row.job_id, run_id=row.id, reason=reason)
+    """Cancel locked runs that have not started."""
+    transitions.apply(tx, [Change(RunSnapshot.of(row), cancel(reason)) for row in rows])
 
 
 def run_again(tx: Transaction, row: Row[Any], *, waits: bool = False, **values: Any) -> None:
-    """Make a locked run that is over ready again, with as many attempts as it had at first.
+    """Let a locked run that has ended start over, with as many attempts as it had at first.
 
     Args:
         tx: a transaction that has locked the run's job as well, if there is one.
@@ -132,15 +127,8 @@ def run_again(tx: Transaction, row: Row[Any], *, waits: bool = False, **values: 
         waits: whether it must wait for its turn.
         values: further columns.
     """
-    changed = {
-        "state": "scheduled" if waits else "ready", "waits_for_slot": waits, "due_at": tx.now,
-        "max_attempts": row.attempt + decode_run_policy(row.policy).max_attempts,
-        "finished_at": None, "keep_until": None, "reason": None, "error_type": None,
-        "error_message": None, "expires_at": None, "crashes": 0, "quarantined": False,
-        "worker_id": None, "started_at": None, "cancel_requested": False,
-    }  # fmt: skip
-    runs.change(tx, [row.id], **changed | values)
-    tx.record("run.revived", job_id=row.job_id, run_id=row.id, was=row.state)
+    change = Change(RunSnapshot.of(row), revive(waits_for_slot=waits), values, {"was": row.state})
+    transitions.apply(tx, [change])
 
 
 def _plan(tx: Transaction, job: Row[Any], steps: int) -> _Plan | None:
@@ -189,7 +177,7 @@ def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, ids: Iterator[str
         where = place(plan.options, cause, held)
         if where == "skip":
             reason = f"overlap={plan.options.overlap}: an earlier run is not over"
-            never_runs(row, "skipped", reason, plan.options, tx.now)
+            end_new(row, skip(reason), plan.options, tx.now)
             tx.record("run.skipped", job_id=plan.job.id, run_id=row["id"], reason=reason)
         elif where != "ready":
             plan.replaces |= where == "replace"
@@ -222,7 +210,7 @@ def _note_missed(tx: Transaction, plan: _Plan, ids: Iterator[str]) -> None:
         if missed.count == 1:
             row = _row(tx, plan, missed.first, "schedule", missed.first)
             row["id"] = next(ids)
-            plan.rows.append(never_runs(row, "missed", missed.reason, plan.options, tx.now))
+            plan.rows.append(end_new(row, miss(missed.reason), plan.options, tx.now))
         else:
             plan.ranges.append(_range(tx, plan, missed, follows))
         follows = missed.last

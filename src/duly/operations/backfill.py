@@ -14,9 +14,9 @@ from duly.decisions.policy import INSTANT, next_fire, place
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model.policy import KEEP_DAYS, JobOptions
 from duly.store import backfills, jobs, runs
-from duly.store.new_run import Origin, new_run, wait_for_slot
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
+from duly.store.transitions import Origin, new_run, wait_for_slot
 from duly.triggers import After, Trigger
 
 PRIORITY = 100

@@ -27,7 +27,7 @@ from duly.operations.jobs.definition import CODE, Definition
 from duly.operations.pings import Pings
 from duly.registry import Registry
 from duly.store import declarations
-from duly.store.dialects.base import IDLE_LIMIT_S
+from duly.store.dialect import IDLE_LIMIT_S
 from duly.store.no_database import Later, NoDatabase
 from duly.store.notifier import Notifier
 from duly.store.store import Store

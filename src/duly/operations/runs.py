@@ -12,14 +12,16 @@ from sqlalchemy import Row
 from duly.decisions.apply import Taker, cancel_unstarted, replace_live, run_again
 from duly.decisions.policy import place
 from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
+from duly.model import transition
 from duly.model.identity import is_id
 from duly.model.policy import JobOptions
 from duly.model.run import check_move
+from duly.model.transition import RunSnapshot
 from duly.registry import Task
-from duly.store import jobs, runs
-from duly.store.new_run import Origin, new_run, wait_for_slot
+from duly.store import jobs, runs, transitions
 from duly.store.rows import definition
 from duly.store.transaction import Transaction
+from duly.store.transitions import Change, Origin, new_run, wait_for_slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,7 @@ def discard(tx: Transaction, run_id: str, reason: str) -> None:
     row = _locked_run(tx, run_id)
     if row.state != "failed":
         raise StateError(f"run {run_id} is {row.state}; only failed ones can be discarded")
-    runs.change(tx, [run_id], state="discarded", reason=reason)
-    tx.record("run.discarded", job_id=row.job_id, run_id=run_id, reason=reason)
+    transitions.apply(tx, [Change(RunSnapshot.of(row), transition.discard(reason))])
 
 
 def _lock_if_stored(tx: Transaction, job_id: str | None) -> Row[Any] | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import Enum, auto
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
@@ -13,43 +11,17 @@ from sqlalchemy import (
     Select,
     TextClause,
     bindparam,
-    case,
     func,
     literal,
-    null,
     select,
 )
 
-from duly.store.columns import Id, Instant, Name
+from duly.store.columns import Instant, Name
+from duly.store.dialect import Choice
 from duly.store.tables import READY, run
 
 KEYS_AT_ONCE = 500
 """How many concurrency keys of a queue one claim looks at; the next claim goes on behind them."""
-
-
-class Choice(Enum):
-    """Which runs a claim may take.
-
-    ``PLAIN``: runs of a queue without a concurrency key, in claim order. Parameters:
-    ``claim_queue``, ``now``, ``tasks`` (a list), ``limit``.
-
-    ``PREFETCH``: those of them that may be claimed before a slot is free. A unique key that is
-    released at the claim must not be released before the run starts. The same parameters.
-
-    ``LISTED``: those of the runs in ``ids`` that are ready.
-    """
-
-    PLAIN = auto()
-    PREFETCH = auto()
-    LISTED = auto()
-
-
-class Mark(NamedTuple):
-    """A place in claim order: before it, no run of this priority is to be claimed."""
-
-    priority: int
-    due_at: datetime
-    id: str
 
 
 def chosen_runs(choice: Choice, known: ColumnElement[bool] | None = None) -> Select[Any]:
@@ -102,21 +74,6 @@ def first_of_keys() -> Select[Any]:
     )
     found = first.correlate(keys).scalar_subquery().label("id")
     return select(keys.c.key, found).where(keys.c.key.is_not(None))
-
-
-def claim_values() -> dict[str, Any]:
-    """What a claim writes: a higher token, a fresh claim id, and who runs it since when."""
-    return {
-        "state": "running",
-        "token": run.c.token + 1,
-        "attempt": run.c.attempt + 1,
-        "claim_id": bindparam("claim", type_=Id),
-        "worker_id": bindparam("worker", type_=Id),
-        "started_at": _now(),
-        "cancel_requested": False,
-        "expires_at": null(),
-        "unique_key": case((run.c.unique_scope == "until_done", run.c.unique_key), else_=null()),
-    }
 
 
 def claim_order(row: Any) -> tuple[Any, ...]:

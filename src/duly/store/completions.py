@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from duly.store.among import among
-from duly.store.columns import Id, Instant
-from duly.store.tables import FAILING, attempt, job, run, run_log
+from duly.store.columns import Id
+from duly.store.tables import run, run_log
 from duly.store.transaction import Transaction
 
 
@@ -53,51 +52,11 @@ def accepted(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
     )
 
 
-class Batch(NamedTuple):
-    """Claims made by one statement, whose runs all end in the same way."""
-
-    claim_id: str
-    token: int
-    keep_until: datetime
-
-
-def succeed(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[str]:
-    """End runs that had nothing to say, in one statement; returns those that it has ended.
-
-    The others are left as they are: their claims do not stand, or their jobs have failed before, so
-    that this success ends a row of failures.
-    """
-    same: dict[str, Any] = {"seen_claim": batch.claim_id, "seen_token": batch.token}
-    same |= {"ids": run_ids, "now": tx.now}
-    database = tx.dialect.name
-    done = tx.conn.execute(_succeed(database), same | {"keep_until": batch.keep_until})
-    if done.rowcount == len(run_ids):
-        return set(run_ids)
-    return set(tx.conn.execute(_succeeded(database), same).scalars())
-
-
 def lock(tx: Transaction, run_ids: Sequence[str]) -> None:
     """Lock runs in the order of their ids, as everybody does who locks several."""
     if tx.dialect.shared_clock:  # SQLite has one writer
         chosen = _locked(tx.dialect.name)
         tx.conn.execute(tx.dialect.lock_rows(chosen), {"ids": run_ids}).all()
-
-
-def write(tx: Transaction, outcomes: Sequence[dict[str, Any]]) -> None:
-    """Write the outcomes of accepted claims.
-
-    Args:
-        tx: the transaction that called `accepted`.
-        outcomes: a `Fence`, and the new value of each column in `OUTCOME_COLUMNS`, prefixed
-            ``to_``.
-    """
-    if outcomes:
-        tx.conn.execute(_WRITE, outcomes)
-
-
-def add_attempts(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
-    """Store unsuccessful attempts."""
-    tx.insert_new(attempt, rows)
 
 
 def add_log(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -130,54 +89,6 @@ _FENCED = (
         run.c.state == "running",
     )
 )  # fmt: skip
-OUTCOME_COLUMNS = (
-    "state", "token", "attempt", "due_at", "finished_at", "keep_until", "worker_id", "occupied",
-    "cancel_requested", "unique_key", "reason", "result", "error_type", "error_message",
-    "counters", "progress_done", "progress_total", "progress_note",
-)  # fmt: skip
-_WRITE = _FENCED.values(
-    {name: bindparam(f"to_{name}", type_=run.c[name].type) for name in OUTCOME_COLUMNS}
-)
-_PLAIN = dict.fromkeys(
-    (
-        "unique_key", "reason", "result", "error_type", "error_message", "counters",
-        "progress_done", "progress_total", "progress_note",
-    )
-) | {"state": "succeeded", "occupied": False, "cancel_requested": False}  # fmt: skip
-
-
-@cache
-def _succeed(database: str) -> Any:
-    """By ids: a bare ``state = 'running'`` sends PostgreSQL through all that runs or ever ran."""
-    to = {"finished_at": bindparam("now", type_=Instant), "keep_until": _KEEP}
-    running = run.c.state.concat("") == "running"
-    failing = select(job.c.id).where(FAILING)
-    unharmed = run.c.job_id.is_(None) | run.c.job_id.not_in(failing)
-    return update(run).where(*_of_batch(database), running, unharmed).values(_PLAIN | to)
-
-
-@cache
-def _locked(database: str) -> Any:
-    return select(run.c.id).where(among(database, run.c.id, "ids")).order_by(run.c.id)
-
-
-@cache
-def _succeeded(database: str) -> Any:
-    now = run.c.finished_at == bindparam("now", type_=Instant)
-    return select(run.c.id).where(*_of_batch(database), run.c.state == "succeeded", now)
-
-
-def _of_batch(database: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        among(database, run.c.id, "ids"),
-        run.c.token == bindparam("seen_token"),
-        run.c.claim_id == bindparam("seen_claim", type_=Id),
-    )
-
-
-_KEEP = bindparam("keep_until", type_=Instant)
-
-
 _REPORT = _FENCED.values(
     progress_done=bindparam("to_done"),
     progress_total=bindparam("to_total"),
@@ -190,3 +101,8 @@ _FREE = (
     .where(run.c.claim_id == bindparam("seen_claim", type_=Id))
     .values(occupied=False)
 )
+
+
+@cache
+def _locked(database: str) -> Any:
+    return select(run.c.id).where(among(database, run.c.id, "ids")).order_by(run.c.id)

@@ -16,12 +16,12 @@ from duly.store import limits
 from duly.store.claim_query import (
     KEYS_AT_ONCE,
     ORDER,
-    Choice,
     claim_order,
     first_of_keys,
     plain_runs,
     runs_of_key,
 )
+from duly.store.dialect import Choice
 from duly.store.tables import run
 from duly.store.transaction import Transaction
 

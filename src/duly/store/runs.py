@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
+from duly.store import transitions
 from duly.store.among import among, in_parts
 from duly.store.bulk import insert_rows
 from duly.store.columns import Instant
@@ -128,8 +129,7 @@ def promote_due(tx: Transaction, limit: int) -> int:
         tx.dialect.lock_rows(_DUE, skip_locked=True), {"now": tx.now, "limit": limit}
     ).scalars()
     ids = list(chosen)
-    if ids:
-        change(tx, ids, state="ready")
+    transitions.promote(tx, ids)
     return len(ids)
 
 
@@ -138,11 +138,12 @@ def waiting_jobs(conn: Connection) -> list[str]:
     return list(conn.execute(select(run.c.job_id).where(WAITING).distinct()).scalars())
 
 
-def waiting(conn: Connection, job_id: str, limit: int) -> Sequence[Row[Any]]:
-    """Runs of a job that wait for their turn: more urgent ones first, then older ones."""
+def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[Row[Any]]:
+    """Return locked runs of a job that wait for their turn: by priority, then by age."""
     order = run.c.priority, run.c.id
-    statement = select(run).where(WAITING, run.c.job_id == job_id).order_by(*order).limit(limit)
-    return conn.execute(statement).all()
+    chosen = select(run.c.id, run.c.due_at).where(WAITING, run.c.job_id == job_id)
+    locked = tx.dialect.lock_rows(chosen.order_by(*order).limit(limit), skip_locked=True)
+    return tx.conn.execute(locked).all()
 
 
 def expired(tx: Transaction, limit: int) -> Sequence[Row[Any]]:

@@ -10,7 +10,7 @@ from sqlalchemy.schema import DropTable
 from duly.errors import SchemaError, SchemaTooNew
 from duly.model.identity import new_id
 from duly.store import tables
-from duly.store.dialects.base import StoreDialect
+from duly.store.dialect import StoreDialect
 
 HEAD = "0001"
 VERSION_TABLE = "duly_version"

@@ -25,7 +25,7 @@ from duly.errors import (
 from duly.model.event import Event
 from duly.model.identity import run_ids
 from duly.store import schema, tables
-from duly.store.dialects.base import IDLE_LIMIT_S
+from duly.store.dialect import IDLE_LIMIT_S
 from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
 from duly.store.server_time import ServerTime

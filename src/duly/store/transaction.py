@@ -14,7 +14,7 @@ from duly.model.identity import RunIds
 from duly.model.text import storable_text
 from duly.store import tables
 from duly.store.bulk import insert_rows
-from duly.store.dialects.base import StoreDialect
+from duly.store.dialect import StoreDialect
 
 ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back"})
 """Kinds that only listeners hear: the run's own row already says it.

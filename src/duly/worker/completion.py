@@ -14,13 +14,14 @@ from duly.errors import DataRefused, LeaseLost
 from duly.executors.base import CallResult
 from duly.model.policy import RunPolicy
 from duly.model.text import safe_str
-from duly.store import completions, jobs
+from duly.model.transition import SUCCESS, Transition, fail
+from duly.store import completions, jobs, transitions
 from duly.store.store import Store
-from duly.store.transaction import ROUTINE, Transaction
+from duly.store.transaction import Transaction
 from duly.worker.adaptive_batch import AdaptiveBatch
-from duly.worker.ending_rows import attempt_row, log_rows, run_row
+from duly.worker.ending_rows import change_of, log_rows
 from duly.worker.in_flight import Attempt
-from duly.worker.outcome import SUCCESS, Outcome, cancelled_if, decide_outcome
+from duly.worker.outcome import cancelled_if, decide_outcome
 
 log = logging.getLogger("duly.worker")
 BATCH = 1000
@@ -91,8 +92,8 @@ class Completions:
     def abandon(self, in_flight: Sequence[Attempt], worker_id: str) -> None:
         """End runs whose functions cannot be stopped: their results no longer count."""
         now = self._store.time.now()
-        decided = [(attempt, _decided(attempt, CallResult(), now)) for attempt in in_flight]
-        self._store.run(lambda tx: _write(tx, decided, (), worker_id, occupied=True))
+        decided = [(f, _decided(f, CallResult(), now).abandoned()) for f in in_flight]
+        self._store.run(lambda tx: _write(tx, decided, (), worker_id))
         for attempt in in_flight:
             attempt.unsent.clear()
             attempt.abandoned = True
@@ -135,11 +136,12 @@ class Completions:
         if len(plain) > 1:
             completions.lock(tx, sorted(run_id for members in plain.values() for run_id in members))
         for (claim_id, token, policy), members in plain.items():
-            batch = completions.Batch(claim_id, token, policy.keep_until("succeeded", tx.now))
-            done = completions.succeed(tx, batch, sorted(members))
-            if policy.ping or tx.hears(SUCCESS.kind):
-                for attempt in (members[run_id] for run_id in members if run_id in done):
-                    _record(tx, attempt, SUCCESS, worker_id)
+            batch = transitions.Batch(claim_id, token, policy.keep_until(SUCCESS.to, tx.now))
+            done = transitions.succeed_all(tx, batch, sorted(members))
+            if policy.ping or tx.hears(SUCCESS.event):
+                for run_id in members:
+                    if run_id in done:
+                        transitions.record(tx, change_of(members[run_id], SUCCESS))
             ended |= done
         said = [line for run_id, held in lines.items() if run_id in ended for line in held]
         completions.add_log(tx.conn, said)
@@ -167,7 +169,7 @@ class Completions:
     def _write_batch(
         self,
         tx: Transaction,
-        decided: Sequence[tuple[Attempt, Outcome]],
+        decided: Sequence[tuple[Attempt, Transition]],
         over: Sequence[completions.Fence],
         worker_id: str,
     ) -> None:
@@ -176,32 +178,30 @@ class Completions:
         self._batch_size.record(len(decided), self._store.clock.monotonic() - began)
 
     def _write_refused(
-        self, decided: Sequence[tuple[Attempt, Outcome]], error: Exception, worker_id: str
+        self, decided: Sequence[tuple[Attempt, Transition]], error: Exception, worker_id: str
     ) -> None:
         """End one run whose result the database does not take: without anything it said."""
-        for attempt, _outcome in decided:
+        for attempt, _transition in decided:
             log.error("what run %s ended with cannot be stored: %s", attempt.claim.id, error)
             attempt.work.run.forget_reports()
             attempt.unsent.clear()
             why = (type(error).__name__, safe_str(error, MAX_REASON), None)
-            refused = [(attempt, Outcome("failed", "run.failed", error=why))]
+            refused = [(attempt, fail(why))]
             try:
                 self._store.run(partial(_write, decided=refused, over=(), worker_id=worker_id))
             except REFUSALS:
                 log.exception("run %s cannot be ended; it will be given back", attempt.claim.id)
 
 
-def _decided(attempt: Attempt, result: CallResult, now: datetime) -> Outcome:
+def _decided(attempt: Attempt, result: CallResult, now: datetime) -> Transition:
     return decide_outcome(attempt.claim, result, attempt.stop_reason, now)
 
 
 def _write(
     tx: Transaction,
-    decided: Sequence[tuple[Attempt, Outcome]],
+    decided: Sequence[tuple[Attempt, Transition]],
     over: Sequence[completions.Fence],
     worker_id: str,
-    *,
-    occupied: bool = False,
 ) -> None:
     """Write outcomes, and free the places of functions that ended after their runs were over."""
     locked = _lock_jobs(tx, decided)
@@ -210,16 +210,17 @@ def _write(
         return
     found = completions.accepted(tx, [attempt.claim.fence for attempt, _ in decided])
     late = [pair for pair in decided if pair[0].claim.id in found.late]
-    for attempt, outcome in late:
-        _record_late(tx, attempt, outcome, worker_id)
-    if not occupied:  # who abandoned them may never have heard that it was committed
-        completions.end_occupation(tx.conn, [attempt.claim.fence for attempt, _ in late])
+    for attempt, transition in late:
+        _record_late(tx, attempt, transition, worker_id)
+    # A worker that abandoned them may not have learned that this was committed.
+    ended = [f.claim.fence for f, transition in late if transition.release != "abandoned"]
+    completions.end_occupation(tx.conn, ended)
     kept = [
-        (attempt, cancelled_if(attempt.claim.id in found.cancel, outcome))
-        for attempt, outcome in decided
+        (attempt, cancelled_if(attempt.claim.id in found.cancel, transition))
+        for attempt, transition in decided
         if attempt.claim.id in found.standing
     ]
-    _keep(tx, kept, locked, worker_id, occupied=occupied)
+    _keep(tx, kept, locked)
 
 
 def _is_plain(ended: _Ended) -> bool:
@@ -235,19 +236,14 @@ def _is_plain(ended: _Ended) -> bool:
 
 
 def _keep(
-    tx: Transaction,
-    kept: Sequence[tuple[Attempt, Outcome]],
-    locked: Sequence[str],
-    worker_id: str,
-    *,
-    occupied: bool = False,
+    tx: Transaction, kept: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
 ) -> None:
-    completions.write(tx, [run_row(f, o, worker_id, tx.now, occupied) for f, o in kept])
-    completions.add_attempts(tx, [attempt_row(f, o, worker_id, tx.now) for f, o in kept if o.error])
+    transitions.apply(tx, [change_of(attempt, transition) for attempt, transition in kept])
     completions.add_log(tx.conn, [line for attempt, _ in kept for line in log_rows(attempt)])
     _count(tx, kept, locked)
-    for attempt, outcome in kept:
-        _record(tx, attempt, outcome, worker_id)
+    for attempt, transition in kept:
+        if transition.error:
+            _warn(attempt, transition)
 
 
 def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
@@ -262,9 +258,9 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
         LeaseLost: the run was taken away, cancelled or timed out meanwhile, so everything must be
             rolled back; the result then goes the way of all others, by `Completions.add`.
     """
-    run_id, worker_id = attempt.claim.id, attempt.claim.worker_id or ""
-    outcome = decide_outcome(attempt.claim, result, None, tx.now)
-    locked = _lock_jobs(tx, [(attempt, outcome)])
+    run_id = attempt.claim.id
+    transition = decide_outcome(attempt.claim, result, None, tx.now)
+    locked = _lock_jobs(tx, [(attempt, transition)])
     found = completions.accepted(tx, [attempt.claim.fence])
     if run_id in found.cancel and attempt.stop_reason is None:
         attempt.stop_reason = "cancelled"
@@ -272,51 +268,44 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
     if stopped or run_id not in found.standing:
         why = attempt.stop_reason or "another worker has it"
         raise LeaseLost(f"run {run_id} is not this worker's any more ({why}); nothing is committed")
-    _keep(tx, [(attempt, outcome)], locked, worker_id)
+    _keep(tx, [(attempt, transition)], locked)
 
 
-def _lock_jobs(tx: Transaction, decided: Sequence[tuple[Attempt, Outcome]]) -> list[str]:
+def _lock_jobs(tx: Transaction, decided: Sequence[tuple[Attempt, Transition]]) -> list[str]:
     by_state: dict[str, set[str]] = {"failed": set(), "succeeded": set()}
-    for attempt, outcome in decided:
-        if attempt.claim.job_id is not None and outcome.state in by_state:
-            by_state[outcome.state].add(attempt.claim.job_id)
+    for attempt, transition in decided:
+        if attempt.claim.job_id is not None and transition.to in by_state:
+            by_state[transition.to].add(attempt.claim.job_id)
     return jobs.lock_counts(tx, by_state["failed"], by_state["succeeded"])
 
 
-def _count(tx: Transaction, kept: Sequence[tuple[Attempt, Outcome]], locked: Sequence[str]) -> None:
-    for attempt, outcome in kept:
+def _count(
+    tx: Transaction, kept: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
+) -> None:
+    for attempt, transition in kept:
         job_id = attempt.claim.job_id
-        if job_id is not None and job_id in locked and outcome.state == "failed":
+        if job_id is not None and job_id in locked and transition.to == "failed":
             jobs.count_failure(tx, job_id)
-        elif job_id is not None and job_id in locked and outcome.state == "succeeded":
+        elif job_id is not None and job_id in locked and transition.to == "succeeded":
             jobs.end_failures(tx, job_id)
 
 
-def _record(tx: Transaction, attempt: Attempt, outcome: Outcome, worker_id: str) -> None:
-    claim = attempt.claim
-    if outcome.kind in ROUTINE and not claim.policy.ping and not tx.hears(outcome.kind):
-        return
-    detail: dict[str, Any] = {"task": claim.task, "attempt": claim.attempt}
-    if outcome.error:
-        detail |= {"error": outcome.error[0], "message": outcome.error[1][:500]}
-        log.warning(
-            "run %s of %s, attempt %d: %s: %s; %s", claim.id, claim.job_id or claim.task,
-            claim.attempt, outcome.error[0], _one_line(outcome.error[1]),
-            f"again at {outcome.due_at:%H:%M:%S} UTC" if outcome.due_at else "given up",
-        )  # fmt: skip
-    if outcome.reason:
-        detail["reason"] = outcome.reason
-    if claim.policy.ping and outcome.state == "succeeded":
-        detail["ping"] = claim.policy.ping
-    tx.record(outcome.kind, job_id=claim.job_id, run_id=claim.id, worker_id=worker_id, **detail)
+def _warn(attempt: Attempt, transition: Transition) -> None:
+    claim, (kind, message, _traceback) = attempt.claim, transition.error or ("", "", None)
+    again = transition.due_at
+    log.warning(
+        "run %s of %s, attempt %d: %s: %s; %s", claim.id, claim.job_id or claim.task,
+        claim.attempt, kind, _one_line(message),
+        f"again at {again:%H:%M:%S} UTC" if again else "given up",
+    )  # fmt: skip
 
 
-def _record_late(tx: Transaction, attempt: Attempt, outcome: Outcome, worker_id: str) -> None:
+def _record_late(tx: Transaction, attempt: Attempt, transition: Transition, worker_id: str) -> None:
     claim = attempt.claim
-    log.warning("run %s ended (%s) after this worker had lost it; ignored", claim.id, outcome.state)
+    log.warning("run %s ended (%s) after this worker had lost it; ignored", claim.id, transition.to)
     tx.record(
         "run.late_completion", job_id=claim.job_id, run_id=claim.id, worker_id=worker_id,
-        state=outcome.state, token=claim.token,
+        state=transition.to, token=claim.token,
     )  # fmt: skip
 
 

@@ -1,18 +1,18 @@
-"""How an attempt ended, as rows: of the run, of the attempt, and of what it has logged."""
+"""What an attempt leaves in the database: the change of its run, and the lines that it logged."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from duly.model import payload
 from duly.model.text import storable_text
+from duly.model.transition import Transition
+from duly.store.transitions import Change
 from duly.worker.in_flight import Attempt
-from duly.worker.outcome import Outcome
 
 
 def log_rows(attempt: Attempt) -> list[dict[str, Any]]:
-    """The log lines of a run that no commit has taken yet, as rows."""
+    """Return the rows of the log lines that no commit has stored yet."""
     run = attempt.work.run
     if not (run.logged or attempt.unsent):
         return []
@@ -26,51 +26,17 @@ def log_rows(attempt: Attempt) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def run_row(
-    attempt: Attempt, outcome: Outcome, worker_id: str, now: datetime, occupied: bool
-) -> dict[str, Any]:
-    """What the run's row becomes: see `completions.write`."""
+def change_of(attempt: Attempt, transition: Transition) -> Change:
+    """Return the change of an attempt's run, with the progress that its function reported."""
     claim, run = attempt.claim, attempt.work.run
-    over = outcome.state not in ("ready", "scheduled")
-    progress = run.reported
-    kind, message = outcome.error[:2] if outcome.error else (None, None)
-    return {
-        **claim.fence,
-        "to_state": outcome.state,
-        "to_token": claim.token + 1 if occupied else claim.token,
-        "to_attempt": claim.attempt - outcome.uncounted,
-        "to_due_at": outcome.due_at or claim.due_at,
-        "to_finished_at": now if over else None,
-        "to_keep_until": claim.policy.keep_until(outcome.state, now) if over else None,
-        "to_worker_id": worker_id if over or occupied else None,
-        "to_occupied": occupied,
-        "to_cancel_requested": False,
-        "to_unique_key": None if over else claim.unique_key,
-        "to_reason": _reason(attempt, outcome),
-        "to_result": outcome.result,
-        "to_error_type": kind,
-        "to_error_message": message,
-        "to_counters": payload.encode(dict(run.counters)) if run.counters else None,
-        "to_progress_done": progress.done if progress else None,
-        "to_progress_total": progress.total if progress else None,
-        "to_progress_note": progress.note if progress else None,
+    progress, dropped = run.reported, run.captured.dropped
+    also = {
+        "counters": payload.encode(dict(run.counters)) if run.counters else None,
+        "progress_done": progress.done if progress else None,
+        "progress_total": progress.total if progress else None,
+        "progress_note": progress.note if progress else None,
     }
-
-
-def _reason(attempt: Attempt, outcome: Outcome) -> str | None:
-    dropped = attempt.work.run.captured.dropped
-    if outcome.reason is None and dropped:
-        return f"{dropped} log lines were dropped"
-    return outcome.reason
-
-
-def attempt_row(
-    attempt: Attempt, outcome: Outcome, worker_id: str, now: datetime
-) -> dict[str, Any]:
-    """An unsuccessful attempt."""
-    kind, message, trace = outcome.error or ("", "", None)
-    return {
-        "run_id": attempt.claim.id, "attempt": attempt.claim.attempt, "worker_id": worker_id,
-        "started_at": attempt.claim.started_at, "finished_at": now, "error_type": kind,
-        "error_message": message, "traceback": trace,
-    }  # fmt: skip
+    if dropped and transition.reason is None:
+        also["reason"] = f"{dropped} log lines were dropped"
+    detail = {"task": claim.task, "attempt": claim.attempt}
+    return Change(claim.snapshot, transition, also, detail)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
 
 from duly.decisions.apply import settle
-from duly.model.policy import decode_run_policy
-from duly.store import jobs, runs
+from duly.model.transition import RunSnapshot, Transition, miss
+from duly.store import jobs, runs, transitions
 from duly.store.agenda import Agenda
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.store.transitions import Change
 from duly.worker.adaptive_batch import AdaptiveBatch
 from duly.worker.claims.claim import Claim
 from duly.worker.claims.on_insert import Places
@@ -96,11 +99,9 @@ class Firing:
 
 def _expire(tx: Transaction) -> int:
     rows = runs.expired(tx, PROMOTED)
-    for row in rows:
-        reason = f"not started by {row.expires_at:%Y-%m-%d %H:%M:%S} UTC (expires)"
-        runs.change(
-            tx, [row.id], state="missed", reason=reason, finished_at=tx.now, unique_key=None,
-            keep_until=decode_run_policy(row.policy).keep_until("missed", tx.now),
-        )  # fmt: skip
-        tx.record("run.missed", job_id=row.job_id, run_id=row.id, reason=reason)
+    transitions.apply(tx, [Change(RunSnapshot.of(row), _expired(row)) for row in rows])
     return len(rows)
+
+
+def _expired(row: Row[Any]) -> Transition:
+    return miss(f"not started by {row.expires_at:%Y-%m-%d %H:%M:%S} UTC (expires)")

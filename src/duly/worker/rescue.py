@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
 
-from duly.model.policy import CRASH_LIMIT, QUARANTINE_AFTER
+from duly.model import transition
+from duly.model.policy import CRASH_LIMIT
+from duly.model.transition import Transition
 from duly.model.worker import Heartbeat
-from duly.store import completions, jobs, runs, workers
+from duly.store import jobs, transitions, workers
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.store.transitions import Change
 from duly.worker.claims.claim import Claim
 from duly.worker.lease import WorkerLease
-from duly.worker.outcome import Outcome, cancelled_if, failed
+from duly.worker.outcome import cancelled_if
 from duly.worker.process_identity import is_gone
 
 log = logging.getLogger("duly.worker")
@@ -68,16 +71,14 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
     if only is not None:
         rows = [row for row in rows if (row.id, row.claim_id) in only]
     why = "its worker stopped" if only is None else "its worker did not learn of the claim"
-    for row in rows:
-        outcome = cancelled_if(row.cancel_requested, Outcome("ready", "run.given_back", reason=why))
-        over = outcome.state == "cancelled"
-        runs.change(
-            tx, [row.id], state=outcome.state, token=row.token + 1, worker_id=None,
-            attempt=max(0, row.attempt - 1), due_at=tx.now, reason=outcome.reason,
-            finished_at=tx.now if over else None, unique_key=None if over else row.unique_key,
-            keep_until=Claim.of(row).policy.keep_until("cancelled", tx.now) if over else None,
-        )  # fmt: skip
-        tx.record(outcome.kind, job_id=row.job_id, run_id=row.id, reason=outcome.reason)
+    withdrawn = transition.give_back(why).withdrawn()
+    transitions.apply(
+        tx,
+        [
+            Change(Claim.of(row).snapshot, cancelled_if(row.cancel_requested, withdrawn))
+            for row in rows
+        ],
+    )
     if only is None:
         workers.free_occupied(tx.conn, worker_id)
     return len(rows)
@@ -143,40 +144,21 @@ def _bury(store: Store, row: Row[Any], now: datetime | None) -> int:
     return store.run(bury)
 
 
-def _release(tx: Transaction, rows: Any, why: str) -> int:
-    """Take locked runs from a dead worker; their tokens rise, so it cannot write any more."""
-    for row in rows:
-        outcome = _after_crash(row, why, tx.now)
-        over = outcome.state not in ("ready", "scheduled")
-        policy = Claim.of(row).policy
-        runs.change(
-            tx, [row.id], state=outcome.state, token=row.token + 1, crashes=row.crashes + 1,
-            quarantined=row.crashes + 1 >= QUARANTINE_AFTER,
-            due_at=row.due_at if over else tx.now, finished_at=tx.now if over else None,
-            keep_until=policy.keep_until(outcome.state, tx.now) if over else None,
-            worker_id=row.worker_id if over else None, reason=outcome.reason,
-            error_type="WorkerLost", error_message=why,
-            unique_key=None if over else row.unique_key,
-        )  # fmt: skip
-        attempt = {
-            "run_id": row.id, "attempt": row.attempt, "worker_id": row.worker_id,
-            "started_at": row.started_at, "finished_at": tx.now, "error_type": "WorkerLost",
-            "error_message": why, "traceback": None,
-        }  # fmt: skip
-        completions.add_attempts(tx, [attempt])
-        if outcome.state == "failed" and row.job_id:
-            jobs.count_failure(tx, row.job_id)
-        tx.record(outcome.kind, job_id=row.job_id, run_id=row.id, error="WorkerLost", message=why)
-    return len(rows)
+def _release(tx: Transaction, rows: Sequence[Row[Any]], why: str) -> int:
+    """Take locked runs from a dead worker; their tokens rise, so that it cannot write any more."""
+    changes = [Change(Claim.of(row).snapshot, _after_crash(row, why)) for row in rows]
+    transitions.apply(tx, changes)
+    for change in changes:
+        if change.transition.to == "failed" and change.run.job_id:
+            jobs.count_failure(tx, change.run.job_id)
+    return len(changes)
 
 
-def _after_crash(row: Row[Any], why: str, now: datetime) -> Outcome:
-    error = ("WorkerLost", why, None)
+def _after_crash(row: Row[Any], why: str) -> Transition:
     if row.cancel_requested:
-        return Outcome("cancelled", "run.cancelled", reason="cancelled; " + why)
-    killer = (
-        row.quarantined and row.crashes + 1 >= CRASH_LIMIT
-    )  # nothing else can have been at fault
+        return transition.cancel("cancelled; " + why).crashed(why)
+    # Nothing else ran beside a quarantined run: it alone can have been at fault.
+    killer = row.quarantined and row.crashes + 1 >= CRASH_LIMIT
     if killer or Claim.of(row).policy.on_crash == "fail":
-        return failed(Claim.of(row), error, now, final=True)
-    return Outcome("ready", "run.retried", now, reason=why)
+        return transition.fail(("WorkerLost", why, None)).crashed(why)
+    return transition.rescue(why)

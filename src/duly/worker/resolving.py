@@ -17,11 +17,12 @@ from sqlalchemy import Row
 from duly.decisions.apply import replace_live, run_again
 from duly.decisions.policy import place
 from duly.model.job import Occupancy
+from duly.model.transition import skip
 from duly.store import dependencies, jobs, runs
-from duly.store.new_run import Origin, never_runs, new_run, wait_for_slot
 from duly.store.rows import definition
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.store.transitions import Origin, end_new, new_run, wait_for_slot
 from duly.triggers.dependency import releases
 
 BATCH = 200
@@ -155,7 +156,7 @@ class _Resolver:
         where = "skip" if reason else place(options, "dependency", self._held[child.id])
         if where == "skip":
             reason = reason or f"overlap={options.overlap}: an earlier run is not over"
-            never_runs(row, "skipped", reason, options, self._tx.now)
+            end_new(row, skip(reason), options, self._tx.now)
             self._tx.record("run.skipped", job_id=child.id, run_id=row["id"], reason=reason)
         elif where != "ready":
             self._make_room(child, where)

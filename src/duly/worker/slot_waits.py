@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from duly.model.job import Occupancy
-from duly.store import jobs, runs
+from duly.store import jobs, runs, transitions
 from duly.store.rows import definition
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -36,6 +36,8 @@ def _give_turns(tx: Transaction) -> None:
     held = runs.occupancy(tx.conn, names)
     for name in names:
         room = _room(locked.get(name), held[name])
-        for row in runs.waiting(tx.conn, name, room) if room else ():
-            state = "ready" if row.due_at <= tx.now else "scheduled"
-            runs.change(tx, [row.id], state=state, waits_for_slot=False)
+        rows = runs.waiting(tx, name, room) if room else ()
+        transitions.promote(tx, [row.id for row in rows if row.due_at <= tx.now])
+        later = [row.id for row in rows if row.due_at > tx.now]
+        if later:
+            runs.change(tx, later, waits_for_slot=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from duly.store.dialects.base import StoreDialect
+from duly.store.dialect import StoreDialect
 
 
 def dialect_of(backend: str, *, pooler: bool, idle_limit: float) -> StoreDialect:

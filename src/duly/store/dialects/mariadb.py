@@ -31,12 +31,13 @@ from sqlalchemy.exc import DBAPIError
 
 from duly.errors import TransactionError
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, Choice, Mark, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, chosen_runs, claim_order
+from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
 from duly.store.dialects import mariadb_examination
-from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.mariadb_ddl import DDL, Types
 from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
+from duly.store.transitions import claim_values
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20

@@ -30,9 +30,8 @@ from sqlalchemy.exc import (
 )
 
 from duly.model.finding import Finding
-from duly.store.claim_query import Choice, Mark
+from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
 from duly.store.dialects import postgresql_claim, postgresql_examination
-from duly.store.dialects.base import IDLE_LIMIT_S
 from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
 from duly.store.dialects.rested import refuse_dead
 from duly.store.notifier import NoticeDialect

@@ -30,11 +30,13 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, Choice, Mark, chosen_runs, claim_order, claim_values
+from duly.store.claim_query import CLAIMED, chosen_runs, claim_order
+from duly.store.dialect import Choice, Mark
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.sqlite_file_system import refuse_network
 from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
+from duly.store.transitions import claim_values
 
 BUSY_TIMEOUT_MS = 10_000
 MOST_SWITCHING = 100

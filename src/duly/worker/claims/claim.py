@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from duly.model.policy import RunPolicy, decode_run_policy
 from duly.model.run import Cause
+from duly.model.transition import RunSnapshot
 from duly.store.completions import Fence
 
 
@@ -49,6 +50,14 @@ class Claim:
     def fence(self) -> Fence:
         """What every write-back must still find in the row."""
         return {"run": self.id, "seen_token": self.token, "seen_claim": self.claim_id}
+
+    @property
+    def snapshot(self) -> RunSnapshot:
+        """The run as it is while this claim is valid."""
+        return RunSnapshot(
+            self.id, self.job_id, "running", self.token, self.claim_id, self.worker_id,
+            self.attempt, self.crashes, self.due_at, self.started_at, self.unique_key, self.policy,
+        )  # fmt: skip
 
     @property
     def tries(self) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from duly.clock import Clock
-from duly.store.claim_query import Choice, Mark
+from duly.store.dialect import Choice, Mark
 
 LOOK_EVERY = 1.0
 """Seconds after which a claim looks at everything again."""

@@ -10,8 +10,8 @@ from typing import Any
 from duly.model.identity import new_id
 from duly.model.policy import JobOptions
 from duly.store.agenda import AgendaQuery
-from duly.store.new_run import begin
 from duly.store.transaction import Transaction
+from duly.store.transitions import start_new
 from duly.worker.claims.claim import Claim
 from duly.worker.claims.claimer import Capacity
 
@@ -72,7 +72,7 @@ class OnInsertClaimer:
                 self.left[queue] = 0
                 continue
             self.left[queue] = places - 1
-            begin(row, self.claim_id, self.worker_id, self.tx.now)
+            start_new(row, self.claim_id, self.worker_id, self.tx.now)
             self.claims.append(_claim(row, options, self.tx.now))
 
     def announce(self) -> None:

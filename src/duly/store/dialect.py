@@ -5,17 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from enum import Enum, auto
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import URL, Connection, Engine, Row, Table
 from sqlalchemy.exc import DBAPIError
 
 from duly.model.finding import Finding
-from duly.store.claim_query import Choice, Mark
 from duly.store.notifier import NoticeDialect
 
 IDLE_LIMIT_S = 20.0
 """A server ends a transaction of Duly's whose process has stood still for so long."""
+
+
+class Choice(Enum):
+    """Which runs a claim may take.
+
+    ``PLAIN``: runs of a queue without a concurrency key, in claim order. Parameters:
+    ``claim_queue``, ``now``, ``tasks`` (a list), ``limit``.
+
+    ``PREFETCH``: those of them that may be claimed before a slot is free. A unique key that is
+    released at the claim must not be released before the run starts. The same parameters.
+
+    ``LISTED``: those of the runs in ``ids`` that are ready.
+    """
+
+    PLAIN = auto()
+    PREFETCH = auto()
+    LISTED = auto()
+
+
+class Mark(NamedTuple):
+    """A place in claim order: before it, no run of this priority is to be claimed."""
+
+    priority: int
+    due_at: datetime
+    id: str
 
 
 class StoreDialect(Protocol):

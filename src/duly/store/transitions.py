@@ -1,0 +1,338 @@
+"""The only module that writes the state of a run: new rows, claims, and every later transition.
+
+What a transition means is in `duly.model.transition`; here it becomes rows. Every statement names
+the state and the token in which the run was read: a run that changed meanwhile is not written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, bindparam, case, null, select, update
+
+from duly.errors import StateError
+from duly.model.policy import JobOptions
+from duly.model.run import Cause
+from duly.model.transition import SUCCESS, RunSnapshot, Transition
+from duly.store.among import among
+from duly.store.columns import Id, Instant
+from duly.store.tables import FAILING, attempt, job, run
+from duly.store.transaction import ROUTINE, Transaction
+
+MAX_EVENT_MESSAGE = 500
+"""Characters of an error's message that an event carries."""
+
+
+# ------------------------------------------------------------------------------ transitions
+
+
+class Change(NamedTuple):
+    """A transition of one run.
+
+    Attributes:
+        run: the run as it was read.
+        transition: what becomes of it.
+        also: further columns to change.
+        detail: further detail of the event.
+    """
+
+    run: RunSnapshot
+    transition: Transition
+    also: Mapping[str, Any] = {}
+    detail: Mapping[str, Any] = {}
+
+
+def apply(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Write transitions: the runs' rows, their unsuccessful attempts, and the events.
+
+    Args:
+        tx: a transaction that has locked the runs, by `runs.lock` or `completions.accepted`.
+        changes: one for each run. Those of runs that no worker executes share a statement where
+            they write the same values.
+
+    Raises:
+        StateError: a run has no such move, or was not locked and has changed since it was read.
+    """
+    running: dict[tuple[bool, tuple[str, ...]], list[dict[str, Any]]] = {}
+    waiting: dict[tuple[Any, ...], list[str]] = {}
+    for change in changes:
+        before = change.run
+        values = {**change.transition.columns(before, tx.now), **change.also}
+        if before.state == "running":
+            row = {f"to_{name}": value for name, value in values.items()}
+            row |= {"run": before.id, "seen_token": before.token, "seen_claim": before.claim_id}
+            running.setdefault((before.claim_id is not None, tuple(values)), []).append(row)
+        else:
+            alike = (before.state, before.token, *values.items())
+            waiting.setdefault(alike, []).append(before.id)
+    for (claimed, names), rows in running.items():
+        tx.conn.execute(_leave_worker(claimed, names), rows)
+    for (state, token, *items), ids in waiting.items():
+        _move_alike(tx, ids, state, token, dict(items))
+    tx.insert_new(attempt, [_attempt(change, tx.now) for change in changes if _failed(change)])
+    for change in changes:
+        record(tx, change)
+
+
+def record(tx: Transaction, change: Change) -> None:
+    """Record the event of a transition; routine ones only if they are listened to."""
+    before, transition, _also, detail = change
+    ping = before.policy.ping if transition.to == "succeeded" else None
+    if transition.event in ROUTINE and not ping and not tx.hears(transition.event):
+        return
+    detail = dict(detail)
+    if transition.error:
+        kind, message, _traceback = transition.error
+        detail |= {"error": kind, "message": message[:MAX_EVENT_MESSAGE]}
+    if transition.reason and transition.reason != detail.get("message"):
+        detail["reason"] = transition.reason
+    if ping:
+        detail["ping"] = ping
+    own = before.state == "running" and transition.release in ("reported", "abandoned")
+    tx.record(
+        transition.event, job_id=before.job_id, run_id=before.id,
+        worker_id=before.worker_id if own else None, **detail,
+    )  # fmt: skip
+
+
+def promote(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """Make scheduled runs ready: their time, or their turn, has come."""
+    if run_ids:
+        tx.conn.execute(_promote(tx.dialect.name), {"ids": run_ids})
+
+
+class Batch(NamedTuple):
+    """Claims made by one statement, whose runs all succeed and have nothing to report."""
+
+    claim_id: str
+    token: int
+    keep_until: datetime
+
+
+def succeed_all(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[str]:
+    """End successful runs that have nothing to report, in one statement.
+
+    Returns:
+        The ids of the runs that have ended. The others are unchanged: their claims are not valid
+        any more, or their jobs have failures in a row, which this success would end.
+    """
+    parameters: dict[str, Any] = {
+        "seen_claim": batch.claim_id, "seen_token": batch.token, "ids": run_ids, "now": tx.now,
+    }  # fmt: skip
+    database = tx.dialect.name
+    done = tx.conn.execute(_succeed(database), parameters | {"keep_until": batch.keep_until})
+    if done.rowcount == len(run_ids):
+        return set(run_ids)
+    return set(tx.conn.execute(_succeeded(database), parameters).scalars())
+
+
+def claim_values() -> dict[str, Any]:
+    """Return what a claim writes; ``claim``, ``worker`` and ``now`` are parameters."""
+    return {
+        "state": "running",
+        "token": run.c.token + 1,
+        "attempt": run.c.attempt + 1,
+        "claim_id": bindparam("claim", type_=Id),
+        "worker_id": bindparam("worker", type_=Id),
+        "started_at": bindparam("now", type_=Instant),
+        "cancel_requested": False,
+        "expires_at": null(),
+        "unique_key": case((run.c.unique_scope == "until_done", run.c.unique_key), else_=null()),
+    }
+
+
+# ------------------------------------------------------------------------------ new runs
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where a run comes from.
+
+    Attributes:
+        cause: why it exists.
+        actor: who asked for it; ``None``: the schedule.
+        job_id: its job, with ``job_uid``; ``None``: an enqueued call.
+        scheduled_for: the nominal time.
+        feeds: whether other jobs come after its job.
+        parent_run_id: the run that it comes after.
+        cause_key: a key that only one run of its cause can have.
+    """
+
+    cause: Cause
+    actor: str | None = None
+    job_id: str | None = None
+    job_uid: str | None = None
+    scheduled_for: datetime | None = None
+    feeds: bool = False
+    parent_run_id: str | None = None
+    cause_key: str | None = None
+
+
+def new_run(
+    run_id: str,
+    origin: Origin,
+    *,
+    task: str,
+    args: str,
+    options: JobOptions,
+    now: datetime,
+    due_at: datetime,
+) -> dict[str, Any]:
+    """Return the row of a new run: ready, or scheduled when it is due later.
+
+    Rows of one cause have the same keys.
+
+    Args:
+        run_id: see `Transaction.run_id`.
+        origin: where it comes from.
+        task: the task's name.
+        args: its arguments as JSON text.
+        options: those of its job or task.
+        now: the present.
+        due_at: when it may start.
+    """
+    row = {
+        "id": run_id, "job_id": origin.job_id, "job_uid": origin.job_uid, "task": task,
+        "args": args, "policy": options.run_policy_text,
+        "scheduled_for": origin.scheduled_for, "due_at": due_at, "cause": origin.cause,
+        "actor": origin.actor, "queue": options.queue, "priority": options.priority,
+        "state": "ready" if due_at <= now else "scheduled",
+        "max_attempts": options.run_policy.max_attempts,
+        "expires_at": due_at + timedelta(seconds=options.expires) if options.expires else None,
+        "waits_for_slot": False, "finished_at": None, "keep_until": None, "reason": None,
+        "concurrency_key": options.concurrency_key,
+        "unique_key": None, "unique_scope": None, "feeds": origin.feeds,
+        "token": 0, "attempt": 0, "claim_id": None, "worker_id": None, "started_at": None,
+    }  # fmt: skip
+    if origin.cause_key is not None:
+        row |= {"parent_run_id": origin.parent_run_id, "cause_key": origin.cause_key}
+    return row
+
+
+def start_new(row: dict[str, Any], claim_id: str, worker_id: str, now: datetime) -> None:
+    """Claim a new run in its row: what `claim_values` writes to a stored one."""
+    row["state"], row["token"], row["attempt"] = "running", 1, 1
+    row["claim_id"], row["worker_id"], row["started_at"] = claim_id, worker_id, now
+    row["expires_at"] = None
+
+
+def wait_for_slot(row: dict[str, Any]) -> dict[str, Any]:
+    """Make a new run wait until the earlier runs of its job have ended; return its row."""
+    row["state"], row["waits_for_slot"] = "scheduled", True
+    return row
+
+
+def end_new(
+    row: dict[str, Any], transition: Transition, options: JobOptions, now: datetime
+) -> dict[str, Any]:
+    """Make a new run a record that it does not run; return its row.
+
+    Args:
+        row: see `new_run`.
+        transition: `miss` or `skip`.
+        options: those of its job.
+        now: the present.
+    """
+    row["state"], row["reason"], row["finished_at"] = transition.to, transition.reason, now
+    row["keep_until"] = options.run_policy.keep_until(transition.to, now)
+    return row
+
+
+# ------------------------------------------------------------------------------ statements
+
+
+def _failed(change: Change) -> bool:
+    return change.transition.error is not None
+
+
+def _attempt(change: Change, now: datetime) -> dict[str, Any]:
+    before = change.run
+    kind, message, traceback = change.transition.error or ("", "", None)
+    return {
+        "run_id": before.id, "attempt": before.attempt, "worker_id": before.worker_id,
+        "started_at": before.started_at, "finished_at": now, "error_type": kind,
+        "error_message": message, "traceback": traceback,
+    }  # fmt: skip
+
+
+def _move_alike(
+    tx: Transaction, run_ids: Sequence[str], state: str, token: int, values: Mapping[str, Any]
+) -> None:
+    parameters = {f"to_{name}": value for name, value in values.items()}
+    parameters |= {"ids": run_ids, "seen_state": state, "seen_token": token}
+    moved = tx.conn.execute(_move(tx.dialect.name, tuple(values)), parameters).rowcount
+    if moved != len(run_ids):
+        raise StateError(
+            f"{len(run_ids) - moved} of {len(run_ids)} runs that were {state} have been changed by "
+            "another transaction since they were read; nothing is written"
+        )
+
+
+@cache
+def _leave_worker(claimed: bool, names: tuple[str, ...]) -> Any:
+    fence = [
+        run.c.id == bindparam("run"),
+        run.c.token == bindparam("seen_token"),
+        run.c.state == "running",
+    ]
+    if claimed:
+        fence.append(run.c.claim_id == bindparam("seen_claim", type_=Id))
+    return update(run).where(*fence).values(_new_values(names))
+
+
+@cache
+def _move(database: str, names: tuple[str, ...]) -> Any:
+    seen = _state() == bindparam("seen_state"), run.c.token == bindparam("seen_token")
+    return update(run).where(among(database, run.c.id, "ids"), *seen).values(_new_values(names))
+
+
+@cache
+def _promote(database: str) -> Any:
+    scheduled = among(database, run.c.id, "ids"), _state() == "scheduled"
+    return update(run).where(*scheduled).values(state="ready", waits_for_slot=False)
+
+
+@cache
+def _succeed(database: str) -> Any:
+    to = {"finished_at": bindparam("now", type_=Instant)}
+    to |= {"keep_until": bindparam("keep_until", type_=Instant)}
+    failing = select(job.c.id).where(FAILING)
+    unharmed = run.c.job_id.is_(None) | run.c.job_id.not_in(failing)
+    running = _state() == "running"
+    return update(run).where(*_of_batch(database), running, unharmed).values(_PLAIN | to)
+
+
+@cache
+def _succeeded(database: str) -> Any:
+    now = run.c.finished_at == bindparam("now", type_=Instant)
+    return select(run.c.id).where(*_of_batch(database), run.c.state == "succeeded", now)
+
+
+def _of_batch(database: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        among(database, run.c.id, "ids"),
+        run.c.token == bindparam("seen_token"),
+        run.c.claim_id == bindparam("seen_claim", type_=Id),
+    )
+
+
+def _state() -> ColumnElement[str]:
+    """By ids: a bare ``state = 'running'`` sends PostgreSQL through all that runs or ever ran."""
+    return run.c.state.concat("")
+
+
+def _new_values(names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: bindparam(f"to_{name}", type_=run.c[name].type) for name in names}
+
+
+_PLAIN = dict.fromkeys(
+    (
+        "unique_key", "reason", "result", "error_type", "error_message", "counters",
+        "progress_done", "progress_total", "progress_note",
+    )
+) | {"state": SUCCESS.to, "occupied": False, "cancel_requested": False}  # fmt: skip
+"""What `SUCCESS` writes to every run of a batch: nothing was reported, the claim stays as it is."""
