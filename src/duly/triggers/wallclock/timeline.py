@@ -10,8 +10,8 @@ change, policy        special piece                               wall times tha
 gap, ``shift``        the first g seconds after a gap of g        under the new and the old offset
 gap, ``first``        the first second after the gap              all that the gap skipped
 gap, ``skip``         none
-fold, ``first``       the second pass of the repeated stretch     none
-fold, ``last``        the first pass of the repeated stretch      none
+fold, ``first``       the second pass of the fold                 none
+fold, ``last``        the first pass of the fold                  none
 fold, ``both``        none
 ====================  ==========================================  ===============================
 """
