@@ -1,4 +1,4 @@
-"""The web application: REST API and dashboard, mounted in any ASGI host."""
+"""The web application: a REST API and a dashboard, mounted in an ASGI host."""
 
 from __future__ import annotations
 

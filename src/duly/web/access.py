@@ -1,4 +1,4 @@
-"""Who may do what: the one place that decides it. The default is no."""
+"""Authorization: the only place that decides who may do what. The default is to refuse."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from duly.errors import ConfigurationError
 
 Role = Literal["viewer", "operator", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
-MAX_NAME = 191
+MAX_NAME_LENGTH = 191
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who is signed in.
+    """A signed-in user.
 
     Attributes:
-        name: goes into the audit trail with everything this person changes.
-        role: ``viewer`` reads; ``operator`` also runs, pauses, retries, cancels; ``admin`` also
-            creates, edits and deletes.
+        name: recorded in the audit trail with every change that the user makes.
+        role: a ``viewer`` may read; an ``operator`` may also run, pause, retry and cancel; an
+            ``admin`` may also create, edit and delete.
 
     Raises:
-        ConfigurationError: an unknown role, or no usable name.
+        ConfigurationError: the role does not exist, or the name is not valid.
     """
 
     name: str
@@ -37,83 +37,88 @@ class Principal:
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
-            raise ConfigurationError(f"role={self.role!r}; it must be one of {', '.join(ROLES)}")
-        if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable():
             raise ConfigurationError(
-                f"name={self.name!r}; a principal has a name of 1 to {MAX_NAME} printable "
+                f"role={self.role!r} is not valid; it must be one of {', '.join(ROLES)}"
+            )
+        if not 0 < len(self.name) <= MAX_NAME_LENGTH or not self.name.isprintable():
+            raise ConfigurationError(
+                f"name={self.name!r} is not valid; it must be 1 to {MAX_NAME_LENGTH} printable "
                 "characters"
             )
 
     def may(self, needed: Role) -> bool:
-        """Whether this role includes ``needed``."""
+        """Return whether this role includes the role ``needed``."""
         return ROLES.index(self.role) >= ROLES.index(needed)
 
 
 Access = Callable[[Request], Principal | Awaitable[Principal | None] | None]
-"""Says who sends a request; ``None``: nobody who is signed in."""
+"""A function that returns who sends a request, or ``None`` if the sender is not signed in."""
 
 
 @runtime_checkable
 class SupportsSignIn(Protocol):
-    """An access callable that can also sign somebody in, by answering a request itself."""
+    """An access callable that can also sign users in, by responding to a request itself."""
 
     def sign_in(self, request: Request) -> Response | None:
-        """The answer that signs the sender in, or ``None`` for every other request."""
+        """Return the response that signs the sender in, or ``None`` for any other request."""
 
 
 class Guard:
-    """Admits a request or refuses it.
+    """Decides whether a request is allowed.
 
     Args:
-        access: says who sends a request.
+        access: returns who sends a request.
 
     Raises:
-        ConfigurationError: it cannot be called.
+        ConfigurationError: ``access`` is not callable.
     """
 
     def __init__(self, access: Access) -> None:
         if not callable(access):
             raise ConfigurationError(
-                f"access={access!r}: the web application needs a callable that says who sends a "
-                "request: access=lambda request: Principal(name='ana', role='operator'), or "
-                "access=local_key() for a demo"
+                f"access={access!r} is not callable; give a function that returns who sends a "
+                "request, such as lambda request: Principal(name='ana', role='operator'), or "
+                "local_key() for a demo"
             )
         self._access = access
-        held: object = access
-        self._signs_in = held if isinstance(held, SupportsSignIn) else None
+        candidate: object = access
+        self._signs_in = candidate if isinstance(candidate, SupportsSignIn) else None
         self._is_async = inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(
             getattr(access, "__call__", None)  # noqa: B004 - an instance whose __call__ is async
         )
 
     def sign_in(self, request: Request) -> Response | None:
-        """The answer of an access callable that signs the sender in with this request."""
+        """Return the response that signs the sender in, if this request asks for it."""
         return self._signs_in.sign_in(request) if self._signs_in else None
 
     async def admit(self, request: Request, needed: Role) -> Principal:
-        """The sender of a request, who has the role that is needed.
+        """Return the sender of a request if they have the role ``needed``.
 
         Raises:
-            HTTPException: 401, nobody is signed in; 403, the role is not enough.
+            HTTPException: 401, the sender is not signed in; 403, their role is not sufficient.
         """
         principal: object = await self._ask(request)
         if principal is None:
             raise HTTPException(401, "You are not signed in.", {"WWW-Authenticate": "Bearer"})
         if not isinstance(principal, Principal):
-            raise TypeError(f"access returned {type(principal).__name__}, not a Principal or None")
+            raise TypeError(
+                f"access must return a Principal or None, not {type(principal).__name__}"
+            )
         if not principal.may(needed):
             raise HTTPException(
-                403, f"This needs the role {needed}; {principal.name} is {principal.role}."
+                403,
+                f"This requires the role {needed}; {principal.name} has the role {principal.role}.",
             )
         return principal
 
     async def _ask(self, request: Request) -> Any:
         if self._is_async:
-            answer = self._access(request)
-        else:  # a plain function may ask a database: not on the event loop
-            answer = await run_in_threadpool(self._access, request)
-        return await answer if inspect.isawaitable(answer) else answer
+            principal = self._access(request)
+        else:  # a plain function may query a database, which would block the event loop
+            principal = await run_in_threadpool(self._access, request)
+        return await principal if inspect.isawaitable(principal) else principal
 
 
 def has_bearer(request: Request) -> bool:
-    """Whether a request carries a bearer token, which no browser sends by itself."""
+    """Return whether a request has a bearer token, which browsers never send on their own."""
     return request.headers.get("authorization", "").lower().startswith("bearer ")

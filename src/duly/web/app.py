@@ -1,4 +1,4 @@
-"""The web application: what is served where."""
+"""The web application: its routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (*API_ENDPOINTS, *DASHBOARD_ENDPOINTS)
 
 
 def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
-    """The REST API and the dashboard of a scheduler, to be mounted in any ASGI host.
+    """Return the REST API and the dashboard of a scheduler as an ASGI application.
 
-    ``app.mount("/duly", web_app(scheduler, access=…))``. It starts and stops nothing: that is the
-    host's part.
+    Mount it in any ASGI host: ``app.mount("/duly", web_app(scheduler, access=…))``. The host
+    starts and stops the scheduler.
 
     Args:
-        scheduler: what is shown and steered.
-        access: says who sends a request: a `Principal`, or ``None`` for nobody who is signed in;
-            sync or async. For demos: `local_key()`.
+        scheduler: the scheduler to show and control.
+        access: a function, sync or async, that returns the `Principal` who sends a request, or
+            ``None`` if the sender is not signed in. For demos, use `local_key()`.
 
     Raises:
-        ConfigurationError: ``access`` cannot be called.
+        ConfigurationError: ``access`` is not callable.
     """
     guard = Guard(access)
-    answer_error = problems.handler(show_problem, API_PREFIX)
+    respond_to_error = problems.error_handler(show_problem, API_PREFIX)
     return Starlette(
         routes=[
             Mount("/static", DashboardFiles(), name="static"),
@@ -51,21 +51,21 @@ def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
             Middleware(SignInMiddleware, guard=guard),
         ],
         exception_handlers={
-            HTTPException: answer_error,
-            DulyError: answer_error,
-            Exception: answer_error,
+            HTTPException: respond_to_error,
+            DulyError: respond_to_error,
+            Exception: respond_to_error,
         },
     )
 
 
 class SignInMiddleware:
-    """Lets the access callable answer a request that signs its sender in."""
+    """Lets the access callable respond to requests that sign their sender in."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self.app = app
         self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer it here, or pass it on."""
-        answer = self._guard.sign_in(Request(scope)) if scope["type"] == "http" else None
-        await (answer or self.app)(scope, receive, send)
+        """Respond to a sign-in request; pass on any other."""
+        response = self._guard.sign_in(Request(scope)) if scope["type"] == "http" else None
+        await (response or self.app)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Cookies: HttpOnly, SameSite=Lax, Secure off loopback."""
+"""Cookies: HttpOnly, SameSite=Lax, and Secure unless the host is loopback."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
-def set_cookie(answer: Response, request: Request, name: str, value: str) -> None:
-    """Set a cookie for this mount, until the browser is closed."""
-    answer.set_cookie(
+def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
+    """Set a session cookie for the path under which this application is mounted."""
+    response.set_cookie(
         name,
         value,
         path=request.scope.get("root_path") or "/",
@@ -21,7 +21,7 @@ def set_cookie(answer: Response, request: Request, name: str, value: str) -> Non
 
 
 def on_loopback(host: str) -> bool:
-    """Whether a host name means this machine itself."""
+    """Return whether a host name refers to this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

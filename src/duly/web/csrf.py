@@ -1,4 +1,4 @@
-"""Unsafe requests by cookie come from our own pages: a token and the origin show it."""
+"""Protection against cross-site request forgery, by a token and by the origin of requests."""
 
 from __future__ import annotations
 
@@ -16,54 +16,52 @@ from duly.web.cookies import set_cookie
 COOKIE = "duly_csrf"
 FIELD = "csrf_token"
 HEADER = "x-csrf-token"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def token_of(request: Request) -> str:
-    """The token of this browser, for its forms; a new one when it has none."""
-    held: str | None = getattr(request.state, COOKIE, None)
-    if held is None:
-        held = request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
-        setattr(request.state, COOKIE, held)
-    return held
+    """Return the token for the forms of this browser; generate one if it has none."""
+    token: str | None = getattr(request.state, COOKIE, None)
+    if token is None:
+        token = request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
+        setattr(request.state, COOKIE, token)
+    return token
 
 
-def keep_token(answer: Response, request: Request) -> None:
-    """Set the cookie that the token is compared with, where the browser has none."""
+def keep_token(response: Response, request: Request) -> None:
+    """Set the cookie that the token is compared with, unless the browser has it."""
     if request.cookies.get(COOKIE) is None:
-        set_cookie(answer, request, COOKIE, token_of(request))
+        set_cookie(response, request, COOKIE, token_of(request))
 
 
 def refuse_cross_site(request: Request, token: str | None) -> None:
-    """Refuse an unsafe request that another site may have made the browser send.
+    """Refuse an unsafe request that another site may have caused the browser to send.
 
-    A request with a bearer token is exempt: no browser adds one by itself.
+    Requests with a bearer token are exempt, because browsers never send one on their own.
 
     Args:
         request: the request.
-        token: what the form's field or the header ``X-CSRF-Token`` says.
+        token: the value of the form's field or of the header ``X-CSRF-Token``.
 
     Raises:
-        HTTPException: 403.
+        HTTPException: 403, the request may come from another site.
     """
-    if request.method in SAFE or has_bearer(request):
+    if request.method in SAFE_METHODS or has_bearer(request):
         return
     if not _same_origin(request):
-        raise HTTPException(403, "This request came from another site, so nothing was done.")
-    held = request.cookies.get(COOKIE)
-    if not held or not token or not hmac.compare_digest(held.encode(), token.encode()):
-        raise HTTPException(
-            403, "The form's token does not fit this browser. Reload the page and try again."
-        )
+        raise HTTPException(403, "This request came from another site, so it was refused.")
+    expected = request.cookies.get(COOKIE)
+    if not expected or not token or not hmac.compare_digest(expected.encode(), token.encode()):
+        raise HTTPException(403, "The form has expired. Reload the page and try again.")
 
 
 def _same_origin(request: Request) -> bool:
-    """What the browser says about where the request came from; silence is no."""
+    """Return whether the browser states that the request comes from this site."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    # Behind a proxy the scheme that we see may differ from the browser's: compare the hosts.
+    # Behind a proxy the scheme can differ from the one the browser used, so compare the hosts.
     return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower() != ""

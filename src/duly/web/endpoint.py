@@ -1,7 +1,8 @@
-"""One endpoint: a method, a path, the role that it needs, and the function that answers.
+"""Endpoints: a method, a path, the required role, and the handler function.
 
-What it takes is read from the function's parameters: ``query`` and ``body`` are pydantic models,
-every other one is a part of the path. An OpenAPI document can be made from the same facts.
+The parameters of the handler define the input: ``query`` and ``body`` are pydantic models, and
+every other parameter is a part of the path. An OpenAPI document can be generated from the same
+definitions.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from duly.scheduler import Scheduler
 from duly.web import csrf
 from duly.web.access import Guard, Principal, Role
 from duly.web.paths import from_segment
-from duly.web.request_data import check, read_form, read_json, read_query
+from duly.web.request_data import read_form, read_json, read_query, validate
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -32,11 +33,13 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """One admitted request, as a handler sees it.
+    """The request that a handler responds to, and what it needs to do so.
 
     Attributes:
-        principal: who sends it.
-        headers: more headers for the answer.
+        request: the request, which has been authorized.
+        scheduler: the scheduler that the web application shows.
+        principal: the sender of the request.
+        headers: additional headers for the response.
     """
 
     request: Request
@@ -46,22 +49,26 @@ class RequestContext:
 
     @property
     def actor(self) -> str:
-        """Who is to be named in the audit trail."""
+        """The name to record in the audit trail."""
         return self.principal.name
 
     @property
     def base(self) -> str:
-        """The path under which this application is mounted, without a slash at its end."""
+        """The path under which this application is mounted, without a trailing slash."""
         return str(self.request.scope.get("root_path") or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """See the module.
+    """An endpoint of the web application.
 
     Attributes:
-        status: of the answer when all went well.
-        body_kind: in which form its body comes.
+        method: the HTTP method.
+        path: the path under the mount, with parameters as in ``/jobs/{job_id}``.
+        role: the role that a sender needs.
+        handler: the coroutine function that responds.
+        status: the HTTP status of a successful response.
+        body_kind: whether the body is JSON or a form.
     """
 
     method: str
@@ -73,43 +80,43 @@ class Endpoint:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the handler takes besides the call: names and annotations."""
-        held = inspect.signature(self.handler, eval_str=True).parameters
-        return {name: parameter.annotation for name, parameter in list(held.items())[1:]}
+        """The annotations of the handler's parameters except the context, by name."""
+        signature = inspect.signature(self.handler, eval_str=True)
+        return {name: item.annotation for name, item in list(signature.parameters.items())[1:]}
 
     @property
-    def answer(self) -> Any:
-        """The type of what the handler returns."""
+    def response_type(self) -> Any:
+        """The annotated return type of the handler."""
         return inspect.signature(self.handler, eval_str=True).return_annotation
 
     def route(self, scheduler: Scheduler, guard: Guard) -> Route:
-        """This endpoint as a route that admits, reads, calls and answers."""
-        taken = self.parameters
-        query, body = taken.pop("query", None), taken.pop("body", None)
-        parts = _PATH_PARAMETER.findall(self.path)
-        if set(parts) != set(taken):
-            raise TypeError(f"{self.path} does not fit the parameters {sorted(taken)}")
-        answer = TypeAdapter(Any if self.answer is Response else self.answer)
+        """Return a route that authorizes, validates, calls the handler and responds."""
+        parameters = self.parameters
+        query, body = parameters.pop("query", None), parameters.pop("body", None)
+        names = _PATH_PARAMETER.findall(self.path)
+        if set(names) != set(parameters):
+            raise TypeError(f"{self.path} does not match the parameters {sorted(parameters)}")
+        adapter = TypeAdapter(Any if self.response_type is Response else self.response_type)
 
         async def respond(request: Request) -> Response:
             principal = await guard.admit(request, self.role)
             context = RequestContext(request, scheduler, principal)
-            given: dict[str, Any] = {name: _part(request, name) for name in parts}
+            arguments: dict[str, Any] = {name: _path_value(request, name) for name in names}
             if query is not None:
-                given["query"] = read_query(request, query)
-            if self.method not in csrf.SAFE:
-                given |= await self._read(request, body)
-            held = await self.handler(context, **given)
-            if isinstance(held, Response):
-                return held
+                arguments["query"] = read_query(request, query)
+            if self.method not in csrf.SAFE_METHODS:
+                arguments |= await self._read_body(request, body)
+            result = await self.handler(context, **arguments)
+            if isinstance(result, Response):
+                return result
             return Response(
-                answer.dump_json(held), self.status, context.headers, "application/json"
+                adapter.dump_json(result), self.status, context.headers, "application/json"
             )
 
         return Route(self.path, respond, methods=[self.method])
 
-    async def _read(self, request: Request, body: type[BaseModel] | None) -> dict[str, Any]:
-        """The body of an unsafe request, which must come from our own pages or with a bearer."""
+    async def _read_body(self, request: Request, body: type[BaseModel] | None) -> dict[str, Any]:
+        """Read the body of an unsafe request, and refuse requests from other sites."""
         token = request.headers.get(csrf.HEADER)
         if self.body_kind == "json":
             csrf.refuse_cross_site(request, token)
@@ -117,50 +124,50 @@ class Endpoint:
         else:
             given = await read_form(request)
             csrf.refuse_cross_site(request, given.pop(csrf.FIELD, token))
-        return {} if body is None else {"body": check(given, body, "body")}
+        return {} if body is None else {"body": validate(given, body, "body")}
 
 
-def _part(request: Request, name: str) -> str:
-    """One segment of the path; nothing is stored under a name that cannot be printed."""
-    held = from_segment(request.path_params[name])
-    if not held.isprintable():
+def _path_value(request: Request, name: str) -> str:
+    """Return a parameter of the path; 404 if it is not printable, since no id is like that."""
+    value = from_segment(request.path_params[name])
+    if not value.isprintable():
         raise HTTPException(404)
-    return held
+    return value
 
 
 class Endpoints:
-    """Endpoints under one prefix, collected by decorators.
+    """A collection of endpoints under one prefix, added by decorators.
 
     Args:
-        prefix: begins every path.
-        body_kind: in which form bodies come.
+        prefix: the start of every path.
+        body_kind: whether bodies are JSON or forms; default: JSON.
     """
 
     def __init__(self, prefix: str = "", *, body_kind: BodyKind = "json") -> None:
         self._prefix = prefix
         self._body_kind: BodyKind = body_kind
-        self._held: list[Endpoint] = []
+        self._endpoints: list[Endpoint] = []
 
     def __iter__(self) -> Iterator[Endpoint]:
-        return iter(self._held)
+        return iter(self._endpoints)
 
     def get(self, path: str) -> Callable[[H], H]:
-        """The decorated function answers GET; a viewer may call it."""
+        """Decorate a handler of GET requests, which viewers may send."""
         return self._add("GET", path, "viewer", 200)
 
     def post(self, path: str, *, role: Role = "operator", status: int = 200) -> Callable[[H], H]:
-        """The decorated function answers POST.
+        """Decorate a handler of POST requests.
 
         Args:
-            path: under the prefix; ``{name}`` is one segment.
-            role: who may call it.
-            status: of the answer when all went well.
+            path: the path under the prefix; ``{name}`` matches one segment.
+            role: the role that a sender needs; default: ``operator``.
+            status: the HTTP status of a successful response; default: 200.
         """
         return self._add("POST", path, role, status)
 
     def _add(self, method: str, path: str, role: Role, status: int) -> Callable[[H], H]:
         def add(handler: H) -> H:
-            self._held.append(
+            self._endpoints.append(
                 Endpoint(method, self._prefix + path, role, handler, status, self._body_kind)
             )
             return handler

@@ -1,4 +1,4 @@
-"""The headers that every answer carries."""
+"""The security headers of every response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not no-referrer: forms would then say "Origin: null", and csrf.py would refuse them.
+    # Not no-referrer: browsers would then send forms with "Origin: null", which csrf.py refuses.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -22,19 +22,19 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds `HEADERS` where an answer does not say otherwise."""
+    """Adds those of `HEADERS` that a response does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and complete the headers of its answer."""
+        """Pass the request on, and add the missing headers to its response."""
 
-        async def complete(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, complete)
+        await self.app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problems for programs, a page for people."""
+"""Error responses: RFC 9457 problem details for programs, a page for people."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ STATUS: tuple[tuple[type[DulyError], int], ...] = (
     (StoreError, 503),
     (DulyError, 422),
 )
-"""The status of each error: the first line that fits."""
+"""The HTTP status of each error class; the first match applies."""
 
-SECONDS_TO_RETRY = "5"
+RETRY_AFTER_SECONDS = "5"
 ShowProblem = Callable[[Request, "Problem"], Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What RFC 9457 says of an error.
+    """The problem details of an error, as defined by RFC 9457.
 
     Attributes:
-        type: a name for this kind of error; ``about:blank`` where the status says it all.
-        title: the kind of error in words.
-        detail: what is wrong this time.
+        type: a URN for this kind of error; ``about:blank`` if the status describes it fully.
+        title: a short description of this kind of error.
+        status: the HTTP status.
+        detail: what is wrong in this case.
     """
 
     type: str
@@ -48,7 +49,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: Exception) -> Problem:
-        """The problem that an error is."""
+        """Return the problem details of an error."""
         if isinstance(error, DulyError):
             status = next(code for kind, code in STATUS if isinstance(error, kind))
             title = (inspect.getdoc(type(error)) or "").partition("\n")[0].rstrip(".")
@@ -56,32 +57,34 @@ class Problem:
             return cls(f"urn:duly:problem:{name}", title, status, redact_text(str(error)) or "")
         if isinstance(error, HTTPException):
             return cls.of_status(error.status_code, error.detail)
-        return cls.of_status(500, "The server has logged what went wrong.")
+        return cls.of_status(
+            500, "An unexpected error occurred; the server has logged its details."
+        )
 
     @classmethod
     def of_status(cls, status: int, detail: str) -> Problem:
-        """A problem that its HTTP status describes."""
+        """Return the problem details of an error that its HTTP status describes fully."""
         phrase = HTTPStatus(status).phrase
         return cls("about:blank", phrase, status, "" if detail == phrase else detail)
 
     def as_json(self) -> Response:
-        """The problem for a program."""
-        held = {name: value for name, value in asdict(self).items() if value != ""}
-        return JSONResponse(held, self.status, media_type=MEDIA_TYPE)
+        """Return the problem details as a JSON response."""
+        members = {name: value for name, value in asdict(self).items() if value != ""}
+        return JSONResponse(members, self.status, media_type=MEDIA_TYPE)
 
 
-def handler(show_page: ShowProblem, api: str) -> Callable[[Request, Exception], Any]:
-    """An exception handler that answers a program under the path ``api``, a person elsewhere."""
+def error_handler(show_page: ShowProblem, api: str) -> Callable[[Request, Exception], Any]:
+    """Return an exception handler that responds with JSON under ``api``, with a page elsewhere."""
 
-    async def answer(request: Request, error: Exception) -> Response:
+    async def respond(request: Request, error: Exception) -> Response:
         problem = Problem.of(error)
         path = request.scope["path"].removeprefix(request.scope.get("root_path") or "")
-        shown = problem.as_json() if path.startswith(api) else show_page(request, problem)
-        # An unexpected error is answered outside the middleware that adds these.
-        shown.headers.update(HEADERS)
-        shown.headers.update(getattr(error, "headers", None) or {})
+        response = problem.as_json() if path.startswith(api) else show_page(request, problem)
+        # Starlette handles unexpected errors outside the middleware that adds these headers.
+        response.headers.update(HEADERS)
+        response.headers.update(getattr(error, "headers", None) or {})
         if problem.status == 503:
-            shown.headers["Retry-After"] = SECONDS_TO_RETRY
-        return shown
+            response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        return response
 
-    return answer
+    return respond

@@ -1,4 +1,4 @@
-"""Nothing secret is shown: values are hidden by the name they go by."""
+"""Redaction: values whose names suggest a secret are never shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = (
 _KEY = re.compile(_NAMES, re.IGNORECASE)
 _URL_ACCOUNT = re.compile(r"(?<=://)[^\s/@'\"<>]{1,200}(?=@)")
 _BEARER = re.compile(r"\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
-# A name, then what stands after ":" or "=": in quotes, or up to the next space or separator.
+# A name, and the value after ":" or "=": in quotes, or up to the next space or separator.
 _PAIR = re.compile(
     rf"((?:{_NAMES})[\w.-]{{0,40}}[\"']?\s{{0,3}}[=:]\s{{0,3}})"
     r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)",
@@ -24,11 +24,11 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def redact(value: Any) -> Any:
-    """The same JSON value; what stands under a secret's name is hidden, at every depth."""
+    """Return a JSON value in which values named like secrets are hidden, at every depth."""
     if isinstance(value, Mapping):
         return {
-            key: HIDDEN if _KEY.search(str(key)) and held not in (None, "") else redact(held)
-            for key, held in value.items()
+            key: HIDDEN if _KEY.search(str(key)) and item not in (None, "") else redact(item)
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
@@ -36,7 +36,7 @@ def redact(value: Any) -> Any:
 
 
 def redact_text(text: str | None) -> str | None:
-    """The same text; control characters are left out, ``password=…`` and its kin are hidden."""
+    """Return text without control characters, and with values as in ``password=…`` hidden."""
     if not text:
         return text
     text = _CONTROL.sub("", text)

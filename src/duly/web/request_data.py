@@ -1,4 +1,4 @@
-"""What a request brings, checked: its query, and a bounded body of JSON or of a form."""
+"""The data of a request, validated: its query, and a body of JSON or of a form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.requests import Request
 from duly.errors import PayloadError
 from duly.model import payload
 
-MAX_BODY = 256 * 1024
-MAX_FIELDS = 100
+MAX_BODY_BYTES = 256 * 1024
+MAX_FORM_FIELDS = 100
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
@@ -22,41 +22,41 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body.
+    """Read the whole body of a request.
 
     Raises:
-        HTTPException: 413, more than 256 KiB.
+        HTTPException: 413, it is larger than 256 KiB.
     """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY} bytes.")
-        parts.append(part)
-    return b"".join(parts)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form; an empty field is as good as none.
+    """Read the fields of a form; empty fields are left out.
 
     Raises:
-        HTTPException: 413, 415 or 422.
+        HTTPException: 413, it is too large; 415, it is not a form; 422, it cannot be parsed.
     """
     body = await read_body(request)
     if body and _content_type(request) != FORM:
         raise HTTPException(415, f"The body must be {FORM}.")
     try:
-        pairs = parse_qsl(body.decode(), max_num_fields=MAX_FIELDS, errors="strict")
+        pairs = parse_qsl(body.decode(), max_num_fields=MAX_FORM_FIELDS, errors="strict")
     except ValueError as error:
-        raise HTTPException(422, f"The form cannot be read: {error}") from error
+        raise HTTPException(422, f"The form is not valid: {error}") from error
     return dict(pairs)
 
 
 async def read_json(request: Request) -> Any:
-    """The body's JSON value; an empty body is an empty object.
+    """Read the JSON value of a body; an empty body is an empty object.
 
     Raises:
-        HTTPException: 413, 415 or 422.
+        HTTPException: 413, it is too large; 415, it is not JSON; 422, it cannot be parsed.
     """
     body = await read_body(request)
     if not body:
@@ -70,29 +70,34 @@ async def read_json(request: Request) -> Any:
 
 
 def read_query(request: Request, model: type[Model]) -> Model:
-    """The query's parameters as ``model`` describes them; unknown ones are refused.
+    """Validate the query parameters of a request; empty ones are left out.
 
     Raises:
-        HTTPException: 422.
+        HTTPException: 422, a parameter is unknown or not valid.
     """
     given: dict[str, Any] = {}
     for name in request.query_params:
         field = model.model_fields.get(name)
-        many = field is not None and get_origin(field.annotation) is list
+        is_list = field is not None and get_origin(field.annotation) is list
         values = [value for value in request.query_params.getlist(name) if value]
-        if values:  # an empty field of a form is as good as none
-            given[name] = values if many else values[-1]
-    return check(given, model, "query")
+        if values:
+            given[name] = values if is_list else values[-1]
+    return validate(given, model, "query")
 
 
-def check(given: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """``given`` as a ``model``.
+def validate(data: Mapping[str, Any], model: type[Model], where: str) -> Model:
+    """Return data as an instance of a model.
+
+    Args:
+        data: the values, by the names of the model's fields.
+        model: the model.
+        where: the part of the request that the data comes from, for the error message.
 
     Raises:
-        HTTPException: 422, naming everything that does not fit.
+        HTTPException: 422, with a list of all values that are not valid.
     """
     try:
-        return model.model_validate(given)
+        return model.model_validate(data)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         problems = [
