@@ -1,4 +1,4 @@
-"""A year of an application's schedule in a second: which job fires when, without any database."""
+"""Forecast an application's schedule: which job fires when, without executing anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from duly.scheduler import Scheduler
 from duly.triggers import Calendar, Trigger
 
 PAGE = 1000
-STEPS = 100_000
+"""Stored jobs that are read at once."""
+
+MAX_STEPS = 100_000
+"""Steps of a trigger's search between two looks at the count."""
 
 
 class Fire(NamedTuple):
@@ -29,13 +32,14 @@ class Fire(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobForecast:
-    """What one job does between two instants.
+    """How often one job fires between two instants.
 
     Attributes:
-        count: how often it fires.
-        first: its first nominal time; ``None``: it does not fire.
-        last: its last one.
-        described: its trigger in English.
+        job_id: the job.
+        count: the number of fires.
+        first: the first nominal time; ``None`` if the job does not fire.
+        last: the last nominal time; ``None`` if the job does not fire.
+        described: the trigger in English.
     """
 
     job_id: str
@@ -46,40 +50,40 @@ class JobForecast:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    job_id: str
+class _Job:
+    id: str
     trigger: Trigger
     options: JobOptions
 
 
 class Forecast:
-    """What all jobs of a scheduler do between two instants.
+    """Every fire of a scheduler's jobs between two instants.
 
     Attributes:
-        start: included.
-        end: excluded.
-        jobs: by job id, in order.
+        start: the first instant, included.
+        end: the last instant, excluded.
+        jobs: a `JobForecast` for each job, by its id, in the order of ids.
     """
 
-    def __init__(self, plans: list[_Plan], start: datetime, end: datetime) -> None:
-        self._plans = plans
+    def __init__(self, jobs: list[_Job], start: datetime, end: datetime) -> None:
+        self._jobs = jobs
         self.start = start
         self.end = end
-        self.jobs = {plan.job_id: _count(plan, start, end) for plan in plans}
+        self.jobs = {job.id: _forecast(job, start, end) for job in jobs}
 
     @property
     def total(self) -> int:
-        """How many times anything fires."""
+        """The number of fires of all jobs."""
         return sum(job.count for job in self.jobs.values())
 
     def fires(self, job_id: str | None = None) -> Iterator[Fire]:
-        """Every fire in the order of time, found as one asks for it.
+        """Return the fires in chronological order, computed while you iterate.
 
         Args:
-            job_id: of one job only.
+            job_id: only the fires of this job; default: those of all jobs.
         """
-        chosen = [plan for plan in self._plans if job_id in (None, plan.job_id)]
-        return heapq.merge(*(_fires(plan, self.start, self.end) for plan in chosen))
+        jobs = [job for job in self._jobs if job_id in (None, job.id)]
+        return heapq.merge(*(_fires(job, self.start, self.end) for job in jobs))
 
 
 def simulate_schedule(
@@ -90,102 +94,102 @@ def simulate_schedule(
     stored: bool = False,
     calendars: Mapping[str, Calendar] | None = None,
 ) -> Forecast:
-    """Run an application's schedule through a stretch of time, without executing anything.
+    """Forecast which jobs fire between two instants, without executing anything.
 
-    The nominal times honour each job's ``start``, ``end``, ``max_fires``, its exclusions and the
-    clock changes of its zone. Every decision that needs the state of a database (overlap,
-    pauses, what was missed) is left out. Times are found by arithmetic where the trigger
-    allows it: a year of ordinary jobs takes about a second.
+    The nominal times honour each job's ``start``, ``end`` and ``max_fires``, its exclusions and the
+    clock changes of its time zone. Whatever depends on the state of a database is left out:
+    overlap, pauses, and the catch-up of missed times. Fires are counted by arithmetic where the
+    trigger allows it; a year of ordinary jobs takes about a second.
 
     Args:
         scheduler: a `Scheduler`, or a Flask, FastAPI or Starlette application that holds one.
-        start: the first instant, aware.
-        end: the instant after the last one, aware.
-        stored: the jobs that are in the database now, instead of those that code declares.
-        calendars: the named calendars that declared jobs leave out, by name.
+        start: the first instant; must be aware.
+        end: the instant after the last one; must be aware.
+        stored: whether to take the active jobs in the database instead of those that code declares.
+        calendars: the named calendars that declared jobs exclude, by name.
 
     Returns:
-        How often each job fires, first and last; and every fire, as one asks for it.
+        How often each job fires, its first and last fire, and an iterator over every fire.
 
     Raises:
-        ConfigurationError: no scheduler, or ``end`` is before ``start``.
-        NaiveDatetimeError: an instant without a time zone.
-        TriggerError: a job names a calendar that is not among ``calendars``.
+        ConfigurationError: ``scheduler`` is not a scheduler and holds none, or ``end`` is before
+            ``start``.
+        DatabaseUnavailable: ``stored`` is set and the database does not answer.
+        NaiveDatetimeError: an instant has no time zone.
+        TriggerError: a job excludes a calendar that is missing from ``calendars``.
     """
-    held = _scheduler_of(scheduler)
-    since, until = aware_utc(start, "start"), aware_utc(end, "end")
-    if until < since:
+    found = _scheduler_of(scheduler)
+    first, last = aware_utc(start, "start"), aware_utc(end, "end")
+    if last < first:
         raise ConfigurationError(f"end={end} is before start={start}")
-    plans = _stored(held) if stored else _declared(held, since, dict(calendars or {}))
-    return Forecast(sorted(plans, key=lambda plan: plan.job_id), since, until)
+    jobs = _stored(found) if stored else _declared(found, first, dict(calendars or {}))
+    return Forecast(sorted(jobs, key=lambda job: job.id), first, last)
 
 
 def _scheduler_of(app: Any) -> Scheduler:
-    places = (
+    candidates = (
         app,
-        getattr(app, "extensions", None),
-        getattr(getattr(app, "state", None), "duly", None),
+        getattr(app, "extensions", None),  # Flask
+        getattr(getattr(app, "state", None), "duly", None),  # Starlette and FastAPI
     )
-    for place in places:
-        held = place.get("duly") if isinstance(place, dict) else place
-        if isinstance(held, Scheduler):
-            return held
+    for candidate in candidates:
+        found = candidate.get("duly") if isinstance(candidate, dict) else candidate
+        if isinstance(found, Scheduler):
+            return found
     raise ConfigurationError(
-        f"{app!r} is no Scheduler and holds none; give the Scheduler itself, or an application "
+        f"{app!r} is not a Scheduler and holds none; pass the Scheduler itself, or an application "
         "that it is bound to"
     )
 
 
 def _declared(
     scheduler: Scheduler, anchor: datetime, calendars: Mapping[str, Calendar]
-) -> list[_Plan]:
+) -> list[_Job]:
     return [
-        _Plan(
-            wanted.id,
-            wanted.trigger.bind(
-                job_id=wanted.id, tz=wanted.zone, anchor=anchor, calendars=calendars
-            ),
-            wanted.options,
+        _Job(
+            job.id,
+            job.trigger.bind(job_id=job.id, tz=job.zone, anchor=anchor, calendars=calendars),
+            job.options,
         )
-        for wanted in scheduler.declared()
+        for job in scheduler.declared()
     ]
 
 
-def _stored(scheduler: Scheduler) -> list[_Plan]:
-    plans: list[_Plan] = []
+def _stored(scheduler: Scheduler) -> list[_Job]:
+    jobs: list[_Job] = []
     after: str | None = None
     while page := scheduler.jobs(after=after, limit=PAGE):
-        plans += [
-            _Plan(job.id, job.trigger, job.options)
+        jobs += [
+            _Job(job.id, job.trigger, job.options)
             for job in page
             if job.trigger is not None and job.state == "active"
         ]
         after = page[-1].id
-    return plans
+    return jobs
 
 
-def _fires(plan: _Plan, start: datetime, end: datetime) -> Iterator[Fire]:
-    """The fires of one job; with ``max_fires`` those are the first so many."""
-    moment = next_fire(plan.trigger, plan.options, start - INSTANT)
-    left = plan.options.max_fires
+def _fires(job: _Job, start: datetime, end: datetime) -> Iterator[Fire]:
+    """Return the fires of one job; ``max_fires`` keeps the first of them."""
+    moment = next_fire(job.trigger, job.options, start - INSTANT)
+    left = job.options.max_fires
     while moment is not None and moment < end and (left is None or left > 0):
-        yield Fire(moment, plan.job_id)
+        yield Fire(moment, job.id)
         left = None if left is None else left - 1
-        moment = next_fire(plan.trigger, plan.options, moment)
+        moment = next_fire(job.trigger, job.options, moment)
 
 
-def _count(plan: _Plan, start: datetime, end: datetime) -> JobForecast:
-    options, described = plan.options, plan.trigger.describe()
-    first = next(_fires(plan, start, end), None)
+def _forecast(job: _Job, start: datetime, end: datetime) -> JobForecast:
+    options, described = job.options, job.trigger.describe()
+    first = next(_fires(job, start, end), None)
     if first is None:
-        return JobForecast(plan.job_id, 0, None, None, described)
+        return JobForecast(job.id, 0, None, None, described)
     if options.max_fires is not None:
-        times = [fire.at for fire in islice(_fires(plan, start, end), options.max_fires)]
-        return JobForecast(plan.job_id, len(times), times[0], times[-1], described)
+        times = [fire.at for fire in islice(_fires(job, start, end), options.max_fires)]
+        return JobForecast(job.id, len(times), times[0], times[-1], described)
     until = end - INSTANT if options.end is None else min(end - INSTANT, options.end)
     count, last, complete = 1, first.at, False
     while not complete:
-        due = plan.trigger.due(last, until, keep=0, limit=STEPS)
+        due = job.trigger.due(last, until, keep=0, limit=MAX_STEPS)
         count, last = count + due.count, due.last or last
         complete = due.complete or not due.count
-    return JobForecast(plan.job_id, count, first.at, last, described)
+    return JobForecast(job.id, count, first.at, last, described)

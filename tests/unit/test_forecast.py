@@ -1,4 +1,4 @@
-"""A year of a schedule, found without a database and without executing anything."""
+"""A year of a schedule is forecast without a database and without executing anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEXT_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Scheduler:
-    """One that never touches its database."""
+    """A scheduler that never contacts its database."""
     return Scheduler(f"sqlite:///{tmp_path / 'none.db'}", timezone="Europe/Madrid")
 
 
@@ -32,7 +32,7 @@ def declare(scheduler: Scheduler, trigger: Trigger, job_id: str = "job", **optio
 
 
 def test_counts_equal_the_fires(scheduler: Scheduler) -> None:
-    """What is counted by arithmetic is what one finds by walking through the year."""
+    """Counting by arithmetic gives the same number as iterating over every fire of the year."""
     declare(scheduler, cron("*/20 8-17 * * 1-5"), "cron")
     declare(scheduler, every(hours=5), "every")
     declare(scheduler, cron("0 9 * * *").excluding(weekends()), "excluding")
@@ -44,8 +44,8 @@ def test_counts_equal_the_fires(scheduler: Scheduler) -> None:
     assert year.total == sum(1 for _fire in year.fires())
 
 
-def test_fires_come_in_the_order_of_time(scheduler: Scheduler) -> None:
-    """The fires of all jobs are merged: by instant, then by job."""
+def test_fires_are_chronological(scheduler: Scheduler) -> None:
+    """The fires of all jobs are merged, by instant and then by job."""
     declare(scheduler, every(hours=2), "b")
     declare(scheduler, every(hours=3), "a")
     day = simulate_schedule(scheduler, JANUARY, datetime(2026, 1, 2, tzinfo=UTC))
@@ -55,7 +55,7 @@ def test_fires_come_in_the_order_of_time(scheduler: Scheduler) -> None:
 
 
 def test_start_end_and_max_fires_are_honoured(scheduler: Scheduler) -> None:
-    """A job fires within its own bounds, and no more often than it may."""
+    """A job fires within its own bounds, and at most ``max_fires`` times."""
     first, last = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 3, tzinfo=UTC)
     declare(scheduler, every(days=1, anchor=first), "bounded", start=first, end=last)
     declare(scheduler, cron("0 * * * *"), "limited", max_fires=5)
@@ -66,8 +66,8 @@ def test_start_end_and_max_fires_are_honoured(scheduler: Scheduler) -> None:
     assert year.jobs["limited"].count == 5
 
 
-def test_the_first_instant_is_in_and_the_last_is_not(scheduler: Scheduler) -> None:
-    """Two stretches that follow each other count nothing twice and miss nothing."""
+def test_the_start_is_included_and_the_end_excluded(scheduler: Scheduler) -> None:
+    """Two adjacent forecasts count each fire exactly once."""
     declare(scheduler, cron("0 0 1 * *", tz="UTC"))
     noon = datetime(2026, 7, 1, tzinfo=UTC)
     first, second = (
@@ -77,14 +77,14 @@ def test_the_first_instant_is_in_and_the_last_is_not(scheduler: Scheduler) -> No
 
 
 def test_a_job_that_never_fires_is_listed(scheduler: Scheduler) -> None:
-    """Zero is an answer, too."""
+    """It has a count of zero, and neither a first nor a last fire."""
     declare(scheduler, at(datetime(2020, 1, 1, tzinfo=UTC)))
     job = simulate_schedule(scheduler, JANUARY, NEXT_YEAR).jobs["job"]
     assert (job.count, job.first, job.last) == (0, None, None)
 
 
-def test_named_calendars_are_given(scheduler: Scheduler) -> None:
-    """A job that leaves out a named calendar needs it, since there is no database to ask."""
+def test_named_calendars_are_passed_in(scheduler: Scheduler) -> None:
+    """A job that excludes a named calendar needs its dates, which no database is asked for."""
     declare(scheduler, cron("0 12 * * *").excluding("bank"))
     with pytest.raises(TriggerError, match="bank"):
         simulate_schedule(scheduler, JANUARY, NEXT_YEAR)
@@ -93,8 +93,8 @@ def test_named_calendars_are_given(scheduler: Scheduler) -> None:
     assert year.total == 363
 
 
-def test_stored_jobs_are_taken_on_request(scheduler: Scheduler) -> None:
-    """The jobs that are in the database, paused ones left out."""
+def test_stored_jobs_are_forecast_on_request(scheduler: Scheduler) -> None:
+    """With ``stored=True`` the active jobs in the database are forecast, without paused ones."""
 
     @scheduler.task()
     def work() -> None: ...
@@ -106,8 +106,8 @@ def test_stored_jobs_are_taken_on_request(scheduler: Scheduler) -> None:
     assert {job_id: job.count for job_id, job in year.jobs.items()} == {"kept": 365}
 
 
-def test_an_application_may_be_given(scheduler: Scheduler) -> None:
-    """Where an integration keeps its scheduler, it is found."""
+def test_an_application_is_accepted(scheduler: Scheduler) -> None:
+    """The scheduler is found where the integrations keep it."""
     declare(scheduler, cron("0 0 * * *"))
     for app in (
         SimpleNamespace(extensions={"duly": scheduler}),
@@ -117,8 +117,8 @@ def test_an_application_may_be_given(scheduler: Scheduler) -> None:
 
 
 def test_bad_input_is_refused(scheduler: Scheduler) -> None:
-    """No scheduler, instants without a zone, an end before the start."""
-    with pytest.raises(ConfigurationError, match="is no Scheduler"):
+    """A missing scheduler, an instant without a zone and an end before the start are errors."""
+    with pytest.raises(ConfigurationError, match="is not a Scheduler"):
         simulate_schedule(object(), JANUARY, NEXT_YEAR)
     with pytest.raises(ConfigurationError, match="is before"):
         simulate_schedule(scheduler, NEXT_YEAR, JANUARY)
