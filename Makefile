@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos simulate format pins clean
+.PHONY: help demo test lint docs build bench chaos simulate format pins clean
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,12 @@ lint: $(VENV)/.dev ## Check style (ruff), spelling, types (mypy) and walls (impo
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/.docs ## Build the documentation into build/site; a broken link or an undocumented name fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+build: $(VENV)/.docs ## Build the wheel and the source archive into dist/ and try the wheel
+	$(BIN)/python scripts/build.py
 
 bench: $(VENV)/.dev ## Measure Duly and its peers; writes bench/RESULTS.md (ARGS="--only F1,F7")
 	$(BIN)/python -m bench $(ARGS)
