@@ -48,23 +48,24 @@ class ConnectionLost(sqlite3.OperationalError):
 class SimulatedDialect(SQLite):
     """SQLite's statements, optionally with the rules of a database server.
 
-    With ``shared_clock``, workers follow the server's clock and only leases tell which of them are
+    With ``server_rules``, workers follow the server's clock and only leases tell which of them are
     alive. Without it, they are processes of one machine and hold file locks, as on SQLite.
 
     Args:
         engine: the engine that all stores of the world share.
         server_now: returns the server's time.
-        shared_clock: whether to follow the rules of a server.
+        server_rules: whether to follow the rules of a server.
     """
 
     session_limit: float | None = None
 
     def __init__(
-        self, engine: Engine, server_now: Callable[[], datetime], shared_clock: bool
+        self, engine: Engine, server_now: Callable[[], datetime], server_rules: bool
     ) -> None:
         self._engine = engine
         self._server_now = server_now
-        self.shared_clock = shared_clock
+        self.has_server_clock = self.leases_by_heartbeat = self.many_writers = server_rules
+        self.has_change_counter = not server_rules
 
     def create_engine(self, url: URL) -> Engine:
         """See `StoreDialect.create_engine`."""

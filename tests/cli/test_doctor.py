@@ -230,7 +230,7 @@ def test_a_job_that_cannot_be_read(patient: Patient) -> None:
 def test_a_clock_that_is_wrong(patient: Patient) -> None:
     """Jobs go by the database's clock; where it has none, there is nothing to compare."""
     held = patient.found("clock")
-    shared = patient.scheduler.store.dialect.shared_clock
+    shared = patient.scheduler.store.dialect.has_server_clock
     assert held.level == ("warning" if shared else "ok")
     assert ("behind the database" in held.text) is shared
 

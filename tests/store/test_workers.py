@@ -47,7 +47,7 @@ def test_who_has_no_row_may_not_claim(store: Store) -> None:
         assert not workers.hold(tx, new_id())
         assert workers.hold(tx, add_worker(tx))
         late = add_worker(tx, lease_until=tx.now)
-        assert workers.hold(tx, late) is not store.dialect.shared_clock
+        assert workers.hold(tx, late) is not store.dialect.leases_by_heartbeat
 
 
 def test_only_a_lease_that_is_over_is_taken_away(store: Store, clock: VirtualClock) -> None:

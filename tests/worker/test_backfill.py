@@ -247,7 +247,7 @@ def test_a_job_changed_meanwhile_is_not_backfilled(
         scheduler.edit("j", trigger=every(minutes=7))
         return found
 
-    if not scheduler.store.dialect.shared_clock:
+    if not scheduler.store.dialect.many_writers:
         pytest.skip("SQLite: the edit would wait for the reader's own thread")
     monkeypatch.setattr(commands, "survey", slow)
     with pytest.raises(RevisionConflict):

@@ -376,7 +376,7 @@ def test_rule_20_the_fact_outlives_its_worker(
 def test_a_child_that_somebody_has_locked_stops_no_worker(world: World) -> None:
     """The host holds c in a transaction: the step waits for nothing, and c runs afterwards."""
     scheduler = world.scheduler()
-    if not scheduler.store.dialect.shared_clock:
+    if not scheduler.store.dialect.many_writers:
         pytest.skip("SQLite has one writer at a time")
     family(scheduler)
     scheduler.tick()

@@ -70,7 +70,7 @@ class Examining(Wiring):
         ]
 
     def _clock(self, conn: Connection) -> Finding:
-        if not self.store.dialect.shared_clock:
+        if not self.store.dialect.has_server_clock:
             return Finding("clock", "ok", "all workers go by the clock of this machine")
         began = self.clock.now()
         told = self.store.dialect.server_time(conn)

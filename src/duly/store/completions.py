@@ -54,7 +54,7 @@ def accepted(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
 
 def lock(tx: Transaction, run_ids: Sequence[str]) -> None:
     """Lock runs in the order of their ids, as everybody does who locks several."""
-    if tx.dialect.shared_clock:  # SQLite has one writer
+    if tx.dialect.many_writers:
         chosen = _locked(tx.dialect.name)
         tx.conn.execute(tx.dialect.lock_rows(chosen), {"ids": run_ids}).all()
 

@@ -48,7 +48,12 @@ class StoreDialect(Protocol):
 
     Attributes:
         name: as SQLAlchemy names it.
-        shared_clock: whether the server has a clock that all workers can follow.
+        has_server_clock: whether a server has a clock that all workers follow.
+        leases_by_heartbeat: whether a worker is alive as long as its heartbeat renews its lease;
+            otherwise it holds a file lock, which the kernel frees when the process dies.
+        many_writers: whether transactions can write at the same time, so that they lock rows;
+            otherwise a transaction that writes makes all other writers wait.
+        has_change_counter: whether a connection can ask cheaply if others have committed.
         session_limit: seconds that a transactional function may hold its transaction open where
             that stops all other writers; ``None``: as long as it likes.
         transactional_ddl: whether a table is made when the transaction commits, or at once.
@@ -60,7 +65,10 @@ class StoreDialect(Protocol):
     """
 
     name: str
-    shared_clock: bool
+    has_server_clock: bool
+    leases_by_heartbeat: bool
+    many_writers: bool
+    has_change_counter: bool
     transactional_ddl: bool
     keeps_dead: bool
     session_limit: float | None

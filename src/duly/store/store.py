@@ -95,7 +95,7 @@ class Store:
 
     def read_clock(self, conn: Connection) -> None:
         """Take a reading of the server's clock, where workers follow one."""
-        if self.dialect.shared_clock and self.clock.follows_database:
+        if self.dialect.has_server_clock and self.clock.follows_database:
             self.time.measure(lambda: self.dialect.server_time(conn))
 
     @contextmanager
@@ -245,7 +245,7 @@ class Store:
 
     def _prepare_beside(self, conn: Connection) -> None:
         """`prepare` while the caller's transaction is open; on SQLite it holds the only lock."""
-        one_writer = not self.dialect.shared_clock and backend_of(conn) == self.dialect.name
+        one_writer = not self.dialect.many_writers and backend_of(conn) == self.dialect.name
         if self.database_id is None and one_writer:
             with self._translated():
                 current = self._is_current()

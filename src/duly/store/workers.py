@@ -71,7 +71,7 @@ def hold_and_read(
     """
     statement = tx.dialect.lock_rows(_held(wanted), share=True)
     found = tx.conn.execute(statement, {**parameters, "held_worker": worker_id}).one_or_none()
-    if found is None or (tx.dialect.shared_clock and found.lease_until <= tx.now):
+    if found is None or (tx.dialect.leases_by_heartbeat and found.lease_until <= tx.now):
         return None
     return found[1:]
 

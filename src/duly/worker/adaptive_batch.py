@@ -27,7 +27,7 @@ class AdaptiveBatch:
 
     def __init__(self, store: Store, most: int) -> None:
         self._most = most
-        self._adapts = not store.dialect.shared_clock
+        self._adapts = not store.dialect.many_writers
         self.size = min(FIRST, most) if self._adapts else most
 
     def record(self, count: int, seconds: float) -> None:

@@ -341,7 +341,7 @@ def _thread(
 
 
 def _locks_of(store: Store) -> WorkerLocks | None:
-    if store.dialect.shared_clock:
+    if store.dialect.leases_by_heartbeat:
         return None
     locks = WorkerLocks(store.url.database or "")
     return locks if locks.available else None

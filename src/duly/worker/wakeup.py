@@ -39,7 +39,7 @@ class Wakeup:
 
     def arm(self) -> None:
         """Begin to watch: call it before the first look at the database."""
-        if self._seen is None and not self._store.dialect.shared_clock:
+        if self._seen is None and self._store.dialect.has_change_counter:
             self._seen = self._version()
 
     def wait(self, seconds: float | None) -> None:
@@ -48,12 +48,12 @@ class Wakeup:
         Args:
             seconds: until what is known to be due; ``None``: nothing is.
         """
-        longest = (SERVER_POLL if self._store.dialect.shared_clock else LONGEST) * _about_one()
+        longest = (LONGEST if self._store.dialect.has_change_counter else SERVER_POLL) * _about_one()
         left = longest if seconds is None else min(seconds, longest)
         clock = self._store.clock
         end = clock.monotonic() + max(0.0, left)
         while (left := end - clock.monotonic()) > 0:
-            if self._store.dialect.shared_clock:
+            if not self._store.dialect.has_change_counter:
                 clock.wait(self._event, left)
                 break
             if clock.wait(self._event, min(left, FILE_POLL)) or self._changed():

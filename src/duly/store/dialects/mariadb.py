@@ -80,7 +80,10 @@ class MariaDB:
     """
 
     name = "mysql"
-    shared_clock = True
+    has_server_clock = True
+    leases_by_heartbeat = True
+    many_writers = True
+    has_change_counter = False
     session_limit: float | None = None
     transactional_ddl = False
     keeps_dead = False

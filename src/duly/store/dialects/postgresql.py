@@ -73,7 +73,10 @@ class PostgreSQL:
     """
 
     name = "postgresql"
-    shared_clock = True
+    has_server_clock = True
+    leases_by_heartbeat = True
+    many_writers = True
+    has_change_counter = False
     transactional_ddl = True
     keeps_dead = True
     session_limit: float | None = None

@@ -48,7 +48,10 @@ class SQLite:
     """See `StoreDialect`."""
 
     name = "sqlite"
-    shared_clock = False
+    has_server_clock = False
+    leases_by_heartbeat = False
+    many_writers = False
+    has_change_counter = True
     transactional_ddl = True
     keeps_dead = False
     session_limit: float | None = 5.0
