@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from duly.model.watch import Watch as Watch
     from duly.model.worker import Heartbeat as Heartbeat
     from duly.scheduler import Scheduler as Scheduler
-    from duly.store.host_engine import prepare_engine as prepare_engine
+    from duly.store.host.engine import prepare_engine as prepare_engine
     from duly.triggers import Trigger as Trigger
     from duly.triggers import all_of as all_of
     from duly.triggers import any_of as any_of
@@ -75,7 +75,7 @@ _HOMES = {
     "explain": "duly.triggers",
     "frequency": "duly.triggers",
     "holidays": "duly.triggers",
-    "prepare_engine": "duly.store.host_engine",
+    "prepare_engine": "duly.store.host.engine",
     "rrule": "duly.triggers",
     "weekends": "duly.triggers",
 }

@@ -21,7 +21,7 @@ from duly.operations.lifecycle import Living
 from duly.operations.limiting import Limiting
 from duly.operations.named_calendars import Calendars
 from duly.operations.steering import Steering
-from duly.store.no_database import Later
+from duly.store.url import Later
 
 
 class Scheduler(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, Text, insert
 
-from duly.store.columns import Id, Instant, Name, Serial
+from duly.store.sql.columns import Id, Instant, Name, Serial
 
 metadata = MetaData()
 

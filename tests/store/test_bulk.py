@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from duly.errors import DataRefused
 from duly.model.identity import new_id
 from duly.store import tables
-from duly.store.bulk import CHUNK, insert_rows
+from duly.store.sql.bulk_insert import CHUNK, insert_rows
 from duly.store.store import Store
 from tests.store.conftest import count
 

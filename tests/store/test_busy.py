@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import Connection, create_engine, select, text, update
 
 from duly import Scheduler
 from duly.errors import DatabaseBusy, DatabaseUnavailable
@@ -82,8 +82,8 @@ def test_the_callers_transaction_is_never_repeated_behind_its_back(
         run_id = add_run(tx)
     host = create_engine(prepared_postgresql_url, isolation_level="REPEATABLE READ")
 
-    def change_on(conn: object) -> None:
-        with store.join(conn, None, lambda _facts: None) as tx:
+    def change_on(conn: Connection) -> None:
+        with store.join(conn, None) as tx:
             runs.change(tx, [run_id], reason="by the caller")
 
     with host.connect() as conn:

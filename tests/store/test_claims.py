@@ -11,7 +11,7 @@ from sqlalchemy import update
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.store import runs, tables
-from duly.store.claim_query import claim_order
+from duly.store.claims.query import claim_order
 from duly.store.dialect import Mark
 from duly.store.store import Store
 from tests.store.conftest import add_run, all_runs, at_once, claim

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 from duly.errors import DulyError
 from duly.model.checks import LATEST
 from duly.store import tables
-from duly.store.columns import Instant
+from duly.store.sql.columns import Instant
 from duly.store.store import Store
 from tests.store.conftest import add_job, add_run
 

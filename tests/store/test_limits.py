@@ -12,7 +12,7 @@ import pytest
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.store import limits, runs
-from duly.store.limited_claim import Limited, claim_limited
+from duly.store.claims.limited import Limited, claim_limited
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from tests.store.conftest import add_run, all_runs, at_once

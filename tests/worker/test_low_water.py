@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from duly import Scheduler
-from duly.store.claim_query import claim_order
+from duly.store.claims.query import claim_order
 from duly.store.store import Store
 from duly.worker.claims.claimer import Capacity
 from duly.worker.claims.low_water import LOOK_EVERY

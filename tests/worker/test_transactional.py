@@ -317,7 +317,7 @@ def test_a_session_is_for_transactional_functions_only(ledger: Ledger) -> None:
     def only_run(run: Run) -> None: ...
 
     task = ledger.scheduler.task
-    with pytest.raises(ConfigurationError, match="declare it with transactional=True"):
+    with pytest.raises(ConfigurationError, match="declare the task with transactional=True"):
         task()(plain)
     for function, words in (
         (two, "a and b are sessions"),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from duly import forking
@@ -28,11 +29,10 @@ from duly.operations.pings import Pings
 from duly.registry import Registry
 from duly.store import declarations
 from duly.store.dialect import IDLE_LIMIT_S
-from duly.store.no_database import Later, NoDatabase
 from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.store.url import parse_url
+from duly.store.url import Later, parse_url
 from duly.worker.loop import Engine
 from duly.worker.options import EngineOptions
 
@@ -115,12 +115,12 @@ class Wiring:
         takes_database: whether it was made without a URL, so that `use_database` says which.
     """
 
-    def __init__(self, url: str | Later, settings: Settings, clock: Clock) -> None:
+    def __init__(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
         self.registry = Registry()
         self.takes_database = url is Later.LATER
-        self.store = NoDatabase(clock) if url is Later.LATER else self._new_store(url)
+        self.store = Store(url, clock) if url is Later.LATER else self._new_store(url)
         self._notifier = self._new_notifier()
         self._listeners = Listeners()
         self._pings = Pings()
@@ -135,7 +135,7 @@ class Wiring:
     @property
     def has_database(self) -> bool:
         """Whether it is known by now which one."""
-        return not isinstance(self.store, NoDatabase)
+        return self.store.is_known
 
     def use_database(self, url: str) -> None:
         """Say which database, where jobs are declared before that is known: after ``Scheduler()``.
@@ -259,7 +259,7 @@ class Wiring:
         return True
 
     def _new_store(self, url: str) -> Store:
-        """The database; a simulation gives one whose transactions can fail."""
+        """Return the database; the simulation gives one whose transactions can fail."""
         settings, lease = self.settings, self.settings.heartbeat.lease
         return Store(url, self.clock, pooler=settings.pooler, idle_limit=min(IDLE_LIMIT_S, lease))
 
@@ -327,7 +327,9 @@ class Wiring:
         """A transaction of Duly's own, or the caller's."""
         if session is None:
             return self._write(actor)
-        return self.store.join(session, actor, self._joined)
+        from duly.store.host.transaction import join  # noqa: PLC0415 - brings the ORM: 50 ms
+
+        return join(self.store, session, actor, self._joined)
 
     def _joined(self, facts: list[Event]) -> None:
         """The caller has committed what was done on its session."""

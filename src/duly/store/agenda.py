@@ -20,9 +20,9 @@ from sqlalchemy import (
 )
 
 from duly.store import workers
-from duly.store.claim_query import in_claim_order
-from duly.store.columns import Instant
+from duly.store.claims.query import in_claim_order
 from duly.store.control import STOPPED
+from duly.store.sql.columns import Instant
 from duly.store.tables import (
     ACTIVE,
     EXPIRING,

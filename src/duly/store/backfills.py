@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from duly.store.bulk import CHUNK
+from duly.store.sql.bulk_insert import CHUNK
 from duly.store.tables import decision_range, run
 from duly.store.transaction import Transaction
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypedDict
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from duly.store.among import among
-from duly.store.columns import Id
+from duly.store.sql.columns import Id
+from duly.store.sql.long_lists import among
 from duly.store.tables import run, run_log
 from duly.store.transaction import Transaction
 

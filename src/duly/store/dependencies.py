@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, insert, select, update
 
 from duly.model.identity import floor_id
-from duly.store.bulk import CHUNK
-from duly.store.columns import Id
 from duly.store.control import STOPPED
+from duly.store.sql.bulk_insert import CHUNK
+from duly.store.sql.columns import Id
 from duly.store.tables import FEEDING, LIVE, control, dependency, job, run
 from duly.store.transaction import Transaction
 

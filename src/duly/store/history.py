@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from duly.store.columns import Instant
+from duly.store.sql.columns import Instant
 from duly.store.tables import ENDED, attempt, decision_range, event, job, job_tag, run, run_log
 from duly.store.transaction import Transaction
 

@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 
 from duly.errors import DatabaseBusy
-from duly.store.among import among, in_parts
-from duly.store.bulk_update import update_rows
-from duly.store.columns import Instant
 from duly.store.control import STOPPED
+from duly.store.sql.bulk_update import update_rows
+from duly.store.sql.columns import Instant
+from duly.store.sql.long_lists import among, in_parts
 from duly.store.tables import ACTIVE, FAILING, control, job, job_tag
 from duly.store.transaction import Transaction
 

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
 from duly.store import transitions
-from duly.store.among import among, in_parts
-from duly.store.bulk import insert_rows
-from duly.store.columns import Instant
+from duly.store.sql.bulk_insert import insert_rows
+from duly.store.sql.columns import Instant
+from duly.store.sql.long_lists import among, in_parts
 from duly.store.tables import EXPIRING, LIVE, SCHEDULED, WAITING, job_tag, run
 from duly.store.transaction import Transaction
 

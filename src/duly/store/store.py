@@ -8,7 +8,7 @@ import random
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Pool, inspect, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
@@ -18,6 +18,7 @@ from duly.clock import Clock
 from duly.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
+    DatabaseURLError,
     DataRefused,
     SchemaError,
     StoreError,
@@ -30,9 +31,12 @@ from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
 from duly.store.server_time import ServerTime
 from duly.store.transaction import Transaction
-from duly.store.url import parse_url
+from duly.store.url import Later, parse_url
 
 T = TypeVar("T")
+_PLACEHOLDER = "sqlite:///no-database-yet"
+"""The URL of a database that is not known yet; nothing ever connects to it."""
+
 TRIES = 6
 PATIENCE = 10.0
 """Seconds after which a transaction that is always in somebody's way is not begun again."""
@@ -42,13 +46,14 @@ class Store:
     """One database.
 
     Args:
-        url: see `parse_url`.
+        url: see `parse_url`; ``Later.LATER``: not known yet, so that every use of it fails.
         clock: this process's clock.
         pooler: whether the URL leads to a transaction pooler, which lends connections out.
         idle_limit: seconds after which a server ends a transaction of Duly's that stands still,
             and with it whatever that has locked.
 
     Attributes:
+        is_known: whether it has a URL.
         database_id: the identity stored in the database; ``None`` until `prepare` has read it.
 
     Raises:
@@ -56,10 +61,16 @@ class Store:
     """
 
     def __init__(
-        self, url: str, clock: Clock, *, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S
+        self,
+        url: str | Literal[Later.LATER],
+        clock: Clock,
+        *,
+        pooler: bool = False,
+        idle_limit: float = IDLE_LIMIT_S,
     ) -> None:
-        self.url = parse_url(url)
-        self.given_url = url
+        self.is_known = url is not Later.LATER
+        self.given_url = _PLACEHOLDER if url is Later.LATER else url
+        self.url = parse_url(self.given_url)
         self.clock = clock
         self.time = ServerTime(clock)
         backend = self.url.get_backend_name()
@@ -74,7 +85,7 @@ class Store:
         self._verified: weakref.WeakSet[Engine] = weakref.WeakSet()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return self.url.render_as_string(hide_password=True) if self.is_known else "no database yet"
 
     def prepare(self) -> None:
         """Contact the database, bring its tables up to date, and read its clock and identity.
@@ -180,32 +191,23 @@ class Store:
         return made
 
     @contextmanager
-    def join(
-        self, session: object, actor: str | None, committed: Callable[[list[Event]], None]
-    ) -> Iterator[Transaction]:
-        """A part of the caller's transaction, which exists if and only if the caller commits.
+    def join(self, conn: Connection, actor: str | None) -> Iterator[Transaction]:
+        """Work inside the caller's transaction; its effects exist only if the caller commits.
+
+        The caller stores the events, by `Transaction.flush`; see `host.transaction.join`.
 
         Args:
-            session: see `connection_of`.
+            conn: the connection of the caller's transaction.
             actor: who acts.
-            committed: called with the facts after the commit of a session; nobody can know when a
-                bare connection commits.
 
         Raises:
-            SchemaError: the session is bound to another database, or the tables do not exist yet
+            SchemaError: the connection leads to another database, or the tables do not exist yet
                 and the caller's open transaction forbids making them.
         """
-        from duly.store import joined  # noqa: PLC0415 - brings the ORM: 50 ms
-
-        conn, orm_session = joined.connection_of(session)
         self._prepare_beside(conn)
         with self._translated():
             self._verify(conn)
-            transaction = self._transaction(conn, actor)
-            yield transaction
-            facts = transaction.flush()
-        if orm_session is not None:
-            joined.call_after_commit(orm_session, facts, committed)
+            yield self._transaction(conn, actor)
 
     def is_conflict(self, error: BaseException) -> bool:
         """Whether a transaction was rolled back because of another one: it may be run again."""
@@ -268,6 +270,12 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        if not self.is_known:
+            raise DatabaseURLError(
+                "this scheduler was made without a database URL and has been given none since: "
+                "write Scheduler('sqlite:///app.db'), call scheduler.use_database(url), or in "
+                "Flask set app.config['DULY_URL'] before init_app(app, scheduler)"
+            )
         try:
             with self._gate.passage():
                 yield

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from duly.store.columns import Id, Instant, Name, Serial
+from duly.store.sql.columns import Id, Instant, Name, Serial
 
 metadata = MetaData()
 

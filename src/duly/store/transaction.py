@@ -13,8 +13,8 @@ from duly.model.event import Event
 from duly.model.identity import RunIds
 from duly.model.text import storable_text
 from duly.store import tables
-from duly.store.bulk import insert_rows
 from duly.store.dialect import StoreDialect
+from duly.store.sql.bulk_insert import insert_rows
 
 ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back"})
 """Kinds that only listeners hear: the run's own row already says it.

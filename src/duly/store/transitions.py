@@ -18,8 +18,8 @@ from duly.errors import StateError
 from duly.model.policy import JobOptions
 from duly.model.run import Cause
 from duly.model.transition import SUCCESS, RunSnapshot, Transition
-from duly.store.among import among
-from duly.store.columns import Id, Instant
+from duly.store.sql.columns import Id, Instant
+from duly.store.sql.long_lists import among
 from duly.store.tables import FAILING, attempt, job, run
 from duly.store.transaction import ROUTINE, Transaction
 

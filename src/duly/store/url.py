@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from importlib.util import find_spec
 
 from sqlalchemy import URL, make_url
@@ -41,6 +42,12 @@ _SECRET = re.compile(r"(?<=:).*(?=@)|(?<=password=)[^&]*", re.DOTALL)
 """Where a password may be in what is not even a URL."""
 
 _ASYNC_ONLY = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func"})
+
+
+class Later(Enum):
+    """Stands in place of a URL that is given later; ``None`` could be a slip instead."""
+
+    LATER = "given later"
 
 
 def parse_url(url: str | URL) -> URL:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from duly.store import jobs
-from duly.store.columns import Id
+from duly.store.sql.columns import Id
 from duly.store.tables import RUNNING, run, worker
 from duly.store.transaction import Transaction
 

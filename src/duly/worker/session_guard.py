@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from duly.errors import TransactionError
 from duly.store.dialects.by_name import backend_of
+from duly.store.host.transaction import join
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
@@ -83,7 +84,7 @@ class SessionGuard:
         conn = self._conn = session.connection()
         if backend_of(conn) == self._store.dialect.name:
             self._store.dialect.begin_session(conn)
-        with self._store.join(session, None, self._store.announce):
+        with join(self._store, session, None, self._store.announce):
             pass
         self._mark(conn)
         self._listen(session, "before_commit", self._before_commit)
@@ -165,7 +166,7 @@ class SessionGuard:
         session.flush()
         conn = session.connection()
         self._release(conn)
-        with self._store.join(session, None, self._store.announce) as tx:
+        with join(self._store, session, None, self._store.announce) as tx:
             self._complete(tx)
 
     def _after_commit(self, session: Session) -> None:

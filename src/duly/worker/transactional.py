@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from duly.errors import TransactionError
 from duly.executors.base import CallResult
 from duly.registry import Task
-from duly.store.sessions import AsyncSessionLike, Sessions
+from duly.store.host.sessions import AsyncSessionLike, Sessions
 from duly.store.store import Store
 from duly.worker.completion import complete
 from duly.worker.in_flight import Attempt

@@ -48,12 +48,13 @@ class Wakeup:
         Args:
             seconds: until what is known to be due; ``None``: nothing is.
         """
-        longest = (LONGEST if self._store.dialect.has_change_counter else SERVER_POLL) * _about_one()
+        counts = self._store.dialect.has_change_counter
+        longest = (LONGEST if counts else SERVER_POLL) * _about_one()
         left = longest if seconds is None else min(seconds, longest)
         clock = self._store.clock
         end = clock.monotonic() + max(0.0, left)
         while (left := end - clock.monotonic()) > 0:
-            if not self._store.dialect.has_change_counter:
+            if not counts:
                 clock.wait(self._event, left)
                 break
             if clock.wait(self._event, min(left, FILE_POLL)) or self._changed():

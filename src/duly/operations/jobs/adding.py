@@ -18,7 +18,7 @@ from duly.operations.jobs.cursors import resting
 from duly.operations.jobs.definition import Definition, bind, change, declaration_text
 from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.store import dependencies, jobs
-from duly.store.bulk import CHUNK
+from duly.store.sql.bulk_insert import CHUNK
 from duly.store.transaction import Transaction
 
 

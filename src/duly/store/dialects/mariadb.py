@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 
 from duly.errors import TransactionError
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, chosen_runs, claim_order
+from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
 from duly.store.dialects import mariadb_examination
 from duly.store.dialects.mariadb_ddl import DDL, Types

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.mysql.base import MySQLDDLCompiler, MySQLTypeCompiler
 from sqlalchemy.schema import CreateIndex
 
-from duly.store.dialects.mariadb_collation import collation
+from duly.store.sql.columns import mariadb_collation
 
 INDEXES = {
     "duly_job_due": ("state", "next_fire_at"),
@@ -43,7 +43,7 @@ class DDL(MySQLDDLCompiler):
 
     def post_create_table(self, table: Table) -> str:
         """Names that differ in a capital, an accent or a space at the end are different names."""
-        held = collation(self.dialect.is_mariadb)
+        held = mariadb_collation(self.dialect.is_mariadb)
         return f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={held}"
 
     def visit_create_index(self, create: CreateIndex, **kw: Any) -> str:  # type: ignore[override]

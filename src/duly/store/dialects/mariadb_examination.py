@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from duly.model.finding import Finding
-from duly.store.dialects.mariadb_collation import collation
 from duly.store.dialects.server_examination import isolation
+from duly.store.sql.columns import mariadb_collation
 from duly.store.tables import metadata
 
 OLDEST = {True: (10, 6), False: (8, 0, 17)}
@@ -31,7 +31,7 @@ def examine(conn: Connection, processes: int) -> list[Finding]:
     dialect: Any = conn.dialect
     flush = int(conn.execute(text("select @@innodb_flush_log_at_trx_commit")).scalar_one())
     engines = list(conn.execute(_ENGINES).scalars())
-    wanted = collation(dialect.is_mariadb)
+    wanted = mariadb_collation(dialect.is_mariadb)
     strange = [f"{row.place} ({row.held})" for row in conn.execute(_COLUMNS, {"wanted": wanted})]
     return [
         _version(conn),

@@ -34,11 +34,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from duly.store.among import among
-from duly.store.bulk import array
-from duly.store.claim_query import CLAIMED, chosen_runs, claim_order
-from duly.store.columns import Id, Instant
+from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import Choice, Mark
+from duly.store.sql.bulk_insert import array
+from duly.store.sql.columns import Id, Instant
+from duly.store.sql.long_lists import among
 from duly.store.tables import run
 from duly.store.transitions import claim_values
 

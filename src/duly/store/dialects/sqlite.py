@@ -30,7 +30,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from duly.model.finding import Finding
-from duly.store.claim_query import CLAIMED, chosen_runs, claim_order
+from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import Choice, Mark
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.sqlite_file_system import refuse_network

@@ -11,9 +11,9 @@ from sqlalchemy import Row
 
 from duly.model.identity import new_id
 from duly.store.agenda import Agenda, AgendaQuery
-from duly.store.claim_query import claim_order
+from duly.store.claims.limited import claim_limited
+from duly.store.claims.query import claim_order
 from duly.store.dialect import Choice
-from duly.store.limited_claim import claim_limited
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.claims.claim import Claim

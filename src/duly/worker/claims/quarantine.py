@@ -12,7 +12,7 @@ from datetime import datetime
 from duly.model.identity import new_id
 from duly.model.policy import unit_hash
 from duly.store import workers
-from duly.store.quarantine import claim_quarantined, next_quarantined
+from duly.store.claims.quarantine import claim_quarantined, next_quarantined
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.claims.claim import Claim

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from duly.store.columns import Id, Instant, Name, Serial
+from duly.store.sql.columns import Id, Instant, Name, Serial
 
 revision = "0001"
 down_revision = None

@@ -15,9 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, String, Table, TextClause, bindparam, text, update
 from sqlalchemy.types import TypeDecorator
 
-from duly.store.bulk import CHUNK, Convert, array, converted, converter, plain_type
-from duly.store.columns import Instant
-from duly.store.dialects.mariadb_collation import collation
+from duly.store.sql.bulk_insert import CHUNK, Convert, array, converted, converter, plain_type
+from duly.store.sql.columns import Instant, mariadb_collation
 
 Columns = Mapping[str, Sequence[Any]]
 """Values by column, all of the same number and in the same order of rows."""
@@ -105,7 +104,7 @@ def _json_kind(table: Table, name: str, dialect: Any) -> str:
     plain = held.impl_instance if isinstance(held, TypeDecorator) else held
     if isinstance(plain, String):
         length = f"VARCHAR({plain.length})" if plain.length else "TEXT"
-        return f"{length} CHARACTER SET utf8mb4 COLLATE {collation(dialect.is_mariadb)}"
+        return f"{length} CHARACTER SET utf8mb4 COLLATE {mariadb_collation(dialect.is_mariadb)}"
     return str(dialect.type_compiler_instance.process(held))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -10,9 +11,35 @@ from sqlalchemy.orm import Session, scoped_session
 
 from duly.errors import ConfigurationError
 from duly.model.event import Event
+from duly.store.store import Store
+from duly.store.transaction import Transaction
 
 _KEY = "duly_pending_facts"
 Committed = Callable[[list[Event]], None]
+
+
+@contextmanager
+def join(
+    store: Store, session: object, actor: str | None, committed: Committed
+) -> Iterator[Transaction]:
+    """Work inside the caller's transaction; its effects exist only if the caller commits.
+
+    Args:
+        store: the scheduler's database.
+        session: see `connection_of`.
+        actor: who acts.
+        committed: called with the events after the commit of a session. It is not called for a
+            bare connection, which does not report its commit.
+
+    Raises:
+        SchemaError: see `Store.join`.
+    """
+    conn, orm_session = connection_of(session)
+    with store.join(conn, actor) as tx:
+        yield tx
+        facts = tx.flush()
+    if orm_session is not None:
+        call_after_commit(orm_session, facts, committed)
 
 
 def connection_of(session: object) -> tuple[Connection, Session | None]:

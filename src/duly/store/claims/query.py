@@ -16,8 +16,8 @@ from sqlalchemy import (
     select,
 )
 
-from duly.store.columns import Instant, Name
 from duly.store.dialect import Choice
+from duly.store.sql.columns import Instant, Name
 from duly.store.tables import READY, run
 
 KEYS_AT_ONCE = 500

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from duly.store import limits
-from duly.store.claim_query import (
+from duly.store.claims.query import (
     KEYS_AT_ONCE,
     ORDER,
     claim_order,

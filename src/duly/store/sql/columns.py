@@ -94,5 +94,11 @@ class Words(TypeDecorator[str]):
 Name = Words(191)
 """A name that people choose: job ids, task names, tags."""
 
+
+def mariadb_collation(is_mariadb: bool) -> str:
+    """Return the collation by which MariaDB, or MySQL, compares texts byte by byte."""
+    return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+
+
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """A rising number that the database gives."""

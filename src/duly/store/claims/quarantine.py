@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, exists, select
 
 from duly.store import limits
-from duly.store.columns import Instant
 from duly.store.control import STOPPED
 from duly.store.dialect import Choice
+from duly.store.sql.columns import Instant
 from duly.store.tables import QUARANTINED, control, queue, run
 from duly.store.transaction import Transaction
 

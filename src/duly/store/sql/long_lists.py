@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy import select as _select
 from sqlalchemy.types import TypeDecorator
 
-from duly.store.bulk import CHUNK, array
+from duly.store.sql.bulk_insert import CHUNK, array
 
 
 def among(database: str, column: Column[Any], name: str) -> ColumnElement[bool]:

@@ -1,0 +1,1 @@
+"""Choosing and claiming ready runs: plain ones, those under limits, and quarantined ones."""

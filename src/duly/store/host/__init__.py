@@ -1,0 +1,1 @@
+"""Duly inside the host application: its engine, its sessions and its transactions."""

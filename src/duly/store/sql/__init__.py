@@ -1,0 +1,1 @@
+"""SQL that all tables share: column types, long lists, and many rows in few statements."""
