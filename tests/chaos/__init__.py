@@ -1,1 +1,1 @@
-"""Chaos: real worker processes, real databases, faults drawn from a seed, and what must hold."""
+"""Chaos: real worker processes and databases, faults drawn from a seed, and invariants to check."""

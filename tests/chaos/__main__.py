@@ -8,34 +8,34 @@ import random
 import signal
 import sys
 
-from tests.chaos.campaign import Plan, run, why_not
-from tests.chaos.ground import GROUNDS
+from tests.chaos.databases import DATABASES
+from tests.chaos.experiment import Plan, reason_to_skip, run
 from tests.support.session import VARIABLE, close_session, open_session
 
 
 def main() -> int:
-    """Run chaos on each database that is asked for; 1 if anything did not hold."""
+    """Run an experiment on each database; return 1 if anything was violated or too slow."""
     options = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is cleared away
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is cleaned up
     owner = VARIABLE not in os.environ
     if owner:
         open_session()
     broken = False
     try:
-        for database in options.database or list(GROUNDS):
-            reason = why_not(database)
+        for database in options.database or list(DATABASES):
+            reason = reason_to_skip(database)
             if reason:
-                _say(f"{database}: skipped, {reason}")
+                _print(f"{database}: skipped, {reason}")
                 continue
             plan = Plan(
                 database, options.seconds, options.seed, options.workers, options.rate,
                 options.calls, options.keep,
             )  # fmt: skip
-            figures = run(plan, _say)
-            _say("\n".join(figures.lines()))
+            figures = run(plan, _print)
+            _print("\n".join(figures.lines()))
             broken |= bool(figures.broken or figures.slow)
     except KeyboardInterrupt:
-        _say("interrupted")
+        _print("interrupted")
         return 130
     finally:
         if owner and not options.keep:
@@ -45,14 +45,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make chaos", description="Break everything; see what holds."
+        prog="make chaos", description="Break everything, and check what must hold."
     )
-    parser.add_argument("--database", action="append", choices=list(GROUNDS), help="default: each")
-    parser.add_argument("--seconds", type=float, default=150, help="of faults (150)")
-    parser.add_argument("--seed", type=int, default=None, help="of the faults; default: any")
-    parser.add_argument("--workers", type=int, default=8, help="processes (8)")
-    parser.add_argument("--rate", type=float, default=2.3, help="faults a second (2.3)")
-    parser.add_argument("--calls", type=float, default=4, help="calls enqueued a second (4)")
+    parser.add_argument(
+        "--database", action="append", choices=list(DATABASES), help="default: each"
+    )
+    parser.add_argument("--seconds", type=float, default=150, help="seconds of faults (150)")
+    parser.add_argument("--seed", type=int, default=None, help="seed of the faults (random)")
+    parser.add_argument("--workers", type=int, default=8, help="number of worker processes (8)")
+    parser.add_argument("--rate", type=float, default=2.3, help="faults per second (2.3)")
+    parser.add_argument("--calls", type=float, default=4, help="calls enqueued per second (4)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
     options = parser.parse_args()
     if options.seed is None:
@@ -60,7 +62,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
-"""A wall clock that faults set, for workers on one file: they share their machine's clock.
+"""A wall clock that faults can step, for SQLite workers, which share their machine's clock.
 
-libfaketime would do the same, but it slows every thread of every process; on a database server two
-workers have it, and the others their machine's own clock.
+libfaketime would do the same, but it slows down every thread. On a database server two workers use
+it, and the others use the machine's own clock.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from duly import SystemClock
 
 
 class SteppedClock(SystemClock):
-    """The machine's clock and as many seconds more as a file says; its steady clock is true.
+    """The machine's clock plus an offset read from a file; its monotonic clock is not affected.
 
     Args:
-        file: holds a number.
+        file: contains the offset in seconds.
     """
 
     def __init__(self, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""What processes say about themselves: one file each, a line per fact, on a clock nobody moves."""
+"""What each process does: a file for each, a line for each entry, on a clock no fault moves."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from typing import Any
 
 
 def steady() -> float:
-    """Seconds on a clock that all processes of this machine share and no fault moves."""
+    """Return seconds on a clock that all processes of this machine share and no fault moves."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One fact.
+class Entry:
+    """One entry.
 
     Attributes:
-        at: when, on the steady clock.
-        pid: of the process that says so.
-        what: ``start`` and ``end`` of a function, ``commit`` of an event, ``broken`` harness.
-        run: the run that it is about.
-        token: of the claim under which the function runs.
-        detail: anything more.
+        at: when it was written, on the steady clock.
+        pid: the process that wrote it.
+        what: ``start`` or ``end`` of a function, ``commit`` of an event, ``left`` after an orderly
+            stop, or ``broken`` if the harness itself failed.
+        run: the id of the run, if there is one.
+        token: the token of the claim under which the function runs.
+        detail: the kind of the event, or the traceback.
     """
 
     at: float
@@ -38,27 +39,27 @@ class Line:
 
 
 class Journal:
-    """A process's own file; each line is in the kernel's hands before the call returns.
+    """A process's own file; the kernel has each entry before `note` returns.
 
     Args:
-        path: the file; it may exist.
+        path: the file; new entries are appended.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def note(self, what: str, run: str = "", token: int = 0, detail: Any = None) -> None:
-        """Write a line."""
-        fact = [steady(), os.getpid(), what, run, token, detail]
-        os.write(self._file, (json.dumps(fact) + "\n").encode())
+        """Write an entry."""
+        entry = [steady(), os.getpid(), what, run, token, detail]
+        os.write(self._file, (json.dumps(entry) + "\n").encode())
 
 
-def read(folder: Path) -> list[Line]:
-    """All lines of all processes, in order."""
-    return sorted(_lines(folder), key=lambda line: line.at)
+def read(folder: Path) -> list[Entry]:
+    """Return the entries of all processes in chronological order."""
+    return sorted(_entries(folder), key=lambda entry: entry.at)
 
 
-def _lines(folder: Path) -> Iterator[Line]:
+def _entries(folder: Path) -> Iterator[Entry]:
     for path in folder.glob("*.journal"):
         for text in path.read_text().splitlines():
-            yield Line(*json.loads(text))
+            yield Entry(*json.loads(text))

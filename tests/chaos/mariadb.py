@@ -1,4 +1,4 @@
-"""A MariaDB server of the run's own, where the program is installed."""
+"""A MariaDB server of the experiment's own, where the program is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 PROGRAMS = ("mariadbd", "mariadb-install-db")
 ACCOUNT = "nobody"
-# It outlives a crash of the server, not of the machine.
+# The data survives a crash of the server, not of the machine.
 SETTINGS = {
     "bind-address": "127.0.0.1",
     "innodb-buffer-pool-size": "64M",
@@ -28,25 +28,25 @@ SETTINGS = {
 }
 
 
-def why_not() -> str:
-    """Why no server can be started here; empty: one can."""
+def reason_to_skip() -> str:
+    """Return why no server can be started here; empty if one can."""
     missing = [name for name in PROGRAMS if program(name) is None]
     return f"{' and '.join(missing)}: not installed" if missing else ""
 
 
 def program(name: str) -> str | None:
-    """Where a program of the server is."""
+    """Return the path of a program of the server."""
     return shutil.which(
         name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
     )
 
 
 class MariaServer:
-    """One server with its data in ``folder``, made by `create`; whoever made it kills it.
+    """One server, made by `create`; the caller must `kill` it.
 
     Args:
-        folder: where it lives.
-        port: on 127.0.0.1; kept over a restart.
+        folder: the folder of its data and log.
+        port: its port on 127.0.0.1, which a restart keeps.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -56,7 +56,7 @@ class MariaServer:
 
     @classmethod
     def create(cls, folder: Path) -> MariaServer:
-        """Make a new server and start it."""
+        """Create a new server and start it."""
         server = cls(folder, free_port())
         folder.mkdir()
         if os.geteuid() == 0:
@@ -75,15 +75,15 @@ class MariaServer:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process is alive."""
         return self._process is not None and self._process.poll() is None
 
     def url(self, database: str, port: int | None = None) -> str:
-        """What SQLAlchemy connects to."""
+        """Return the URL for SQLAlchemy."""
         return f"mysql+pymysql://root@127.0.0.1:{port or self.port}/{database}"
 
     def connect(self) -> Any:
-        """A plain connection of the superuser that commits each statement."""
+        """Return a driver connection of the superuser that commits each statement."""
         return pymysql.connect(
             host="127.0.0.1", port=self.port, user="root", autocommit=True, connect_timeout=5
         )
@@ -92,7 +92,7 @@ class MariaServer:
         """Start it and wait until it answers.
 
         Raises:
-            RuntimeError: it does not; the message ends with its log.
+            RuntimeError: it does not answer; the message ends with its log.
         """
         log = self._folder / "log"
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
@@ -112,7 +112,7 @@ class MariaServer:
             raise RuntimeError(f"{error}\n{log.read_text()[-3000:]}") from error
 
     def kill(self) -> None:
-        """End it at once, as a crash does."""
+        """Kill it, as a crash does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,7 +1,7 @@
-"""A network that fails: a TCP proxy with one lane for each worker.
+"""A network that can fail: a TCP proxy with one route for each worker.
 
-A lane can drop its connections, refuse new ones, swallow everything (a black hole), and cut a
-connection after the client has sent COMMIT: the server commits, and the client never hears of it.
+A route can drop its connections, refuse new ones, swallow all data (a black hole), and cut a
+connection after the client has sent COMMIT: the server commits, and the client gets no answer.
 """
 
 from __future__ import annotations
@@ -13,86 +13,92 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from tests.chaos.spells import Spells
+from tests.chaos.disturbances import Disturbances
 
 T = TypeVar("T")
 COMMIT = re.compile(rb"\x00\x00\x00\x0bCOMMIT\x00|\x03COMMIT")
-"""As PostgreSQL's and MariaDB's clients send it."""
+"""COMMIT as the clients of PostgreSQL and MariaDB send it."""
 
 PATIENCE = 60.0
 
 
-class Link:
-    """One connection through a lane: two streams and a fate."""
+class Connection:
+    """One connection through a route.
+
+    Attributes:
+        doomed: whether it is cut as soon as the server has answered.
+    """
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self._ends = (client, server)
         self.doomed = False
 
     def cut(self) -> None:
-        """Break it, with what is on its way."""
+        """Abort both ends, discarding data in transit."""
         for end in self._ends:
             end.transport.abort()
 
 
-class Lane:
-    """One worker's way to the server.
+class Route:
+    """One worker's route to the server.
 
     Attributes:
-        port: where it begins.
-        cuts: how many connections were cut at a commit.
-        spells: when it could not be relied on.
+        port: the local port that leads to the server.
+        cuts: the number of connections that were cut at a commit.
+        disturbances: when it was disturbed.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
-        self._links: set[Link] = set()
+        self._connections: set[Connection] = set()
         self._flows = asyncio.Event()
         self._flows.set()
         self._refuses = False
         self._armed = ""
         self.port = 0
         self.cuts = 0
-        self.spells = Spells()
+        self.disturbances = Disturbances()
 
     async def open(self) -> None:
-        """Listen."""
+        """Listen for connections."""
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Listen no more, and break every connection."""
+        """Stop listening, and abort every connection."""
         self._listener.close()
         await self.drop()
 
     async def drop(self) -> None:
-        """Break every connection."""
-        self.spells.flash()
-        for link in list(self._links):
-            link.cut()
+        """Abort every connection."""
+        self.disturbances.note_instant()
+        for connection in list(self._connections):
+            connection.cut()
 
     async def refuse(self, refuses: bool) -> None:
-        """Break every connection and take no new one, until it is called with false."""
+        """Abort every connection and refuse new ones, until called with ``False``."""
         self._refuses = refuses
         if refuses:
-            self.spells.begin("refused")
+            self.disturbances.begin("refused")
             await self.drop()
         else:
-            self.spells.end("refused")
+            self.disturbances.end("refused")
 
     async def swallow(self, swallows: bool) -> None:
-        """Pass nothing on, in silence, until it is called with false: then it comes late."""
+        """Hold all data back silently, until called with ``False``; then deliver it late."""
         if swallows:
-            self.spells.begin("swallowed")
+            self.disturbances.begin("swallowed")
             self._flows.clear()
         else:
             self._flows.set()
-            self.spells.end("swallowed")
+            self.disturbances.end("swallowed")
 
     async def arm(self, how: str) -> None:
-        """Cut the next connection that commits: ``answered`` (the server has done it) or ``sent``.
+        """Cut the next connection that commits.
 
-        An empty word takes it back.
+        Args:
+            how: ``answered`` cuts it when the server has answered, ``sent`` when COMMIT was sent;
+                an empty string disarms it.
         """
         self._armed = how
 
@@ -104,79 +110,84 @@ class Lane:
         except OSError:
             writer.transport.abort()
             return
-        link = Link(writer, far_writer)
-        self._links.add(link)
+        connection = Connection(writer, far_writer)
+        self._connections.add(connection)
         try:
             await asyncio.gather(
-                self._pump(link, reader, far_writer, up=True),
-                self._pump(link, far_reader, writer, up=False),
+                self._pump(connection, reader, far_writer, up=True),
+                self._pump(connection, far_reader, writer, up=False),
             )
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            link.cut()
-            self._links.discard(link)
+            connection.cut()
+            self._connections.discard(connection)
 
     async def _pump(
-        self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, up: bool
+        self,
+        connection: Connection,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        *,
+        up: bool,
     ) -> None:
         while data := await source.read(65536):
             await self._flows.wait()
-            if link.doomed:
-                link.cut()
+            if connection.doomed:
+                connection.cut()
                 return
             how = self._armed if up and COMMIT.search(data) else ""
             if how:
-                link.doomed, self._armed = True, ""
+                connection.doomed, self._armed = True, ""
                 self.cuts += 1
-                self.spells.flash()
+                self.disturbances.note_instant()
             sink.write(data)
             await sink.drain()
             if how == "sent":
-                link.cut()
+                connection.cut()
                 return
         with suppress(OSError, RuntimeError):
             sink.close()
 
 
 class Proxy:
-    """Runs lanes on a thread of its own.
+    """Runs routes on its own thread.
 
     Args:
-        target: host and port of the server.
+        target: the host and port of the server.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
-        self._lanes: list[Lane] = []
+        self._routes: list[Route] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
-    def lane(self) -> Lane:
-        """A new lane, open."""
-        lane: Lane = self.do(self._make)
-        self.do(lane.open)
-        self._lanes.append(lane)
-        return lane
+    def route(self) -> Route:
+        """Open a new route."""
+        route: Route = self.do(self._new_route)
+        self.do(route.open)
+        self._routes.append(route)
+        return route
 
-    async def _make(self) -> Lane:
-        return Lane(self._target)
+    async def _new_route(self) -> Route:
+        return Route(self._target)
 
     def do(self, action: Callable[..., Coroutine[Any, Any, T]], *values: object) -> T:
-        """Do something in the proxy's loop, and wait until it is done."""
+        """Run a coroutine in the proxy's event loop and return its result."""
         return asyncio.run_coroutine_threadsafe(action(*values), self._loop).result(PATIENCE)
 
     def close(self) -> None:
-        """End it with every connection."""
+        """Abort every connection and end the thread."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
 
     async def _end(self) -> None:
-        for lane in self._lanes:
-            await lane.close()
+        for route in self._routes:
+            await route.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()

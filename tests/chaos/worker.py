@@ -1,8 +1,7 @@
-"""The nursery: a process that has imported everything and forks a worker for each order.
+"""A process that has imported everything and forks a worker for each request.
 
-Forking makes a worker ready in a few milliseconds; starting Python for each of hundreds that are
-killed would measure Python. Orders are lines of JSON on stdin; each is answered
-by the worker's pid.
+Forking makes a worker ready within milliseconds. Starting Python for each of the hundreds that are
+killed would measure Python. A request is a line of JSON on stdin; the answer is the worker's pid.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from typing import Any
 from duly import Clock, Event, Scheduler, SystemClock
 from tests.chaos.clock import SteppedClock
 from tests.chaos.journal import Journal
-from tests.chaos.work import Work, tell_tokens
+from tests.chaos.tasks import Tasks, show_tokens
 
 PARENT_DIED = 1  # PR_SET_PDEATHSIG
 LATE_IMPORTS = (
@@ -32,15 +31,15 @@ LATE_IMPORTS = (
     "sqlalchemy.dialects.postgresql.psycopg",
 )  # fmt: skip
 GRACE = 1.0
-LOOK = 0.5
-"""Seconds after which a signal is noticed for sure: under libfaketime it does not end a wait."""
+POLL = 0.5
+"""Seconds between two looks for a signal: under libfaketime a signal does not end a wait."""
 
 
 def main() -> None:
     """Fork workers until stdin ends, then kill them."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: the kernel does
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in LATE_IMPORTS:  # else each of hundreds would import them
+    for name in LATE_IMPORTS:  # so that not every worker imports them again
         importlib.import_module(name)
     pids = []
     for line in sys.stdin:
@@ -55,22 +54,22 @@ def main() -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def become_worker(order: dict[str, Any]) -> None:
-    """Serve as a worker; never returns."""
+def become_worker(request: dict[str, Any]) -> None:
+    """Turn a forked process into a worker; never return."""
     ctypes.CDLL(None).prctl(PARENT_DIED, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    folder = Path(order["folder"])
+    folder = Path(request["folder"])
     output = os.open(folder / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     faulthandler.register(signal.SIGUSR1)  # the stacks of all threads, into the log
-    clock = Path(order["clock"])
+    clock = Path(request["clock"])
     os.environ["FAKETIME_TIMESTAMP_FILE"] = str(clock)
     journal = Journal(folder / f"{os.getpid()}.journal")
     try:
-        serve(order["url"], journal, SteppedClock(clock) if order["stepped"] else SystemClock())
-    except BaseException:  # noqa: BLE001 - whatever it is, it is reported
+        serve(request["url"], journal, SteppedClock(clock) if request["stepped"] else SystemClock())
+    except BaseException:  # noqa: BLE001 - any failure of the harness is reported
         traceback.print_exc()
         journal.note("broken", detail=traceback.format_exc()[-2000:])
         os._exit(1)
@@ -78,13 +77,13 @@ def become_worker(order: dict[str, Any]) -> None:
 
 
 def serve(url: str, journal: Journal, clock: Clock) -> None:
-    """Start a scheduler and serve until asked to end."""
-    asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    """Run a scheduler until SIGTERM."""
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(threadName)s %(message)s")
     scheduler = Scheduler(url, heartbeat="fast", grace=GRACE, clock=clock)
-    tell_tokens()
-    Work(scheduler, url, journal)
+    show_tokens()
+    Tasks(scheduler, url, journal)
 
     def note(event: Event) -> None:
         journal.note("commit", event.run_id or "", detail=event.kind)
@@ -92,7 +91,7 @@ def serve(url: str, journal: Journal, clock: Clock) -> None:
     for kind in ("run.succeeded", "run.failed"):
         scheduler.on(kind, note)
     scheduler.start()
-    while not asked.wait(LOOK):
+    while not terminated.wait(POLL):
         pass
     scheduler.stop()
     journal.note("left")

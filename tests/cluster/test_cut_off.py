@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from duly import Heartbeat, Run, Scheduler, every
-from tests.chaos.proxy import Lane, Proxy
+from tests.chaos.proxy import Proxy, Route
 from tests.support.postgresql import PostgresServer
 from tests.support.waiting import wait_until
 
@@ -26,12 +26,12 @@ def proxy(postgres: PostgresServer) -> Iterator[Proxy]:
 
 
 class Worker:
-    """A scheduler behind a lane; ``hold`` runs until it is let go."""
+    """A scheduler behind a route; ``hold`` runs until it is let go."""
 
-    def __init__(self, url: str, lane: Lane, places: int) -> None:
+    def __init__(self, url: str, route: Route, places: int) -> None:
         queues = {"default": places, "quick": 5}
         self.scheduler = Scheduler(url, heartbeat=BEAT, grace=1, queues=queues)
-        self.lane, self.leave = lane, threading.Event()
+        self.route, self.leave = route, threading.Event()
         self.held: list[Run] = []
 
         @self.scheduler.task(name="hold")
@@ -53,9 +53,9 @@ def test_a_worker_cut_off_beyond_its_lease_is_fenced_and_everything_is_decided_o
     prepared_postgresql_url: str, postgres: PostgresServer, proxy: Proxy
 ) -> None:
     """In silence: no answer, no error. The other's run goes on; its own starts again elsewhere."""
-    lanes = proxy.lane(), proxy.lane()
-    urls = [prepared_postgresql_url.replace(f":{postgres.port}/", f":{n.port}/") for n in lanes]
-    cut, other = Worker(urls[0], lanes[0], 1), Worker(urls[1], lanes[1], 2)
+    routes = proxy.route(), proxy.route()
+    urls = [prepared_postgresql_url.replace(f":{postgres.port}/", f":{n.port}/") for n in routes]
+    cut, other = Worker(urls[0], routes[0], 1), Worker(urls[1], routes[1], 2)
     look = Scheduler(prepared_postgresql_url)
     for name in ("hold", "count"):
         look.task(name=name)(lambda: None)
@@ -68,11 +68,11 @@ def test_a_worker_cut_off_beyond_its_lease_is_fenced_and_everything_is_decided_o
     other.scheduler.start()
     wait_until(lambda: other.held)
     life = cut.id
-    proxy.do(cut.lane.swallow, True)
+    proxy.do(cut.route.swallow, True)
     wait_until(lambda: cut.id != life, what="the fence")
     assert cut.held[0].lease_lost
     wait_until(lambda: len(other.held) == 2, what="the rescue")
-    proxy.do(cut.lane.swallow, False)
+    proxy.do(cut.route.swallow, False)
     wait_until(lambda: cut.id not in (None, life), what="the new life")
     assert not any(run.lease_lost for run in other.held)
     for worker in (cut, other):

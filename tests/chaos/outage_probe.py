@@ -1,7 +1,7 @@
-"""The pulse of the database: when nobody could write to it, whatever the reason.
+"""Measures when the database could not be written to, whatever the cause.
 
-A restart, a full disk, or (SQLite) a stopped process that holds the only writer's lock: the driver
-writes a little all the time and notes how long it could not.
+The cause may be a restart, a full disk or, on SQLite, a stopped process that holds the write lock.
+The probe updates one row all the time and notes for how long that failed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 from sqlalchemy import NullPool, create_engine, update
 
-from tests.chaos.audit import pulse
-from tests.chaos.ground import Ground
+from tests.chaos.audit_log import probe
+from tests.chaos.databases import Database
 from tests.chaos.journal import steady
 
 EVERY = 0.25
 SLOW = 1.5
-"""Seconds after which a write that has not come through counts as an outage."""
+"""Seconds after which a write that has not succeeded counts as an outage."""
 
 _LIMITS: dict[str, dict[str, Any]] = {
     "sqlite": {"timeout": SLOW},
@@ -27,24 +27,24 @@ _LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-class Pulse:
-    """Writes on a thread of its own, inside a ``with``.
+class OutageProbe:
+    """Probes from its own thread, inside a ``with`` block.
 
     Args:
-        ground: the database.
+        database: the database.
 
     Attributes:
-        outages: from, until, on the steady clock.
+        outages: the start and end of each outage on the steady clock.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        limits = _LIMITS[ground.name]
-        self._engine = create_engine(ground.url(), poolclass=NullPool, connect_args=limits)
+    def __init__(self, database: Database) -> None:
+        limits = _LIMITS[database.name]
+        self._engine = create_engine(database.url(), poolclass=NullPool, connect_args=limits)
         self._halt = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="outage-probe", daemon=True)
         self.outages: list[tuple[float, float]] = []
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> OutageProbe:
         self._thread.start()
         return self
 
@@ -57,15 +57,15 @@ class Pulse:
         last = steady()
         while not self._halt.wait(EVERY):
             began = steady()
-            if not self._beats():
+            if not self._writes():
                 continue
             now = steady()
             if now - began > SLOW or began - last > SLOW:
                 self.outages.append((last, now))
             last = now
 
-    def _beats(self) -> bool:
+    def _writes(self) -> bool:
         with suppress(Exception), self._engine.begin() as conn:
-            conn.execute(update(pulse).values(n=pulse.c.n + 1))
+            conn.execute(update(probe).values(n=probe.c.n + 1))
             return True
         return False

@@ -1,4 +1,4 @@
-"""The databases that chaos happens on: each started by the run itself, so that it may be broken."""
+"""The databases under test: the experiment starts each server itself, so that it can break it."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from duly import prepare_engine
 from tests.chaos.mariadb import MariaServer
 from tests.support.postgresql import PostgresServer
 
-FULL_FOR_SURE = 8 << 20  # bytes written at once into the filler
+BLOCK = 8 << 20  # bytes that are written at once
 
 
-class Ground(Protocol):
-    """One database.
+class Database(Protocol):
+    """A database that can be broken.
 
     Attributes:
         name: ``sqlite``, ``postgresql`` or ``mariadb``.
-        address: host and port of a server; ``None``: there is no network.
+        address: the host and port of the server; ``None`` for a file.
     """
 
     name: str
     address: tuple[str, int] | None
 
     def url(self, port: int | None = None) -> str:
-        """What SQLAlchemy connects to; ``port``: of a lane that leads there."""
+        """Return the URL for SQLAlchemy, with the port of the server or of a route to it."""
 
     def restart(self) -> None:
-        """Break the server off at once, and start it again."""
+        """Stop the server immediately and start it again."""
 
     def crash(self) -> None:
-        """Kill one of the server's own processes."""
+        """Kill one of the server's processes."""
 
     def repair(self) -> None:
-        """Start the server again if it did not survive something; the next call tries again."""
+        """Start the server if it is not running; a later call tries again."""
 
-    def end_connection(self, dice: random.Random) -> bool:
-        """End a client's connection from the server's side; says whether there was one."""
+    def end_connection(self, rng: random.Random) -> bool:
+        """Close a client's connection from the server's side; return whether there was one."""
 
     def block(self, seconds: float) -> None:
-        """Hold the one writer's lock for so long (SQLite)."""
+        """Hold the write lock for this many seconds (SQLite)."""
 
     def close(self) -> None:
         """Stop the server."""
 
 
-class SqliteGround:
-    """A file."""
+class SqliteDatabase:
+    """An SQLite file."""
 
     name = "sqlite"
     address = None
@@ -64,20 +64,20 @@ class SqliteGround:
         self.path = folder / "duly.db"
 
     def url(self, port: int | None = None) -> str:
-        """See `Ground.url`."""
+        """See `Database.url`."""
         return f"sqlite:///{self.path}"
 
     def restart(self) -> None:
-        """Nothing to restart."""
+        """Do nothing: there is no server."""
 
     crash = repair = close = restart
 
-    def end_connection(self, dice: random.Random) -> bool:
-        """There is none."""
+    def end_connection(self, rng: random.Random) -> bool:
+        """Return ``False``: there are no server connections."""
         return False
 
     def block(self, seconds: float) -> None:
-        """See `Ground.block`."""
+        """See `Database.block`."""
         with suppress(sqlite3.OperationalError):
             other = sqlite3.connect(self.path, isolation_level=None, timeout=10)
             other.execute("begin immediate")
@@ -86,8 +86,8 @@ class SqliteGround:
             other.close()
 
 
-class PostgresGround:
-    """A server of its own, in the run's folder."""
+class PostgresDatabase:
+    """A PostgreSQL server in the experiment's folder."""
 
     name = "postgresql"
 
@@ -101,18 +101,18 @@ class PostgresGround:
             admin.execute("select pg_reload_conf()")
 
     def url(self, port: int | None = None) -> str:
-        """See `Ground.url`."""
+        """See `Database.url`."""
         url = self._server.url("chaos")
         return url.replace(f":{self._server.port}/", f":{port or self._server.port}/")
 
     def restart(self) -> None:
-        """See `Ground.restart`."""
-        with suppress(OSError):  # it may have ended by itself
+        """See `Database.restart`."""
+        with suppress(OSError):  # it may have ended on its own
             self._server.stop()
         self._server.start()
 
     def crash(self) -> None:
-        """See `Ground.crash`: the others end with it, and the server recovers by itself."""
+        """See `Database.crash`: its other processes end too, and the server recovers by itself."""
         with suppress(OSError, psycopg.Error), self._server.connect() as admin:
             found = admin.execute(
                 "select pid from pg_stat_activity where backend_type = 'walwriter'"
@@ -121,35 +121,35 @@ class PostgresGround:
                 os.kill(found[0], 9)
 
     def repair(self) -> None:
-        """See `Ground.repair`."""
+        """See `Database.repair`."""
         try:
             os.kill(self._server.pid, 0)
         except (OSError, IndexError):
             with suppress(RuntimeError):
                 self._server.start()
 
-    def end_connection(self, dice: random.Random) -> bool:
-        """See `Ground.end_connection`."""
+    def end_connection(self, rng: random.Random) -> bool:
+        """See `Database.end_connection`."""
         with self._server.connect() as admin:
             pids = admin.execute(
                 "select pid from pg_stat_activity where datname = 'chaos' order by pid"
             ).fetchall()
             if not pids:
                 return False
-            admin.execute("select pg_terminate_backend(%s)", dice.choice(pids))
+            admin.execute("select pg_terminate_backend(%s)", rng.choice(pids))
         return True
 
     def block(self, seconds: float) -> None:
-        """Writers do not wait for each other as a whole."""
+        """Do nothing: there is no lock of the whole database."""
 
     def close(self) -> None:
-        """See `Ground.close`."""
+        """See `Database.close`."""
         with suppress(OSError, TimeoutError):
             self._server.stop()
 
 
-class MariaGround:
-    """A server of its own, in the run's folder."""
+class MariaDatabase:
+    """A MariaDB server in the experiment's folder."""
 
     name = "mariadb"
 
@@ -160,24 +160,24 @@ class MariaGround:
             cursor.execute("create database chaos character set utf8mb4")
 
     def url(self, port: int | None = None) -> str:
-        """See `Ground.url`."""
+        """See `Database.url`."""
         return self._server.url("chaos", port)
 
     def restart(self) -> None:
-        """See `Ground.restart`."""
+        """See `Database.restart`."""
         self._server.kill()
         self._server.start()
 
     crash = restart
 
     def repair(self) -> None:
-        """See `Ground.repair`."""
+        """See `Database.repair`."""
         if not self._server.running:
             with suppress(RuntimeError):
                 self._server.start()
 
-    def end_connection(self, dice: random.Random) -> bool:
-        """See `Ground.end_connection`."""
+    def end_connection(self, rng: random.Random) -> bool:
+        """See `Database.end_connection`."""
         with self._server.connect() as admin, admin.cursor() as cursor:
             cursor.execute(
                 "select id from information_schema.processlist where db = 'chaos' order by id"
@@ -185,23 +185,26 @@ class MariaGround:
             found = [row[0] for row in cursor.fetchall()]
             if not found:
                 return False
-            cursor.execute("kill %s", (dice.choice(found),))
+            cursor.execute("kill %s", (rng.choice(found),))
         return True
 
     def block(self, seconds: float) -> None:
-        """Writers do not wait for each other as a whole."""
+        """Do nothing: there is no lock of the whole database."""
 
     def close(self) -> None:
-        """See `Ground.close`."""
+        """See `Database.close`."""
         self._server.kill()
 
 
 class SmallDisk:
-    """A disk that can be full: a small one in memory, mounted at a folder; needs root.
+    """A small disk in memory that can be filled; mounting it needs root.
 
     Args:
-        folder: where; it is made.
-        megabytes: how large.
+        folder: the mount point, which is created.
+        megabytes: the size of the disk.
+
+    Attributes:
+        trouble: why the disk could not be mounted; empty if it was.
     """
 
     def __init__(self, folder: Path, megabytes: int) -> None:
@@ -219,15 +222,15 @@ class SmallDisk:
             self.trouble = f"a small disk could not be mounted ({done.stderr.strip()})"
 
     def fill(self) -> None:
-        """Use up what is left."""
+        """Use up the free space."""
         with suppress(OSError), (self._folder / "filler").open("ab", buffering=0) as file:
-            for size in (FULL_FOR_SURE, 4096):
+            for size in (BLOCK, 4096):
                 with suppress(OSError):
                     while file.write(b"\0" * size):
                         pass
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the space again."""
         (self._folder / "filler").unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -236,16 +239,16 @@ class SmallDisk:
             subprocess.run(["umount", "-l", str(self._folder)], check=False)
 
 
-def look(ground: Ground) -> Engine:
-    """The driver's own engine, past every lane."""
-    limits: dict[str, Any] = {} if ground.address is None else {"connect_timeout": 5}
-    engine = create_engine(ground.url(), pool_pre_ping=True, connect_args=limits)
+def direct_engine(database: Database) -> Engine:
+    """Return an engine that reaches the database directly, without any route."""
+    limits: dict[str, Any] = {} if database.address is None else {"connect_timeout": 5}
+    engine = create_engine(database.url(), pool_pre_ping=True, connect_args=limits)
     return prepare_engine(engine)
 
 
-GROUNDS: dict[str, type[Any]] = {
-    "sqlite": SqliteGround,
-    "postgresql": PostgresGround,
-    "mariadb": MariaGround,
+DATABASES: dict[str, type[Any]] = {
+    "sqlite": SqliteDatabase,
+    "postgresql": PostgresDatabase,
+    "mariadb": MariaDatabase,
 }
 DISK_MB = {"sqlite": 64, "postgresql": 400, "mariadb": 500}

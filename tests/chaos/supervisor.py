@@ -1,4 +1,4 @@
-"""The driver's side of the workers: start, kill, stop and continue them, each by its own pid."""
+"""Starts, kills, stops and resumes worker processes, each by its own pid."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tests.chaos.disturbances import Disturbances
 from tests.chaos.journal import steady
-from tests.chaos.spells import Spells
 from tests.support.processes import ROOT, SURROUNDINGS
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-"""The library that steps a process's clock, where it is installed."""
+"""The library that steps a process's clock; ``None`` where it is not installed."""
 
-END = 10.0
+CLOSE_TIMEOUT = 10.0
 
 Fake = Literal["none", "libfaketime", "stepped"]
-"""Nothing; a library beneath the whole process; or `SteppedClock` in it."""
+"""How a worker's clock is stepped: not at all, by libfaketime, or by `SteppedClock`."""
 
 
 @dataclass
 class Slot:
-    """A place for one worker at a time.
+    """A slot for one worker at a time.
 
     Attributes:
-        number: which.
-        url: how it reaches the database.
-        clock: the file that says how far its wall clock is off.
-        fakes: what makes it follow that file; see `Fake`.
-        pid: of the worker that lives there; 0: none.
-        stopped: whether it is stopped (SIGSTOP).
-        spells: when no worker was at work there.
+        number: the number of the slot, from 0.
+        url: the URL at which its worker reaches the database.
+        clock: the file with the offset of its wall clock.
+        fakes: how its clock is stepped; see `Fake`.
+        pid: the process of its worker; 0 while it has none.
+        stopped: whether that process is stopped (SIGSTOP).
+        disturbances: when it had no working worker.
     """
 
     number: int
@@ -45,12 +45,19 @@ class Slot:
     fakes: Fake
     pid: int = 0
     stopped: bool = False
-    spells: Spells = field(default_factory=Spells)
+    disturbances: Disturbances = field(default_factory=Disturbances)
 
 
 @dataclass
-class Blow:
-    """A worker was killed or stopped: what, who, and when on the steady clock."""
+class Interruption:
+    """The kill or stop of one worker.
+
+    Attributes:
+        kind: ``kill`` or ``stop``.
+        pid: the process.
+        at: when it happened, on the steady clock.
+        until: when a stopped process was resumed.
+    """
 
     kind: str
     pid: int
@@ -58,16 +65,19 @@ class Blow:
     until: float = field(default=float("inf"))
 
 
-class Nursery:
-    """Starts workers.
+class Supervisor:
+    """Controls all workers of an experiment.
 
     Args:
-        folder: for their journals and logs.
+        folder: the folder for their journals and logs.
+
+    Attributes:
+        interruptions: every kill and stop so far.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.blows: list[Blow] = []
+        self.interruptions: list[Interruption] = []
         self._processes: dict[bool, subprocess.Popen[str]] = {}
 
     def start(self, slot: Slot) -> None:
@@ -85,7 +95,7 @@ class Nursery:
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
         slot.pid, slot.stopped = int(process.stdout.readline()), False
-        slot.spells.end("away")
+        slot.disturbances.end("away")
 
     def _process(self, faked: bool) -> subprocess.Popen[str]:
         environment = {**os.environ, **SURROUNDINGS}
@@ -105,50 +115,50 @@ class Nursery:
         )
 
     def kill(self, slot: Slot) -> None:
-        """End it at once."""
-        self.blows.append(Blow("kill", slot.pid, steady()))
-        slot.spells.begin("away")
+        """Kill the worker of a slot (SIGKILL)."""
+        self.interruptions.append(Interruption("kill", slot.pid, steady()))
+        slot.disturbances.begin("away")
         self._signal(slot, signal.SIGKILL)
         slot.pid, slot.stopped = 0, False
 
     def stop(self, slot: Slot) -> None:
-        """Stop it where it stands."""
-        self.blows.append(Blow("stop", slot.pid, steady()))
-        slot.spells.begin("away")
+        """Stop the worker of a slot (SIGSTOP)."""
+        self.interruptions.append(Interruption("stop", slot.pid, steady()))
+        slot.disturbances.begin("away")
         self._signal(slot, signal.SIGSTOP)
         slot.stopped = True
 
-    def go_on(self, slot: Slot) -> None:
-        """Let it go on."""
-        for blow in self.blows:
-            if blow.pid == slot.pid and blow.kind == "stop":
-                blow.until = min(blow.until, steady())
+    def resume(self, slot: Slot) -> None:
+        """Resume the stopped worker of a slot (SIGCONT)."""
+        for interruption in self.interruptions:
+            if interruption.pid == slot.pid and interruption.kind == "stop":
+                interruption.until = min(interruption.until, steady())
         self._signal(slot, signal.SIGCONT)
         slot.stopped = False
-        slot.spells.end("away")
+        slot.disturbances.end("away")
 
     def show_stacks(self, slot: Slot) -> None:
-        """Have it write the stacks of its threads into its log."""
+        """Make the worker of a slot write the stacks of its threads to its log."""
         self._signal(slot, signal.SIGUSR1)
 
-    def ask_to_end(self, slot: Slot) -> int:
-        """Ask it to end in order, and forget it; returns its pid."""
-        slot.spells.begin("away")
+    def terminate(self, slot: Slot) -> int:
+        """Ask the worker of a slot to stop (SIGTERM), free the slot, and return its pid."""
+        slot.disturbances.begin("away")
         self._signal(slot, signal.SIGTERM)
         pid, slot.pid = slot.pid, 0
         return pid
 
     def close(self) -> None:
-        """Kill whatever still runs."""
+        """Kill every worker that is still running."""
         for process in self._processes.values():
             assert process.stdin is not None
             with suppress(OSError):
                 process.stdin.close()
         for process in self._processes.values():
             try:
-                process.wait(END)
+                process.wait(CLOSE_TIMEOUT)
             except subprocess.TimeoutExpired:
-                process.kill()  # the workers follow it
+                process.kill()  # its workers die with it
                 process.wait()
             assert process.stdout is not None
             process.stdout.close()
@@ -158,8 +168,8 @@ class Nursery:
             os.kill(slot.pid, number)
 
 
-def lives(pid: int) -> bool:
-    """Whether a worker has not ended."""
+def is_alive(pid: int) -> bool:
+    """Return whether a worker process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""The log of moves: database triggers note what every commit has really done to a run.
+"""An audit log of every committed change of a run or a job, written by database triggers.
 
-The engine knows nothing of them, so what they say does not depend on what it believes.
+Duly does not know about the triggers, so the log does not depend on what Duly believes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from duly.store.sql.columns import Id, Instant, Name, Serial
 
 metadata = MetaData()
 
-move = Table(
-    "chaos_move",
+run_change = Table(
+    "chaos_run_change",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
@@ -34,8 +34,8 @@ move = Table(
     Column("result", Text),
     Column("error", Name),
 )
-cursor = Table(
-    "chaos_cursor",
+cursor_change = Table(
+    "chaos_cursor_change",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("job_id", Name, nullable=False),
@@ -44,8 +44,8 @@ cursor = Table(
     Column("old_nominal", Instant),
     Column("nominal", Instant),
 )
-life = Table(
-    "chaos_life",
+worker_start = Table(
+    "chaos_worker_start",
     metadata,
     Column("worker_id", Id, primary_key=True),
     Column("pid", Integer, nullable=False),
@@ -58,7 +58,7 @@ effect = Table(
     Column("attempt", Integer, nullable=False),
     Column("token", Integer, nullable=False),
 )
-"""What functions did by themselves; no unique key on purpose: a double must be seen."""
+"""Written by functions on their own. It has no unique key, so that a duplicate is seen."""
 
 booking = Table(
     "chaos_booking",
@@ -67,10 +67,10 @@ booking = Table(
     Column("run_id", Id, nullable=False),
     Column("token", Integer, nullable=False),
 )
-"""What transactional functions did in their session; no unique key either."""
+"""Written by transactional functions in their session. It has no unique key either."""
 
-pulse = Table("chaos_pulse", metadata, Column("n", Integer, primary_key=True, autoincrement=False))
-"""One row that the driver changes all the time."""
+probe = Table("chaos_probe", metadata, Column("n", Integer, primary_key=True, autoincrement=False))
+"""One row that the outage probe keeps changing."""
 
 _FIELDS = {
     "state": "state", "token": "token", "worker": "worker_id", "attempt": "attempt",
@@ -84,9 +84,9 @@ _NOW = {
 
 
 def install(conn: Connection) -> None:
-    """Make the tables and the triggers."""
+    """Create the tables and the triggers."""
     metadata.create_all(conn)
-    conn.execute(insert(pulse).values(n=0))
+    conn.execute(insert(probe).values(n=0))
     for statement in _statements(conn.dialect.name):
         conn.exec_driver_sql(statement)
 
@@ -107,10 +107,10 @@ def _statements(dialect: str) -> Iterator[str]:
     changes = [f"old.{field} {equal} new.{field}" for field in _FIELDS.values()]
     turns = [f"old.{field} {equal} new.{field}" for field in ("next_fire_at", "last_nominal")]
     for name, when, target, values, same in (
-        ("born", "insert on duly_run", move, fresh, []),
-        ("moved", "update on duly_run", move, moved, changes),
-        ("turned", "update on duly_job", cursor, turned, turns),
-        ("lives", "insert on duly_worker", life, born, []),
+        ("inserted", "insert on duly_run", run_change, fresh, []),
+        ("updated", "update on duly_run", run_change, moved, changes),
+        ("advanced", "update on duly_job", cursor_change, turned, turns),
+        ("started", "insert on duly_worker", worker_start, born, []),
     ):
         statement = (
             f"insert into {target.name} ({', '.join(_quoted(c, dialect) for c in values)})"

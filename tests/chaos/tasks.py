@@ -1,4 +1,4 @@
-"""What the workers do: jobs of every policy, each leaving a trace of every execution."""
+"""The tasks and jobs of an experiment: every policy, and a trace of every execution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from duly import CatchUp, Retry, Run, Scheduler, every, prepare_engine
 from duly.worker import execution
-from tests.chaos.audit import booking, effect
+from tests.chaos.audit_log import booking, effect
 from tests.chaos.journal import Journal
 
 RETRY = Retry(attempts=50, wait=0.3, factor=1.5, max_wait=3)
@@ -23,24 +23,24 @@ TASKS = {"step", "awaited", "call", "book"}
 
 
 class Flaky(Exception):
-    """What a function raises now and then; its message tells the token."""
+    """Raised by one execution in 25; its message contains the token."""
 
 
 class Claimed(Run):
-    """A run that knows the token of its claim, so that an execution can be told from another."""
+    """A run with the token of its claim, which tells one execution of it from another."""
 
     def __init__(self, facts: Any, *others: Any, **named: Any) -> None:
         super().__init__(facts, *others, **named)
         self.token: int = facts.token
 
 
-class Work:
-    """The functions, on one scheduler.
+class Tasks:
+    """The tasks and jobs, declared on one scheduler.
 
     Args:
-        scheduler: where they are declared.
-        url: the database that they write to themselves.
-        journal: where they say that they start and end; ``None``: they are never executed here.
+        scheduler: the scheduler that declares them.
+        url: the database to which the functions write on their own.
+        journal: records the start and end of each execution; ``None`` where nothing is executed.
     """
 
     def __init__(self, scheduler: Scheduler, url: str, journal: Journal | None) -> None:
@@ -70,25 +70,25 @@ class Work:
             declare(task)
 
     def step(self, run: Run) -> dict[str, int]:
-        """Take a while, and leave an effect in the middle."""
+        """Take a while, and write an effect in the middle."""
         return self._take(run, pause)
 
     def called(self, run: Run, n: int) -> dict[str, int]:
-        """The same for an enqueued call."""
+        """Do for an enqueued call what `step` does for a job."""
         return self._take(run, pause)
 
     async def awaited(self, run: Run) -> dict[str, int]:
-        """The same as a coroutine."""
+        """Do as a coroutine what `step` does as a function."""
         token, seconds = self._begin(run)
         await asyncio.sleep(seconds / 2)
-        await asyncio.to_thread(self._leave, run, token)
+        await asyncio.to_thread(self._write_effect, run, token)
         await asyncio.sleep(seconds / 2)
         return self._end(run, token)
 
     def book(self, run: Run, session: Session) -> dict[str, int]:
-        """Leave an effect that must exist exactly once when the run succeeds."""
+        """Write, in the run's transaction, what must exist exactly once if the run succeeds."""
         token, seconds = self._begin(run)
-        if self._engine.dialect.name == "sqlite":  # it holds the only writer's lock
+        if self._engine.dialect.name == "sqlite":  # it holds the write lock
             seconds = min(seconds, 0.1)
         pause(seconds / 2)
         session.execute(insert(booking).values(run_id=run.id, token=token))
@@ -98,18 +98,18 @@ class Work:
     def _take(self, run: Run, wait: Callable[[float], None]) -> dict[str, int]:
         token, seconds = self._begin(run)
         wait(seconds / 2)
-        self._leave(run, token)
+        self._write_effect(run, token)
         wait(seconds / 2)
         return self._end(run, token)
 
     def _begin(self, run: Run) -> tuple[int, float]:
         token = run.token  # type: ignore[attr-defined]
         self._note("start", run, token)
-        dice = random.Random(f"{run.id}/{token}")
-        low, high = dice.choices([(0.01, 0.1), (0.2, 1.0), (2.0, 3.0)], [70, 25, 5])[0]
-        return token, dice.uniform(low, high)
+        rng = random.Random(f"{run.id}/{token}")
+        low, high = rng.choices([(0.01, 0.1), (0.2, 1.0), (2.0, 3.0)], [70, 25, 5])[0]
+        return token, rng.uniform(low, high)
 
-    def _leave(self, run: Run, token: int) -> None:
+    def _write_effect(self, run: Run, token: int) -> None:
         with self._engine.begin() as conn:
             conn.execute(insert(effect).values(run_id=run.id, attempt=run.attempt, token=token))
 
@@ -124,13 +124,15 @@ class Work:
             self._journal.note(what, run.id, token)
 
 
-def tell_tokens() -> None:
-    """Let every run of this process be a `Claimed`."""
-    vars(execution)["Run"] = Claimed
+def show_tokens() -> None:
+    """Make every run that this process executes a `Claimed`."""
+    names = vars(execution)
+    assert names["Run"] is Run
+    names["Run"] = Claimed
 
 
 def pause(seconds: float) -> None:
-    """Wait. A faked clock cannot bear `time.sleep`."""
+    """Wait without `time.sleep`, which libfaketime does not support."""
     threading.Event().wait(seconds)
 
 
