@@ -237,7 +237,7 @@ def test_rule_12_a_child_obeys_its_overlap_policy(world: World) -> None:
     assert states(scheduler.runs(job="c")) == ["ready", "skipped", "skipped"]
     assert states(scheduler.runs(job="q")) == ["ready", "scheduled", "skipped"]
     reason = scheduler.runs(job="c")[0].reason
-    assert reason == "overlap=skip: an earlier run is not over"
+    assert reason == "overlap=skip: an earlier run is unfinished"
 
 
 def test_cancel_running_replaces_the_waiting_child(world: World) -> None:

@@ -274,7 +274,7 @@ WAYS: dict[str, tuple[Callable[[World], Iterator[Any]], dict[str, Any]]] = {
     }),
     "missed": (missed, {**NO_CALL, "state": "missed", "reason": "misfire_grace is 0 s; 2 s late"}),
     "skipped": (skipped, {
-        **NO_CALL, "state": "skipped", "reason": "overlap=skip: an earlier run is not over",
+        **NO_CALL, "state": "skipped", "reason": "overlap=skip: an earlier run is unfinished",
     }),
     "rescued": (rescued, {
         **AGAIN, **LOST, "crashes": 1, "reason": LOST["error_message"],

@@ -176,7 +176,7 @@ def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, ids: Iterator[str
         row["id"] = next(ids)
         where = place(plan.options, cause, held)
         if where == "skip":
-            reason = f"overlap={plan.options.overlap}: an earlier run is not over"
+            reason = f"overlap={plan.options.overlap}: an earlier run is unfinished"
             end_new(row, skip(reason), plan.options, tx.now)
             tx.record("run.skipped", job_id=plan.job.id, run_id=row["id"], reason=reason)
         elif where != "ready":

@@ -155,7 +155,7 @@ class _Resolver:
         reason = _refusal(child, problem, against)
         where = "skip" if reason else place(options, "dependency", self._held[child.id])
         if where == "skip":
-            reason = reason or f"overlap={options.overlap}: an earlier run is not over"
+            reason = reason or f"overlap={options.overlap}: an earlier run is unfinished"
             end_new(row, skip(reason), options, self._tx.now)
             self._tx.record("run.skipped", job_id=child.id, run_id=row["id"], reason=reason)
         elif where != "ready":
@@ -170,7 +170,7 @@ class _Resolver:
         where = "skip" if reason else place(options, "dependency", self._held[child.id])
         if where == "skip":
             blamed = against.run_id if against else made.parent_run_id
-            reason = reason or f"overlap={options.overlap}: an earlier run is not over"
+            reason = reason or f"overlap={options.overlap}: an earlier run is unfinished"
             runs.change(self._tx, [made.id], reason=reason, parent_run_id=blamed)
             return
         self._make_room(child, where)
