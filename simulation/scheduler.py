@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from duly.model.worker import Heartbeat
 from duly.scheduler import Scheduler
 from duly.store.store import Store
-from duly.worker.loop import Engine
+from duly.worker.worker import Worker
 from simulation.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
 from simulation.executor import SteppedExecutor
 
@@ -83,14 +83,14 @@ class SimulatedScheduler(Scheduler):
 
         The world beats apart from the loop's steps, as the thread of the heartbeat does.
         """
-        _replace(self._engine, "_thread", threading.Thread(target=int))
-        _replace(self._engine, "state", "running")
+        _replace(self._engine.loop, "thread", threading.Thread(target=int))
+        _replace(self._engine.loop, "state", "running")
         _replace(self._engine.lease, "threaded", True)
-        _replace(self._engine.lease, "_serve_life", lambda: None)
+        _replace(self._engine.lease, "_start_threads", lambda: None)
 
     def step(self) -> bool:
         """Take one step of the loop, and return whether there may be more to do at once."""
-        return self._engine.tick(wait=False)
+        return self._engine.tick(wait=False).at_once
 
     def beat(self) -> None:
         """Beat once."""
@@ -98,7 +98,7 @@ class SimulatedScheduler(Scheduler):
 
     def end(self) -> None:
         """Stop in an orderly way: unfinished runs are given back."""
-        _replace(self._engine, "_thread", None)
+        _replace(self._engine.loop, "thread", None)
         self.stop(grace=0)
 
     def vanish(self) -> None:
@@ -110,7 +110,7 @@ class SimulatedScheduler(Scheduler):
     def _new_store(self, url: str) -> Store:
         return SimulatedStore(url, self.clock, self._dialect)
 
-    def _new_engine(self) -> Engine:
+    def _new_engine(self) -> Worker:
         engine = super()._new_engine()
         functions, coroutines = self._executors
         _replace(engine.execution, "_threads", functions)

@@ -156,7 +156,10 @@ def _deterministic(seed: int) -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with patch.object(identity, "random_bits", bits), patch.object(shutdown, "LAST_WORDS", 0.0):
+        with (
+            patch.object(identity, "random_bits", bits),
+            patch.object(shutdown, "INTERRUPT_SECONDS", 0.0),
+        ):
             yield
     finally:
         logging.disable(disabled)

@@ -10,10 +10,10 @@ from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
+from duly.model.settings import Settings
 from duly.model.worker import Heartbeat
 from duly.operations.asking import Asking
 from duly.operations.backfilling import Backfilling
-from duly.operations.core import Settings
 from duly.operations.declare import Declaring
 from duly.operations.doctor import Examining
 from duly.operations.enqueue_many import Bulk

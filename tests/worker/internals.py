@@ -13,8 +13,8 @@ from duly import Scheduler
 from duly.worker.adaptive_batch import AdaptiveBatch
 from duly.worker.claims.claimer import Claimer
 from duly.worker.lease import Registration, WorkerLease
-from duly.worker.loop import Engine
 from duly.worker.wakeup import Wakeup
+from duly.worker.worker import Worker
 
 CLAIM_STATEMENT = "duly.worker.claims.claimer._take"
 """Writes a claim; tests replace it by a failure."""
@@ -23,7 +23,7 @@ RESULT_STATEMENT = "duly.worker.completion._write"
 """Writes the results that are more than a plain success; tests replace it by a failure."""
 
 
-def worker_of(scheduler: Scheduler) -> Engine:
+def worker_of(scheduler: Scheduler) -> Worker:
     """The worker that a scheduler steps; ``tick()`` on it is exactly one step."""
     return scheduler._engine
 
@@ -42,7 +42,7 @@ def registration_of(scheduler: Scheduler) -> Registration:
 
 def replace_beat(lease: WorkerLease, beat: Callable[..., str | None]) -> None:
     """Let every later heartbeat call ``beat`` instead of the database."""
-    lease._prolong = beat  # type: ignore[method-assign]
+    lease._renew = beat  # type: ignore[method-assign]
 
 
 def die(scheduler: Scheduler) -> None:
@@ -54,17 +54,17 @@ def die(scheduler: Scheduler) -> None:
 
 def unwritten(scheduler: Scheduler) -> int:
     """The number of runs whose functions have returned and whose results are not written."""
-    return len(worker_of(scheduler)._ended)
+    return len(worker_of(scheduler).execution.completions)
 
 
 def write_back(scheduler: Scheduler) -> None:
     """Write results back without taking a step, as if the worker had not yet lost its lease."""
-    worker_of(scheduler)._ended.flush(lease_of(scheduler).worker_id)
+    worker_of(scheduler).execution.completions.flush(lease_of(scheduler).worker_id)
 
 
 def claimer_of(scheduler: Scheduler) -> Claimer:
     """What claims ready runs for the worker."""
-    return worker_of(scheduler)._claimer
+    return worker_of(scheduler)._claims.ready
 
 
 def firing_pace(scheduler: Scheduler) -> AdaptiveBatch:
@@ -74,12 +74,12 @@ def firing_pace(scheduler: Scheduler) -> AdaptiveBatch:
 
 def assume_short_runs(scheduler: Scheduler) -> None:
     """Make the default queue claim ahead, as it does once its runs have proved to be short."""
-    worker_of(scheduler)._in_flight._lanes["default"]._mean = 1e-4
+    worker_of(scheduler).execution.in_flight._lanes["default"]._mean = 1e-4
 
 
 def wakeup_event(scheduler: Scheduler) -> threading.Event:
     """Set when the worker's loop is woken."""
-    return worker_of(scheduler)._wakeup._event
+    return worker_of(scheduler).loop._wakeup._event
 
 
 def has_new_commits(wakeup: Wakeup) -> bool:

@@ -278,14 +278,14 @@ def test_rule_14_a_call_on_its_way_to_its_start_is_no_stray(
     """The loop looks for claims that nobody holds when one is committed and not yet started."""
     scheduler, called = running
     engine, returned = worker_of(scheduler), list[int]()
-    begin = engine.begin
+    start = engine.start_claims
 
-    def begin_late(claims: Sequence[Claim]) -> bool:
+    def start_late(claims: Sequence[Claim]) -> bool:
         held = engine.execution.claims
         returned.append(return_strays(scheduler.store, engine.lease.worker_id, held))
-        return begin(claims)
+        return start(claims)
 
-    monkeypatch.setattr(engine, "begin", begin_late)
+    monkeypatch.setattr(engine, "start_claims", start_late)
     run_id = scheduler.enqueue("work")
     assert done(scheduler, run_id).attempt == 1
     assert (returned, called) == ([0], [run_id])

@@ -313,7 +313,7 @@ def test_rule_24_versions_are_put_in_order_by_their_numbers() -> None:
 @pytest.mark.parametrize("wrong", ["", "abc1234", "1.2-rc1", -1, 1.5, True, "1" * 65, "1.", "٣"])
 def test_rule_24_a_version_without_an_order_is_refused(wrong: Any) -> None:
     """At once, with what to give instead."""
-    with pytest.raises(ConfigurationError, match="give numbers that rise with every deploy"):
+    with pytest.raises(ConfigurationError, match="give numbers that increase with every deploy"):
         Scheduler("sqlite://", version=wrong)
 
 

@@ -364,7 +364,7 @@ def test_rule_20_the_fact_outlives_its_worker(
         def die(_store: object) -> bool:
             raise RuntimeError("killed")
 
-        patch.setattr("duly.worker.loop.resolve", die)
+        patch.setattr("duly.worker.worker.resolve", die)
         with pytest.raises(RuntimeError, match="killed"):
             first.tick()
     assert first.run(run.id).state == "succeeded"

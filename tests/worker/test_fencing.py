@@ -239,7 +239,7 @@ def test_a_claim_needs_a_live_lease(prepared_postgresql_url: str) -> None:
     run_id = scheduler.enqueue(work)
     old = scheduler.worker_id
     world.clock.advance(61)
-    registration_of(scheduler).good = world.clock.monotonic()
+    registration_of(scheduler).last_beat = world.clock.monotonic()
     worker_of(scheduler).tick()
     assert scheduler.run(run_id).state == "ready"
     assert scheduler.worker_id != old

@@ -12,6 +12,7 @@ from duly import Event, Retry, Run, Scheduler, at, cron, every
 from duly.errors import LifecycleError
 from duly.store import runs
 from duly.triggers import any_of
+from duly.worker.wakeup import Wake
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, states, step
 from tests.worker.internals import worker_of
@@ -299,7 +300,7 @@ def test_an_idle_or_stopped_scheduler_rests(prepared_sqlite_url: str) -> None:
     worker = worker_of(scheduler)
     tick = worker.tick
 
-    def counted(*, wait: bool = True) -> bool:
+    def counted(*, wait: bool = True) -> Wake:
         steps.append(1)
         return tick(wait=wait)
 

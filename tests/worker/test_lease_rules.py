@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duly import Heartbeat, Scheduler, VirtualClock, every
+from duly import Scheduler, VirtualClock, every
 from duly.model.identity import new_id
 from duly.store import runs
 from duly.store.transaction import Transaction
@@ -269,14 +269,14 @@ def test_a_hanging_beat_does_not_delay_the_fence(prepared_postgresql_url: str) -
     scheduler.prepare()
     hangs, leave = threading.Event(), threading.Event()
     fenced = threading.Event()
-    lease = WorkerLease(scheduler.store, "app", {}, Heartbeat(), fenced.set)
+    lease = WorkerLease(scheduler.store, scheduler.settings, fenced.set)
 
     def hang(*_any: object) -> None:
         hangs.set()
         leave.wait(240)
 
     replace_beat(lease, hang)
-    old = lease.begin()
+    old = lease.register()
     lease.start()
     clock.advance(10)
     assert hangs.wait(240)
@@ -285,7 +285,7 @@ def test_a_hanging_beat_does_not_delay_the_fence(prepared_postgresql_url: str) -
     clock.advance(0.2)
     assert fenced.wait(240)
     assert not lease.alive
-    new = lease.begin()
+    new = lease.register()
     leave.set()
     assert (lease.worker_id, lease.worker_id != old) == (new, True)
     lease.leave()
@@ -299,7 +299,7 @@ def test_a_fence_for_a_life_that_is_over_does_nothing(world: World) -> None:
     lease = lease_of(scheduler)
     old = lease.worker_id
     lease.fence(old, "test")
-    new = lease.begin()
+    new = lease.register()
     lease.fence(old, "again")
     assert lease.worker_id == new
 

@@ -237,7 +237,7 @@ def test_no_thread_outlives_a_stop(world: World) -> None:
     scheduler.start()
     wait_until(lambda: all(scheduler.run(run_id).is_terminal for run_id in ids))
     started = set(threading.enumerate()) - before
-    assert {"duly-engine", "duly-heartbeat", "duly-loop", "duly-run-1"} <= {
+    assert {"duly-worker", "duly-heartbeat", "duly-loop", "duly-run-1"} <= {
         thread.name for thread in started
     }
     scheduler.stop()

@@ -7,10 +7,10 @@ moving the cursor on with a compare-and-set is what decides who decides. The uni
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
@@ -44,36 +44,44 @@ class _Plan:
         return len(self.decision.run) + len(self.decision.missed)
 
 
-class Taker(Protocol):
-    """A worker that claims runs as they are made (engine rule 14)."""
+ClaimOnInsert = Callable[[Sequence[dict[str, Any]]], None]
+"""Claims runs that are about to be inserted (engine rule 14).
 
-    def take(self, ready: Sequence[tuple[dict[str, Any], JobOptions]]) -> None:
-        """Claim those of the runs for which there is a place: change their rows.
-
-        Args:
-            ready: all that are made here and ready, each with its job's options.
-        """
-
-    def keep(self, stored: Container[str]) -> None:
-        """Forget all claims of runs that were not stored."""
+It is given the rows that are ready, and turns those that its worker can start now into running
+ones.
+"""
 
 
-def settle(tx: Transaction, due: Sequence[Row[Any]], taker: Taker | None = None) -> int:
-    """Decide what fell due for these jobs, and write it.
+class Settled(NamedTuple):
+    """What `settle` has written.
+
+    Attributes:
+        ready: the number of runs that any worker may claim now.
+        lost: ids of runs that were claimed on insert but not inserted: their time had a run.
+    """
+
+    ready: int
+    lost: frozenset[str]
+
+
+NOTHING = Settled(0, frozenset())
+
+
+def settle(
+    tx: Transaction, due: Sequence[Row[Any]], claim_on_insert: ClaimOnInsert | None = None
+) -> Settled:
+    """Decide the nominal times of these jobs that are due, and write the decisions.
 
     Args:
         tx: a transaction that has locked the jobs.
         due: their rows, each with a ``next_fire_at`` that is not after ``tx.now``.
-        taker: who may claim the runs at once.
-
-    Returns:
-        How many runs are left ready, for anybody to claim.
+        claim_on_insert: given the ready runs before they are inserted.
     """
     plans = [plan for plan in (_plan(tx, job, STEPS // len(due)) for job in due) if plan]
     busy = [plan.job.id for plan in plans if plan.decision.run and _counts(plan.options)]
     held = runs.occupancy(tx.conn, busy) if busy else {}
-    lost = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
-    plans = [plan for plan in plans if plan.job.id not in lost]
+    lost_cursors = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
+    plans = [plan for plan in plans if plan.job.id not in lost_cursors]
     ids = iter(tx.run_ids(sum(plan.most_rows for plan in plans)))
     for plan in plans:
         _place_runs(tx, plan, held.get(plan.job.id) or Occupancy(), ids)
@@ -82,15 +90,15 @@ def settle(tx: Transaction, due: Sequence[Row[Any]], taker: Taker | None = None)
     replaced = [plan.job.id for plan in plans if plan.replaces]
     if replaced:
         replace_live(tx, replaced)
-    if taker is not None:
-        made = [(row, plan.options) for plan in plans for row in plan.rows]
-        taker.take([pair for pair in made if pair[0]["state"] == "ready"])
     rows = [row for plan in plans for row in plan.rows]
-    if runs.add(tx, rows) < len(rows) and taker is not None:
-        begun = [row["id"] for row in rows if row["state"] == "running"]
-        taker.keep(runs.stored(tx.conn, begun))
+    if claim_on_insert is not None:
+        claim_on_insert([row for row in rows if row["state"] == "ready"])
+    lost: frozenset[str] = frozenset()
+    if runs.add(tx, rows) < len(rows) and claim_on_insert is not None:
+        claimed = [row["id"] for row in rows if row["state"] == "running"]
+        lost = frozenset(claimed) - runs.stored(tx.conn, claimed)
     history.add_ranges(tx, [row for plan in plans for row in plan.ranges])
-    return sum(row["state"] == "ready" for row in rows)
+    return Settled(sum(row["state"] == "ready" for row in rows), lost)
 
 
 def cancel_live(tx: Transaction, job_ids: Sequence[str], reason: str, *, running: bool) -> None:

@@ -6,20 +6,14 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from duly import forking
 from duly.clock import Clock
 from duly.context import current_run
-from duly.errors import ConfigurationError, DatabaseUnavailable, LifecycleError
-from duly.model.checks import SECONDS, label
+from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.model.event import Event
-from duly.model.job import MAX_ID
-from duly.model.policy import JobOptions
-from duly.model.release import Release
-from duly.model.worker import Heartbeat
+from duly.model.settings import Settings
 from duly.model.zone_data import tzdb_version
 from duly.operations import zone_data as zone_changes
 from duly.operations.events import Listeners
@@ -33,79 +27,9 @@ from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.url import Later, parse_url
-from duly.worker.loop import Engine
-from duly.worker.options import EngineOptions
+from duly.worker.worker import Worker
 
 log = logging.getLogger("duly")
-ORPHANS = ("report", "pause")
-"""What may become of jobs that code declares no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a scheduler was made with.
-
-    Attributes:
-        name: whose declarations are compared with each other.
-        version: of these declarations, as `check_version` returns it.
-        orphans: ``report`` or ``pause``: what becomes of jobs that code declares no more.
-        timezone: IANA name; the zone of triggers that name none.
-        defaults: options of jobs and tasks that say nothing themselves.
-        queues: how many runs of each queue this process executes at once.
-        heartbeat: how often its workers beat, and how long their leases are.
-        required: whether `start` raises when the database is away, instead of trying again.
-        grace: seconds that running functions get to finish at a stop.
-        pooler: whether the URL leads to a transaction pooler.
-        listen_url: where notices are heard; default: at the URL, unless there is a pooler.
-        fires: whether this process fires jobs, or only executes runs.
-    """
-
-    name: str
-    timezone: str
-    defaults: JobOptions
-    queues: Mapping[str, int]
-    heartbeat: Heartbeat
-    required: bool
-    grace: float
-    pooler: bool
-    listen_url: str | None
-    fires: bool = True
-    version: str = ""
-    orphans: str = "report"
-
-    @property
-    def release(self) -> Release:
-        """Whose declarations these are."""
-        return Release(self.name, self.version)
-
-    def __post_init__(self) -> None:
-        label(MAX_ID)("name", self.name)
-        if self.orphans not in ORPHANS:
-            raise ConfigurationError(f"orphans={self.orphans!r}; it must be one of {ORPHANS}")
-        SECONDS("grace", self.grace)
-        if not isinstance(self.defaults, JobOptions):
-            raise ConfigurationError(f"defaults={self.defaults!r}; give JobDefaults(…)")
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-            raise ConfigurationError(
-                f"timezone={self.timezone!r} is no IANA time zone; give for example 'Europe/Madrid'"
-            ) from None
-        for queue, places in self.queues.items():
-            if not _is_name(queue) or not _is_count(places):
-                raise ConfigurationError(
-                    f"queues={{{queue!r}: {places!r}}}: give a name and how many runs at once (≥ 1)"
-                )
-        if not self.queues:
-            raise ConfigurationError("queues={} leaves nowhere to run; give {'default': 10}")
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
 
 
 class Wiring:
@@ -127,7 +51,7 @@ class Wiring:
         self.store.announce, self.store.hears = self._announce, self._listeners.hear
         self._declared: dict[str, Definition] = {}
         self._told: set[tuple[str, ...]] = set()
-        self._inherited: list[Engine] = []
+        self._inherited: list[Worker] = []
         self._stepping = threading.Lock()
         self._engine = self._new_engine()
         forking.remember(self)
@@ -263,15 +187,17 @@ class Wiring:
         settings, lease = self.settings, self.settings.heartbeat.lease
         return Store(url, self.clock, pooler=settings.pooler, idle_limit=min(IDLE_LIMIT_S, lease))
 
-    def _new_engine(self) -> Engine:
-        held = self.settings
-        options = EngineOptions(
-            held.name, held.queues, held.heartbeat, self.prepare, self._tend, self._notifier,
-            held.fires, held.version,
-        )  # fmt: skip
-        return Engine(self.store, self.registry, options)
+    def _new_engine(self) -> Worker:
+        return Worker(
+            self.store,
+            self.registry,
+            self.settings,
+            self._notifier,
+            prepare=self.prepare,
+            tend=self._tend,
+        )
 
-    def _renew_engine(self) -> Engine:
+    def _renew_engine(self) -> Worker:
         """Put a new engine in the place of one that is not used any more, and return that."""
         former, self._engine = self._engine, self._new_engine()
         self._engine.execution.around += former.execution.around

@@ -286,7 +286,7 @@ class Declaring(Wiring):
 
     def _enqueue_plain(self, call: Call, args: str, actor: str | None) -> str:
         """Store a call: with one statement where this process has no place for it."""
-        if call.is_free and self._engine.has_place(call.options.queue):
+        if call.is_free and self._engine.has_free_slot(call.options.queue):
             return self._enqueue_here(call, args, actor)
         with self._write(actor, single=True) as tx:
             return run_commands.enqueue(tx, call, [args])[0]
@@ -296,12 +296,11 @@ class Declaring(Wiring):
         self._refuse_behind_lock()
         with self._engine.execution.expecting() as pending_start:
             with self.store.write(actor) as tx:
-                taker = self._engine.taker(tx)
-                (run_id,) = run_commands.enqueue(tx, call, [args], taker=taker)
-                if taker is not None:
-                    taker.announce()
-                    pending_start.update((claim.id, claim.claim_id) for claim in taker.claims)
-            started = taker is not None and self._engine.begin(taker.claims)
+                claimer = self._engine.claim_on_insert(tx)
+                (run_id,) = run_commands.enqueue(tx, call, [args], claim_on_insert=claimer)
+                claims = claimer.claims() if claimer is not None else []
+                pending_start.update((claim.id, claim.claim_id) for claim in claims)
+            started = self._engine.start_claims(claims)
         if not started:
             self._wake()
         return run_id

@@ -134,7 +134,7 @@ class Living(Wiring):
             raise LifecycleError("the scheduler has been started and steps itself")
         self._refuse_own_loop("tick")
         with self._stepping:
-            while self._engine.tick(wait=wait):
+            while self._engine.tick(wait=wait).at_once:
                 pass
             return self._engine.busy
 
@@ -176,7 +176,7 @@ class Living(Wiring):
         asked = self.clock.monotonic()
         with self.store.read():  # it answers, or the caller hears why not
             self._engine.wake()
-        while self._engine.rested is None or self._engine.rested < asked:
+        while self._engine.idle_tick is None or self._engine.idle_tick < asked:
             if self.clock.monotonic() >= until:
                 return False
             self.clock.pause(LOOK_EVERY)
@@ -191,7 +191,7 @@ class Living(Wiring):
             return False
         try:
             in_flight = self._engine.execution.in_flight
-            while self._engine.tick(wait=False) or self._engine.busy:
+            while self._engine.tick(wait=False).at_once or self._engine.busy:
                 if self.clock.monotonic() >= until:
                     return False
                 in_flight.empty.wait(LOOK_EVERY)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from duly.decisions.apply import Taker, cancel_unstarted, replace_live, run_again
+from duly.decisions.apply import ClaimOnInsert, cancel_unstarted, replace_live, run_again
 from duly.decisions.policy import place
 from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
 from duly.model import transition
@@ -55,7 +55,7 @@ def enqueue(
     call: Call,
     args: Sequence[str],
     keys: Sequence[str | None] | None = None,
-    taker: Taker | None = None,
+    claim_on_insert: ClaimOnInsert | None = None,
 ) -> list[str]:
     """Store calls that differ in their arguments; returns their runs' ids in the same order.
 
@@ -65,7 +65,7 @@ def enqueue(
         args: for each call a JSON text that fits the task.
         keys: for each call its unique key, if it has one: while another run holds that key, the
             other run is meant instead of a new one. ``None``: none has one.
-        taker: who may claim calls without keys at once.
+        claim_on_insert: given calls without keys before they are inserted.
     """
     alike = new_run(
         "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
@@ -74,8 +74,8 @@ def enqueue(
     ids = tx.run_ids(len(args))
     rows = [{**alike, "id": run_id, "args": held} for run_id, held in zip(ids, args, strict=True)]
     if keys is None:
-        if taker is not None and alike["state"] == "ready":
-            taker.take([(row, call.options) for row in rows])
+        if claim_on_insert is not None and alike["state"] == "ready":
+            claim_on_insert(rows)
         runs.add(tx, rows)
         return ids
     for row, key in zip(rows, keys, strict=True):

@@ -15,6 +15,7 @@ from duly.context import Run, RunFacts
 from duly.errors import ArgumentsChanged, ArgumentsError
 from duly.executors.base import CallResult, Work
 from duly.executors.event_loop import EventLoopExecutor
+from duly.executors.log_capture import run_log_handler
 from duly.executors.process import ProcessExecutor
 from duly.executors.thread import ThreadExecutor
 from duly.hooks import AroundRun
@@ -39,23 +40,28 @@ class Execution:
     Args:
         store: the database.
         registry: the functions.
-        ended: endings to be written back.
+        queues: the number of runs of each queue that this worker executes at once.
         wake: called from any thread when something has ended.
-        queues: how many runs of each queue this worker executes at once.
+
+    Attributes:
+        in_flight: what was claimed and has not ended.
+        completions: what has ended and is not written back.
+        around: context managers to enter around each run.
+        coroutines: executes coroutines.
     """
 
     def __init__(
         self,
         store: Store,
         registry: Registry,
-        ended: Completions,
-        wake: Callable[[], None],
         queues: Mapping[str, int],
+        wake: Callable[[], None],
     ) -> None:
         self._store = store
         self._registry = registry
         self.in_flight = InFlight(queues)
-        self._ended = ended
+        self.completions = Completions(store)
+        self._captures_logs = False
         self._wake = wake
         self._pending_starts: dict[int, set[tuple[str, str]]] = {}
         self._now, self._asked = store.time.now, self._previous_success  # bound once for all runs
@@ -79,7 +85,7 @@ class Execution:
             claim for claims in list(self._pending_starts.values()) for claim in tuple(claims)
         }
         flying = {(attempt.claim.id, attempt.claim.claim_id) for attempt in self.in_flight.all()}
-        return pending | flying | self._ended.claims()
+        return pending | flying | self.completions.claims()
 
     @contextmanager
     def expecting(self) -> Iterator[set[tuple[str, str]]]:
@@ -93,6 +99,21 @@ class Execution:
             yield pending_start
         finally:
             del self._pending_starts[id(pending_start)]
+
+    @property
+    def any_live(self) -> bool:
+        """Whether anything is in flight whose run has not been ended without its function."""
+        return any(not attempt.abandoned for attempt in self.in_flight.all())
+
+    def wait(self, longest: float) -> None:
+        """Wait until nothing is in flight, or the next deadline has come.
+
+        Args:
+            longest: seconds after which to return in any case.
+        """
+        deadline = self.next_deadline()
+        left = longest if deadline is None else deadline - self._store.clock.monotonic()
+        self.in_flight.empty.wait(max(0.0, min(left, longest)))
 
     def next_deadline(self) -> float | None:
         """The earliest deadline on the steady clock."""
@@ -144,7 +165,7 @@ class Execution:
         in_flight = self.in_flight.withdraw(self._store.clock.monotonic() - older_than)
         for attempt in in_flight:
             attempt.stop_reason = "given_back"
-            self._ended.add(attempt, CallResult(error=asyncio.CancelledError()))
+            self.completions.add(attempt, CallResult(error=asyncio.CancelledError()))
         if in_flight:
             self._wake()
 
@@ -155,6 +176,7 @@ class Execution:
             attempt.work.run.lease_lost = True
             self._interrupt(attempt)
             attempt.abandoned = attempt.lost = True
+        self.completions.forget()
 
     def report_progress(self) -> None:
         """Store how far running functions say they are, and what they have logged."""
@@ -180,8 +202,17 @@ class Execution:
             for attempt in told:
                 attempt.unsent.clear()
 
+    def capture_logs(self) -> None:
+        """Store what runs log, until `stop`."""
+        if not self._captures_logs:
+            run_log_handler.install()
+            self._captures_logs = True
+
     def stop(self) -> None:
-        """Stop the executors."""
+        """Stop the executors, and no longer store what runs log."""
+        if self._captures_logs:
+            run_log_handler.remove()
+            self._captures_logs = False
         self._threads.stop()
         self._processes.stop()
         self.coroutines.stop()
@@ -225,7 +256,7 @@ class Execution:
     def _finish(self, work: Work, result: CallResult) -> Attempt:
         attempt = self.in_flight.of(work)
         if not attempt.committed:
-            self._ended.add(attempt, result)  # before it leaves the in_flight: see `claims`
+            self.completions.add(attempt, result)  # before it leaves the in_flight: see `claims`
         self.in_flight.end(work, result.seconds)
         self._wake()
         return attempt
@@ -243,7 +274,7 @@ class Execution:
             and (not attempt.executor.interruptible or attempt.stopping_since + PATIENCE <= steady)
         ]
         if stubborn:
-            self._ended.abandon(stubborn, worker_id)
+            self.completions.abandon(stubborn, worker_id)
 
     def _previous_success(self, facts: RunFacts) -> Any:
         if facts.job_id is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
-from duly.decisions.apply import settle
+from duly.decisions.apply import NOTHING, settle
 from duly.model.transition import RunSnapshot, Transition, miss
 from duly.store import jobs, runs, transitions
 from duly.store.agenda import Agenda
@@ -16,31 +16,27 @@ from duly.store.transaction import Transaction
 from duly.store.transitions import Change
 from duly.worker.adaptive_batch import AdaptiveBatch
 from duly.worker.claims.claim import Claim
-from duly.worker.claims.on_insert import Places
+from duly.worker.claims.on_insert import OnInsertClaimer
 
 BATCH = 1000
 PROMOTED = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(NamedTuple):
     """What a firing did.
 
     Attributes:
         decided: whether there was anything that could be decided.
-        ready: whether it may have left runs ready, for anybody to claim.
-        claims: of the runs that this worker claimed as they were made.
+        ready: whether it may have left runs ready, for any worker to claim.
+        claims: of the runs that this worker claimed on insert.
     """
 
     decided: bool = False
     ready: bool = False
-    claims: tuple[Claim, ...] = ()
+    claims: Sequence[Claim] = ()
 
 
-class _Decided(NamedTuple):
-    jobs: int
-    ready: int
-    claims: tuple[Claim, ...]
+OnInsert = Callable[[Transaction], OnInsertClaimer | None]
 
 
 class Firing:
@@ -54,14 +50,14 @@ class Firing:
         self._store = store
         self._batch_size = AdaptiveBatch(store, BATCH)
 
-    def fire(self, agenda: Agenda, places: Places) -> Fired:
-        """Decide everything that has come.
+    def fire(self, agenda: Agenda, on_insert: OnInsert) -> Fired:
+        """Decide everything that is due.
 
-        While the clock has just leapt, nothing is decided: it may leap back.
+        While a step of the clock is unconfirmed nothing is decided: it may be undone.
 
         Args:
-            agenda: what has come.
-            places: what this worker could start at once.
+            agenda: what is due.
+            on_insert: returns what claims runs as a transaction inserts them.
         """
         store = self._store
         if not store.time.settled:
@@ -74,27 +70,23 @@ class Firing:
             moved += store.run(_expire)
         if agenda.next_fire is None or agenda.next_fire > now:
             return Fired(moved > 0, moved > 0)
-        found = self.fire_jobs(places)
-        return Fired(found.decided or moved > 0, found.ready or moved > 0, found.claims)
+        fired = self.fire_jobs(on_insert)
+        return Fired(fired.decided or moved > 0, fired.ready or moved > 0, fired.claims)
 
-    def fire_jobs(self, places: Places) -> Fired:
-        """Decide for the jobs whose next time has come, and for nothing else; see `fire`."""
+    def fire_jobs(self, on_insert: OnInsert) -> Fired:
+        """Decide for the jobs that are due, and for nothing else; see `fire`."""
         if not self._store.time.settled:
             return Fired()
-        found = self._store.run(lambda tx: self._decide(tx, places))
-        return Fired(found.jobs > 0, found.ready > 0, found.claims)
+        return self._store.run(lambda tx: self._decide(tx, on_insert))
 
-    def _decide(self, tx: Transaction, places: Places) -> _Decided:
+    def _decide(self, tx: Transaction, on_insert: OnInsert) -> Fired:
         began = self._store.clock.monotonic()
-        taker = places.taker(tx)
+        claimer = on_insert(tx)
         due = jobs.due(tx, self._batch_size.size)
-        ready = settle(tx, due, taker) if due else 0
-        claims: tuple[Claim, ...] = ()
-        if taker is not None:
-            taker.announce()
-            claims = tuple(taker.claims)
+        settled = settle(tx, due, claimer) if due else NOTHING
+        claims = claimer.claims(settled.lost) if claimer is not None else ()
         self._batch_size.record(len(due), self._store.clock.monotonic() - began)
-        return _Decided(len(due), ready, claims)
+        return Fired(bool(due), settled.ready > 0, claims)
 
 
 def _expire(tx: Transaction) -> int:

@@ -1,8 +1,8 @@
-"""The heartbeat: a worker's row, its lease, and fencing itself when it cannot beat.
+"""The lease: a worker's row, the heartbeat that renews it, and fencing when it cannot be renewed.
 
-It runs on a thread and a connection of its own, so that no busy pool and no long transaction of
-the worker delays it. A second thread only looks at the steady clock: a beat that hangs in the
-network must not delay the fence.
+The heartbeat has a thread and a connection of its own, so that neither a busy pool nor a long
+transaction of the worker delays it. A second thread only watches the steady clock: a beat that
+hangs in the network must not delay fencing.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from duly.errors import DulyError
 from duly.model import payload
 from duly.model.identity import new_id
-from duly.model.worker import Heartbeat
+from duly.model.settings import Settings
 from duly.model.zone_data import tzdb_version
 from duly.store import workers
 from duly.store.store import Store
@@ -31,61 +30,49 @@ from duly.worker.worker_locks import WorkerLocks
 
 log = logging.getLogger("duly.worker")
 QUICK = 1.0
-"""Seconds between two beats while they fail or the clock is in doubt."""
+"""Seconds between two beats while they fail or a step of the clock is unconfirmed."""
 
 
 @dataclass(slots=True, eq=False)
 class Registration:
-    """From one registration of a worker to the end of its lease.
+    """A worker's presence in the database under one id, until it leaves or is fenced.
 
     Attributes:
         id: the worker's id.
-        store: the database through the connection of this registration's heartbeat.
-        server: which server it talks to; see `StoreDialect.server_identity`.
-        good: when the last good beat began, on the steady clock.
-        over: set when this registration ends.
+        store: the database through the heartbeat's own connection.
+        server: the server that was registered with; see `StoreDialect.server_identity`.
+        last_beat: when the last successful beat began, on the steady clock.
+        ended: set when the registration ends.
     """
 
     id: str
     store: Store
     server: str
-    good: float
-    over: threading.Event = field(default_factory=threading.Event)
+    last_beat: float
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class WorkerLease:
-    """One worker's lives: register, beat, fence, leave.
+    """Registers one worker, renews its lease, fences it and signs it off.
 
     Args:
         store: the database.
-        app: the scheduler's name.
-        queues: what the worker executes, for display.
-        heartbeat: how often.
-        on_fence: called when the worker must stop at once because its lease cannot be kept.
-        version: of the application; empty for none.
+        settings: of the worker's scheduler.
+        on_fence: called when the worker must stop at once because its lease cannot be renewed.
 
     Attributes:
-        draining: whether the worker takes no more runs; shown with the next beat.
+        locks: the file locks that prove workers alive; ``None`` where leases do.
+        threaded: whether the heartbeat has threads; else `beat_if_due` is called by the loop.
+        draining: whether the worker takes no more runs; shown from the next beat on.
         contact_since: since when, on the steady clock, every beat has reached the database;
             infinite while none does.
-        quiet_until: until when, on the steady clock, this worker rescues nobody.
+        quiet_until: until when, on the steady clock, this worker must not rescue anything.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        app: str,
-        queues: Mapping[str, int],
-        heartbeat: Heartbeat,
-        on_fence: Callable[[], None],
-        *,
-        version: str = "",
-    ) -> None:
+    def __init__(self, store: Store, settings: Settings, on_fence: Callable[[], None]) -> None:
         self._store = store
-        self._app = app
-        self._version = version
-        self._queues = dict(queues)
-        self._heartbeat = heartbeat
+        self._settings = settings
+        self._heartbeat = settings.heartbeat
         self._on_fence = on_fence
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -100,13 +87,13 @@ class WorkerLease:
 
     @property
     def worker_id(self) -> str:
-        """This registration's id; a worker that was fenced comes back under another."""
+        """The current registration's id, or ``""``; a fenced worker returns under another id."""
         registration = self._registration
         return registration.id if registration is not None else ""
 
     @property
     def alive(self) -> bool:
-        """Whether this worker has a row and a lease."""
+        """Whether this worker is registered."""
         return self._registration is not None
 
     @contextmanager
@@ -115,15 +102,15 @@ class WorkerLease:
         with self._lock:
             yield bool(worker_id) and self.worker_id == worker_id
 
-    def begin(self) -> str:
-        """Store the worker's row under a fresh id, and return that."""
+    def register(self) -> str:
+        """Store the worker's row under a fresh id, and return that id."""
         steady = self._store.clock.monotonic()
         worker_id = new_id()
         store = self._store.for_heartbeat(self._heartbeat.interval)
         if self.locks is not None:
             self.locks.take(worker_id)
         try:
-            server = store.run(lambda tx: self._register(tx, worker_id))
+            server = store.run(lambda tx: self._add_row(tx, worker_id))
         except BaseException:
             if self.locks is not None:
                 self.locks.release(worker_id)
@@ -135,56 +122,56 @@ class WorkerLease:
             self.contact_since = steady
             self.draining = False
         if self.threaded:
-            self._serve_life()
+            self._start_threads()
         return worker_id
 
     def start(self) -> None:
-        """Beat on a thread of its own from now on, in this registration and those that follow."""
+        """Beat on a thread from now on, in this registration and in later ones."""
         self.threaded = True
-        self._serve_life()
+        self._start_threads()
 
     def beat(self) -> None:
-        """Prolong the lease once; fence the worker when that has failed for too long."""
+        """Renew the lease once; fence the worker if that has failed for too long."""
         registration = self._registration
         if registration is None:
             return
         steady = self._store.clock.monotonic()
         try:
-            trouble = self._prolong(registration, steady)
+            problem = self._renew(registration, steady)
         except DulyError as error:
-            self._missed_beat(registration, error)
+            self._note_missed_beat(registration, error)
             return
-        if trouble is not None:
-            self.fence(registration.id, trouble)
+        if problem is not None:
+            self.fence(registration.id, problem)
             return
         with self._lock:
-            if self._registration is registration and (
-                self._is_late(registration, steady) or self._cut_off
-            ):
+            current = self._registration is registration
+            if current and (self._is_late(registration, steady) or self._cut_off):
                 self.contact_since = steady
-            registration.good = steady
+            registration.last_beat = steady
 
     def beat_if_due(self) -> None:
-        """`beat` when the last one is an interval ago: for workers without a heartbeat thread."""
+        """Beat if the last beat is an interval ago; for workers without a heartbeat thread."""
         registration = self._registration
-        if (
-            registration is None
-            or self._store.clock.monotonic() - registration.good >= self._heartbeat.interval
-        ):
+        steady = self._store.clock.monotonic()
+        if registration is None or steady - registration.last_beat >= self._heartbeat.interval:
             self.beat()
 
     def fence(self, worker_id: str, reason: str) -> None:
-        """Stop a registration: what is on its way must not be committed any more.
+        """End a registration: nothing in flight may be committed under it any more.
 
-        Does nothing when that registration is over already, whoever ended it.
+        Does nothing if it has already ended.
         """
         with self._lock:
             registration = self._registration
             if registration is None or registration.id != worker_id:
                 return
-            log.error("worker %s fences itself: %s", worker_id, reason)
+            log.error(
+                "Worker %s is fencing itself: %s. Results of its running functions will not be "
+                "written.", worker_id, reason,
+            )  # fmt: skip
             self._registration, self._fenced = None, (worker_id, reason)
-            registration.over.set()
+            registration.ended.set()
             self._on_fence()
         self._wake.set()
         if self.locks is not None:
@@ -198,7 +185,7 @@ class WorkerLease:
         registration = self._registration
         if registration is None:
             return
-        registration.over.set()
+        registration.ended.set()
         self._wake.set()
         for thread in self._threads:
             if thread is not threading.current_thread():
@@ -207,7 +194,7 @@ class WorkerLease:
             self._registration = None
         try:
             self._store.run(lambda tx: _sign_off(tx, registration.id))
-        finally:  # whoever could not sign off must look dead, so that others take its runs
+        finally:  # a worker that could not sign off must look dead, so that others take its runs
             if self.locks is not None:
                 self.locks.release(registration.id)
             self._close(registration.store)
@@ -217,14 +204,15 @@ class WorkerLease:
         self.draining = True
         self._wake.set()
 
-    def _register(self, tx: Transaction, worker_id: str) -> str:
+    def _add_row(self, tx: Transaction, worker_id: str) -> str:
         server = tx.dialect.server_identity(tx.conn)
+        settings = self._settings
         workers.add(
             tx, {
-                "id": worker_id, "app": self._app, "host": own_host(), "pid": os.getpid(),
+                "id": worker_id, "app": settings.name, "host": own_host(), "pid": os.getpid(),
                 "process": own_process(), "version": importlib.metadata.version("duly"),
-                "app_version": self._version or None,
-                "tzdb": tzdb_version(), "queues": payload.encode(self._queues),
+                "app_version": settings.version or None,
+                "tzdb": tzdb_version(), "queues": payload.encode(dict(settings.queues)),
                 "started_at": tx.now, "beat_at": tx.now, "server": server,
                 "lease_until": tx.now + timedelta(seconds=self._heartbeat.lease),
             },
@@ -234,8 +222,8 @@ class WorkerLease:
         tx.record("worker.started", worker_id=worker_id)
         return server
 
-    def _prolong(self, registration: Registration, steady: float) -> str | None:
-        """Beat; says why this registration must end, if it must."""
+    def _renew(self, registration: Registration, steady: float) -> str | None:
+        """Renew the lease; return why the registration must end, if it must."""
         steps: list[timedelta] = []
 
         def beat(tx: Transaction) -> str | None:
@@ -248,48 +236,55 @@ class WorkerLease:
             tx.now = self._store.time.now()
             lease = tx.now + timedelta(seconds=self._heartbeat.lease)
             if not workers.beat(tx.conn, registration.id, tx.now, lease, draining=self.draining):
-                return "its row is gone: somebody took it for dead"
+                return "its row is gone, because another worker took it for dead"
             self._record_oddities(tx, registration, steady, steps)
             return None
 
-        trouble = registration.store.run(beat)
-        if steps:  # leases told by the old clock prove nothing: see who beats by the new one
+        problem = registration.store.run(beat)
+        if steps:  # leases written by the old clock prove nothing: see who beats by the new one
             self.contact_since = steady
-        return trouble
+        return problem
 
     def _record_oddities(
         self, tx: Transaction, registration: Registration, steady: float, steps: list[timedelta]
     ) -> None:
         for step in steps:
-            tx.record("worker.clock_set", worker_id=registration.id, seconds=step.total_seconds())
+            seconds = step.total_seconds()
+            tx.record("worker.clock_set", worker_id=registration.id, seconds=seconds)
         if self._is_late(registration, steady):
-            late = round(steady - registration.good - self._heartbeat.interval, 1)
-            log.warning("heartbeat %.1f s late", late)
+            late = round(steady - registration.last_beat - self._heartbeat.interval, 1)
+            log.warning(
+                "The heartbeat of worker %s was %.1f s late; a worker that is late for too long "
+                "is fenced.", registration.id, late,
+            )  # fmt: skip
             tx.record("worker.late", worker_id=registration.id, seconds=late)
 
     def _is_late(self, registration: Registration, steady: float) -> bool:
-        return steady - registration.good > 2 * self._heartbeat.interval + 1
+        return steady - registration.last_beat > 2 * self._heartbeat.interval + 1
 
     @property
     def _cut_off(self) -> bool:
         return self.contact_since == math.inf
 
-    def _missed_beat(self, registration: Registration, error: DulyError) -> None:
+    def _note_missed_beat(self, registration: Registration, error: DulyError) -> None:
         with self._lock:
             if self._registration is registration:
                 self.contact_since = math.inf
-        log.warning("no heartbeat for %.0f s: %s", self._silence(registration), error)
+        log.warning(
+            "Worker %s could not renew its lease for %.0f s: %s", registration.id,
+            self._silence(registration), error,
+        )  # fmt: skip
         self._fence_if_overdue(registration)
 
     def _silence(self, registration: Registration) -> float:
-        return self._store.clock.monotonic() - registration.good
+        return self._store.clock.monotonic() - registration.last_beat
 
     def _fence_if_overdue(self, registration: Registration) -> None:
         silent = self._silence(registration)
         if silent >= self._heartbeat.fence and self.locks is None:
             self.fence(registration.id, f"no contact with the database for {silent:.0f} s")
 
-    def _serve_life(self) -> None:
+    def _start_threads(self) -> None:
         registration = self._registration
         if registration is None:
             return
@@ -298,25 +293,25 @@ class WorkerLease:
             self._threads.append(_thread("duly-watchdog", self._watch, registration))
 
     def _serve(self, registration: Registration) -> None:
-        while not registration.over.is_set():
-            self._store.clock.wait(self._wake, self._pause(registration))
+        while not registration.ended.is_set():
+            self._store.clock.wait(self._wake, self._pause())
             self._wake.clear()
-            if not registration.over.is_set():
+            if not registration.ended.is_set():
                 try:
                     self.beat()
                 except Exception:
-                    log.exception("heartbeat failed")
+                    log.exception("A heartbeat of worker %s failed.", registration.id)
         self._close(registration.store)
 
     def _watch(self, registration: Registration) -> None:
         """Fence a registration in time, even while its beat hangs."""
-        while not registration.over.is_set():
+        while not registration.ended.is_set():
             self._fence_if_overdue(registration)
             left = self._heartbeat.fence - self._silence(registration)
-            self._store.clock.wait(registration.over, min(left, self._heartbeat.interval))
+            self._store.clock.wait(registration.ended, min(left, self._heartbeat.interval))
 
-    def _pause(self, registration: Registration) -> float:
-        """Until the next beat; sooner while beats fail or the clock is in doubt."""
+    def _pause(self) -> float:
+        """Return the seconds until the next beat: fewer while beats fail or the clock is unsure."""
         quick = min(QUICK, self._heartbeat.interval / 2)
         if self._cut_off or not self._store.time.settled:
             return quick
@@ -333,7 +328,7 @@ def _sign_off(tx: Transaction, worker_id: str) -> None:
 
 
 def _thread(
-    name: str, serve: Callable[[Any], None], registration: Registration
+    name: str, serve: Callable[[Registration], None], registration: Registration
 ) -> threading.Thread:
     thread = threading.Thread(target=serve, args=(registration,), name=name, daemon=True)
     thread.start()

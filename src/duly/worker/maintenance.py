@@ -1,13 +1,14 @@
-"""Maintenance: what a worker does from time to time, each at its own interval."""
+"""Maintenance: what a worker does at intervals, beside firing and executing."""
 
 from __future__ import annotations
 
-from duly.model.policy import unit_hash
+from collections.abc import Callable
+
+from duly.model.worker import Heartbeat
 from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
 from duly.worker.lease import WorkerLease
-from duly.worker.options import EngineOptions
 from duly.worker.periodic import Periodic
 from duly.worker.pruning import prune
 from duly.worker.rescue import rescue, return_strays
@@ -17,54 +18,62 @@ ATTEND_EVERY = 1.0
 PRUNE_EVERY = 600.0
 TEND_EVERY = 30.0
 WATCH_EVERY = 1.0
+RESCUE_SPREAD = 0.2
 
 
 class Maintenance:
-    """One worker's.
+    """The duties of one worker.
 
     Args:
         store: the database.
+        heartbeat: the intervals of its heartbeat.
         execution: what it executes.
-        lease: its registration.
-        options: see `EngineOptions`.
+        lease: its row in the database.
+        tend: brings stored jobs in line with what is declared.
     """
 
     def __init__(
-        self, store: Store, execution: Execution, lease: WorkerLease, options: EngineOptions
+        self,
+        store: Store,
+        heartbeat: Heartbeat,
+        execution: Execution,
+        lease: WorkerLease,
+        tend: Callable[[], None],
     ) -> None:
         self._store = store
         self._execution = execution
-        self._lease = lease
-        self._options = options
-        self._periodic = Periodic(store.clock)
+        self._duties = [
+            Periodic(
+                ATTEND_EVERY, self._attend, wakes=True, only_if=lambda: len(execution.in_flight)
+            ),
+            Periodic(
+                heartbeat.interval,
+                lambda worker_id: return_strays(store, worker_id, execution.claims),
+            ),
+            Periodic(
+                heartbeat.rescue, lambda _: rescue(store, lease, heartbeat),
+                spread=RESCUE_SPREAD, wakes=True,
+            ),
+            Periodic(WATCH_EVERY, lambda _: watch(store)),
+            Periodic(PRUNE_EVERY, lambda _: prune(store), wakes=True),
+            Periodic(TEND_EVERY, lambda _: tend()),
+        ]  # fmt: skip
 
-    def do(self, worker_id: str) -> None:
-        """Do what is due."""
-        heartbeat = self._options.heartbeat
+    def run(self, worker_id: str) -> None:
+        """Stop what has run too long, and perform the duties that are due."""
         self._execution.enforce_deadlines(worker_id)
-        if self._execution.in_flight and self._periodic.is_due("attend", ATTEND_EVERY):
-            self._attend(worker_id)
-        if self._periodic.is_due("strays", heartbeat.interval):
-            return_strays(self._store, worker_id, self._execution.claims)
-        if self._periodic.is_due("rescue", heartbeat.rescue * (0.8 + 0.4 * unit_hash(worker_id))):
-            rescue(self._store, self._lease, heartbeat)
-        if self._periodic.is_due("watch", WATCH_EVERY):
-            watch(self._store)
-        if self._periodic.is_due("prune", PRUNE_EVERY):
-            prune(self._store)
-        if self._periodic.is_due("tend", TEND_EVERY):
-            self._options.tend()
+        for duty in self._duties:
+            duty.run(worker_id, self._store.clock.monotonic())
 
     def next(self) -> float | None:
-        """When the next one that cannot wait for another reason to look is due."""
-        names = ("rescue", "prune", "attend") if self._execution.in_flight else ("rescue", "prune")
-        times = [self._periodic.next(name) for name in names]
+        """Return when the loop must wake up for a duty, on the steady clock."""
+        times = [duty.next_wake for duty in self._duties]
         return min((time for time in times if time is not None), default=None)
 
     def _attend(self, worker_id: str) -> None:
-        """Look after what is executed: what it tells, what waits too long, what is cancelled."""
+        """Look after what executes: prefetched runs, progress and requests to cancel."""
         self._execution.give_back_waiting(ATTEND_EVERY)
         self._execution.report_progress()
         with self._store.read() as conn:
-            asked = workers.cancel_requests(conn, worker_id)
-        self._execution.cancel(asked, worker_id)
+            requested = workers.cancel_requests(conn, worker_id)
+        self._execution.cancel(requested, worker_id)

@@ -1,4 +1,4 @@
-"""Listening for other processes' notices, on a thread and a connection of its own."""
+"""Listening for the notices of other processes, on a thread and a connection of its own."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from duly.clock import Clock
 from duly.store.notifier import Notifier, Subscription
 
 log = logging.getLogger("duly.worker")
-AGAIN = 5.0
-"""Seconds before listening is tried again after the connection broke."""
+RETRY_AFTER = 5.0
+"""Seconds before another attempt to listen after the connection broke."""
 
 
 class NoticeListener:
-    """Wakes the loop when another process says that there is something to do.
+    """Wakes the loop when another process has sent a notice.
 
     Args:
-        notifier: where they come from.
+        notifier: where notices come from.
         clock: for waiting.
-        wake: called from the ear's thread for every notice, and whenever one may have been missed.
+        wake: called from the listener's thread for every notice, and when one may have been missed.
     """
 
     def __init__(self, notifier: Notifier, clock: Clock, wake: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class NoticeListener:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen from now on, where this database carries notices."""
+        """Listen from now on, if this database carries notices."""
         if self._notifier.can_subscribe:
             self._halt.clear()
             self._thread = threading.Thread(target=self._serve, name="duly-listen", daemon=True)
@@ -46,23 +46,26 @@ class NoticeListener:
             if self._subscription is not None:
                 self._subscription.stop()
         if self._thread is not None:
-            self._thread.join(timeout=AGAIN)
+            self._thread.join(timeout=RETRY_AFTER)
             self._thread = None
 
     def _serve(self) -> None:
         while not self._halt.is_set():
             try:
                 self._listen()
-            except Exception as error:  # noqa: BLE001 - polling goes on; nothing depends on this
-                log.warning("cannot listen for notices (%s); looking every second instead", error)
-                self._clock.wait(self._halt, AGAIN)
+            except Exception as error:  # noqa: BLE001 - polling continues; nothing depends on this
+                log.warning(
+                    "Cannot listen for notices (%s); polling every second until that works again.",
+                    error,
+                )
+                self._clock.wait(self._halt, RETRY_AFTER)
 
     def _listen(self) -> None:
         subscription = self._notifier.subscribe()
         with self._lock:
             self._subscription = subscription
         try:
-            self._wake()  # for what was said while nobody listened
+            self._wake()  # for notices that were sent before the subscription
             while not self._halt.is_set() and subscription.wait():
                 self._wake()
         finally:

@@ -1,29 +1,46 @@
-"""What a worker does from time to time, each at its own interval."""
+"""A duty that is performed at intervals."""
 
 from __future__ import annotations
 
-from duly.clock import Clock
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from duly.model.policy import unit_hash
 
 
+@dataclass(slots=True)
 class Periodic:
-    """When each of these things is to be done next.
+    """One duty of a worker, and when it is due next.
 
-    Args:
-        clock: whose steady time counts.
+    Attributes:
+        interval: seconds between two times.
+        perform: called with the worker's id.
+        spread: how far the interval differs from worker to worker, so that they do not coincide:
+            0.2 for ± 20 %.
+        wakes: whether the loop wakes up for it; other duties wait for its next step.
+        only_if: whether there is anything to do at all; default: always.
+        due: when it is due next, on the steady clock; ``None`` before the first time.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._due: dict[str, float] = {}
+    interval: float
+    perform: Callable[[str], object]
+    spread: float = 0.0
+    wakes: bool = False
+    only_if: Callable[[], Any] | None = None
+    due: float | None = None
 
-    def is_due(self, what: str, period: float) -> bool:
-        """Whether its time has come: at first, and then every ``period`` seconds."""
-        steady = self._clock.monotonic()
-        if self._due.setdefault(what, steady) > steady:
-            return False
-        self._due[what] = steady + period
-        return True
+    @property
+    def next_wake(self) -> float | None:
+        """When the loop must wake up for this duty."""
+        needed = self.wakes and (self.only_if is None or self.only_if())
+        return self.due if needed else None
 
-    def next(self, what: str) -> float | None:
-        """When it comes next, on the steady clock; ``None``: it never came yet."""
-        return self._due.get(what)
+    def run(self, worker_id: str, steady: float) -> None:
+        """Perform the duty if it is due: the first time at once."""
+        if self.due is not None and self.due > steady:
+            return
+        if self.only_if is None or self.only_if():
+            stretch = 1 + self.spread * (2 * unit_hash(worker_id) - 1) if self.spread else 1
+            self.due = steady + self.interval * stretch
+            self.perform(worker_id)

@@ -1,4 +1,4 @@
-"""Shutdown: the orderly end of a worker."""
+"""The orderly shutdown of a worker."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from duly.worker.rescue import give_back
 
 log = logging.getLogger("duly.worker")
 SLICE = 0.05
-LONGEST = 30.0
-"""Seconds that a loop has to end its last step."""
+JOIN_SECONDS = 30.0
+"""How long the loop may take to end its last step."""
 
-LAST_WORDS = 2.0
-"""Seconds that interrupted functions have to end at a stop before their runs are given back."""
+INTERRUPT_SECONDS = 2.0
+"""How long interrupted functions may take to end before their runs are given back."""
 
 
 class Shutdown:
-    """One worker's.
+    """How one worker stops.
 
     Args:
         store: the database.
-        lease: its registration.
+        lease: the worker's row and heartbeat.
         execution: what it executes.
-        write_back: stores what has ended, for the worker with this id.
+        complete: writes back what has ended, for the worker with the given id.
 
     Attributes:
-        skip_grace: set it, and nothing is waited for any more.
+        skip_grace: when set, nothing is waited for any longer.
     """
 
     def __init__(
@@ -40,46 +40,49 @@ class Shutdown:
         store: Store,
         lease: WorkerLease,
         execution: Execution,
-        write_back: Callable[[str], None],
+        complete: Callable[[str], None],
     ) -> None:
         self._store = store
         self._lease = lease
         self._execution = execution
-        self._write_back = write_back
+        self._complete = complete
         self.skip_grace = threading.Event()
 
     def run(self, grace: float, loop: threading.Thread | None) -> None:
-        """Wait, ask, give back, leave.
+        """Wait for running functions, interrupt the rest, give their runs back, sign off.
 
         Args:
             grace: seconds to wait for running functions before they are asked to stop.
-            loop: the worker's thread, if it had one.
+            loop: the loop's thread, if it had one.
         """
         worker_id = self._lease.worker_id
         try:
             self._lease.drain()
             self._execution.give_back_waiting(0)
-            self._see_off(worker_id, grace, loop)
+            self._wait(worker_id, grace, loop)
             if self._execution.in_flight:
                 self._execution.interrupt_all()
-                self._see_off(worker_id, LAST_WORDS, loop)
+                self._wait(worker_id, INTERRUPT_SECONDS, loop)
             if loop is not None:
-                loop.join(timeout=LONGEST)
-            self._write_back(worker_id)
+                loop.join(timeout=JOIN_SECONDS)
+            self._complete(worker_id)
             if worker_id:
                 self._store.run(lambda tx: give_back(tx, worker_id))
             self._lease.leave()
         except DulyError as error:
-            log.error("could not leave in order (%s); the runs will be rescued", error)
+            log.error(
+                "Worker %s could not stop in order (%s); other workers will rescue its runs.",
+                worker_id, error,
+            )  # fmt: skip
 
-    def _see_off(self, worker_id: str, seconds: float, loop: threading.Thread | None) -> None:
-        """Wait for what is on its way, writing back each as it ends.
+    def _wait(self, worker_id: str, seconds: float, loop: threading.Thread | None) -> None:
+        """Wait for what is in flight, and write each back as it ends.
 
         A loop that is still alive waits for a lock that a running function holds (SQLite has one
-        writer): then nothing is written here either.
+        writer). Then nothing is written here either.
         """
         for _slice in range(math.ceil(seconds / SLICE)):
             if loop is None or not loop.is_alive():
-                self._write_back(worker_id)
+                self._complete(worker_id)
             if self.skip_grace.is_set() or self._execution.in_flight.empty.wait(SLICE):
                 break

@@ -1,10 +1,13 @@
-"""Wake-ups: how the loop learns early that there is something to do. Polling stays the truth."""
+"""Wake-ups: when the loop takes its next step, and what makes it look earlier.
+
+A wake-up only saves time: everything is found by polling as well.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from duly.store.store import Store
 
@@ -12,14 +15,26 @@ LONGEST = 5.0
 """Seconds between two looks at the database when nothing is known to be due."""
 
 SERVER_POLL = 1.0
-"""The same on a database server, where other processes' changes are seen only by looking."""
+"""The same on a database server, where changes by other processes are found only by polling."""
 
 FILE_POLL = 0.1
 """Seconds between two looks at SQLite's change counter (3 µs each)."""
 
 
+class Wake(NamedTuple):
+    """When a worker's next step is due.
+
+    Attributes:
+        at_once: whether there may be more to do now.
+        at: otherwise when, on the steady clock; ``None`` if nothing is known to become due.
+    """
+
+    at_once: bool
+    at: float | None = None
+
+
 class Wakeup:
-    """Waits until something has happened or a time has come.
+    """Waits for an event or a point in time.
 
     Args:
         store: the database; for SQLite its change counter is watched on a connection that never
@@ -28,6 +43,7 @@ class Wakeup:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.clock = store.clock
         self._event = threading.Event()
         self._watch: Any = None
         self._seen: int | None = None
@@ -38,21 +54,20 @@ class Wakeup:
             self._event.set()
 
     def arm(self) -> None:
-        """Begin to watch: call it before the first look at the database."""
+        """Begin to watch for changes; call it before the first look at the database."""
         if self._seen is None and self._store.dialect.has_change_counter:
             self._seen = self._version()
 
-    def wait(self, seconds: float | None) -> None:
-        """Wait for a wake-up, a change by another process, or ``seconds``.
+    def wait(self, until: float | None) -> None:
+        """Wait for a wake-up, a change by another process, or a point in time.
 
         Args:
-            seconds: until what is known to be due; ``None``: nothing is.
+            until: when something known is due, on the steady clock; ``None`` if nothing is.
         """
-        counts = self._store.dialect.has_change_counter
-        longest = (LONGEST if counts else SERVER_POLL) * _about_one()
-        left = longest if seconds is None else min(seconds, longest)
-        clock = self._store.clock
-        end = clock.monotonic() + max(0.0, left)
+        counts, clock = self._store.dialect.has_change_counter, self.clock
+        end = clock.monotonic() + (LONGEST if counts else SERVER_POLL) * _jitter()
+        if until is not None:
+            end = min(end, until)
         while (left := end - clock.monotonic()) > 0:
             if not counts:
                 clock.wait(self._event, left)
@@ -81,6 +96,6 @@ class Wakeup:
         return int(version)
 
 
-def _about_one() -> float:
-    """0.9 to 1.1: so that a fleet's polls do not fall together."""
+def _jitter() -> float:
+    """Return 0.9 to 1.1, so that the polls of many workers do not coincide."""
     return random.uniform(0.9, 1.1)

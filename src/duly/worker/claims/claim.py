@@ -1,12 +1,10 @@
-"""A claim: a worker's right to execute one run, for as long as its token stands."""
+"""A claim: a worker's right to execute one run, valid until another claim or a rescue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from sqlalchemy import Row
 
 from duly.model.policy import RunPolicy, decode_run_policy
 from duly.model.run import Cause
@@ -16,7 +14,13 @@ from duly.store.completions import Fence
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """One claimed run, as the engine needs it."""
+    """One claimed run, with what its worker needs to know of it.
+
+    Attributes:
+        quarantined: whether nothing may execute beside it on its worker.
+        token: rises with each claim and each rescue of the run.
+        claim_id: of the statement that claimed the run.
+    """
 
     id: str
     job_id: str | None
@@ -38,17 +42,32 @@ class Claim:
     worker_id: str | None = None
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Claim:
-        """The claim that a claiming statement returned."""
+    def of(cls, row: Any) -> Claim:
+        """Return the claim that a row of ``duly_run`` records."""
         return cls(
-            row.id, row.job_id, row.task, row.args, row.scheduled_for, row.due_at, row.cause,
-            row.queue, row.attempt, row.max_attempts, row.crashes, row.quarantined, row.started_at,
-            row.token, row.claim_id, row.unique_key, decode_run_policy(row.policy), row.worker_id,
-        )  # fmt: skip
+            id=row.id,
+            job_id=row.job_id,
+            task=row.task,
+            args=row.args,
+            scheduled_for=row.scheduled_for,
+            due_at=row.due_at,
+            cause=row.cause,
+            queue=row.queue,
+            attempt=row.attempt,
+            max_attempts=row.max_attempts,
+            crashes=row.crashes,
+            quarantined=row.quarantined,
+            started_at=row.started_at,
+            token=row.token,
+            claim_id=row.claim_id,
+            unique_key=row.unique_key,
+            policy=decode_run_policy(row.policy),
+            worker_id=row.worker_id,
+        )
 
     @property
     def fence(self) -> Fence:
-        """What every write-back must still find in the row."""
+        """What the row must still contain for a write-back to be accepted."""
         return {"run": self.id, "seen_token": self.token, "seen_claim": self.claim_id}
 
     @property
@@ -61,10 +80,10 @@ class Claim:
 
     @property
     def tries(self) -> int:
-        """Attempts that count against the limit: those in which no worker died."""
+        """The number of attempts that count against the limit: those in which no worker died."""
         return self.attempt - self.crashes
 
     @property
     def tries_in_a_row(self) -> int:
-        """The same since somebody last retried the run by hand: the waits begin anew then."""
+        """The number of tries since the last retry by hand, which starts the delays anew."""
         return self.policy.max_attempts - (self.max_attempts - self.tries)

@@ -1,4 +1,4 @@
-"""Claiming: ready runs become this worker's, at most as many as it has free places for."""
+"""Claiming: ready runs become this worker's, at most as many as it has capacity for."""
 
 from __future__ import annotations
 
@@ -37,28 +37,41 @@ class Capacity(NamedTuple):
 
 @dataclass(slots=True)
 class Claimed:
-    """What a look at the queues got.
+    """The result of claiming.
 
     Attributes:
         claims: in the order in which they should start.
-        more: whether there may be more at once.
-        pause: seconds after which a queue's rate allows another run; ``None``: none waits for that.
+        more: whether there may be more to claim at once.
+        pause: seconds until a queue's rate allows another run; ``None`` if no run waits for that.
     """
 
     claims: list[Claim] = field(default_factory=list)
     more: bool = False
     pause: float | None = None
 
-    def join(self, other: Claimed) -> None:
-        """Take what another look got as well."""
+    def add(self, other: Claimed) -> None:
+        """Add the result of another transaction."""
         self.claims += other.claims
         self.more |= other.more
         pauses = [pause for pause in (self.pause, other.pause) if pause is not None]
         self.pause = min(pauses, default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    worker_id: str
+    capacity: Mapping[str, Capacity]
+    tasks: Sequence[str]
+
+    def parameters(self, tx: Transaction, queue: str) -> dict[str, Any]:
+        return {
+            "claim_queue": queue, "now": tx.now, "tasks": list(self.tasks), "claim": new_id(),
+            "worker": self.worker_id,
+        }  # fmt: skip
+
+
 class Claimer:
-    """Claims for one worker.
+    """Claims ready runs for one worker.
 
     Runs without limits are claimed with one statement for each queue, all in one transaction. A
     queue that has limits, or runs with concurrency keys, gets a transaction of its own: it locks
@@ -72,133 +85,115 @@ class Claimer:
     def __init__(self, store: Store, agenda: AgendaQuery) -> None:
         self._store = store
         self._agenda = agenda
-        self._behind: dict[str, str] = {}
+        self._last_keys: dict[str, str] = {}
         self._low_water = LowWater(store.clock)
 
     def claim(
         self, worker_id: str, capacity: Mapping[str, Capacity], tasks: Sequence[str]
     ) -> Claimed | None:
-        """Claim ready runs; stopped schedulers and paused queues are left alone.
+        """Claim ready runs, unless the scheduler is stopped or their queue paused.
 
         Args:
-            worker_id: for whom.
-            capacity: how many of each queue.
-            tasks: the tasks that this worker knows; others are left for a worker that does.
+            worker_id: the worker that will execute them.
+            capacity: the number of runs of each queue to claim.
+            tasks: the tasks that this worker knows; runs of others are left for other workers.
 
         Returns:
-            ``None``: the worker's own row or its lease is gone, so it must not claim.
+            ``None`` if the worker's row or its lease is gone, so that it must not claim.
         """
-        plain = self._store.run(lambda tx: self._claim_plain(tx, worker_id, capacity, tasks))
+        request = _Request(worker_id, capacity, tasks)
+        plain = self._store.run(lambda tx: self._claim_plain(tx, request))
         if plain is None:
             return None
-        got, limited = plain
+        claimed, limited = plain
         for queue in limited:
-            wanted = worker_id, queue, tasks
-            look = partial(self._claim_limited, wanted=wanted, capacity=capacity[queue])
-            got.join(self._store.run(look))
-        return got
+            claimed.add(self._store.run(partial(self._claim_limited, request=request, queue=queue)))
+        return claimed
 
-    def _claim_plain(
-        self,
-        tx: Transaction,
-        worker_id: str,
-        capacity: Mapping[str, Capacity],
-        tasks: Sequence[str],
-    ) -> tuple[Claimed, list[str]] | None:
-        """Claim from queues without limits; names the others that have ready runs too."""
-        found = self._ready(tx, worker_id)
-        if found is None:
+    def _claim_plain(self, tx: Transaction, request: _Request) -> tuple[Claimed, list[str]] | None:
+        """Claim from queues without limits; also return the queues that have some."""
+        agenda = self._open_agenda(tx, request.worker_id)
+        if agenda is None:
             return None
-        got, limited = Claimed(), []
-        for queue in filter(capacity.__contains__, found.ready):
-            if queue in found.limited or queue in found.keyed:
+        claimed, limited = Claimed(), []
+        for queue in filter(request.capacity.__contains__, agenda.ready):
+            if queue in agenda.limited or queue in agenda.keyed:
                 limited.append(queue)
             else:
-                rows = self._claim_up_to(tx, _wanted(tx, worker_id, queue, tasks), capacity[queue])
-                _take(tx, worker_id, got, rows, capacity[queue])
-        return got, limited
+                capacity = request.capacity[queue]
+                rows = self._claim_up_to(tx, request.parameters(tx, queue), capacity)
+                _take(tx, claimed, rows, capacity)
+        return claimed, limited
 
-    def _ready(self, tx: Transaction, worker_id: str) -> Agenda | None:
-        """What may be claimed; ``None``: nothing by this worker."""
-        found = self._agenda.ask_holding(tx, worker_id)
-        return replace(found, ready=()) if found is not None and found.stopped else found
+    def _open_agenda(self, tx: Transaction, worker_id: str) -> Agenda | None:
+        """Return what may be claimed, or ``None`` if this worker must not claim."""
+        agenda = self._agenda.ask_holding(tx, worker_id)
+        return replace(agenda, ready=()) if agenda is not None and agenda.stopped else agenda
 
     def _claim_up_to(
-        self, tx: Transaction, wanted: dict[str, Any], capacity: Capacity
+        self, tx: Transaction, parameters: dict[str, Any], capacity: Capacity
     ) -> Sequence[Row[Any]]:
-        """Runs for the free places; if there are enough of them, more runs ahead."""
+        """Claim runs for the free slots and, if there are enough of them, prefetch more."""
         rows: Sequence[Row[Any]] = ()
         if capacity.free > 0:
-            rows = self._claim_behind(tx, {**wanted, "limit": capacity.free}, Choice.PLAIN)
+            rows = self._claim_from_marks(tx, {**parameters, "limit": capacity.free}, Choice.PLAIN)
         if capacity.prefetch > 0 and len(rows) == capacity.free:
-            ahead = {**wanted, "limit": capacity.prefetch}
-            rows = [*rows, *self._claim_behind(tx, ahead, Choice.PREFETCH)]
+            prefetch = {**parameters, "limit": capacity.prefetch}
+            rows = [*rows, *self._claim_from_marks(tx, prefetch, Choice.PREFETCH)]
         return rows
 
-    def _claim_behind(
-        self, tx: Transaction, wanted: dict[str, Any], choice: Choice
+    def _claim_from_marks(
+        self, tx: Transaction, parameters: dict[str, Any], choice: Choice
     ) -> Sequence[Row[Any]]:
-        """Claim behind the marks; look at everything when it is time, or places are left free."""
+        """Claim beyond the low-water marks; scan fully from time to time, and to fill slots."""
         if not tx.dialect.keeps_dead:
-            return tx.dialect.claim(tx.conn, wanted, choice)
-        queue = wanted["claim_queue"]
+            return tx.dialect.claim(tx.conn, parameters, choice)
+        queue = parameters["claim_queue"]
         marks = self._low_water.marks(queue, choice)
         if not marks:
-            return self._look(tx, wanted, choice)
-        rows = tx.dialect.claim(tx.conn, wanted, choice, marks)
+            return self._scan(tx, parameters, choice)
+        rows = tx.dialect.claim(tx.conn, parameters, choice, marks)
         self._low_water.learn(queue, choice, rows)
-        missing = wanted["limit"] - len(rows)
+        missing = parameters["limit"] - len(rows)
         if not missing or choice is Choice.PREFETCH:
             return rows
-        others = self._look(tx, {**wanted, "limit": missing}, choice)
+        others = self._scan(tx, {**parameters, "limit": missing}, choice)
         return sorted([*rows, *others], key=claim_order)
 
-    def _look(self, tx: Transaction, wanted: dict[str, Any], choice: Choice) -> Sequence[Row[Any]]:
-        """Claim from the beginning."""
+    def _scan(
+        self, tx: Transaction, parameters: dict[str, Any], choice: Choice
+    ) -> Sequence[Row[Any]]:
+        """Claim from the beginning of the index."""
         since = self._store.clock.monotonic()
-        rows = tx.dialect.claim(tx.conn, wanted, choice)
-        filled = len(rows) == wanted["limit"]
-        self._low_water.learn_all(wanted["claim_queue"], choice, rows, since=since, filled=filled)
+        rows = tx.dialect.claim(tx.conn, parameters, choice)
+        filled = len(rows) == parameters["limit"]
+        queue = parameters["claim_queue"]
+        self._low_water.learn_all(queue, choice, rows, since=since, filled=filled)
         return rows
 
-    def _claim_limited(
-        self, tx: Transaction, wanted: tuple[str, str, Sequence[str]], capacity: Capacity
-    ) -> Claimed:
-        worker_id, queue, tasks = wanted
-        found, got = self._ready(tx, worker_id), Claimed()
-        if found is None or queue not in found.ready:
-            return got
-        parameters = _wanted(tx, worker_id, queue, tasks)
-        held = claim_limited(
-            tx, {**parameters, "limit": capacity.free}, self._behind.get(queue, "")
+    def _claim_limited(self, tx: Transaction, request: _Request, queue: str) -> Claimed:
+        agenda, claimed = self._open_agenda(tx, request.worker_id), Claimed()
+        if agenda is None or queue not in agenda.ready:
+            return claimed
+        capacity, parameters = request.capacity[queue], request.parameters(tx, queue)
+        found = claim_limited(
+            tx, {**parameters, "limit": capacity.free}, self._last_keys.get(queue, "")
         )
-        self._behind[queue] = held.behind
-        if held.pause is not None:
-            got.pause = max(held.pause, SHORTEST_PAUSE)
-        got.more = held.more and capacity.free > 0
-        rows = list(held.rows)
-        if held.plain_ahead and capacity.prefetch:
-            rows += _prefetch(tx, parameters, capacity.prefetch)
-        _take(tx, worker_id, got, rows, capacity)
-        return got
+        self._last_keys[queue] = found.behind
+        if found.pause is not None:
+            claimed.pause = max(found.pause, SHORTEST_PAUSE)
+        claimed.more = found.more and capacity.free > 0
+        rows = list(found.rows)
+        if found.plain_ahead and capacity.prefetch:
+            prefetch = {**parameters, "limit": capacity.prefetch}
+            rows += tx.dialect.claim(tx.conn, prefetch, Choice.PREFETCH)
+        _take(tx, claimed, rows, capacity)
+        return claimed
 
 
-def _wanted(tx: Transaction, worker_id: str, queue: str, tasks: Sequence[str]) -> dict[str, Any]:
-    return {
-        "claim_queue": queue, "now": tx.now, "tasks": list(tasks), "claim": new_id(),
-        "worker": worker_id,
-    }  # fmt: skip
-
-
-def _prefetch(tx: Transaction, wanted: dict[str, Any], most: int) -> Sequence[Row[Any]]:
-    return tx.dialect.claim(tx.conn, {**wanted, "limit": most}, Choice.PREFETCH)
-
-
-def _take(
-    tx: Transaction, worker_id: str, got: Claimed, rows: Sequence[Row[Any]], capacity: Capacity
-) -> None:
+def _take(tx: Transaction, claimed: Claimed, rows: Sequence[Row[Any]], capacity: Capacity) -> None:
     claims = [Claim.of(row) for row in rows]
-    for held in claims if tx.hears("run.started") else ():
-        tx.record("run.started", job_id=held.job_id, run_id=held.id, worker_id=worker_id)
-    got.claims += claims
-    got.more |= len(rows) >= capacity.free + capacity.prefetch
+    for claim in claims if tx.hears("run.started") else ():
+        tx.record("run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id)
+    claimed.claims += claims
+    claimed.more |= len(rows) >= capacity.free + capacity.prefetch

@@ -1,103 +1,74 @@
-"""Claiming runs as they are made (engine rule 14): one write less for each run that fires here."""
+"""Claiming runs as they are inserted (engine rule 14): saves one write for each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from duly.model.identity import new_id
-from duly.model.policy import JobOptions
-from duly.store.agenda import AgendaQuery
 from duly.store.transaction import Transaction
 from duly.store.transitions import start_new
 from duly.worker.claims.claim import Claim
-from duly.worker.claims.claimer import Capacity
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What a worker could start now.
-
-    Attributes:
-        worker_id: who.
-        capacity: how many runs of each queue; empty: it takes nothing.
-        tasks: the tasks that it knows.
-        agenda: asked inside the transaction that makes the runs.
-    """
-
-    worker_id: str
-    capacity: Mapping[str, Capacity]
-    tasks: frozenset[str]
-    agenda: AgendaQuery
-
-    def taker(self, tx: Transaction) -> OnInsertClaimer | None:
-        """Somebody who claims in this transaction; call it before anything is locked.
-
-        A queue that is paused or has limits, or in which anything waits that is older or more
-        urgent, gives nothing away: its runs are claimed in their turn.
-        """
-        free = self.agenda.free(tx, self.worker_id) if self.capacity else ()
-        left = {queue: sum(capacity) for queue, capacity in self.capacity.items() if queue in free}
-        return OnInsertClaimer(tx, self.worker_id, left, self.tasks) if left else None
 
 
 @dataclass(slots=True)
 class OnInsertClaimer:
-    """See `duly.decisions.apply.Taker`.
+    """Claims runs that one transaction is about to insert; see `ClaimOnInsert`.
 
     Attributes:
-        claims: of the runs taken so far.
+        tx: the transaction.
+        worker_id: the worker that will execute the runs.
+        slots: the number of runs of each queue that the worker can still take.
+        tasks: the tasks that the worker knows.
     """
 
     tx: Transaction
     worker_id: str
-    left: dict[str, int]
-    tasks: frozenset[str]
-    claims: list[Claim] = field(default_factory=list)
-    claim_id: str = field(default_factory=new_id)
+    slots: dict[str, int]
+    tasks: Container[str]
+    _claim_id: str = field(default_factory=new_id)
+    _claimed: list[dict[str, Any]] = field(default_factory=list)
 
-    def take(self, ready: Sequence[tuple[dict[str, Any], JobOptions]]) -> None:
-        """See `Taker.take`; in the order in which claims are made.
+    def __call__(self, ready: Sequence[dict[str, Any]]) -> None:
+        """Turn the rows that the worker has slots for into running ones, in claim order.
 
-        What a claim would pass over is passed over: a task that is not known here, a run that
-        expired before it was made. A concurrency key needs its lock, so nothing overtakes it.
+        What a claim of stored runs would not take is not taken here: a run of a task that is
+        unknown to the worker, or one that has expired. A concurrency key needs its lock, so the
+        run waits for an ordinary claim, and nothing of its queue may overtake it.
         """
-        for row, options in sorted(ready, key=_order):
-            queue, places = row["queue"], self.left.get(row["queue"], 0)
-            if places <= 0 or row["task"] not in self.tasks or self._is_expired(row):
+        for row in sorted(ready, key=_claim_order):
+            queue, slots = row["queue"], self.slots.get(row["queue"], 0)
+            if slots <= 0 or row["task"] not in self.tasks or self._is_expired(row):
                 continue
             if row["concurrency_key"] is not None:
-                self.left[queue] = 0
+                self.slots[queue] = 0
                 continue
-            self.left[queue] = places - 1
-            start_new(row, self.claim_id, self.worker_id, self.tx.now)
-            self.claims.append(_claim(row, options, self.tx.now))
+            self.slots[queue] = slots - 1
+            start_new(row, self._claim_id, self.worker_id, self.tx.now)
+            self._claimed.append(row)
 
-    def announce(self) -> None:
-        """State that what was claimed has started; after `keep`."""
-        for claim in self.claims if self.tx.hears("run.started") else ():
+    def claims(self, lost: Container[str] = ()) -> list[Claim]:
+        """Return the claims, and record that their runs have started.
+
+        Args:
+            lost: ids of runs that were not inserted.
+        """
+        claims = [
+            Claim.of(SimpleNamespace(**row, crashes=0, quarantined=False))
+            for row in self._claimed
+            if row["id"] not in lost
+        ]
+        for claim in claims if self.tx.hears("run.started") else ():
             self.tx.record(
                 "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
             )
+        return claims
 
     def _is_expired(self, row: Mapping[str, Any]) -> bool:
         return row["expires_at"] is not None and row["expires_at"] <= self.tx.now
 
-    def keep(self, stored: Container[str]) -> None:
-        """See `Taker.keep`."""
-        self.claims = [claim for claim in self.claims if claim.id in stored]
 
-
-def _order(made: tuple[Mapping[str, Any], JobOptions]) -> tuple[Any, ...]:
-    row = made[0]
+def _claim_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (row["priority"], row["due_at"], row["id"])
-
-
-def _claim(row: Mapping[str, Any], options: JobOptions, now: datetime) -> Claim:
-    return Claim(
-        row["id"], row["job_id"], row["task"], row["args"], row["scheduled_for"], row["due_at"],
-        row["cause"], row["queue"], 1, row["max_attempts"], 0, False, now, 1, row["claim_id"],
-        None, options.run_policy, row["worker_id"],
-    )  # fmt: skip

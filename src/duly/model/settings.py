@@ -1,0 +1,96 @@
+"""The settings of a scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from duly.errors import ConfigurationError
+from duly.model.checks import SECONDS, label
+from duly.model.job import MAX_ID
+from duly.model.policy import JobOptions
+from duly.model.release import Release
+from duly.model.worker import Heartbeat
+
+Orphans = Literal["report", "pause"]
+"""What to do with jobs that code no longer declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings that a scheduler was created with.
+
+    Attributes:
+        name: the application whose declarations are compared with each other.
+        version: the version of these declarations, as `check_version` returns it.
+        orphans: whether jobs that code no longer declares are only reported, or also paused.
+        timezone: the IANA name of the zone for triggers that do not name one.
+        defaults: options for jobs and tasks that do not set their own.
+        queues: the number of runs of each queue that this process executes at once.
+        heartbeat: the intervals of this process's heartbeat.
+        required: whether `start` raises when the database is unreachable, instead of retrying.
+        grace: seconds that running functions get to finish when the scheduler stops.
+        pooler: whether the URL leads to a transaction pooler.
+        listen_url: where to listen for notices; default: the URL, unless it leads to a pooler.
+        fires: whether this process fires jobs, or only executes runs.
+    """
+
+    name: str
+    timezone: str
+    defaults: JobOptions
+    queues: Mapping[str, int]
+    heartbeat: Heartbeat
+    required: bool
+    grace: float
+    pooler: bool
+    listen_url: str | None
+    fires: bool = True
+    version: str = ""
+    orphans: Orphans = "report"
+
+    @property
+    def release(self) -> Release:
+        """The application and version that this process's declarations belong to."""
+        return Release(self.name, self.version)
+
+    def __post_init__(self) -> None:
+        label(MAX_ID)("name", self.name)
+        if self.orphans not in get_args(Orphans):
+            raise ConfigurationError(
+                f"orphans={self.orphans!r}; it must be one of {get_args(Orphans)}"
+            )
+        SECONDS("grace", self.grace)
+        if not isinstance(self.defaults, JobOptions):
+            raise ConfigurationError(f"defaults={self.defaults!r}; give JobDefaults(…)")
+        _check_zone(self.timezone)
+        _check_queues(self.queues)
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise ConfigurationError(
+            f"timezone={name!r} is not an IANA time zone; give for example 'Europe/Madrid'"
+        ) from None
+
+
+def _check_queues(queues: Mapping[str, int]) -> None:
+    for queue, slots in queues.items():
+        if not _is_name(queue) or not _is_count(slots):
+            raise ConfigurationError(
+                f"queues={{{queue!r}: {slots!r}}}: give each queue's name and the number of its "
+                "runs to execute at once (1 or more)"
+            )
+    if not queues:
+        raise ConfigurationError("queues={} would execute nothing; give {'default': 10}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1

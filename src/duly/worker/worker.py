@@ -1,0 +1,300 @@
+"""A worker: one process taking part. It fires due jobs, claims ready runs and executes them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from duly.errors import LifecycleError
+from duly.model.settings import Settings
+from duly.registry import Registry
+from duly.store.agenda import Agenda
+from duly.store.notifier import Notifier
+from duly.store.store import Store
+from duly.store.transaction import Transaction
+from duly.worker.claims.claim import Claim
+from duly.worker.claims.claimer import Capacity, Claimed
+from duly.worker.claims.claims import Claims
+from duly.worker.claims.on_insert import OnInsertClaimer
+from duly.worker.execution import Execution
+from duly.worker.firing import Firing
+from duly.worker.lease import WorkerLease
+from duly.worker.loop import Loop, State
+from duly.worker.maintenance import Maintenance
+from duly.worker.notice_listener import NoticeListener
+from duly.worker.resolving import resolve
+from duly.worker.shutdown import Shutdown
+from duly.worker.slot_waits import release_waiting
+from duly.worker.wakeup import Wake, Wakeup
+
+log = logging.getLogger("duly.worker")
+WAIT_SLICE = 1.0
+BLOCKED = 0.1
+"""Seconds before looking again at a due job whose row another transaction has locked."""
+
+
+class Worker:
+    """One worker of a scheduler.
+
+    Args:
+        store: the database.
+        registry: the functions.
+        settings: of its scheduler.
+        notifier: wakes other processes.
+        prepare: brings tables and declarations up to date; called until it succeeds.
+        tend: brings stored jobs in line with what this process and others now declare.
+
+    Attributes:
+        lease: its row in the database and its heartbeat.
+        execution: what it executes.
+        loop: the thread that steps it.
+        shutdown: how it stops.
+        last_tick: when the last step succeeded, on the steady clock.
+        idle_tick: when the last step began, on the steady clock, if it left nothing to do and
+            nothing in flight.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        settings: Settings,
+        notifier: Notifier,
+        *,
+        prepare: Callable[[], None],
+        tend: Callable[[], None],
+    ) -> None:
+        wakeup = Wakeup(store)
+        listener = NoticeListener(notifier, store.clock, wakeup.set)
+        self._store = store
+        self._settings = settings
+        self._notifier = notifier
+        self._prepare = prepare
+        self.execution = Execution(store, registry, settings.queues, wakeup.set)
+        self.lease = WorkerLease(store, settings, self.execution.lose_lease)
+        self._claims = Claims(store, registry, settings.queues)
+        self._firing = Firing(store)
+        self._maintenance = Maintenance(store, settings.heartbeat, self.execution, self.lease, tend)
+        self.loop = Loop(lambda: self.tick(wait=False), self._started, wakeup, listener)
+        self.shutdown = Shutdown(store, self.lease, self.execution, self._complete)
+        self._next_fire: datetime | None = None
+        self.last_tick: float | None = None
+        self.idle_tick: float | None = None
+
+    @property
+    def state(self) -> State:
+        """What the worker does now."""
+        return self.loop.state
+
+    @property
+    def trouble(self) -> str | None:
+        """The last error of the loop, until a step succeeds again."""
+        return self.loop.trouble
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything executes here, or has ended and is not written back."""
+        return self.execution.any_live or bool(self.execution.completions)
+
+    def wake(self) -> None:
+        """Let the loop look at the database now."""
+        self.loop.wake()
+
+    def has_free_slot(self, queue: str) -> bool:
+        """Return whether a run of this queue could start here at once."""
+        capacity = self._capacity().get(queue)
+        return self.state == "running" and capacity is not None and capacity.free > 0
+
+    def claim_on_insert(self, tx: Transaction) -> OnInsertClaimer | None:
+        """Return what claims runs as this transaction inserts them; see `Claims.on_insert`."""
+        worker_id = self.lease.worker_id
+        return self._claims.on_insert(tx, worker_id, self._capacity()) if worker_id else None
+
+    def start_claims(self, claims: Sequence[Claim]) -> bool:
+        """Start runs that were claimed on insert, once that is committed.
+
+        Returns:
+            Whether they were started. If not, because this worker was fenced or is stopping, they
+            are given back or rescued.
+        """
+        if not claims or self.state != "running":
+            return False
+        started = self._start(claims[0].worker_id or "", claims)
+        if any(claim.policy.timeout is not None for claim in claims):
+            self.wake()  # the loop must know when their time is up
+        return started
+
+    def start(self) -> None:
+        """Start the loop on a thread of its own, unless it is running."""
+        if not self.loop.threaded:
+            self.shutdown.skip_grace.clear()
+            self.loop.start()
+
+    def stop(self, grace: float) -> None:
+        """Take no more runs, wait for those in flight, then give the rest back.
+
+        Args:
+            grace: seconds to wait for running functions before they are asked to stop.
+
+        Raises:
+            LifecycleError: called by a listener, on the loop's own thread.
+        """
+        if self.loop.is_current_thread:
+            raise LifecycleError("stop() was called by a listener, on the thread that it would end")
+        if self.state == "stopped" and not self.lease.alive:
+            return
+        thread = self.loop.stop()
+        try:
+            self.shutdown.run(grace, thread)
+        finally:
+            self.execution.stop()
+            self.loop.close()
+
+    def tick(self, *, wait: bool = True) -> Wake:
+        """Take one step: maintain, complete, fire, claim, and start what was claimed.
+
+        What the last step foresaw to be due now is fired before anything else is written.
+
+        Args:
+            wait: whether to wait until everything in flight has ended and is written back.
+
+        Returns:
+            When the next step is due.
+        """
+        began = self._store.clock.monotonic()
+        worker_id = self._registered()
+        self._maintenance.run(worker_id)
+        self._fire_foreseen(worker_id)
+        self._complete(worker_id)
+        agenda = self._look()
+        fired = self._fire(agenda, worker_id)
+        claimed = self._claim(agenda, fired, worker_id)
+        wake = self._next_wake(agenda, fired, claimed)
+        if wait and self._wait_for_in_flight(worker_id):
+            wake = Wake(at_once=True)
+        self.idle_tick = None if wake.at_once or self.busy else began
+        self.last_tick = self._store.clock.monotonic()
+        return wake
+
+    def _registered(self) -> str:
+        """Return this worker's id; register it first if it is new or has been fenced."""
+        if not self.loop.threaded and self.lease.alive:
+            self.lease.beat_if_due()
+        worker_id = self.lease.worker_id
+        if not worker_id:
+            self._prepare()
+            self.execution.capture_logs()
+            worker_id = self.lease.register()
+        return worker_id
+
+    def _started(self) -> None:
+        self.lease.start()
+        log.info("Worker %s started on %s.", self.lease.worker_id, self._store)
+
+    def _complete(self, worker_id: str) -> None:
+        completions = self.execution.completions
+        while completions and self.lease.worker_id == worker_id:
+            completions.flush(worker_id)
+
+    def _look(self) -> Agenda:
+        """Ask the database what there is to do."""
+        with self._store.read() as conn:
+            agenda = self._claims.agenda.ask(conn, self._store.time.now())
+        if agenda.stopped:
+            return Agenda(None, None, None, waiting=False, feeding=False, stopped=True, ready=())
+        return agenda if self._settings.fires else replace(agenda, next_fire=None)
+
+    def _fire_foreseen(self, worker_id: str) -> None:
+        foreseen, self._next_fire = self._next_fire, None
+        if foreseen is not None and foreseen <= self._store.time.now():
+            fired = self._firing.fire_jobs(self._on_insert(worker_id))
+            self._start(worker_id, fired.claims)
+
+    def _fire(self, agenda: Agenda, worker_id: str) -> _Fired:
+        """Turn everything that is due into runs, and start those that were claimed on insert."""
+        due_at = min(filter(None, (agenda.next_fire, agenda.next_due)), default=None)
+        due = due_at is not None and due_at <= self._store.time.now()
+        self._next_fire = None if due else agenda.next_fire
+        fired = self._firing.fire(agenda, self._on_insert(worker_id))
+        self._start(worker_id, fired.claims)
+        resolved = agenda.feeding and resolve(self._store)
+        if agenda.waiting:
+            release_waiting(self._store)
+        return _Fired(
+            any_decided=fired.decided or resolved,
+            any_ready=fired.ready or resolved or agenda.waiting or bool(agenda.ready),
+            blocked=(due and not fired.decided) or (agenda.feeding and not resolved),
+        )
+
+    def _claim(self, agenda: Agenda, fired: _Fired, worker_id: str) -> Claimed:
+        """Claim as many runs as there is capacity for, and start them."""
+        if not fired.any_ready:
+            return Claimed()
+        capacity = self.execution.in_flight.capacity()
+        if not capacity:
+            if fired.any_decided:
+                self._notifier.send()
+            return Claimed()
+        idle = not (self.execution.in_flight or self.execution.completions)
+        claimed = self._claims.claim(worker_id, capacity, idle=idle)
+        if claimed is None:
+            self.lease.fence(worker_id, "its row or its lease is gone")
+            return Claimed()
+        return claimed if self._start(worker_id, claimed.claims) else Claimed()
+
+    def _next_wake(self, agenda: Agenda, fired: _Fired, claimed: Claimed) -> Wake:
+        now, steady = self._store.time.now(), self._store.clock.monotonic()
+        pauses = [(due - now).total_seconds() for due in (agenda.next_fire, agenda.next_due) if due]
+        if fired.blocked:
+            pauses = [BLOCKED]
+        if claimed.pause is not None:
+            pauses.append(claimed.pause)
+        times = [self.execution.next_deadline(), self._maintenance.next()]
+        times += [steady + pause for pause in pauses]
+        at = min((moment for moment in times if moment is not None), default=None)
+        return Wake(fired.any_decided or claimed.more, at)
+
+    def _on_insert(self, worker_id: str) -> Callable[[Transaction], OnInsertClaimer | None]:
+        capacity = self._capacity()
+        return lambda tx: self._claims.on_insert(tx, worker_id, capacity)
+
+    def _capacity(self) -> Mapping[str, Capacity]:
+        """Return how much may be claimed on insert: nothing while a quarantined run waits."""
+        return {} if self._claims.need_idle_worker else self.execution.in_flight.capacity()
+
+    def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
+        """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""
+        with self.lease.holding(worker_id) as alive:
+            if alive:
+                self.execution.start(claims)
+            return alive
+
+    def _wait_for_in_flight(self, worker_id: str) -> bool:
+        """Wait for everything in flight and write it back; return whether there was anything."""
+        worked = self.busy
+        while self.execution.in_flight or self.execution.completions:
+            self.execution.wait(WAIT_SLICE)
+            if not self.loop.threaded:
+                self.lease.beat_if_due()
+            self._maintenance.run(worker_id)
+            if not self.execution.any_live:
+                break
+        self._complete(worker_id)
+        return worked
+
+
+class _Fired(NamedTuple):
+    """What one step has fired.
+
+    Attributes:
+        any_decided: whether anything was decided, so that there may be more.
+        any_ready: whether there may be runs to claim.
+        blocked: whether other transactions hold rows of something that is due.
+    """
+
+    any_decided: bool
+    any_ready: bool
+    blocked: bool
