@@ -64,7 +64,7 @@ def add_run(tx: Transaction, *, now: datetime | None = None, **values: Any) -> s
     return str(row["id"])
 
 
-def add_job(tx: Transaction, job_id: str, **values: Any) -> Row[Any]:
+def add_job(tx: Transaction, job_id: str, **values: Any) -> Any:
     """Store a job that fires every ten seconds, first in ten; ``values`` overwrite columns."""
     trigger = every(seconds=10, anchor=tx.now)
     row = {

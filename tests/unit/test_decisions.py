@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duly import CatchUp, Trigger, at, cron, every
-from duly.decisions.policy import Decision, decide_due, first_fire, jittered, next_fire, place
+from duly.decisions.policy import Decision, admit, decide_due, first_fire, jittered, next_fire
 from duly.model.job import Occupancy
 from duly.model.policy import JobOptions
 from duly.triggers.base import ReadChild
@@ -408,7 +408,7 @@ def test_a_walk_in_several_steps_decides_as_one_walk_does(mode: Any) -> None:
 def test_where_a_run_goes(overlap: str, active: int, waiting: int, where: str, cause: Any) -> None:
     """The table of the overlap policies, for every cause."""
     held = Occupancy(active, waiting)
-    assert place(JobOptions().with_overrides({"overlap": overlap}, ""), cause, held) == where
+    assert admit(JobOptions().with_overrides({"overlap": overlap}, ""), cause, held) == where
     more = {"ready": (1, 0), "skip": (0, 0), "wait": (0, 1), "replace": (0, 1)}[where]
     assert (held.active - active, held.waiting - waiting) == more
 
@@ -418,7 +418,7 @@ def test_catching_up_all_waits_in_line() -> None:
     for overlap in ("skip", "queue", "cancel_running"):
         options = JobOptions().with_overrides({"overlap": overlap, "catch_up": "all"}, "")
         held = Occupancy()
-        assert [place(options, "catch_up", held) for _ in range(4)] == [
+        assert [admit(options, "catch_up", held) for _ in range(4)] == [
             "ready", "wait", "wait", "wait",
         ]  # fmt: skip
 
@@ -427,7 +427,7 @@ def test_max_running_counts_active_and_waiting() -> None:
     """Three places: two are taken, one more may start, the next may not."""
     options = JobOptions(max_running=3)
     held = Occupancy(active=1, waiting=1)
-    assert [place(options, "schedule", held) for _ in range(2)] == ["ready", "skip"]
+    assert [admit(options, "schedule", held) for _ in range(2)] == ["ready", "skip"]
 
 
 # ----------------------------------------------------------------------------------- jitter

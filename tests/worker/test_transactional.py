@@ -321,7 +321,7 @@ def test_a_session_is_for_transactional_functions_only(ledger: Ledger) -> None:
         task()(plain)
     for function, words in (
         (two, "a and b are sessions"),
-        (none, "asks for no session"),
+        (none, "the function has no session parameter"),
         (coroutine, "gets a AsyncSession"),
     ):
         with pytest.raises(ConfigurationError, match=words):

@@ -24,7 +24,7 @@ NEW = {
     "state": "ready", "attempt": 0, "max_attempts": 1, "crashes": 0, "token": 0, "claim_id": None,
     "worker_id": None, "occupied": False, "started_at": None, "finished_at": None,
     "expires_at": None, "waits_for_slot": False, "keep_until": None, "cancel_requested": False,
-    "reason": None, "owner": None, "result": None, "error_type": None, "error_message": None,
+    "reason": None, "result": None, "error_type": None, "error_message": None,
     "progress_done": None, "progress_total": None, "progress_note": None, "counters": None,
     "concurrency_key": None, "unique_key": "k", "unique_scope": "until_done",
     "parent_run_id": None, "cause_key": None, "feeds": False, "quarantined": False,

@@ -1,8 +1,8 @@
-"""Turning the nominal times that have come into rows: one decision for each, in one transaction.
+"""Turn nominal times that are due into rows: one decision for each, in one transaction.
 
-The cursor (``next_fire_at``) drives everything: a time is due because the cursor says so, and
-moving the cursor on with a compare-and-set is what decides who decides. The unique row
-``(job_uid, scheduled_for)`` stands behind it.
+The cursor of a job (``next_fire_at``) drives firing: a time is due because the cursor says so, and
+the worker whose compare-and-set advances the cursor decides it. The unique index on
+``(job_uid, scheduled_for)`` backs this up.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row
-
-from duly.decisions.policy import Decision, Missed, decide_due, jittered, place
+from duly.decisions.policy import Decision, Missed, admit, decide_due, jittered
 from duly.errors import TriggerError
 from duly.model.job import Occupancy
 from duly.model.policy import JobOptions
 from duly.model.run import Cause
 from duly.model.transition import RunSnapshot, cancel, miss, revive, skip
 from duly.store import history, jobs, runs, transitions
-from duly.store.rows import definition
+from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change, Origin, end_new, new_run, wait_for_slot
 
 STEPS = 10_000
-"""Nominal times that one call walks through at most, all jobs together."""
+"""The limit of nominal times that one call computes, for all its jobs together."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    job: Row[Any]
+    """What becomes of one due job: its decision, and the rows that record it."""
+
+    job: JobRow
+    cursor: datetime
     options: JobOptions
     decision: Decision
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -40,7 +41,7 @@ class _Plan:
 
     @property
     def most_rows(self) -> int:
-        """How many ids its rows may need."""
+        """The number of run ids that its rows may need."""
         return len(self.decision.run) + len(self.decision.missed)
 
 
@@ -52,8 +53,8 @@ ones.
 """
 
 
-class Settled(NamedTuple):
-    """What `settle` has written.
+class Decided(NamedTuple):
+    """What `decide_and_store` has stored.
 
     Attributes:
         ready: the number of runs that any worker may claim now.
@@ -64,32 +65,32 @@ class Settled(NamedTuple):
     lost: frozenset[str]
 
 
-NOTHING = Settled(0, frozenset())
+NOTHING = Decided(0, frozenset())
 
 
-def settle(
-    tx: Transaction, due: Sequence[Row[Any]], claim_on_insert: ClaimOnInsert | None = None
-) -> Settled:
-    """Decide the nominal times of these jobs that are due, and write the decisions.
+def decide_and_store(
+    tx: Transaction, due: Sequence[JobRow], claim_on_insert: ClaimOnInsert | None = None
+) -> Decided:
+    """Decide all nominal times of these jobs that are due, and store the decisions.
 
     Args:
         tx: a transaction that has locked the jobs.
-        due: their rows, each with a ``next_fire_at`` that is not after ``tx.now``.
+        due: their rows; each ``next_fire_at`` is at or before ``tx.now``.
         claim_on_insert: given the ready runs before they are inserted.
     """
     plans = [plan for plan in (_plan(tx, job, STEPS // len(due)) for job in due) if plan]
-    busy = [plan.job.id for plan in plans if plan.decision.run and _counts(plan.options)]
-    held = runs.occupancy(tx.conn, busy) if busy else {}
+    limited = [p.job.id for p in plans if p.decision.run and p.options.overlap != "allow"]
+    occupied = runs.occupancy(tx.conn, limited) if limited else {}
     lost_cursors = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
     plans = [plan for plan in plans if plan.job.id not in lost_cursors]
     ids = iter(tx.run_ids(sum(plan.most_rows for plan in plans)))
     for plan in plans:
-        _place_runs(tx, plan, held.get(plan.job.id) or Occupancy(), ids)
+        _make_runs(tx, plan, occupied.get(plan.job.id) or Occupancy(), ids)
         if plan.decision.missed:
             _note_missed(tx, plan, ids)
-    replaced = [plan.job.id for plan in plans if plan.replaces]
-    if replaced:
-        replace_live(tx, replaced)
+    replacing = [plan.job.id for plan in plans if plan.replaces]
+    if replacing:
+        cancel_replaced(tx, replacing)
     rows = [row for plan in plans for row in plan.rows]
     if claim_on_insert is not None:
         claim_on_insert([row for row in rows if row["state"] == "ready"])
@@ -98,57 +99,66 @@ def settle(
         claimed = [row["id"] for row in rows if row["state"] == "running"]
         lost = frozenset(claimed) - runs.stored(tx.conn, claimed)
     history.add_ranges(tx, [row for plan in plans for row in plan.ranges])
-    return Settled(sum(row["state"] == "ready" for row in rows), lost)
+    return Decided(sum(row["state"] == "ready" for row in rows), lost)
 
 
 def cancel_live(tx: Transaction, job_ids: Sequence[str], reason: str, *, running: bool) -> None:
-    """Cancel what has not started of some jobs; with ``running``, ask the rest to stop."""
+    """Cancel the runs of some jobs that have not started.
+
+    Args:
+        tx: the transaction.
+        job_ids: the jobs.
+        reason: stored with each run.
+        running: whether to ask the functions of started runs to stop, too.
+    """
     live = runs.live_of_jobs(tx.conn, job_ids)
     _cancel(tx, runs.lock(tx, [row.id for row in live]), reason, running=running)
 
 
-def _cancel(tx: Transaction, locked: Sequence[Row[Any]], reason: str, *, running: bool) -> None:
-    early = [row for row in locked if row.state in ("scheduled", "ready")]
-    cancel_unstarted(tx, early, reason)
-    asked = [row.id for row in locked if row.state == "running"]
-    if running and asked:
-        runs.change(tx, asked, cancel_requested=True, reason=reason)
+def _cancel(tx: Transaction, locked: Sequence[RunRow], reason: str, *, running: bool) -> None:
+    cancel_unstarted(tx, [row for row in locked if row.state in ("scheduled", "ready")], reason)
+    started = [row.id for row in locked if row.state == "running"]
+    if running and started:
+        runs.change(tx, started, cancel_requested=True, reason=reason)
 
 
-def replace_live(tx: Transaction, job_ids: Sequence[str]) -> None:
-    """Make room for newer runs of some jobs; backfills are in nobody's way."""
+def cancel_replaced(tx: Transaction, job_ids: Sequence[str]) -> None:
+    """Cancel the unfinished runs of some jobs in favour of newer ones, except for backfills."""
     live = [row.id for row in runs.live_of_jobs(tx.conn, job_ids) if row.cause != "backfill"]
     _cancel(tx, runs.lock(tx, live), "overlap=cancel_running", running=True)
 
 
-def cancel_unstarted(tx: Transaction, rows: Sequence[Row[Any]], reason: str) -> None:
+def cancel_unstarted(tx: Transaction, rows: Sequence[RunRow], reason: str) -> None:
     """Cancel locked runs that have not started."""
     transitions.apply(tx, [Change(RunSnapshot.of(row), cancel(reason)) for row in rows])
 
 
-def run_again(tx: Transaction, row: Row[Any], *, waits: bool = False, **values: Any) -> None:
+def revive_run(tx: Transaction, row: RunRow, *, waits: bool = False, **values: Any) -> None:
     """Let a locked run that has ended start over, with as many attempts as it had at first.
 
     Args:
-        tx: a transaction that has locked the run's job as well, if there is one.
+        tx: a transaction that has also locked the run's job, if the run has one.
         row: the run.
-        waits: whether it must wait for its turn.
-        values: further columns.
+        waits: whether it first waits for a slot of its job.
+        values: further columns to change.
     """
-    change = Change(RunSnapshot.of(row), revive(waits_for_slot=waits), values, {"was": row.state})
-    transitions.apply(tx, [change])
+    transition = revive(waits_for_slot=waits)
+    transitions.apply(tx, [Change(RunSnapshot.of(row), transition, values, {"was": row.state})])
 
 
-def _plan(tx: Transaction, job: Row[Any], steps: int) -> _Plan | None:
-    trigger, options, problem = definition(job)
-    if trigger is None:
-        _set_aside(tx, job, problem)
+def _plan(tx: Transaction, job: JobRow, steps: int) -> _Plan | None:
+    definition, cursor = definition_of(job), job.next_fire_at
+    if cursor is None:
         return None
+    if definition.trigger is None:
+        _set_aside(tx, job, definition.problem)
+        return None
+    options = definition.options
     try:
         decision = decide_due(
-            trigger,
+            definition.trigger,
             options,
-            cursor=job.next_fire_at,
+            cursor=cursor,
             fired=job.fired_count,
             now=tx.now,
             keep=max(options.catch_up.limit + 1, steps),
@@ -156,39 +166,35 @@ def _plan(tx: Transaction, job: Row[Any], steps: int) -> _Plan | None:
     except TriggerError as error:
         _set_aside(tx, job, f"TriggerError: {error}")
         return None
-    return _Plan(job, options, decision)
+    return _Plan(job, cursor, options, decision)
 
 
-def _set_aside(tx: Transaction, job: Row[Any], problem: str | None) -> None:
-    """An unresolved job does not stop the others; its cursor stays for later."""
+def _set_aside(tx: Transaction, job: JobRow, problem: str | None) -> None:
+    """Mark a job as unresolved, so that it does not stop the others; its cursor stays."""
     jobs.change(tx, job.id, {"state": "unresolved", "unresolved_reason": problem})
     tx.record("job.unresolved", job_id=job.id, reason=problem)
-
-
-def _counts(options: JobOptions) -> bool:
-    return options.overlap != "allow"
 
 
 def _cursor(plan: _Plan) -> jobs.Cursor:
     job, decision = plan.job, plan.decision
     following = decision.next_fire_at
     return jobs.Cursor(
-        job.id, job.next_fire_at, job.revision, following, decision.last_nominal,
+        job.id, plan.cursor, job.revision, following, decision.last_nominal,
         job.fired_count + len(decision.run), "finished" if following is None else job.state,
     )  # fmt: skip
 
 
-def _place_runs(tx: Transaction, plan: _Plan, held: Occupancy, ids: Iterator[str]) -> None:
+def _make_runs(tx: Transaction, plan: _Plan, occupancy: Occupancy, ids: Iterator[str]) -> None:
     for index, (moment, cause) in enumerate(plan.decision.run):
         row = _row(tx, plan, moment, cause, _due_at(plan, index))
         row["id"] = next(ids)
-        where = place(plan.options, cause, held)
-        if where == "skip":
+        admission = admit(plan.options, cause, occupancy)
+        if admission == "skip":
             reason = f"overlap={plan.options.overlap}: an earlier run is unfinished"
             end_new(row, skip(reason), plan.options, tx.now)
             tx.record("run.skipped", job_id=plan.job.id, run_id=row["id"], reason=reason)
-        elif where != "ready":
-            plan.replaces |= where == "replace"
+        elif admission != "ready":
+            plan.replaces |= admission == "replace"
             wait_for_slot(row)
         plan.rows.append(row)
     if plan.decision.next_fire_at is None:

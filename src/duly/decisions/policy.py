@@ -1,4 +1,4 @@
-"""Decisions that firing and commands share: pure functions over values."""
+"""Decide which nominal times run, which are missed, and which runs may start: pure functions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from duly.model.run import Cause
 from duly.triggers import Due, Trigger
 
 INSTANT = timedelta(microseconds=1)
-Place = Literal["ready", "wait", "skip", "replace"]
+Admission = Literal["ready", "wait", "skip", "replace"]
+"""What the overlap policy decides about a new run.
+
+``ready``: it may start. ``wait``: it waits for a slot of its job. ``skip``: it does not run.
+``replace``: unfinished runs are cancelled, and it waits until they have ended.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Nominal times that will not run: how many, from when to when, and why."""
+    """Consecutive nominal times that do not run: their number, the first, the last, and why."""
 
     first: datetime
     last: datetime
@@ -29,13 +34,13 @@ class Missed:
 
 @dataclass(slots=True)
 class Decision:
-    """What becomes of every nominal time of a job that has come.
+    """What becomes of every nominal time of a job that is due.
 
     Attributes:
         run: the times that run, oldest first, each with its cause.
         missed: the times that do not.
-        next_fire_at: the first time that is still to come; ``None``: there is none.
-        last_nominal: the last time decided here.
+        next_fire_at: the first time that is not due yet; ``None``: there is none.
+        last_nominal: the last time that is decided here.
     """
 
     run: list[tuple[datetime, Cause]] = field(default_factory=list)
@@ -45,7 +50,10 @@ class Decision:
 
 
 def first_fire(trigger: Trigger, options: JobOptions, now: datetime) -> datetime | None:
-    """The first nominal time of a job stored at ``now``; a one-off in the past is due at once."""
+    """Return the first nominal time of a job that is stored at ``now``.
+
+    A one-off time in the past is due at once.
+    """
     if trigger.kind == "at":
         first = trigger.next_after(datetime.min.replace(tzinfo=now.tzinfo))
         first = first and max(first, EARLIEST)
@@ -57,7 +65,7 @@ def first_fire(trigger: Trigger, options: JobOptions, now: datetime) -> datetime
 
 
 def next_fire(trigger: Trigger, options: JobOptions, after: datetime) -> datetime | None:
-    """The next nominal time after ``after`` inside the job's start and end."""
+    """Return the next nominal time after an instant, within the job's start and end."""
     if options.start is not None and after < options.start:
         after = options.start - INSTANT
     return _within(trigger.next_after(after), options)
@@ -75,12 +83,12 @@ def decide_due(
     """Decide every nominal time from ``cursor`` up to ``now``.
 
     Args:
-        trigger: the job's bound trigger.
-        options: its policy.
-        cursor: the first time without a decision; not after ``now``.
-        fired: how many runs its schedule has made so far.
+        trigger: the job's trigger, with its named calendars.
+        options: the job's options.
+        cursor: the first time without a decision, at or before ``now``.
+        fired: the number of runs that the schedule has made so far.
         now: the present.
-        keep: how many steps may be walked at most; what is left is decided by a later call.
+        keep: the limit of times that are computed; a later call decides the rest.
     """
     following = next_fire(trigger, options, cursor)
     if following is None or following > now:
@@ -109,7 +117,7 @@ def _decide_many(cursor: datetime, due: Due, options: JobOptions, now: datetime)
     mode, total, last = options.catch_up.mode, due.count + 1, due.last or cursor
     newest = [cursor, *due.newest] if due.count == len(due.newest) else list(due.newest)
     reason = f"catch_up={mode}" if mode != "all" else f"catch_up: over {options.catch_up.limit}"
-    if not due.complete:  # more are to come: these are none of the newest, but "all" may keep some
+    if not due.complete:  # more times are due, so none of these is among the newest
         spared = options.catch_up.limit if mode == "all" else 0
         last = newest[-spared - 1]
         return Decision(missed=[Missed(cursor, last, total - spared, reason)], last_nominal=last)
@@ -148,38 +156,50 @@ def _limit_fires(decision: Decision, options: JobOptions, fired: int) -> None:
         decision.next_fire_at = None
 
 
-def place(options: JobOptions, cause: Cause, held: Occupancy) -> Place:
-    """Where the next run of a job goes, by its overlap policy; counts it into ``held``.
+def admit(options: JobOptions, cause: Cause, occupancy: Occupancy) -> Admission:
+    """Decide by a job's overlap policy whether its next run may start, and count that run.
 
-    Returns:
-        ``ready``: it may start; ``wait``: it starts when an earlier one is over; ``skip``: it does
-        not run; ``replace``: the earlier ones are cancelled and it waits for them to end. A
-        backfill never keeps the others from running: they wait for one that is on, no longer.
+    A backfill does not delay other runs, except for those that find its own run executing.
+
+    Args:
+        options: the job's options.
+        cause: why the run is made.
+        occupancy: the job's unfinished runs; the new run is added.
     """
-    room = options.overlap == "allow" or held.active + held.backfill < options.max_running
+    has_slot = (
+        options.overlap == "allow" or occupancy.active + occupancy.backfill < options.max_running
+    )
     if cause == "backfill":
-        room = room and not held.waiting
-        held.backfill += room
-        return "ready" if room else "wait"
-    if options.overlap == "allow" or held.active + held.waiting < options.max_running:
-        held.active, held.waiting = held.active + room, held.waiting + (not room)
-        return "ready" if room else "wait"  # no room: a backfill is on, and the next turn is this
+        has_slot = has_slot and not occupancy.waiting
+        occupancy.backfill += has_slot
+        return "ready" if has_slot else "wait"
+    if options.overlap == "allow" or occupancy.active + occupancy.waiting < options.max_running:
+        occupancy.active += has_slot
+        occupancy.waiting += not has_slot  # a backfill holds the slot; this run gets it next
+        return "ready" if has_slot else "wait"
     if cause == "catch_up" and options.catch_up.mode == "all":
-        where: Place = "wait"
+        admission: Admission = "wait"
     elif options.overlap == "cancel_running":
-        where = "replace"
-    elif options.overlap == "queue" and held.waiting == 0:
-        where = "wait"
+        admission = "replace"
+    elif options.overlap == "queue" and occupancy.waiting == 0:
+        admission = "wait"
     else:
         return "skip"
-    held.waiting += 1
-    return where
+    occupancy.waiting += 1
+    return admission
 
 
 def jittered(
     nominal: datetime, following: datetime | None, options: JobOptions, key: str
 ) -> datetime:
-    """When a run with this nominal time may start: never at or past the next nominal time."""
+    """Return when a run may start: its nominal time plus jitter, before the next nominal time.
+
+    Args:
+        nominal: the run's nominal time.
+        following: the next nominal time, if there is one.
+        options: the job's options.
+        key: the job's uid; the same key and time give the same jitter.
+    """
     if not options.jitter:
         return nominal
     spread = timedelta(seconds=options.jitter)

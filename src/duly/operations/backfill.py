@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from duly.decisions.apply import run_again
-from duly.decisions.policy import INSTANT, next_fire, place
+from duly.decisions.apply import revive_run
+from duly.decisions.policy import INSTANT, admit, next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model.policy import KEEP_DAYS, JobOptions
 from duly.store import backfills, jobs, runs
-from duly.store.rows import definition
+from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run, wait_for_slot
 from duly.triggers import After, Trigger
@@ -36,7 +35,7 @@ class Stretch:
         notes: what was left out, in words.
     """
 
-    job: Row[Any]
+    job: JobRow
     trigger: Trigger
     options: JobOptions
     start: datetime
@@ -56,13 +55,14 @@ class Plan:
     """
 
     fresh: tuple[datetime, ...]
-    held: tuple[Row[Any], ...]
+    held: tuple[RunRow, ...]
     settled: int
 
     @property
     def times(self) -> tuple[datetime, ...]:
         """The times that would run, oldest first."""
-        return tuple(sorted([*self.fresh, *(row.scheduled_for for row in self.held)]))
+        held = [row.scheduled_for for row in self.held if row.scheduled_for is not None]
+        return tuple(sorted([*self.fresh, *held]))
 
 
 def survey(conn: Connection, job_id: str, start: datetime, end: datetime, now: datetime) -> Stretch:
@@ -76,7 +76,7 @@ def survey(conn: Connection, job_id: str, start: datetime, end: datetime, now: d
     row = jobs.find(conn, job_id)
     if row is None:
         raise JobNotFound(job_id)
-    trigger, options, problem = definition(row)
+    trigger, options, problem = definition_of(row)
     if trigger is None:
         raise StateError(f"job {job_id!r} cannot be read, so its times are not known: {problem}")
     if isinstance(trigger, After):
@@ -139,9 +139,9 @@ def fill(tx: Transaction, stretch: Stretch, times: Sequence[datetime], priority:
     rows = []
     locked = {row.scheduled_for: row for row in runs.lock(tx, [row.id for row in wanted.held])}
     for moment in wanted.times:
-        waits = place(options, "backfill", held) != "ready"
+        waits = admit(options, "backfill", held) != "ready"
         if moment in locked:
-            run_again(
+            revive_run(
                 tx, locked[moment], waits=waits, cause="backfill", actor=tx.actor,
                 feeds=job.feeds, priority=priority, queue=options.queue,
             )  # fmt: skip
@@ -156,7 +156,7 @@ def fill(tx: Transaction, stretch: Stretch, times: Sequence[datetime], priority:
     return wanted
 
 
-def _undecided_from(row: Row[Any], now: datetime) -> datetime:
+def _undecided_from(row: JobRow, now: datetime) -> datetime:
     """The first instant whose times the job's own schedule decides, or has nothing to do with."""
     cursor: datetime | None = row.next_fire_at
     last: datetime = row.last_nominal or now

@@ -16,7 +16,7 @@ from duly.model.zone_data import tzdb_location, tzdb_version
 from duly.operations import zone_data as zone_changes
 from duly.operations.core import Wiring
 from duly.store import examination, schema
-from duly.store.rows import definition
+from duly.store.rows import definition_of
 
 SKEW = timedelta(seconds=2)
 SHOWN = 3
@@ -167,8 +167,8 @@ def _waiting(strange: dict[str, int]) -> Finding:
 def _unresolved(stored: Iterable[Any]) -> Finding:
     held = []
     for row in stored:
-        problem = definition(row)[2] or row.unresolved_reason
-        if row.state == "unresolved" or definition(row)[2] is not None:
+        problem = definition_of(row).problem or row.unresolved_reason
+        if row.state == "unresolved" or definition_of(row).problem is not None:
             held.append(f"{row.id} ({problem})")
     if not held:
         return Finding("definitions", "ok", "every job can be read")
@@ -183,7 +183,7 @@ def _unresolved(stored: Iterable[Any]) -> Finding:
 def _surprises(stored: Iterable[Any], now: datetime) -> Finding:
     held = []
     for row in stored:
-        trigger = definition(row)[0]
+        trigger = definition_of(row).trigger
         warnings = triggers.lint(trigger, now) if trigger is not None else ()
         if warnings:
             held.append(f"{row.id} ({warnings[0]})")

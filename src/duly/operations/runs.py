@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
-
-from duly.decisions.apply import ClaimOnInsert, cancel_unstarted, replace_live, run_again
-from duly.decisions.policy import place
+from duly.decisions.apply import ClaimOnInsert, cancel_replaced, cancel_unstarted, revive_run
+from duly.decisions.policy import admit
 from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
 from duly.model import transition
 from duly.model.identity import is_id
@@ -19,7 +17,7 @@ from duly.model.run import check_move
 from duly.model.transition import RunSnapshot
 from duly.registry import Task
 from duly.store import jobs, runs, transitions
-from duly.store.rows import definition
+from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change, Origin, new_run, wait_for_slot
 
@@ -110,9 +108,9 @@ def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
         OverlapError: its overlap policy forbids another run now.
     """
     job = _locked_job(tx, job_id)
-    _trigger, options, _problem = definition(job)
+    options = definition_of(job).options
     held = runs.occupancy(tx.conn, [job_id])[job_id]
-    where = place(options, "manual", held)
+    where = admit(options, "manual", held)
     if where == "skip":
         raise _overlap(job_id, options)
     row = new_run(
@@ -121,7 +119,7 @@ def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
         options=replace(options, expires=None), now=tx.now, due_at=tx.now,
     )  # fmt: skip
     if where == "replace":
-        replace_live(tx, [job_id])
+        cancel_replaced(tx, [job_id])
     runs.add(tx, [wait_for_slot(row) if where != "ready" else row])
     return str(row["id"])
 
@@ -160,7 +158,7 @@ def retry(tx: Transaction, run_id: str) -> None:
     if job is not None:
         _refuse_overlap(tx, job)
     feeds = job is not None and job.uid == row.job_uid and job.feeds
-    run_again(tx, row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
+    revive_run(tx, row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
 
 
 def discard(tx: Transaction, run_id: str, reason: str) -> None:
@@ -176,14 +174,14 @@ def discard(tx: Transaction, run_id: str, reason: str) -> None:
     transitions.apply(tx, [Change(RunSnapshot.of(row), transition.discard(reason))])
 
 
-def _lock_if_stored(tx: Transaction, job_id: str | None) -> Row[Any] | None:
+def _lock_if_stored(tx: Transaction, job_id: str | None) -> JobRow | None:
     rows = jobs.lock(tx, [job_id]) if job_id is not None else []
     return rows[0] if rows else None
 
 
-def _refuse_overlap(tx: Transaction, job: Row[Any]) -> None:
-    _trigger, options, _problem = definition(job)
-    if place(options, "manual", runs.occupancy(tx.conn, [job.id])[job.id]) != "ready":
+def _refuse_overlap(tx: Transaction, job: JobRow) -> None:
+    options = definition_of(job).options
+    if admit(options, "manual", runs.occupancy(tx.conn, [job.id])[job.id]) != "ready":
         raise _overlap(job.id, options)
 
 
@@ -194,14 +192,14 @@ def _overlap(job_id: str, options: JobOptions) -> OverlapError:
     )
 
 
-def _locked_job(tx: Transaction, job_id: str) -> Row[Any]:
+def _locked_job(tx: Transaction, job_id: str) -> JobRow:
     rows = jobs.lock(tx, [job_id])
     if not rows:
         raise JobNotFound(job_id)
     return rows[0]
 
 
-def _locked_run(tx: Transaction, run_id: str) -> Row[Any]:
+def _locked_run(tx: Transaction, run_id: str) -> RunRow:
     rows = runs.lock(tx, [run_id]) if is_id(run_id) else []
     if not rows:
         raise RunNotFound(run_id)

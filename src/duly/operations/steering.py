@@ -73,7 +73,7 @@ class Steering(Wiring):
         with self._write(actor) as tx:
             row = job_commands.lock_to_edit(tx, job_id, trigger)
             task = self.registry.get(row.task)
-            held, held_options, _problem = rows.definition(row)
+            held, held_options, _problem = rows.definition_of(row)
             if trigger is None and held is None:
                 raise ConfigurationError(f"job {job_id!r} has no readable trigger; give a new one")
             held_tags = jobs.tags_of(tx.conn, [job_id])[job_id]

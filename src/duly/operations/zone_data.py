@@ -6,13 +6,13 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from duly.decisions.apply import settle
+from duly.decisions.apply import decide_and_store
 from duly.decisions.policy import next_fire
 from duly.model.zone_data import tzdb_version
 from duly.store import control, jobs
-from duly.store.rows import definition
+from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger
 
@@ -55,12 +55,12 @@ def follow(tx: Transaction, after: str = "") -> str | None:
     return last
 
 
-def _follow(tx: Transaction, row: Row[Any]) -> None:
-    trigger, options, _problem = definition(row)
+def _follow(tx: Transaction, row: JobRow) -> None:
+    trigger, options, _problem = definition_of(row)
     if trigger is None or not trigger.wall_clock or not _is_newer(tzdb_version(), row.tzdb):
         return
     while row.state == "active" and row.next_fire_at and row.next_fire_at <= tx.now:
-        settle(tx, [row])
+        decide_and_store(tx, [row])
         row = jobs.lock(tx, [row.id])[0]
     if row.next_fire_at is None or row.state not in ("active", "paused"):
         return

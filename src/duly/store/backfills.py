@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from duly.store.rows import JobRow, RunRow, run_rows
 from duly.store.sql.bulk_insert import CHUNK
 from duly.store.tables import decision_range, run
 from duly.store.transaction import Transaction
@@ -30,16 +31,16 @@ class Piece(NamedTuple):
     count: int  # type: ignore[assignment]
 
 
-def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequence[Row[Any]]:
+def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequence[RunRow]:
     """The runs of a job at these nominal times."""
-    found: list[Row[Any]] = []
+    found: list[RunRow] = []
     for first in range(0, len(times), CHUNK):
         asked = {"uid": job_uid, "times": times[first : first + CHUNK]}
-        found += conn.execute(_RUNS_AT, asked).all()
+        found += run_rows(conn.execute(_RUNS_AT, asked))
     return found
 
 
-def ranges_over(tx: Transaction, job: Row[Any], first: datetime, last: datetime) -> list[Range]:
+def ranges_over(tx: Transaction, job: JobRow, first: datetime, last: datetime) -> list[Range]:
     """The ranges of missed times of a locked job that touch a stretch, oldest first."""
     held = decision_range.c
     statement = (

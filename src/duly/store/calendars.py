@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, delete, select
 
 from duly import triggers
+from duly.store.rows import JobRow, job_rows
 from duly.store.tables import calendar, job
 from duly.store.transaction import Transaction
 from duly.triggers import Calendar
@@ -38,8 +38,8 @@ def remove(tx: Transaction, name: str) -> bool:
     return tx.conn.execute(delete(calendar).where(calendar.c.name == name)).rowcount == 1
 
 
-def users(tx: Transaction, name: str) -> Sequence[Row[Any]]:
+def users(tx: Transaction, name: str) -> Sequence[JobRow]:
     """The jobs, locked, whose triggers name a calendar."""
     text = _MARK + json.dumps(name, ensure_ascii=False)
     statement = select(job).where(job.c.trigger.contains(text, autoescape=True)).order_by(job.c.id)
-    return tx.conn.execute(tx.dialect.lock_rows(statement)).all()
+    return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))

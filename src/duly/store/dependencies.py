@@ -8,12 +8,14 @@ Who reads or writes them has locked the child.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, insert, select, update
 
 from duly.model.identity import floor_id
+from duly.model.run import RunState
 from duly.store.control import STOPPED
+from duly.store.rows import JobRow, RunRow, run_rows
 from duly.store.sql.bulk_insert import CHUNK
 from duly.store.sql.columns import Id
 from duly.store.tables import FEEDING, LIVE, control, dependency, job, run
@@ -96,18 +98,27 @@ def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
         tx.conn.execute(update(run).where(run.c.id.in_(ids), live).values(feeds=True))
 
 
-def ended(conn: Connection, limit: int) -> Sequence[Row[Any]]:
-    """Runs of parents that ended and whose children have not been told, oldest first."""
-    return conn.execute(_ENDED, {"limit": limit}).all()
+class EndedRun(NamedTuple):
+    """A run of a parent that has ended, and that its children have not been decided by."""
+
+    id: str
+    job_id: str
+    job_uid: str
+    state: RunState
 
 
-def lock_ended(tx: Transaction, run_ids: Iterable[str]) -> Sequence[Row[Any]]:
-    """Those of these runs whose children still have not been told, locked, oldest first."""
+def ended(conn: Connection, limit: int) -> list[EndedRun]:
+    """Return runs of parents that have ended and still await their children, oldest first."""
+    return [EndedRun(*row) for row in conn.execute(_ENDED, {"limit": limit})]
+
+
+def lock_ended(tx: Transaction, run_ids: Iterable[str]) -> list[EndedRun]:
+    """Lock and return those of these runs that still await their children, oldest first."""
     statement = select(run.c.id, run.c.job_id, run.c.job_uid, run.c.state).where(
         run.c.id.in_(list(run_ids)), FEEDING
     )
     locked = tx.dialect.lock_rows(statement.order_by(run.c.id), skip_locked=True)
-    return tx.conn.execute(locked).all()
+    return [EndedRun(*row) for row in tx.conn.execute(locked)]
 
 
 def places(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
@@ -127,27 +138,28 @@ def fill_places(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
         tx.conn.execute(_FILL, rows)
 
 
-def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str], Row[Any]]:
-    """The runs, also skipped ones, that name one of these as their parent: by child's uid and it.
+def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str], RunRow]:
+    """Lock and return the runs, also skipped ones, that name one of these as their parent.
 
-    Almost always there are none: a run is told once, but a retried one ends again.
+    The keys are the child's uid and the parent run's id. Almost always there are none: only a run
+    that was retried by hand ends a second time.
     """
     made = select(run.c.id).where(run.c.parent_run_id.in_(list(run_ids)))
     ids = tx.conn.execute(made).scalars().all()
     if not ids:
         return {}
     statement = select(run).where(run.c.id.in_(ids)).order_by(run.c.id)
-    rows = tx.conn.execute(tx.dialect.lock_rows(statement)).all()
-    return {(row.job_uid, row.parent_run_id): row for row in rows}
+    rows = run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
+    return {(row.job_uid or "", row.parent_run_id or ""): row for row in rows}
 
 
-def held_back(tx: Transaction, child: Row[Any], limit: int) -> Sequence[Row[Any]]:
+def held_back(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
     """The newest runs that a child did not make because it was paused, oldest first."""
     statement = (
         select(run)
         .where(
             run.c.job_id == child.id,
-            run.c.id >= floor_id(child.paused_at),
+            run.c.id >= floor_id(child.paused_at or child.created_at),
             run.c.state == "skipped",
             run.c.cause == "dependency",
             run.c.reason == PAUSED,
@@ -155,7 +167,7 @@ def held_back(tx: Transaction, child: Row[Any], limit: int) -> Sequence[Row[Any]
         .order_by(run.c.id.desc())
         .limit(limit)
     )
-    return list(reversed(tx.conn.execute(tx.dialect.lock_rows(statement)).all()))
+    return list(reversed(run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))))
 
 
 def told(tx: Transaction, run_ids: Sequence[str]) -> None:
@@ -172,7 +184,7 @@ def _pairs(conn: Connection, condition: Any) -> dict[str, dict[str, str]]:
 
 
 _ENDED: Select[Any] = (
-    select(run.c.id, run.c.job_id)
+    select(run.c.id, run.c.job_id, run.c.job_uid, run.c.state)
     .where(FEEDING, ~exists(select(control.c.name).where(control.c.name == STOPPED)))
     .order_by(run.c.id)
     .limit(bindparam("limit"))

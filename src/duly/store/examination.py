@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, UniqueConstraint, func, inspect, select
 from sqlalchemy.schema import AddConstraint, CreateIndex
 
+from duly.store.rows import JobRow, job_rows
 from duly.store.tables import LIVE, complete, job, metadata, run, worker
 
 MOST = 1_000
@@ -47,10 +48,10 @@ def unknown_runs(conn: Connection, tasks: Sequence[str]) -> dict[str, int]:
     return {row.task: row.held for row in found}
 
 
-def some_jobs(conn: Connection) -> Sequence[Row[Any]]:
+def some_jobs(conn: Connection) -> Sequence[JobRow]:
     """Up to a thousand jobs that are not finished, by id."""
     statement = select(job).where(job.c.state != "finished").order_by(job.c.id).limit(MOST)
-    return conn.execute(statement).all()
+    return job_rows(conn.execute(statement))
 
 
 def live_workers(conn: Connection, now: datetime) -> Sequence[Row[Any]]:

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     Connection,
-    Row,
     Select,
     bindparam,
     delete,
@@ -23,6 +22,7 @@ from sqlalchemy import (
 
 from duly.errors import DatabaseBusy
 from duly.store.control import STOPPED
+from duly.store.rows import JobRow, job_rows
 from duly.store.sql.bulk_update import update_rows
 from duly.store.sql.columns import Instant
 from duly.store.sql.long_lists import among, in_parts
@@ -79,19 +79,19 @@ def add_many(
     return taken
 
 
-def find(conn: Connection, job_id: str) -> Row[Any] | None:
+def find(conn: Connection, job_id: str) -> JobRow | None:
     """A job's row."""
-    return conn.execute(select(job).where(job.c.id == job_id)).one_or_none()
+    row: Any = conn.execute(select(job).where(job.c.id == job_id)).one_or_none()
+    found: JobRow | None = row
+    return found
 
 
-def several(conn: Connection, job_ids: Iterable[str]) -> Sequence[Row[Any]]:
+def several(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:
     """The rows of some jobs."""
-    return conn.execute(select(job).where(job.c.id.in_(list(job_ids)))).all()
+    return job_rows(conn.execute(select(job).where(job.c.id.in_(list(job_ids)))))
 
 
-def lock(
-    tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False
-) -> Sequence[Row[Any]]:
+def lock(tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False) -> Sequence[JobRow]:
     """Lock jobs, in the order of their ids so that two lockers cannot block each other.
 
     Args:
@@ -100,24 +100,26 @@ def lock(
         skip_locked: leave out those that somebody else has locked, instead of waiting.
     """
     statement = select(job).where(job.c.id.in_(list(job_ids))).order_by(job.c.id)
-    return tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=skip_locked)).all()
+    return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=skip_locked)))
 
 
-def lock_by_the_clock(tx: Transaction, after: str, limit: int, release: str) -> Sequence[Row[Any]]:
+def lock_by_the_clock(tx: Transaction, after: str, limit: int, release: str) -> Sequence[JobRow]:
     """Lock the next jobs, by id, whose times were worked out with other zone data than this."""
     statement = select(job).where(
         job.c.id > after, job.c.next_fire_at.is_not(None), job.c.tzdb != release
     )
-    return tx.conn.execute(tx.dialect.lock_rows(statement.order_by(job.c.id).limit(limit))).all()
+    return job_rows(
+        tx.conn.execute(tx.dialect.lock_rows(statement.order_by(job.c.id).limit(limit)))
+    )
 
 
-def page(conn: Connection, wanted: JobFilter) -> Sequence[Row[Any]]:
+def page(conn: Connection, wanted: JobFilter) -> Sequence[JobRow]:
     """Jobs in the order that is wanted."""
     statement = _filtered(select(job), wanted)
     if wanted.order == "next_fire_at":
         statement = statement.where(job.c.next_fire_at.is_not(None)).order_by(job.c.next_fire_at)
     statement = statement.order_by(job.c.id).limit(wanted.limit)
-    return conn.execute(statement).all()
+    return job_rows(conn.execute(statement))
 
 
 def ids_with_tag(conn: Connection, tag: str) -> list[str]:
@@ -153,13 +155,13 @@ def remove(tx: Transaction, job_ids: Sequence[str]) -> None:
     tx.conn.execute(delete(job).where(job.c.id.in_(job_ids)))
 
 
-def due(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
+def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
     """Active jobs whose next time has come, locked; jobs that another worker fires are left out.
 
     Only `FIRING` is read: each column more took a microsecond for each job.
     """
     statement = tx.dialect.lock_rows(_DUE, skip_locked=True)
-    return tx.conn.execute(statement, {"now": tx.now, "limit": limit}).all()
+    return job_rows(tx.conn.execute(statement, {"now": tx.now, "limit": limit}))
 
 
 class Cursor(NamedTuple):

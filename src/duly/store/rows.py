@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Row
+from sqlalchemy import Result, Row
 
 from duly.errors import ConfigurationError, PayloadError, TriggerError
 from duly.model import payload
 from duly.model.event import Event
-from duly.model.job import JobRecord
+from duly.model.job import JobRecord, JobState
+from duly.model.job import Origin as JobOrigin
 from duly.model.policy import JobOptions, decode_options
-from duly.model.run import AttemptRecord, LogLine, Progress, RunRecord
+from duly.model.run import AttemptRecord, Cause, LogLine, Progress, RunRecord, RunState
 from duly.model.worker import WorkerRecord
 from duly.store.tables import job
 from duly.triggers import Trigger, decode
@@ -23,9 +25,105 @@ _NEW_JOB = dict.fromkeys(job.c.keys()) | {"consecutive_failures": 0, "fired_coun
 """What nobody says of a job that is stored."""
 
 
-def job_record(row: Any, tags: Sequence[str] = (), last_run: RunRecord | None = None) -> JobRecord:
+class JobRow(Protocol):
+    """The columns of a job row, by type; SQLAlchemy's rows have them at run time."""
+
+    id: str
+    uid: str
+    app: str
+    task: str
+    args: str
+    trigger: str
+    options: str | None
+    queue: str
+    state: JobState
+    next_fire_at: datetime | None
+    last_nominal: datetime | None
+    origin: JobOrigin
+    declared: str | None
+    overridden: str | None
+    revision: int
+    paused_by: str | None
+    paused_reason: str | None
+    paused_at: datetime | None
+    unresolved_reason: str | None
+    consecutive_failures: int
+    fired_count: int
+    feeds: bool
+    watch_at: datetime | None
+    alarm: str | None
+    watched_since: datetime | None
+    declared_version: str | None
+    tzdb: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class RunRow(Protocol):
+    """The columns of a run row, by type; SQLAlchemy's rows have them at run time."""
+
+    id: str
+    job_id: str | None
+    job_uid: str | None
+    task: str
+    args: str
+    policy: str | None
+    scheduled_for: datetime | None
+    due_at: datetime
+    cause: Cause
+    actor: str | None
+    queue: str
+    priority: int
+    state: RunState
+    attempt: int
+    max_attempts: int
+    crashes: int
+    token: int
+    claim_id: str | None
+    worker_id: str | None
+    occupied: bool
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime | None
+    waits_for_slot: bool
+    keep_until: datetime | None
+    cancel_requested: bool
+    reason: str | None
+    result: str | None
+    error_type: str | None
+    error_message: str | None
+    progress_done: int | None
+    progress_total: int | None
+    progress_note: str | None
+    counters: str | None
+    concurrency_key: str | None
+    unique_key: str | None
+    unique_scope: str | None
+    parent_run_id: str | None
+    cause_key: str | None
+    feeds: bool
+    quarantined: bool
+
+
+def job_rows(result: Result[Any]) -> Sequence[JobRow]:
+    """Return all rows of a statement that selects from the job table."""
+    found: Any = result.all()
+    rows: Sequence[JobRow] = found
+    return rows
+
+
+def run_rows(result: Result[Any]) -> Sequence[RunRow]:
+    """Return all rows of a statement that selects from the run table."""
+    found: Any = result.all()
+    rows: Sequence[RunRow] = found
+    return rows
+
+
+def job_record(
+    row: JobRow, tags: Sequence[str] = (), last_run: RunRecord | None = None
+) -> JobRecord:
     """A job; what cannot be decoded is shown as unresolved, never hidden."""
-    trigger, options, problem = definition(row)
+    trigger, options, problem = definition_of(row)
     return JobRecord(
         id=row.id, uid=row.uid, task=row.task, args=_read(row.args) or {}, trigger=trigger,
         options=options, state="unresolved" if problem else row.state,
@@ -41,23 +139,39 @@ def job_record(row: Any, tags: Sequence[str] = (), last_run: RunRecord | None = 
 
 def new_job_record(values: Mapping[str, Any], tags: Sequence[str]) -> JobRecord:
     """A job as it was just stored, from the values that it was stored with."""
-    return job_record(SimpleNamespace(**{**_NEW_JOB, **values}), tags)
+    row: Any = SimpleNamespace(**{**_NEW_JOB, **values})
+    return job_record(row, tags)
 
 
-def definition(row: Any) -> tuple[Trigger | None, JobOptions, str | None]:
-    """A job row's trigger and options, and why they cannot be decoded if they cannot."""
+class JobDefinition(NamedTuple):
+    """What a job row says when it is decoded.
+
+    Attributes:
+        trigger: ``None``: the row cannot be decoded.
+        options: the job's options; defaults if the row cannot be decoded.
+        problem: why the row cannot be decoded; ``None``: it can.
+    """
+
+    trigger: Trigger | None
+    options: JobOptions
+    problem: str | None = None
+
+
+def definition_of(row: JobRow) -> JobDefinition:
+    """Decode a job row's trigger and options."""
     try:
-        return decode(row.trigger), decode_options(row.options), None
+        return JobDefinition(decode(row.trigger), decode_options(row.options))
     except (TriggerError, ConfigurationError, PayloadError) as error:
-        return None, JobOptions(queue=row.queue), f"{type(error).__name__}: {error}"
+        problem = f"{type(error).__name__}: {error}"
+        return JobDefinition(None, JobOptions(queue=row.queue), problem)
 
 
-def overridden(row: Any) -> tuple[str, ...]:
+def overridden(row: JobRow) -> tuple[str, ...]:
     """The names of a job row's fields that a hand edit holds."""
     return tuple(payload.decode(row.overridden)) if row.overridden else ()
 
 
-def run_record(row: Row[Any]) -> RunRecord:
+def run_record(row: RunRow) -> RunRecord:
     """A run."""
     progress = None
     if row.progress_done is not None:

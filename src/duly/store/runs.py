@@ -8,11 +8,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
 from duly.store import transitions
+from duly.store.rows import RunRow, run_rows
 from duly.store.sql.bulk_insert import insert_rows
 from duly.store.sql.columns import Instant
 from duly.store.sql.long_lists import among, in_parts
@@ -58,15 +59,17 @@ def stored(conn: Connection, run_ids: Iterable[str]) -> set[str]:
     return set(conn.execute(select(run.c.id).where(run.c.id.in_(list(run_ids)))).scalars())
 
 
-def find(conn: Connection, run_id: str) -> Row[Any] | None:
+def find(conn: Connection, run_id: str) -> RunRow | None:
     """A run's row."""
-    return conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
+    row: Any = conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
+    found: RunRow | None = row
+    return found
 
 
-def lock(tx: Transaction, run_ids: Iterable[str]) -> Sequence[Row[Any]]:
+def lock(tx: Transaction, run_ids: Iterable[str]) -> Sequence[RunRow]:
     """Lock runs, in the order of their ids."""
     statement = select(run).where(run.c.id.in_(list(run_ids))).order_by(run.c.id)
-    return tx.conn.execute(tx.dialect.lock_rows(statement)).all()
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
 
 
 def change(tx: Transaction, run_ids: Sequence[str], **values: Any) -> None:
@@ -79,13 +82,13 @@ def holders_of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
     return in_parts(conn, _HOLDERS, keys)
 
 
-def page(conn: Connection, wanted: RunFilter) -> Sequence[Row[Any]]:
+def page(conn: Connection, wanted: RunFilter) -> Sequence[RunRow]:
     """Runs, newest first."""
     statement = _filtered(select(run), wanted).order_by(run.c.id.desc()).limit(wanted.limit)
-    return conn.execute(statement).all()
+    return run_rows(conn.execute(statement))
 
 
-def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
+def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow]:
     """The newest run of each job."""
     of_job = (
         select(run.c.id)
@@ -94,8 +97,8 @@ def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, Row[An
         .limit(1)
     )
     ids = [conn.execute(of_job, {"wanted": job_id}).scalar() for job_id in job_ids]
-    rows = conn.execute(select(run).where(run.c.id.in_([held for held in ids if held])))
-    return {row.job_id: row for row in rows}
+    rows = run_rows(conn.execute(select(run).where(run.c.id.in_([x for x in ids if x]))))
+    return {row.job_id: row for row in rows if row.job_id is not None}
 
 
 def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
@@ -117,10 +120,10 @@ def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
     return found
 
 
-def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[Row[Any]]:
+def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[RunRow]:
     """All runs of these jobs that are not over, oldest first."""
     statement = select(run).where(run.c.job_id.in_(job_ids), LIVE).order_by(run.c.id)
-    return conn.execute(statement).all()
+    return run_rows(conn.execute(statement))
 
 
 def promote_due(tx: Transaction, limit: int) -> int:
@@ -138,15 +141,15 @@ def waiting_jobs(conn: Connection) -> list[str]:
     return list(conn.execute(select(run.c.job_id).where(WAITING).distinct()).scalars())
 
 
-def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[Row[Any]]:
+def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[RunRow]:
     """Return locked runs of a job that wait for their turn: by priority, then by age."""
     order = run.c.priority, run.c.id
     chosen = select(run.c.id, run.c.due_at).where(WAITING, run.c.job_id == job_id)
     locked = tx.dialect.lock_rows(chosen.order_by(*order).limit(limit), skip_locked=True)
-    return tx.conn.execute(locked).all()
+    return run_rows(tx.conn.execute(locked))
 
 
-def expired(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
+def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
     """Ready runs, locked, whose first start did not come in time."""
     statement = (
         select(run)
@@ -154,7 +157,7 @@ def expired(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
         .order_by(run.c.expires_at)
         .limit(limit)
     )
-    return tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).all()
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)))
 
 
 def count_live_by_state(conn: Connection) -> dict[str, int]:

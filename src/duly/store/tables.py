@@ -169,7 +169,6 @@ run = Table(
     Column("keep_until", Instant),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("reason", Text),
-    Column("owner", Name),
     Column("result", Text),
     Column("error_type", Name),
     Column("error_message", Text),

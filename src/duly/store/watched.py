@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from duly.model.watch import Performance
+from duly.store.rows import JobRow, job_rows
 from duly.store.tables import LIVE, WATCHED, job, run
 from duly.store.transaction import Transaction
 
@@ -19,13 +19,14 @@ def any_due(conn: Connection, now: datetime) -> bool:
     return first is not None and first <= now
 
 
-def due(tx: Transaction, limit: int) -> Sequence[Row[Any]]:
+def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
     """Jobs whose rules are to be looked at, locked; those that another worker has are left out."""
     statement = select(job).where(WATCHED, job.c.watch_at <= tx.now).order_by(job.c.id)
-    return tx.conn.execute(tx.dialect.lock_rows(statement.limit(limit), skip_locked=True)).all()
+    locked = tx.dialect.lock_rows(statement.limit(limit), skip_locked=True)
+    return job_rows(tx.conn.execute(locked))
 
 
-def performance(conn: Connection, row: Row[Any]) -> Performance:
+def performance(conn: Connection, row: JobRow) -> Performance:
     """How a job is doing."""
     of_job = {"wanted": row.id}
     waiting = conn.execute(_WAITING_SINCE, of_job).scalar()

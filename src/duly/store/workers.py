@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from duly.store import jobs
+from duly.store.rows import RunRow, run_rows
 from duly.store.sql.columns import Id
 from duly.store.tables import RUNNING, run, worker
 from duly.store.transaction import Transaction
@@ -111,13 +112,13 @@ def jobs_of(conn: Connection, worker_id: str) -> list[str]:
     return [job_id for job_id in conn.execute(statement).scalars() if job_id is not None]
 
 
-def runs_of(tx: Transaction, worker_id: str) -> Sequence[Row[Any]]:
+def runs_of(tx: Transaction, worker_id: str) -> Sequence[RunRow]:
     """A worker's running runs, locked."""
     statement = select(run).where(RUNNING, run.c.worker_id == worker_id).order_by(run.c.id)
-    return tx.conn.execute(tx.dialect.lock_rows(statement)).all()
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
 
 
-def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequence[Row[Any]]:
+def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequence[RunRow]:
     """Running runs, locked, whose worker has no row; their jobs, which others lock first, too.
 
     Args:
@@ -133,7 +134,7 @@ def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequ
         return []
     jobs.lock(tx, {row.job_id for row in found if row.job_id is not None})
     held = _orphans(run).where(run.c.id.in_([row.id for row in found])).order_by(run.c.id)
-    return tx.conn.execute(tx.dialect.lock_rows(held, skip_locked=True)).all()
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(held, skip_locked=True)))
 
 
 def any_orphans(conn: Connection) -> bool:

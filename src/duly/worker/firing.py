@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Row
-
-from duly.decisions.apply import NOTHING, settle
+from duly.decisions.apply import NOTHING, decide_and_store
 from duly.model.transition import RunSnapshot, Transition, miss
 from duly.store import jobs, runs, transitions
 from duly.store.agenda import Agenda
+from duly.store.rows import RunRow
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
@@ -83,10 +82,10 @@ class Firing:
         began = self._store.clock.monotonic()
         claimer = on_insert(tx)
         due = jobs.due(tx, self._batch_size.size)
-        settled = settle(tx, due, claimer) if due else NOTHING
-        claims = claimer.claims(settled.lost) if claimer is not None else ()
+        decided = decide_and_store(tx, due, claimer) if due else NOTHING
+        claims = claimer.claims(decided.lost) if claimer is not None else ()
         self._batch_size.record(len(due), self._store.clock.monotonic() - began)
-        return Fired(bool(due), settled.ready > 0, claims)
+        return Fired(bool(due), decided.ready > 0, claims)
 
 
 def _expire(tx: Transaction) -> int:
@@ -95,5 +94,5 @@ def _expire(tx: Transaction) -> int:
     return len(rows)
 
 
-def _expired(row: Row[Any]) -> Transition:
+def _expired(row: RunRow) -> Transition:
     return miss(f"not started by {row.expires_at:%Y-%m-%d %H:%M:%S} UTC (expires)")

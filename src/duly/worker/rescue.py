@@ -14,6 +14,7 @@ from duly.model.policy import CRASH_LIMIT
 from duly.model.transition import Transition
 from duly.model.worker import Heartbeat
 from duly.store import jobs, transitions, workers
+from duly.store.rows import RunRow
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
@@ -144,7 +145,7 @@ def _bury(store: Store, row: Row[Any], now: datetime | None) -> int:
     return store.run(bury)
 
 
-def _release(tx: Transaction, rows: Sequence[Row[Any]], why: str) -> int:
+def _release(tx: Transaction, rows: Sequence[RunRow], why: str) -> int:
     """Take locked runs from a dead worker; their tokens rise, so that it cannot write any more."""
     changes = [Change(Claim.of(row).snapshot, _after_crash(row, why)) for row in rows]
     transitions.apply(tx, changes)
@@ -154,7 +155,7 @@ def _release(tx: Transaction, rows: Sequence[Row[Any]], why: str) -> int:
     return len(changes)
 
 
-def _after_crash(row: Row[Any], why: str) -> Transition:
+def _after_crash(row: RunRow, why: str) -> Transition:
     if row.cancel_requested:
         return transition.cancel("cancelled; " + why).crashed(why)
     # Nothing else ran beside a quarantined run: it alone can have been at fault.

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
-
-from duly.decisions.apply import replace_live, run_again
-from duly.decisions.policy import place
+from duly.decisions.apply import cancel_replaced, revive_run
+from duly.decisions.policy import admit
 from duly.model.job import Occupancy
 from duly.model.transition import skip
 from duly.store import dependencies, jobs, runs
-from duly.store.rows import definition
+from duly.store.dependencies import EndedRun
+from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, end_new, new_run, wait_for_slot
@@ -85,7 +84,7 @@ class _Resolver:
     """
 
     def __init__(
-        self, tx: Transaction, locked: Iterable[Row[Any]], ended: Sequence[Row[Any]]
+        self, tx: Transaction, locked: Iterable[JobRow], ended: Sequence[EndedRun]
     ) -> None:
         self._tx = tx
         self._ended = ended
@@ -114,7 +113,7 @@ class _Resolver:
         dependencies.fill_places(self._tx, [_row(*held) for held in self._filled.items()])
         return told
 
-    def _take(self, run: Row[Any], child: Row[Any], places: dict[str, _Place]) -> None:
+    def _take(self, run: EndedRun, child: JobRow, places: dict[str, _Place]) -> None:
         """One parent's run ended: perhaps the last one that the child waits for."""
         own = places[run.job_id]
         if run.job_uid != own.parent_uid:  # of a job that was removed and added again since
@@ -140,9 +139,9 @@ class _Resolver:
                 held.decided = True
                 self._filled[child.id, parent] = held
 
-    def _decide(self, child: Row[Any], completed_by: str, against: _Place | None) -> None:
+    def _decide(self, child: JobRow, completed_by: str, against: _Place | None) -> None:
         """All parents have run: make the child's run, or the record that it does not run."""
-        _trigger, options, problem = definition(child)
+        _trigger, options, problem = definition_of(child)
         origin = Origin(
             "dependency", None, child.id, child.uid, feeds=child.feeds,
             parent_run_id=against.run_id if against else completed_by,
@@ -153,7 +152,7 @@ class _Resolver:
             now=self._tx.now, due_at=self._tx.now,
         )  # fmt: skip
         reason = _refusal(child, problem, against)
-        where = "skip" if reason else place(options, "dependency", self._held[child.id])
+        where = "skip" if reason else admit(options, "dependency", self._held[child.id])
         if where == "skip":
             reason = reason or f"overlap={options.overlap}: an earlier run is unfinished"
             end_new(row, skip(reason), options, self._tx.now)
@@ -163,30 +162,30 @@ class _Resolver:
             wait_for_slot(row)
         self._rows.append(row)
 
-    def _reconsider(self, child: Row[Any], made: Row[Any], against: _Place | None) -> None:
+    def _reconsider(self, child: JobRow, made: RunRow, against: _Place | None) -> None:
         """A parent was retried by hand and ended again: what it kept from running may run now."""
-        _trigger, options, problem = definition(child)
+        _trigger, options, problem = definition_of(child)
         reason = _refusal(child, problem, against)
-        where = "skip" if reason else place(options, "dependency", self._held[child.id])
+        where = "skip" if reason else admit(options, "dependency", self._held[child.id])
         if where == "skip":
             blamed = against.run_id if against else made.parent_run_id
             reason = reason or f"overlap={options.overlap}: an earlier run is unfinished"
             runs.change(self._tx, [made.id], reason=reason, parent_run_id=blamed)
             return
         self._make_room(child, where)
-        run_again(self._tx, made, waits=where != "ready", feeds=child.feeds)
+        revive_run(self._tx, made, waits=where != "ready", feeds=child.feeds)
 
-    def _make_room(self, child: Row[Any], where: str) -> None:
+    def _make_room(self, child: JobRow, where: str) -> None:
         if where == "replace":
             self._store_rows()
-            replace_live(self._tx, [child.id])
+            cancel_replaced(self._tx, [child.id])
 
     def _store_rows(self) -> None:
         rows, self._rows = self._rows, []
         runs.add(self._tx, rows)
 
 
-def _refusal(child: Row[Any], problem: str | None, against: _Place | None) -> str | None:
+def _refusal(child: JobRow, problem: str | None, against: _Place | None) -> str | None:
     """Why a child whose parents have all run does not run."""
     if against is not None:
         return f"{against.parent!r} {_AGAINST[against.outcome]}: run {against.run_id}"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
-
-from sqlalchemy import Row
 
 from duly.model.job import Occupancy
 from duly.store import jobs, runs, transitions
-from duly.store.rows import definition
+from duly.store.rows import JobRow, definition_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
@@ -25,8 +22,8 @@ def release_waiting(store: Store) -> None:
         store.run(_give_turns)
 
 
-def _room(job: Row[Any] | None, held: Occupancy) -> int:
-    limit = definition(job)[1].max_running if job is not None else 1
+def _room(job: JobRow | None, held: Occupancy) -> int:
+    limit = definition_of(job).options.max_running if job is not None else 1
     return max(0, limit - held.active - held.backfill)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
-
-from sqlalchemy import Row
 
 from duly.store import jobs, watched
-from duly.store.rows import definition
+from duly.store.rows import JobRow, definition_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
@@ -31,8 +28,8 @@ def _look_at_due(tx: Transaction) -> int:
     return len(rows)
 
 
-def _look_at(tx: Transaction, row: Row[Any]) -> None:
-    _trigger, options, _problem = definition(row)
+def _look_at(tx: Transaction, row: JobRow) -> None:
+    options = definition_of(row).options
     if options.watch is None:
         jobs.change(tx, row.id, {"watch_at": None, "alarm": None})
         return

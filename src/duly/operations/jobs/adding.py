@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from sqlalchemy import Row
-
 from duly.decisions.policy import first_fire
 from duly.errors import DuplicateJob, JobNotFound
 from duly.model.identity import new_id
@@ -18,6 +16,7 @@ from duly.operations.jobs.cursors import resting
 from duly.operations.jobs.definition import Definition, bind, change, declaration_text
 from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.store import dependencies, jobs
+from duly.store.rows import JobRow
 from duly.store.sql.bulk_insert import CHUNK
 from duly.store.transaction import Transaction
 
@@ -74,7 +73,7 @@ def _relinked(
     return relinked(tx, triggers, replace=replace) if triggers else nullcontext()
 
 
-def _locked(tx: Transaction, job_ids: Sequence[str]) -> Sequence[Row[Any]]:
+def _locked(tx: Transaction, job_ids: Sequence[str]) -> Sequence[JobRow]:
     rows = [
         row
         for first in range(0, len(job_ids), CHUNK)

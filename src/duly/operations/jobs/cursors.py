@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
-
-from duly.decisions.apply import settle
+from duly.decisions.apply import decide_and_store
 from duly.decisions.policy import INSTANT, first_fire, next_fire
 from duly.model.job import JobState
 from duly.model.policy import JobOptions
 from duly.store import history, jobs
-from duly.store.rows import definition
+from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
 from duly.triggers import After, Trigger
 
@@ -23,7 +21,7 @@ def resting(trigger: Trigger, following: datetime | None) -> JobState:
 
 
 def new_cursor(
-    tx: Transaction, row: Row[Any], trigger: Trigger, options: JobOptions
+    tx: Transaction, row: JobRow, trigger: Trigger, options: JobOptions
 ) -> dict[str, Any]:
     """Where a job goes on under a new trigger or new bounds, and the state that follows from it."""
     last = _decide_overdue(tx, row)
@@ -41,11 +39,11 @@ def new_cursor(
     return {"next_fire_at": following, "state": state, "unresolved_reason": None}
 
 
-def _decide_overdue(tx: Transaction, row: Row[Any]) -> datetime | None:
+def _decide_overdue(tx: Transaction, row: JobRow) -> datetime | None:
     """Decide what fell due under the old definition; returns the last time that is decided."""
     held = row
     while held.state == "active" and held.next_fire_at and held.next_fire_at <= tx.now:
-        settle(tx, [held])
+        decide_and_store(tx, [held])
         held = jobs.lock(tx, [row.id])[0]
     if held.state in _HOLDING and held.next_fire_at and held.next_fire_at <= tx.now:
         return _miss_held(tx, held)
@@ -58,16 +56,16 @@ _HOLDING = {
 }  # fmt: skip
 
 
-def _miss_held(tx: Transaction, row: Row[Any]) -> datetime:
+def _miss_held(tx: Transaction, row: JobRow) -> datetime:
     """Times held back under the old trigger have nothing to be caught up with any more."""
-    trigger, _options, _problem = definition(row)
+    trigger = definition_of(row).trigger
     count = 1
-    last: datetime = row.next_fire_at
+    first = last = row.next_fire_at or tx.now
     if trigger is not None:
         due = trigger.due(last, tx.now, keep=0, limit=1_000_000)
         count, last = count + due.count, due.last or last
     missed = {
-        "job_id": row.id, "job_uid": row.uid, "first": row.next_fire_at, "last": last,
+        "job_id": row.id, "job_uid": row.uid, "first": first, "last": last,
         "count": count, "reason": _HOLDING[row.state], "decided_at": tx.now,
         "follows": None,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from duly.errors import DuplicateJob
 from duly.model.release import Release
@@ -23,7 +23,7 @@ from duly.operations.jobs.definition import (
 from duly.operations.jobs.dependencies import relinked
 from duly.registry import Registry
 from duly.store import declarations, history, jobs
-from duly.store.rows import definition, event_record, overridden
+from duly.store.rows import JobRow, definition_of, event_record, overridden
 from duly.store.tables import UNRESOLVED, job
 from duly.store.transaction import Transaction
 
@@ -101,7 +101,7 @@ def revive(tx: Transaction, registry: Registry) -> int:
     statement = select(job).where(UNRESOLVED, job.c.task.in_(registry.names()))
     revived = 0
     for row in tx.conn.execute(tx.dialect.lock_rows(statement.order_by(job.c.id))).all():
-        trigger, _options, problem = definition(row)
+        trigger, _options, problem = definition_of(row)
         if problem is None and trigger is not None:
             values: dict[str, Any] = {"state": "active", "unresolved_reason": None}
             if row.next_fire_at is None:
@@ -113,7 +113,7 @@ def revive(tx: Transaction, registry: Registry) -> int:
 
 
 def _store(
-    tx: Transaction, row: Row[Any] | None, wanted: Definition, release: Release, newest: str
+    tx: Transaction, row: JobRow | None, wanted: Definition, release: Release, newest: str
 ) -> str | None:
     """Store one declaration, or return the version that is newer and says otherwise."""
     if row is None:
@@ -129,17 +129,17 @@ def _store(
     if not same:
         _again(tx, row, wanted, release)
     elif by != release.version:
-        declarations.adopt(tx, release, row.id, row.declared)
+        declarations.adopt(tx, release, row.id, declaration_text(wanted))
     return None
 
 
-def _holds(row: Row[Any], wanted: Definition, release: Release) -> bool:
+def _holds(row: JobRow, wanted: Definition, release: Release) -> bool:
     """Whether a job is as this very release has declared it before."""
     same = row.app == release.app and _version_of(row, release.app) == release.version
     return same and row.declared == declaration_text(wanted) and not is_paused_by_code(row)
 
 
-def _version_of(row: Row[Any], app: str) -> str:
+def _version_of(row: JobRow, app: str) -> str:
     """The version whose declaration a job follows; another application's are not compared."""
     return row.declared_version or "" if row.app == app else ""
 
@@ -154,7 +154,7 @@ def _first_time(tx: Transaction, wanted: Definition, release: Release) -> bool:
     return True
 
 
-def _again(tx: Transaction, row: Row[Any], wanted: Definition, release: Release) -> None:
+def _again(tx: Transaction, row: JobRow, wanted: Definition, release: Release) -> None:
     merged = _with_hand_edits(tx, row, wanted)
     fields = change(tx, row, merged, task=wanted.task)
     declarations.adopt(tx, release, wanted.id, declaration_text(wanted))
@@ -170,10 +170,10 @@ def _record_once(tx: Transaction, kind: str, job_id: str, **detail: Any) -> None
         tx.record(kind, job_id=job_id, **detail)
 
 
-def _with_hand_edits(tx: Transaction, row: Row[Any], wanted: Definition) -> Definition:
+def _with_hand_edits(tx: Transaction, row: JobRow, wanted: Definition) -> Definition:
     """The new declaration where nobody edited, the stored value where somebody did."""
     kept = overridden(row)
-    trigger, options, problem = definition(row)
+    trigger, options, problem = definition_of(row)
     if problem is not None or not kept:
         return wanted
     if "trigger" in kept and trigger is not None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from duly.decisions.apply import cancel_live
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
@@ -21,7 +19,7 @@ from duly.operations.jobs.cursors import new_cursor, resting
 from duly.operations.jobs.dependencies import catch_up_paused, lock_related, refuse_in_use, relinked
 from duly.registry import Task
 from duly.store import calendars, jobs
-from duly.store.rows import definition, overridden
+from duly.store.rows import JobRow, definition_of, overridden
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger, decode, encode
 
@@ -76,14 +74,14 @@ def define(
     )  # fmt: skip
 
 
-def change(tx: Transaction, row: Row[Any], wanted: Definition, **values: Any) -> list[str]:
+def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> list[str]:
     """Make a locked job what was wanted; returns the names of what differed.
 
     A trigger that is the same keeps the job's cursor. Before another one takes its place, what
     fell due under the old one is decided.
     """
     differing: list[str] = []
-    _trigger, held_options, _problem = definition(row)
+    held_options = definition_of(row).options
     bound, text = _bound_again(tx, wanted, row)
     if text != row.trigger:
         differing.append("trigger")
@@ -118,7 +116,7 @@ def _new_options(options: JobOptions, held: JobOptions, now: datetime) -> dict[s
 
 
 def _readable_again(
-    row: Row[Any], trigger: Trigger, options: JobOptions, now: datetime
+    row: JobRow, trigger: Trigger, options: JobOptions, now: datetime
 ) -> dict[str, Any]:
     """The cursor stays where it was: what fell due meanwhile is decided by the catch-up policy."""
     cursor = row.next_fire_at or next_fire(trigger, options, now)
@@ -132,9 +130,9 @@ def _bounds(options: JobOptions) -> tuple[object, ...]:
     return options.start, options.end, options.max_fires
 
 
-def rebind(tx: Transaction, row: Row[Any]) -> None:
+def rebind(tx: Transaction, row: JobRow) -> None:
     """Let a locked job follow the calendars as they are stored now."""
-    trigger, options, _problem = definition(row)
+    trigger, options, _problem = definition_of(row)
     if trigger is None:
         return
     bound = trigger.bind(calendars=calendars.needed_by(tx.conn, row.trigger))
@@ -145,7 +143,7 @@ def rebind(tx: Transaction, row: Row[Any]) -> None:
     tx.record("job.changed", job_id=row.id, fields=["calendar"])
 
 
-def lock_to_edit(tx: Transaction, job_id: str, trigger: Trigger | None) -> Row[Any]:
+def lock_to_edit(tx: Transaction, job_id: str, trigger: Trigger | None) -> JobRow:
     """Lock a job, and before it whatever its new trigger has to do with.
 
     Raises:
@@ -195,9 +193,9 @@ def reset(tx: Transaction, job_id: str) -> None:
     tx.record("job.changed", job_id=job_id, reset=list(overridden(row)))
 
 
-def declared(row: Row[Any]) -> Definition:
+def declared(row: JobRow) -> Definition:
     """A job's last declaration in code."""
-    held = payload.decode(row.declared)
+    held = payload.decode(row.declared or "null")
     return Definition(
         row.id, held["task"], decode(held["trigger"]), held["args"],
         decode_options(held["options"]), tuple(held["tags"]), held["zone"],
@@ -230,7 +228,7 @@ def pause(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> int:
     return len(rows)
 
 
-def is_paused_by_code(row: Row[Any]) -> bool:
+def is_paused_by_code(row: JobRow) -> bool:
     """Whether a job is paused because its code does not declare it any more."""
     return bool(row.state == "paused" and row.paused_by == CODE and row.paused_reason == GONE)
 
@@ -264,7 +262,7 @@ def remove(tx: Transaction, job_ids: Sequence[str]) -> int:
     return len(held)
 
 
-def _locked(tx: Transaction, job_id: str) -> Row[Any]:
+def _locked(tx: Transaction, job_id: str) -> JobRow:
     rows = jobs.lock(tx, [job_id])
     if not rows:
         raise JobNotFound(job_id)
@@ -282,7 +280,7 @@ def bind(tx: Transaction, wanted: Definition, anchor: datetime | None) -> tuple[
     return bound, encode(bound)
 
 
-def _bound_again(tx: Transaction, wanted: Definition, row: Row[Any]) -> tuple[Trigger, str]:
+def _bound_again(tx: Transaction, wanted: Definition, row: JobRow) -> tuple[Trigger, str]:
     """The wanted trigger, bound as the stored one is if that makes them the same."""
     for anchor in anchors_in(row.trigger, wanted.zone):
         bound, text = bind(tx, wanted, anchor)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Row
-
-from duly.decisions.apply import replace_live, run_again
-from duly.decisions.policy import place
+from duly.decisions.apply import cancel_replaced, revive_run
+from duly.decisions.policy import admit
 from duly.errors import DependencyError, JobInUse, did_you_mean
 from duly.model.dependency_graph import check_graph
 from duly.store import dependencies, jobs, runs
-from duly.store.rows import definition, overridden
+from duly.store.rows import JobRow, definition_of, overridden
 from duly.store.transaction import Transaction
 from duly.triggers import After, Trigger
 
@@ -52,7 +49,7 @@ def relinked(
 
 def lock_related(
     tx: Transaction, wanted: Mapping[str, Trigger], *, replace: bool = True
-) -> dict[str, Row[Any]] | None:
+) -> dict[str, JobRow] | None:
     """Lock jobs and all that they depend on or shall depend on; ``None``: nothing does."""
     before = dependencies.parents_of(tx.conn, list(wanted)) if replace else {}
     parents = {name for names in before.values() for name in names}
@@ -76,20 +73,20 @@ def refuse_in_use(tx: Transaction, job_ids: Sequence[str]) -> None:
     dependencies.forget(tx, job_ids)
 
 
-def catch_up_paused(tx: Transaction, row: Row[Any]) -> None:
+def catch_up_paused(tx: Transaction, row: JobRow) -> None:
     """A child is resumed: what it did not run meanwhile is decided by its catch-up policy."""
-    trigger, options, _problem = definition(row)
+    trigger, options, _problem = definition_of(row)
     if not isinstance(trigger, After) or row.paused_at is None or options.catch_up.mode == "none":
         return
     limit = options.catch_up.limit if options.catch_up.mode == "all" else 1
     skipped = dependencies.held_back(tx, row, limit)
     held = runs.occupancy(tx.conn, [row.id])[row.id]
     for run in skipped:
-        where = place(options, "catch_up", held)
+        where = admit(options, "catch_up", held)
         if where == "replace":
-            replace_live(tx, [row.id])
+            cancel_replaced(tx, [row.id])
         if where != "skip":
-            run_again(tx, run, waits=where != "ready", feeds=row.feeds)
+            revive_run(tx, run, waits=where != "ready", feeds=row.feeds)
 
 
 def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) -> None:
@@ -116,7 +113,7 @@ def _link(tx: Transaction, children: Sequence[str]) -> None:
     before = dependencies.parents_of(tx.conn, children)
     touched: set[str] = set()
     for row in jobs.lock(tx, children):
-        trigger, _options, problem = definition(row)
+        trigger, _options, problem = definition_of(row)
         if problem is not None:
             continue
         after = trigger if isinstance(trigger, After) else None

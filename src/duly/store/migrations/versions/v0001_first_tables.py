@@ -232,7 +232,6 @@ def upgrade() -> None:
             "cancel_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False
         ),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("owner", Name, nullable=True),
         sa.Column("result", sa.Text(), nullable=True),
         sa.Column("error_type", Name, nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
