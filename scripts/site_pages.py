@@ -44,7 +44,8 @@ def on_config(config: MkDocsConfig) -> None:
 def on_files(files: Files, config: MkDocsConfig) -> None:
     """Add the pages and pictures that lie outside docs/."""
     for name, page in TOP.items():
-        files.append(File.generated(config, page, content=(ROOT / name).read_text()))
+        head = "---\nhide: [navigation]\n---\n" if page == "index.md" else ""
+        files.append(File.generated(config, page, content=head + (ROOT / name).read_text()))
     for name in FILES:
         files.append(File.generated(config, name, content=(ROOT / name).read_bytes()))
 
