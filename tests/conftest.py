@@ -13,7 +13,7 @@ import signal
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -54,8 +54,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         close_session()
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names that differ between processes: xdist could not share such tests out."""
+    """Mark tests by what they need, and refuse names that differ between processes."""
+    for item in items:
+        for mark in needs(item):
+            item.add_marker(mark)
+    # xdist could not share such tests out.
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         raise pytest.UsageError("an address in a test's name; give it ids=…: " + unstable[0])
@@ -65,6 +70,20 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays: it is not gone through again whenever garbage is collected."""
     gc.collect()
     gc.freeze()
+
+
+def needs(item: pytest.Item) -> Iterator[str]:
+    """The marks that follow from a test's fixtures and parameters."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    call = getattr(item, "callspec", None)
+    if fixtures & {"postgres", "maria_databases"} or set(SERVERS) & set(_texts(call)):
+        yield "server"
+    if "children" in fixtures:
+        yield "processes"
+
+
+def _texts(call: Any) -> list[str]:
+    return [value for value in call.params.values() if isinstance(value, str)] if call else []
 
 
 def is_first(config: pytest.Config) -> bool:
