@@ -11,10 +11,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs build bench chaos simulate format pins clean
+.PHONY: help demo test test-fast lint docs build bench chaos simulate format pins clean
 
 help: ## Print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo ## Start the demo application and print its address and what to try
 	$(BIN)/python -m apps.demo
@@ -23,6 +23,11 @@ demo: $(VENV)/.demo ## Start the demo application and print its address and what
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + len(os.sched_getaffinity(0)))' 2>/dev/null || echo auto)
 test: $(VENV)/.dev ## Run every test that can run here; the end lists what was skipped, and why
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+# What needs a server, a browser, another process or half a minute is marked so.
+test-fast: $(VENV)/.dev ## Run the unit, SQLite and house tests: under a minute on two cores
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not (server or browser or processes or slow)" \
+		--hypothesis-profile=fast tests/unit tests/store tests/worker tests/operations tests/house $(ARGS)
 
 lint: $(VENV)/.dev ## Check style (ruff), spelling, types (mypy) and walls (import-linter); changes nothing
 	$(BIN)/ruff check .

@@ -640,6 +640,7 @@ def test_a_database_of_a_newer_duly_is_refused_by_everything(make: Make) -> None
         assert conn.execute(text("select * from duly_job")).all() == before
 
 
+@pytest.mark.server
 def test_a_server_that_goes_away_and_comes_back_loses_nothing(tmp_path: Path) -> None:
     """Jobs and runs that were acknowledged are there after a restart of the server."""
     server = PostgresServer.create(session_folder() / f"own-{tmp_path.name}")

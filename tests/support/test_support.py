@@ -69,6 +69,7 @@ class TestDatabases:
         owner = Path(f"/proc/{postgres.pid}").stat().st_uid if Path("/proc/self").exists() else 1
         assert owner != 0
 
+    @pytest.mark.server
     def test_a_server_of_ones_own_survives_a_crash(self) -> None:
         """A test may have a server for itself, kill it and start it again with its data."""
         server = PostgresServer.create(session_folder() / f"own-{os.getpid()}")

@@ -38,6 +38,7 @@ def test_start_required_raises(tmp_path: Path) -> None:
         scheduler.start()
 
 
+@pytest.mark.server
 def test_a_server_restart_is_survived() -> None:
     """PostgreSQL goes down under a running scheduler and comes back: jobs go on."""
     server = PostgresServer.create(session_folder() / "restarted")

@@ -11,6 +11,7 @@ from simulation import database
 from simulation.mutations import MUTATIONS
 from simulation.simulate import Report, simulate
 
+pytestmark = pytest.mark.slow
 WORLDS = 24
 GROUP = 6
 

@@ -23,7 +23,13 @@ DRIVERS = {
 }
 
 
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("psycopg", marks=pytest.mark.server),
+        pytest.param("asyncpg", marks=pytest.mark.server),
+    ]
+)
 def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     """A world with a table for effects, on a URL as an asyncio host has it."""
     kind = "sqlite" if request.param == "sqlite" else "postgresql"

@@ -70,6 +70,7 @@ def check(text, zone, policies, span):
     assert found == BruteForce(text, zone, gap, fold).fires(*span), (text, zone, gap, fold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_every_zone_agrees_with_a_minute_scan_around_a_clock_change(shard):
     """In every zone, around one of its clock changes since 1970, no fire is wrong or missing."""

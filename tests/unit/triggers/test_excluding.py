@@ -90,6 +90,7 @@ def test_excluded_occurrences_are_moved(trigger, excluded):
     assert fires(moved, *SPAN) == sorted(m for m in expected if SPAN[0] < m <= SPAN[1])
 
 
+@pytest.mark.slow
 @given(st.integers(0, 90 * 86_400), st.sampled_from(TRIGGERS), st.sampled_from(MOVING))
 @settings(max_examples=150, deadline=None)
 def test_a_search_from_any_instant_agrees_with_one_from_the_start(second, trigger, excluded):

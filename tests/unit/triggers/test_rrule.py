@@ -69,6 +69,7 @@ def walls(text, start, count):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_rules_agree_with_dateutil(shard):
     """Rules of all frequencies and parts fire when dateutil's do."""
