@@ -30,8 +30,8 @@ GROUPS = {
     "docs": ["build", "docs"],
 }
 COMMANDS = {
-    *("help", "demo", "test", "test-fast", "lint", "bench", "chaos", "simulate", "format", "pins"),
-    "clean",
+    *("help", "demo", "test", "test-fast", "lint", "docs", "build", "bench", "chaos"),
+    *("simulate", "format", "pins", "clean"),
 }
 
 

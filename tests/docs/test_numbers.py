@@ -1,0 +1,84 @@
+"""Numbers in the documentation are those of the code."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.sources import ROOT
+
+DOCS = ROOT / "docs"
+WORDS = {1: "one", 2: "two", 3: "three", 5: "five", 10: "ten"}
+NUMBERS = [
+    # page, a passage in which {} is the number, where the code has it
+    ("decisions/0006-prefetching.md", "within {ms} ms", "worker.in_flight:PREFETCH_SECONDS"),
+    ("decisions/0006-prefetching.md", "at most {}.", "worker.in_flight:PREFETCH_LIMIT"),
+    (
+        "decisions/0007-history-knows-its-end.md",
+        "(succeeded {}",
+        "model.policy:KEEP_DAYS.succeeded",
+    ),
+    ("decisions/0007-history-knows-its-end.md", "failed {}", "model.policy:KEEP_DAYS.failed"),
+    ("decisions/0008-versions-of-declarations.md", "every {} s", "worker.maintenance:TEND_EVERY"),
+    (
+        "decisions/0009-completions-are-not-held-back.md",
+        "up to {} completions",
+        "worker.completion:BATCH",
+    ),
+    ("decisions/0010-many-rows-at-once.md", "up to {} rows", "store.sql.bulk_insert:SEVERAL.0"),
+    (
+        "decisions/0011-low-water-marks.md",
+        "at most {} runs per statement",
+        "store.dialects.postgresql_claim:AT_ONCE",
+    ),
+    ("design/engine.md", "more than {word} seconds", "store.server_time:STEP"),
+    ("design/engine.md", "until {word} further readings", "store.server_time:WITNESSES"),
+    (
+        "design/engine.md",
+        "overtaken by runs claimed within {word} second",
+        "worker.claims.low_water:LOOK_EVERY",
+    ),
+    ("guides/backfill.md", "priority {}", "operations.backfill:PRIORITY"),
+    ("guides/backfill.md", "{} days by default", "model.policy:KEEP_DAYS_OTHERWISE"),
+    (
+        "guides/dependencies.md",
+        "more than {word} dependencies",
+        "model.dependency_graph:LONGEST_CHAIN",
+    ),
+    ("guides/deploys.md", "every {} seconds", "worker.maintenance:TEND_EVERY"),
+    ("guides/processes.md", "killed {word} second later", "executors.process:KILL_AFTER"),
+    ("guides/transactional.md", "{word} times in all", "worker.transactional:TRIES"),
+    ("guides/transactional.md", "may therefore take {} seconds", "worker.execution:PATIENCE"),
+    ("guides/watch.md", "a timeout of {word} seconds", "operations.pings:TIMEOUT_S"),
+]
+"""Passages that a change of a constant would make untrue."""
+
+
+@pytest.mark.parametrize(("page", "passage", "constant"), NUMBERS)
+def test_the_number_is_the_code_s(page: str, passage: str, constant: str) -> None:
+    """A reader who plans with a number finds the one that Duly uses."""
+    number = value_of(constant)
+    words = passage.format(f"{number:,g}", ms=f"{number * 1000:g}", word=WORDS.get(int(number)))
+    assert re.sub(r"\s+", " ", words) in re.sub(r"\s+", " ", (DOCS / page).read_text())
+
+
+@pytest.mark.parametrize("profile", ["normal", "fast"])
+def test_the_heartbeat_profiles_are_the_code_s(profile: str) -> None:
+    """The table in the engine's design is `duly.model.worker.PROFILES`."""
+    heartbeat = pkgutil.resolve_name("duly.model.worker:PROFILES")[profile]
+    times = (heartbeat.interval, heartbeat.lease, heartbeat.fence, heartbeat.rescue)
+    row = " | ".join([f"`{profile}`", *(f"{seconds:g} s" for seconds in times)])
+    assert f"| {row} |" in (DOCS / "design" / "engine.md").read_text()
+
+
+def value_of(constant: str) -> float:
+    """A constant of the package, as a number; after its name an item of it."""
+    module, _, path = constant.partition(":")
+    name, *keys = path.split(".")
+    value: Any = pkgutil.resolve_name(f"duly.{module}:{name}")
+    for key in keys:
+        value = value[int(key) if key.isdigit() else key]
+    return value.total_seconds() if hasattr(value, "total_seconds") else value
