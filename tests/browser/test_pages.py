@@ -72,7 +72,7 @@ def test_by_keyboard(signed_in: Page, server: Server) -> None:
     """The first key leads past the frame, ``/`` to the search, Escape closes a question."""
     signed_in.goto(f"{server.url}{MOUNT}/jobs")
     signed_in.keyboard.press("Tab")
-    expect(signed_in.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(signed_in.get_by_role("link", name="Skip to main content")).to_be_focused()
     signed_in.keyboard.press("Enter")
     expect(signed_in.locator("main")).to_be_focused()
     signed_in.keyboard.press("/")
@@ -92,7 +92,7 @@ def test_without_a_script(unscripted: Page, server: Server, door: Path) -> None:
     unscripted.get_by_role("button", name="Pause gated").click()
     unscripted.get_by_label("Reason").fill("holidays")
     unscripted.get_by_role("dialog").get_by_role("button", name="Pause").click()
-    expect(unscripted.get_by_text("The job is paused.")).to_be_visible()
+    expect(unscripted.get_by_text("The job was paused.")).to_be_visible()
     expect(unscripted.locator("tbody")).to_contain_text("holidays")
     unscripted.get_by_role("button", name="Run gated now").click()
     unscripted.wait_for_url("**/runs/*")
@@ -110,7 +110,7 @@ def test_the_switch(signed_in: Page) -> None:
     """Switching off asks first; on again is one press."""
     signed_in.get_by_role("button", name="Switch off the scheduler").click()
     question = signed_in.get_by_role("dialog", name="Switch the scheduler off?")
-    question.get_by_role("button", name="Keep it as it is").click()
+    question.get_by_role("button", name="Go back").click()
     expect(question).to_be_hidden()
     signed_in.get_by_role("button", name="Switch off the scheduler").click()
     question.get_by_role("button", name="Switch off").click()

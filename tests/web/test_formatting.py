@@ -1,4 +1,4 @@
-"""Times and spans in formatting."""
+"""Times and spans in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from duly.web.api.schemas import Job
 from duly.web.dashboard import formatting
-from duly.web.dashboard.overview import time_line
+from duly.web.dashboard.overview import timeline
 from tests.web.site import Site
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -73,8 +73,8 @@ def test_the_time_line_holds_every_job(site: Site) -> None:
     jobs = [Job.model_validate(job) for job in site.scheduler.jobs()]
     ahead = [jobs[0].model_copy(update={"next_fire_at": NOW + timedelta(seconds=s)}) for s in
              (-3, 0, 1, 1.1, 60, 3600, 86400 * 20)]  # fmt: skip
-    line = time_line(ahead, NOW)
-    places = [point.place for point in line.points]
+    line = timeline(ahead, NOW)
+    places = [point.position for point in line.points]
     assert places == sorted(places)
     assert places[0] == places[1] == 0
     assert places[-1] <= 1000
@@ -83,4 +83,4 @@ def test_the_time_line_holds_every_job(site: Site) -> None:
         "now", "10 s", "1 min", "10 min", "1 h", "1 d", "7 d", "30 d",
     ]  # fmt: skip
     assert line.ticks[-1][1] == 1000
-    assert time_line([], NOW).points == []
+    assert timeline([], NOW).points == []

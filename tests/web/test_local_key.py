@@ -62,7 +62,7 @@ def test_it_is_a_bearer_token_too(site: Site) -> None:
     assert client.get("/api/v1/jobs", headers=headers).status_code == 200
     refused = client.post("/api/v1/jobs/stock/pause", headers=headers)
     assert refused.status_code == 403
-    assert "ci is viewer" in refused.json()["detail"]
+    assert "ci has the role viewer" in refused.json()["detail"]
 
 
 def test_a_short_key_is_refused() -> None:

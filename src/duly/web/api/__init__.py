@@ -1,4 +1,4 @@
-"""The REST API: JSON for programs."""
+"""The REST API, which speaks JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of fields: what is shown of a stored value."""
+"""Field types of the schemas, which convert stored values to what may be shown."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from duly.web.redaction import redact, redact_text
 
 
 class Schema(BaseModel):
-    """A part of an answer, read from a record's attributes."""
+    """Base class of the schemas of responses, which read the attributes of records."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
 SafeValue = Annotated[Any, BeforeValidator(redact)]
-"""A JSON value; what goes by a secret's name is hidden."""
+"""A JSON value in which values named like secrets are hidden."""
 
 SafeArguments = Annotated[dict[str, Any], BeforeValidator(redact)]
-"""A JSON object; what goes by a secret's name is hidden."""
+"""A JSON object in which values named like secrets are hidden."""
 
 SafeText = Annotated[str, BeforeValidator(redact_text)]
-"""Text without control characters; what goes by a secret's name is hidden."""
+"""Text without control characters, in which values named like secrets are hidden."""
 
 
 class Trigger(Schema):
-    """A trigger: in English, as crontab text where one exists, and as it is stored."""
+    """A trigger: in English, as a crontab expression if there is one, and as it is stored."""
 
     kind: str
     text: str
@@ -36,14 +36,14 @@ class Trigger(Schema):
     definition: dict[str, Any]
 
 
-def _trigger(held: object) -> object:
-    if not isinstance(held, DomainTrigger):
-        return held
-    definition = held.to_json()
+def _trigger(value: object) -> object:
+    if not isinstance(value, DomainTrigger):
+        return value
+    definition = value.to_json()
     return Trigger(
-        kind=held.kind,
-        text=held.describe(),
-        crontab=held.crontab,
+        kind=value.kind,
+        text=value.describe(),
+        crontab=value.crontab,
         tz=definition.get("tz"),
         definition=definition,
     )
@@ -53,7 +53,7 @@ TriggerField = Annotated[Trigger | None, BeforeValidator(_trigger)]
 
 
 class Retry(Schema):
-    """How a failed run is tried again."""
+    """How failed runs are retried. Durations are in seconds."""
 
     attempts: int
     wait: float
@@ -63,7 +63,7 @@ class Retry(Schema):
 
 
 class CatchUpPolicy(Schema):
-    """What becomes of nominal times that passed while nobody could fire them."""
+    """What happens to nominal times that passed while no worker could fire them."""
 
     mode: str
     limit: int

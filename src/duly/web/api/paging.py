@@ -1,4 +1,4 @@
-"""Pages: one more than asked for is read, to know whether another page follows."""
+"""Pagination: one item more than requested is read, to find out if there is another page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from duly.web.api.schemas import Page
 MAX_LIMIT = 500
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
-"""The id of what the database numbers."""
+"""An id that the database generates."""
 
 S = TypeVar("S", bound=Schema)
 
@@ -25,30 +25,32 @@ def _printable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
-"""One short line."""
+"""A short line of text."""
 
 
 class QueryModel(BaseModel):
-    """Parameters of a query; unknown ones are refused."""
+    """Base class of query parameters; unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BodyModel(BaseModel):
-    """A body; unknown members are refused."""
+    """Base class of JSON bodies; unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def page(records: Sequence[Any], limit: int, shape: type[S], key: Callable[[S], object]) -> Page[S]:
-    """The first ``limit`` records; ``records`` has one more when another page follows.
+def page(
+    records: Sequence[Any], limit: int, schema: type[S], key: Callable[[S], object]
+) -> Page[S]:
+    """Return a page of records.
 
     Args:
-        records: what the facade answered to ``limit + 1``.
-        limit: how many were asked for.
-        shape: what they become.
-        key: the cursor of an item.
+        records: the records that the scheduler returned for ``limit + 1``.
+        limit: the largest number of items on the page.
+        schema: the schema of an item.
+        key: returns the cursor of an item.
     """
-    items = [shape.model_validate(record) for record in records[:limit]]
+    items = [schema.model_validate(record) for record in records[:limit]]
     more = len(records) > limit
     return Page(items=items, next=str(key(items[-1])) if more else None)

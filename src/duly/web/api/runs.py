@@ -1,4 +1,4 @@
-"""Runs."""
+"""The REST API of runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ endpoints = Endpoints(API_PREFIX)
 
 
 class PageQuery(QueryModel):
-    """One page of runs.
+    """The page to return.
 
     Attributes:
-        after: ``next`` of the page before.
+        after: the member ``next`` of the previous page; default: the first page.
+        limit: the largest number of items, 1 to 500; default: 50.
     """
 
     after: Text | None = None
@@ -27,7 +28,7 @@ class PageQuery(QueryModel):
 
 
 class RunsQuery(PageQuery):
-    """Which runs; everything given must hold. ``state`` may be given several times."""
+    """Filters for runs, all of which must match. ``state`` may be given several times."""
 
     job: Text | None = None
     task: Text | None = None
@@ -41,11 +42,11 @@ class RunsQuery(PageQuery):
 
 
 class LogQuery(QueryModel):
-    """Which lines.
+    """The log lines to return.
 
     Attributes:
-        after: only those with a higher id.
-        limit: default: all.
+        after: return only lines with a greater id.
+        limit: the largest number of lines; default: no limit.
     """
 
     after: Number = 0
@@ -53,58 +54,58 @@ class LogQuery(QueryModel):
 
 
 class Discard(BodyModel):
-    """Why a failed run is given up."""
+    """The reason for giving a failed run up."""
 
     reason: Annotated[Text, Field(min_length=1)]
 
 
 @endpoints.get("/runs")
 async def list_runs(context: RequestContext, query: RunsQuery) -> schemas.Page[schemas.Run]:
-    """Runs, newest first."""
-    wanted = query.model_dump(exclude={"limit", "state"})
+    """List runs, newest first."""
+    filters = query.model_dump(exclude={"limit", "state"})
     states = list(query.state) or None
-    held = await context.scheduler.aio.runs(**wanted, state=states, limit=query.limit + 1)
-    return page(held, query.limit, schemas.Run, lambda run: run.id)
+    records = await context.scheduler.aio.runs(**filters, state=states, limit=query.limit + 1)
+    return page(records, query.limit, schemas.Run, lambda run: run.id)
 
 
 @endpoints.get("/runs/{run_id}")
 async def show_run(context: RequestContext, run_id: str) -> schemas.Run:
-    """One run."""
+    """Return a run."""
     return schemas.Run.model_validate(await context.scheduler.aio.run(run_id))
 
 
 @endpoints.get("/runs/{run_id}/log")
 async def show_log(context: RequestContext, run_id: str, query: LogQuery) -> list[schemas.LogLine]:
-    """What a run logged, oldest line first."""
+    """List the log lines of a run, oldest first."""
     await context.scheduler.aio.run(run_id)
-    held = await context.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
-    return [schemas.LogLine.model_validate(line) for line in held]
+    lines = await context.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
+    return [schemas.LogLine.model_validate(line) for line in lines]
 
 
 @endpoints.get("/runs/{run_id}/attempts")
 async def list_attempts(context: RequestContext, run_id: str) -> list[schemas.Attempt]:
-    """A run's unsuccessful attempts, oldest first."""
+    """List the unsuccessful attempts of a run, oldest first."""
     await context.scheduler.aio.run(run_id)
-    held = await context.scheduler.aio.attempts(run_id)
-    return [schemas.Attempt.model_validate(record) for record in held]
+    records = await context.scheduler.aio.attempts(run_id)
+    return [schemas.Attempt.model_validate(record) for record in records]
 
 
 @endpoints.post("/runs/{run_id}/cancel")
 async def cancel_run(context: RequestContext, run_id: str) -> schemas.Run:
-    """Cancel a run: at once if it has not started, else its function is asked to stop."""
-    held = await context.scheduler.aio.cancel(run_id, actor=context.actor)
-    return schemas.Run.model_validate(held)
+    """Cancel a run: at once if it has not started; otherwise its function is asked to stop."""
+    run = await context.scheduler.aio.cancel(run_id, actor=context.actor)
+    return schemas.Run.model_validate(run)
 
 
 @endpoints.post("/runs/{run_id}/retry")
 async def retry_run(context: RequestContext, run_id: str) -> schemas.Run:
-    """Start a failed, missed or skipped run again."""
-    held = await context.scheduler.aio.retry(run_id, actor=context.actor)
-    return schemas.Run.model_validate(held)
+    """Retry a failed run, or run a missed or skipped one."""
+    run = await context.scheduler.aio.retry(run_id, actor=context.actor)
+    return schemas.Run.model_validate(run)
 
 
 @endpoints.post("/runs/{run_id}/discard")
 async def discard_run(context: RequestContext, run_id: str, body: Discard) -> schemas.Run:
-    """Give up a failed run for good."""
-    held = await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)
-    return schemas.Run.model_validate(held)
+    """Give a failed run up for good."""
+    run = await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)
+    return schemas.Run.model_validate(run)

@@ -1,4 +1,4 @@
-"""What the API answers with. The dashboard shows the same values, so both hide the same secrets."""
+"""The schemas of responses. The dashboard uses them too, so both hide the same secrets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Item = TypeVar("Item")
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some of many.
+    """A page of a list.
 
     Attributes:
-        items: these.
-        next: what to give as ``after`` for those that follow; ``None``: there are none.
+        items: the items on this page.
+        next: the value of ``after`` for the next page; ``None`` on the last page.
     """
 
     items: list[Item]
@@ -33,7 +33,7 @@ class Page(BaseModel, Generic[Item]):
 
 
 class Progress(Schema):
-    """How far a running function says it is."""
+    """The progress that a running function has reported."""
 
     done: int
     total: int | None
@@ -73,14 +73,14 @@ class Run(Schema):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def duration(self) -> float | None:
-        """From the last start to the end."""
+        """The time from the last start to the end, in seconds."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at) / timedelta(seconds=1)
 
 
 class Options(Schema):
-    """How a job fires and how its runs are executed; see ``JobOptions``."""
+    """The options of a job; see ``JobOptions``. Durations are in seconds."""
 
     queue: str
     priority: int
@@ -100,7 +100,7 @@ class Options(Schema):
 
 
 class Job(Schema):
-    """A job with its newest run."""
+    """A job and its newest run."""
 
     id: str
     uid: str
@@ -128,7 +128,7 @@ class Job(Schema):
 
 
 class Attempt(Schema):
-    """One unsuccessful attempt of a run."""
+    """An unsuccessful attempt of a run."""
 
     attempt: int
     worker_id: str | None
@@ -140,7 +140,7 @@ class Attempt(Schema):
 
 
 class LogLine(Schema):
-    """One captured log line of a run."""
+    """A captured log line of a run."""
 
     id: int | None
     at: AwareDatetime
@@ -150,7 +150,7 @@ class LogLine(Schema):
 
 
 class MissedRange(Schema):
-    """Nominal times of a job that did not run, recorded together."""
+    """Consecutive nominal times of a job that did not run."""
 
     first: AwareDatetime
     last: AwareDatetime
@@ -160,7 +160,7 @@ class MissedRange(Schema):
 
 
 class Worker(Schema):
-    """One process taking part; ``version`` is that of Duly, ``app_version`` the application's."""
+    """A worker; ``version`` is the version of Duly, ``app_version`` that of the application."""
 
     id: str
     app: str
@@ -177,7 +177,7 @@ class Worker(Schema):
 
 
 class Queue(Schema):
-    """A lane of runs; why and by whom it is paused, if it is."""
+    """A queue, and by whom and why it is paused, if it is."""
 
     name: str
     paused: bool
@@ -186,7 +186,7 @@ class Queue(Schema):
 
 
 class Switch(Schema):
-    """By whom, when and why the scheduler is switched off."""
+    """By whom, when and why the scheduler was switched off."""
 
     by: str | None
     at: AwareDatetime
@@ -194,7 +194,7 @@ class Switch(Schema):
 
 
 class Status(Schema):
-    """The whole scheduler at one instant: its switch, counts by state, workers, queues."""
+    """The status of the scheduler at one instant: counts by state, workers and queues."""
 
     at: AwareDatetime
     running: bool
@@ -210,7 +210,7 @@ class Status(Schema):
 
 
 class Health(Schema):
-    """Whether the scheduler of the process that answers works."""
+    """The health of the scheduler in the process that responds."""
 
     ok: bool
     database: str
@@ -220,7 +220,7 @@ class Health(Schema):
 
 
 class Event(Schema):
-    """One entry of the audit trail."""
+    """An entry of the audit trail."""
 
     id: int | None
     at: AwareDatetime
@@ -233,7 +233,7 @@ class Event(Schema):
 
 
 class Task(BaseModel):
-    """A registered function, with the JSON Schema of its arguments."""
+    """A registered task, with the JSON Schema of its arguments."""
 
     name: str
     doc: str

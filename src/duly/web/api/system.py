@@ -1,4 +1,4 @@
-"""The scheduler as a whole: health, status, tasks, workers, queues, the switch, the audit trail."""
+"""The REST API of the scheduler as a whole: health, status, tasks, workers, queues, events."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_TICK_WAIT_S = 3600.0
 
 
 class EventsQuery(QueryModel):
-    """Which events.
+    """Filters for events, all of which must match.
 
     Attributes:
-        after: only those with a higher id.
-        before: only those with a lower id.
-        newest: newest first instead.
+        after: return only events with a greater id.
+        before: return only events with a smaller id.
+        newest: return the newest first; default: the oldest first.
     """
 
     after: Number = 0
@@ -35,43 +35,43 @@ class EventsQuery(QueryModel):
 
 
 class TickQuery(QueryModel):
-    """How long the answer may take.
+    """How long a tick may take.
 
     Attributes:
-        wait: seconds, 0 to 3600; default 20.
+        wait: seconds until the response at the latest, 0 to 3600; default: 20.
     """
 
     wait: Annotated[float, Field(ge=0, le=MAX_TICK_WAIT_S, allow_inf_nan=False)] = 20
 
 
 class Stop(BodyModel):
-    """Why the scheduler is switched off."""
+    """The reason for switching the scheduler off."""
 
     reason: Text = ""
 
 
 @endpoints.get("/health")
 async def show_health(context: RequestContext) -> schemas.Health:
-    """Whether this process answers at all, and how it goes; 200 as long as it answers."""
+    """Return the health of this process; the status is 200 whatever its health is."""
     return schemas.Health.model_validate(await context.scheduler.aio.health())
 
 
 @endpoints.get("/health/ready")
 async def show_ready(context: RequestContext) -> Response:
-    """The same; 503 unless the engine of this process runs and the database answers."""
-    held = await show_health(context)
-    return JSONResponse(held.model_dump(mode="json"), 200 if held.ok else 503)
+    """Return the health of this process; 503 unless it runs and the database responds."""
+    health = await show_health(context)
+    return JSONResponse(health.model_dump(mode="json"), 200 if health.ok else 503)
 
 
 @endpoints.get("/status")
 async def show_status(context: RequestContext) -> schemas.Status:
-    """The whole scheduler now."""
+    """Return the status of the scheduler."""
     return schemas.Status.model_validate(await context.scheduler.aio.status())
 
 
 @endpoints.get("/tasks")
 async def list_tasks(context: RequestContext) -> list[schemas.Task]:
-    """The functions that this process knows."""
+    """List the tasks that are registered in this process."""
     return [
         schemas.Task(
             name=task.name,
@@ -85,34 +85,34 @@ async def list_tasks(context: RequestContext) -> list[schemas.Task]:
 
 @endpoints.get("/workers")
 async def list_workers(context: RequestContext) -> list[schemas.Worker]:
-    """All workers that are known, oldest first."""
-    held = await context.scheduler.aio.workers()
-    return [schemas.Worker.model_validate(record) for record in held]
+    """List all workers, oldest first."""
+    records = await context.scheduler.aio.workers()
+    return [schemas.Worker.model_validate(record) for record in records]
 
 
 @endpoints.get("/queues")
 async def list_queues(context: RequestContext) -> list[schemas.Queue]:
-    """All queues that are known, by name."""
+    """List all queues, sorted by name."""
     return (await show_status(context)).queues
 
 
 @endpoints.post("/queues/{name}/pause")
 async def pause_queue(context: RequestContext, name: str, body: Pause) -> list[schemas.Queue]:
-    """Hold back a queue's ready runs in every worker."""
+    """Pause a queue: no worker starts its runs."""
     await context.scheduler.aio.pause_queue(name, reason=body.reason, actor=context.actor)
     return await list_queues(context)
 
 
 @endpoints.post("/queues/{name}/resume")
 async def resume_queue(context: RequestContext, name: str) -> list[schemas.Queue]:
-    """Let a queue's ready runs go."""
+    """Resume a queue."""
     await context.scheduler.aio.resume_queue(name, actor=context.actor)
     return await list_queues(context)
 
 
 @endpoints.post("/scheduler/stop")
 async def stop_all(context: RequestContext, body: Stop) -> schemas.Status:
-    """Switch the scheduler off in every worker: nothing fires, nothing is claimed."""
+    """Switch the scheduler off in all workers: no job fires and no run starts."""
     await context.scheduler.aio.stop_all(reason=body.reason, actor=context.actor)
     return await show_status(context)
 
@@ -126,16 +126,16 @@ async def start_all(context: RequestContext) -> schemas.Status:
 
 @endpoints.post("/tick")
 async def tick(context: RequestContext, query: TickQuery) -> schemas.Step:
-    """Fire and execute what is due, and answer when it has finished.
+    """Fire and execute what is due, and respond when it has finished.
 
-    For platforms that freeze idle processes, where a request is the only time to work.
+    This is for platforms that freeze processes between requests.
     """
     return schemas.Step.model_validate(await context.scheduler.aio.run_due(wait=query.wait))
 
 
 @endpoints.get("/events")
 async def list_events(context: RequestContext, query: EventsQuery) -> schemas.Page[schemas.Event]:
-    """The audit trail, oldest first: go on with ``after``; newest first: with ``before``."""
-    wanted = query.model_dump(exclude={"limit"})
-    held = await context.scheduler.aio.events(**wanted, limit=query.limit + 1)
-    return page(held, query.limit, schemas.Event, lambda event: event.id)
+    """List the audit trail; continue with ``after``, or with ``before`` if newest first."""
+    filters = query.model_dump(exclude={"limit"})
+    records = await context.scheduler.aio.events(**filters, limit=query.limit + 1)
+    return page(records, query.limit, schemas.Event, lambda event: event.id)

@@ -1,4 +1,4 @@
-"""The dashboard: pages for people, rendered here, refreshed by one small script."""
+"""The dashboard: pages rendered on the server and refreshed by one small script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one may do from the pages: forms, each answered by leading back to a page."""
+"""The actions of the dashboard: forms that respond with a redirect to a page."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ endpoints = Endpoints(body_kind="form")
 
 
 class Form(BaseModel):
-    """What every form of the dashboard may hold.
+    """The fields that every form of the dashboard may have.
 
     Attributes:
-        reason: why, in the words of whoever asks.
-        back: the page to lead back to, under this mount.
+        reason: why the user does this.
+        back: the path of the page to return to, which must be under this mount.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -29,89 +29,89 @@ class Form(BaseModel):
 
 
 class DiscardForm(Form):
-    """Giving up a run needs a reason."""
+    """The form to discard a run, which requires a reason."""
 
     reason: Annotated[Text, Field(min_length=1)]
 
 
 @endpoints.post("/jobs/{job_id}/run")
 async def run_job(context: RequestContext, job_id: str, body: Form) -> Response:
-    """Run a job now and show the run."""
+    """Run a job now, and show the run."""
     run = await context.scheduler.aio.run_now(job_id, actor=context.actor)
-    return _lead(context, None, "runs", run.id, done="started")
+    return _redirect(context, None, "runs", run.id, done="started")
 
 
 @endpoints.post("/jobs/{job_id}/pause")
 async def pause_job(context: RequestContext, job_id: str, body: Form) -> Response:
     """Stop firing a job."""
     await context.scheduler.aio.pause(job_id, reason=body.reason, actor=context.actor)
-    return _lead(context, body, "jobs", job_id, done="paused")
+    return _redirect(context, body, "jobs", job_id, done="paused")
 
 
 @endpoints.post("/jobs/{job_id}/resume")
 async def resume_job(context: RequestContext, job_id: str, body: Form) -> Response:
-    """Fire a job again."""
+    """Resume firing a job."""
     await context.scheduler.aio.resume(job_id, actor=context.actor)
-    return _lead(context, body, "jobs", job_id, done="resumed")
+    return _redirect(context, body, "jobs", job_id, done="resumed")
 
 
 @endpoints.post("/runs/{run_id}/cancel")
 async def cancel_run(context: RequestContext, run_id: str, body: Form) -> Response:
     """Cancel a run."""
     await context.scheduler.aio.cancel(run_id, actor=context.actor)
-    return _lead(context, body, "runs", run_id, done="cancelled")
+    return _redirect(context, body, "runs", run_id, done="cancelled")
 
 
 @endpoints.post("/runs/{run_id}/retry")
 async def retry_run(context: RequestContext, run_id: str, body: Form) -> Response:
-    """Start a failed, missed or skipped run again."""
+    """Retry a failed run, or run a missed or skipped one."""
     await context.scheduler.aio.retry(run_id, actor=context.actor)
-    return _lead(context, body, "runs", run_id, done="retried")
+    return _redirect(context, body, "runs", run_id, done="retried")
 
 
 @endpoints.post("/runs/{run_id}/discard")
 async def discard_run(context: RequestContext, run_id: str, body: DiscardForm) -> Response:
-    """Give up a failed run for good."""
+    """Give a failed run up for good."""
     await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)
-    return _lead(context, body, "runs", run_id, done="discarded")
+    return _redirect(context, body, "runs", run_id, done="discarded")
 
 
 @endpoints.post("/queues/{name}/pause")
 async def pause_queue(context: RequestContext, name: str, body: Form) -> Response:
-    """Hold back a queue."""
+    """Pause a queue."""
     await context.scheduler.aio.pause_queue(name, reason=body.reason, actor=context.actor)
-    return _lead(context, body, done="queue-paused")
+    return _redirect(context, body, done="queue-paused")
 
 
 @endpoints.post("/queues/{name}/resume")
 async def resume_queue(context: RequestContext, name: str, body: Form) -> Response:
-    """Let a queue go on."""
+    """Resume a queue."""
     await context.scheduler.aio.resume_queue(name, actor=context.actor)
-    return _lead(context, body, done="queue-resumed")
+    return _redirect(context, body, done="queue-resumed")
 
 
 @endpoints.post("/scheduler/stop")
 async def stop_all(context: RequestContext, body: Form) -> Response:
-    """Switch the scheduler off in every worker."""
+    """Switch the scheduler off in all workers."""
     await context.scheduler.aio.stop_all(reason=body.reason or "", actor=context.actor)
-    return _lead(context, body, done="stopped")
+    return _redirect(context, body, done="stopped")
 
 
 @endpoints.post("/scheduler/start")
 async def start_all(context: RequestContext, body: Form) -> Response:
     """Switch the scheduler on again."""
     await context.scheduler.aio.start_all(actor=context.actor)
-    return _lead(context, body, done="switched-on")
+    return _redirect(context, body, done="switched-on")
 
 
-def _lead(context: RequestContext, form: Form | None, *parts: str, done: str) -> Response:
-    """Lead to the page that the form names, if it is one of ours, or else to this one."""
+def _redirect(context: RequestContext, form: Form | None, *parts: str, done: str) -> Response:
+    """Redirect to the page that the form names if it is under this mount, or else to ``parts``."""
     target = form.back if form else None
-    if target is None or not target.startswith(f"{context.base}/") or not _is_path(target):
+    if target is None or not target.startswith(f"{context.base}/") or not _is_local(target):
         target = f"{context.base}/{'/'.join(map(segment, parts))}"
     return RedirectResponse(f"{target}{'&' if '?' in target else '?'}done={done}", 303)
 
 
-def _is_path(target: str) -> bool:
-    """Whether it stays on this host: with two slashes, of any kind, another's name begins."""
+def _is_local(target: str) -> bool:
+    """Return whether a path stays on this host: two leading slashes of any kind start a host."""
     return target.isprintable() and target[1:2] not in ("/", "\\") and "#" not in target

@@ -1,4 +1,4 @@
-"""Values in words: times, spans, counts, states, options."""
+"""Values as the dashboard shows them: times, durations, counts, states and options."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from markupsafe import Markup, escape
 from duly.web.api.schemas import Options, Run
 
 SECOND = timedelta(seconds=1)
-# After what joins the parts of a name, but not inside an escaped character.
-_JOINT = re.compile(r"([_./:-])(?=\w)")
+# After a separator between the parts of a name, but not inside an HTML entity.
+_SEPARATOR = re.compile(r"([_./:-])(?=\w)")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 CAUSES = {
     "schedule": "on schedule",
-    "catch_up": "catching up",
-    "manual": "by hand",
-    "retry_by_hand": "retried by hand",
+    "catch_up": "catch-up",
+    "manual": "manually",
+    "retry_by_hand": "retried manually",
     "dependency": "after another job",
     "backfill": "backfill",
     "enqueue": "enqueued",
 }
+ORIGINS = {"code": "in code", "api": "through the API", "import": "by an import"}
 OVERLAPS = {
-    "skip": "skip this time",
-    "queue": "wait for its turn",
-    "allow": "run beside it",
-    "cancel_running": "cancel the older run",
+    "skip": "skip the new run",
+    "queue": "wait for it to finish",
+    "allow": "run at the same time",
+    "cancel_running": "cancel the last run",
 }
 CATCH_UPS = {
     "latest": "run the newest missed time",
     "all": "run every missed time",
-    "none": "run only what is still on time",
+    "none": "run no missed time",
 }
 
 
 def span(seconds: float | timedelta | None) -> str:
-    """A length of time in two units at most: "1.2 s", "3 min 20 s", "2 d 4 h"."""
+    """Return a duration in at most two units: "1.2 s", "3 min 20 s", "2 d 4 h"."""
     if seconds is None:
         return ""
     value = seconds / SECOND if isinstance(seconds, timedelta) else float(seconds)
@@ -64,7 +65,7 @@ def span(seconds: float | timedelta | None) -> str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """How far a moment is away: "in 12 s", "3 min ago". The script says the same, word for word."""
+    """Return the distance to a moment, such as "in 12 s" or "3 min ago"; duly.js does the same."""
     seconds = round((moment - now) / SECOND)
     away = abs(seconds)
     if away < 1:
@@ -79,49 +80,49 @@ def relative(moment: datetime, now: datetime) -> str:
 
 
 def short_time(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
-    """The time of day; with the day when that is not today."""
-    there, today = moment.astimezone(zone), now.astimezone(zone)
-    clock = there.strftime("%H:%M:%S")
-    if there.date() == today.date():
+    """Return the time of day, with the date unless it is today."""
+    local, today = moment.astimezone(zone), now.astimezone(zone)
+    clock = local.strftime("%H:%M:%S")
+    if local.date() == today.date():
         return clock
-    day = f"{there:%a} {there.day} {there:%b}"
-    return f"{day} {clock}" if there.year == today.year else f"{day} {there.year} {clock}"
+    day = f"{local:%a} {local.day} {local:%b}"
+    return f"{day} {clock}" if local.year == today.year else f"{day} {local.year} {clock}"
 
 
 def full_time(moment: datetime, zone: ZoneInfo) -> str:
-    """Everything there is to know about a moment: date, time, offset, zone."""
-    there = moment.astimezone(zone)
+    """Return the full date and time of a moment, with its UTC offset and time zone."""
+    local = moment.astimezone(zone)
     return (
-        f"{there:%A} {there.day} {there:%B} {there.year}, {there:%H:%M:%S} {offset(there)} ({zone})"
+        f"{local:%A} {local.day} {local:%B} {local.year}, {local:%H:%M:%S} {offset(local)} ({zone})"
     )
 
 
-def offset(there: datetime) -> str:
-    """The distance from UTC: "UTC+02:00", which tells summer from winter time."""
-    minutes = (there.utcoffset() or timedelta()) // timedelta(minutes=1)
+def offset(local: datetime) -> str:
+    """Return the UTC offset, such as "UTC+02:00", which shows whether it is summer time."""
+    minutes = (local.utcoffset() or timedelta()) // timedelta(minutes=1)
     sign, away = ("-" if minutes < 0 else "+"), abs(minutes)
     return f"UTC{sign}{away // 60:02}:{away % 60:02}" if away else "UTC"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 run", "1,200 runs"."""
+    """Return a number with its noun: "1 run", "1,200 runs"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def pretty(value: Any) -> str:
-    """A JSON value for people."""
+    """Return a JSON value, indented; a string is returned as it is."""
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def one_line(value: Any, length: int = 120) -> str:
-    """A JSON value on one short line."""
+    """Return a JSON value on a single line of limited length."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def how(run: Run) -> str:
-    """Why a run was made and how often it was tried, as far as that is not the usual."""
+    """Return why a run was created and the number of its attempts, where they are unusual."""
     parts = [CAUSES.get(run.cause, run.cause)] if run.cause != "schedule" else []
     if run.attempt > 1:
         parts.append(f"attempt {run.attempt} of {run.max_attempts}")
@@ -129,7 +130,7 @@ def how(run: Run) -> str:
 
 
 def last_line(run: Run) -> str:
-    """What became of a run, in a few words: its error, its reason, or its result."""
+    """Return the outcome of a run on one line: its error, its reason or its result."""
     if run.state in {"failed", "ready", "scheduled"} and run.error_type:
         return one_line(f"{run.error_type}: {run.error_message or ''}")
     if run.state == "running":
@@ -140,41 +141,44 @@ def last_line(run: Run) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name that a narrow column may break where a reader would."""
-    return Markup(_JOINT.sub(r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped just before
+    """Return a name that may be broken after its separators in a narrow column."""
+    return Markup(_SEPARATOR.sub(r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped just before
 
 
 def host(name: str) -> str:
-    """A worker's machine; what tells its boots and containers apart is left out."""
+    """Return the host name of a worker, without what distinguishes its boots and containers."""
     return name.partition(" ")[0]
 
 
-def policy(held: Options) -> list[tuple[str, str]]:
-    """A job's options that matter to a reader, in formatting."""
+def policy(options: Options) -> list[tuple[str, str]]:
+    """Return the options of a job that matter to a reader, as pairs of label and text."""
     lines = [
-        ("If the last run is not over", OVERLAPS.get(held.overlap, held.overlap)),
-        ("After a pause or an outage", CATCH_UPS.get(held.catch_up.mode, held.catch_up.mode)),
-        ("May start late by", span(held.misfire_grace) if held.misfire_grace else "any time"),
-        ("Attempts", _attempts(held)),
-        ("Time limit", span(held.timeout) if held.timeout else "none"),
+        ("If the last run has not finished", OVERLAPS.get(options.overlap, options.overlap)),
+        ("After a pause or an outage", CATCH_UPS.get(options.catch_up.mode, options.catch_up.mode)),
+        ("May fire late by", span(options.misfire_grace) if options.misfire_grace else "no limit"),
+        ("Attempts", _attempts(options)),
+        ("Time limit", span(options.timeout) if options.timeout else "none"),
     ]
-    if held.max_running != 1:
-        lines.append(("Runs at once", str(held.max_running)))
-    if held.jitter:
-        lines.append(("Starts are spread over", span(held.jitter)))
-    if held.expires:
-        lines.append(("Waits at most", span(held.expires)))
-    if held.priority:
-        lines.append(("Priority", str(held.priority)))
-    if held.max_fires:
-        lines.append(("Ends after", count(held.max_fires, "fire")))
+    if options.max_running != 1:
+        lines.append(("Concurrent runs", str(options.max_running)))
+    if options.jitter:
+        lines.append(("Start times spread over", span(options.jitter)))
+    if options.expires:
+        lines.append(("Expires after", span(options.expires)))
+    if options.priority:
+        lines.append(("Priority", str(options.priority)))
+    if options.max_fires:
+        lines.append(("Fires at most", count(options.max_fires, "time")))
     return lines
 
 
-def _attempts(held: Options) -> str:
-    if held.retry is None or held.retry.attempts == 1:
+def _attempts(options: Options) -> str:
+    if options.retry is None or options.retry.attempts == 1:
         return "1"
-    wait = f"{span(held.retry.wait)} apart"
-    if held.retry.factor != 1:
-        wait = f"first wait {span(held.retry.wait)}, then {held.retry.factor:g} times as long"
-    return f"{held.retry.attempts}, {wait}"
+    wait = f"{span(options.retry.wait)} apart"
+    if options.retry.factor != 1:
+        wait = (
+            f"first retry after {span(options.retry.wait)}, "
+            f"waits grow by a factor of {options.retry.factor:g}"
+        )
+    return f"{options.retry.attempts}, {wait}"

@@ -1,4 +1,4 @@
-"""A job's last runs as a strip of bars: the height is the duration, the colour the outcome."""
+"""A bar chart of a job's last runs: the height is the duration, the colour the outcome."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from math import sqrt
 from duly.web.api.schemas import Run
 
 HEIGHT = 40
-LOWEST = 6
+MIN_HEIGHT = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One run of the strip.
+    """The bar of one run.
 
     Attributes:
-        height: of `HEIGHT`.
+        run: the run.
+        height: from `MIN_HEIGHT` to `HEIGHT`.
     """
 
     run: Run
@@ -27,10 +28,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeBars:
-    """The bars, oldest first, and what they say in formatting.
+    """The bars of a job's last runs.
 
     Attributes:
-        longest: seconds.
+        bars: one for each run, oldest first.
+        summary: the number of runs by state, as text.
+        longest: the longest duration in seconds; ``None`` if no run has finished.
     """
 
     bars: list[Bar]
@@ -39,15 +42,15 @@ class OutcomeBars:
 
 
 def outcome_bars(newest_first: Sequence[Run]) -> OutcomeBars:
-    """A strip of these runs."""
+    """Return the bars of runs that are sorted from newest to oldest."""
     durations = [run.duration for run in newest_first if run.duration is not None]
     longest = max(durations, default=None)
     bars = [Bar(run, _height(run.duration, longest)) for run in reversed(newest_first)]
-    counted = Counter(run.state for run in newest_first).most_common()
-    return OutcomeBars(bars, ", ".join(f"{number} {state}" for state, number in counted), longest)
+    states = Counter(run.state for run in newest_first).most_common()
+    return OutcomeBars(bars, ", ".join(f"{number} {state}" for state, number in states), longest)
 
 
 def _height(duration: float | None, longest: float | None) -> int:
     if duration is None or not longest:
-        return LOWEST
-    return max(LOWEST, round(HEIGHT * sqrt(duration / longest)))
+        return MIN_HEIGHT
+    return max(MIN_HEIGHT, round(HEIGHT * sqrt(duration / longest)))

@@ -1,4 +1,4 @@
-"""What the overview shows: troubles first, then what comes next."""
+"""The content of the overview: problems first, then the next fires."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from duly.web.api.schemas import Job, Run
 from duly.web.dashboard import formatting
 from duly.web.endpoint import RequestContext
 
-LATE = timedelta(seconds=5)
-LOOKED_AT = 100
-UPCOMING = 12
-RECENT = 15
-TROUBLES = 8
+LATE_AFTER = timedelta(seconds=5)
+MAX_CHECKED = 100
+MAX_UPCOMING = 12
+MAX_RECENT = 15
+MAX_PROBLEMS = 8
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-# A linear line would have room for either the next minute or the next month, not for both.
+# On a linear scale, either the next minute or the next month would be legible, but not both.
 _TICKS = tuple(
     timedelta(seconds=seconds)
     for seconds in (10, 60, 600, 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400, 3650 * 86400)
 )
-_SOFT = timedelta(seconds=5)
-_TOUCH = 18
+_LINEAR_PART = timedelta(seconds=5)
+_OVERLAP = 18
 _LEVELS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The facts of the overview.
+    """The content of the overview.
 
     Attributes:
-        late: active jobs whose next fire has passed, the latest first.
+        late: active jobs whose next nominal time has passed, the latest first.
         failing: jobs whose last runs failed.
-        unresolved: jobs that cannot run with the code as it is.
-        failed: the newest failed run, if nobody has retried or discarded it.
+        unresolved: jobs that cannot run with the deployed code.
+        failed: the newest failed run that was not retried or discarded, if any.
         upcoming: the jobs that fire next.
         recent: the newest runs.
     """
@@ -49,18 +49,18 @@ class Overview:
     recent: list[Run]
 
 
-async def look(context: RequestContext, now: datetime) -> Overview:
-    """Ask the scheduler for it."""
-    ask = context.scheduler.aio
-    waiting = _jobs(await ask.jobs(state="active", order="next_fire_at", limit=LOOKED_AT))
-    late = [job for job in waiting if _next(job) < now - LATE]
+async def read_overview(context: RequestContext, now: datetime) -> Overview:
+    """Read the content of the overview from the scheduler."""
+    scheduler = context.scheduler.aio
+    waiting = _jobs(await scheduler.jobs(state="active", order="next_fire_at", limit=MAX_CHECKED))
+    late = [job for job in waiting if _next(job) < now - LATE_AFTER]
     return Overview(
         late=late,
-        failing=_jobs(await ask.jobs(failing=True, limit=TROUBLES + 1)),
-        unresolved=_jobs(await ask.jobs(state="unresolved", limit=TROUBLES + 1)),
-        failed=_runs(await ask.runs(state="failed", limit=1)),
-        upcoming=waiting[len(late) :][:UPCOMING],
-        recent=_runs(await ask.runs(limit=RECENT)),
+        failing=_jobs(await scheduler.jobs(failing=True, limit=MAX_PROBLEMS + 1)),
+        unresolved=_jobs(await scheduler.jobs(state="unresolved", limit=MAX_PROBLEMS + 1)),
+        failed=_runs(await scheduler.runs(state="failed", limit=1)),
+        upcoming=waiting[len(late) :][:MAX_UPCOMING],
+        recent=_runs(await scheduler.runs(limit=MAX_RECENT)),
     )
 
 
@@ -78,48 +78,53 @@ def _next(job: Job) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The next fire of a job on the time line.
+    """The next fire of a job on the timeline.
 
     Attributes:
-        place: from 0 (now) to 1000.
-        level: how many points it is drawn above, so that it does not hide them.
+        job: the job.
+        position: from 0, which is now, to 1000.
+        level: the height at which it is drawn, so that it does not hide other points; 0 to 2.
     """
 
     job: Job
-    place: int
+    position: int
     level: int
 
 
 @dataclass(frozen=True, slots=True)
-class TimeLine:
-    """The next fires on a logarithmic line from now to a round time ahead.
+class Timeline:
+    """The next fires on a logarithmic scale from now to a round time ahead.
 
     Attributes:
-        ticks: words and their places.
+        points: the next fire of each job.
+        ticks: the labels of the scale and their positions.
     """
 
     points: list[Point]
     ticks: list[tuple[str, int]]
 
 
-def time_line(upcoming: Sequence[Job], now: datetime) -> TimeLine:
-    """A line that reaches the last of the jobs, which come in the order of their next fires."""
+def timeline(upcoming: Sequence[Job], now: datetime) -> Timeline:
+    """Return a timeline that reaches the last of the jobs, which are sorted by their next fires."""
     if not upcoming:
-        return TimeLine([], [])
+        return Timeline([], [])
     furthest = _next(upcoming[-1]) - now
     reached = [tick for tick in _TICKS if tick < furthest]
     ticks = _TICKS[: max(2, len(reached) + 1)]
     points: list[Point] = []
     for job in upcoming:
-        place = min(1000, _place(_next(job) - now, ticks[-1]))
+        position = min(1000, _position(_next(job) - now, ticks[-1]))
         level = 0
-        if points and place - points[-1].place < _TOUCH:
+        if points and position - points[-1].position < _OVERLAP:
             level = (points[-1].level + 1) % _LEVELS
-        points.append(Point(job, place, level))
-    return TimeLine(
-        points, [("now", 0), *((formatting.span(tick), _place(tick, ticks[-1])) for tick in ticks)]
+        points.append(Point(job, position, level))
+    return Timeline(
+        points,
+        [("now", 0), *((formatting.span(tick), _position(tick, ticks[-1])) for tick in ticks)],
     )
 
 
-def _place(away: timedelta, furthest: timedelta) -> int:
-    return round(1000 * log1p(max(away, timedelta()) / _SOFT) / log1p(furthest / _SOFT))
+def _position(away: timedelta, furthest: timedelta) -> int:
+    return round(
+        1000 * log1p(max(away, timedelta()) / _LINEAR_PART) / log1p(furthest / _LINEAR_PART)
+    )

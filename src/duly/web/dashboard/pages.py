@@ -1,4 +1,4 @@
-"""The pages that one may look at."""
+"""The pages of the dashboard."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from duly.model.run import RUN_STATES, RunState
 from duly.web.api import schemas
 from duly.web.api.paging import Text, page
 from duly.web.dashboard.outcome_bars import outcome_bars
-from duly.web.dashboard.overview import TROUBLES, look, time_line
+from duly.web.dashboard.overview import MAX_PROBLEMS, read_overview, timeline
 from duly.web.dashboard.rendering import read_status, render
 from duly.web.endpoint import Endpoints, RequestContext
 
 JOB_STATES = ("active", "paused", "finished", "unresolved")
-PAGE = 50
-FIRES = 10
-BARS = 40
-SHOWN_RUNS = 15
-RANGES = 10
-LOG_LINES = 1000
-LIVE = 1.0
-CALM = 10.0
+PAGE_SIZE = 50
+MAX_FIRES = 10
+MAX_BARS = 40
+MAX_RUNS = 15
+MAX_RANGES = 10
+MAX_LOG_LINES = 1000
+REFRESH_RUNNING_S = 1.0
+REFRESH_FINISHED_S = 10.0
 
 endpoints = Endpoints()
 
 
 class JobsPageQuery(BaseModel):
-    """What the address of the jobs page says; what it does not know, it passes over."""
+    """The query of the jobs page; unknown parameters are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -46,7 +46,7 @@ class JobsPageQuery(BaseModel):
 
 
 class RunsPageQuery(BaseModel):
-    """What the address of the runs page says."""
+    """The query of the runs page; unknown parameters are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -59,33 +59,40 @@ class RunsPageQuery(BaseModel):
 
 @endpoints.get("/")
 async def show_overview(context: RequestContext) -> Response:
-    """What is late or failing, what comes next, what happened last."""
+    """Show what is late or failing, the next fires and the newest runs."""
     status = await read_status(context)
-    held = await look(context, status.at)
-    line = time_line(held.upcoming, status.at)
+    overview = await read_overview(context, status.at)
     return await render(
-        context, "overview.html", refresh=2, status=status, held=held, line=line, most=TROUBLES
+        context,
+        "overview.html",
+        refresh=2,
+        status=status,
+        overview=overview,
+        timeline=timeline(overview.upcoming, status.at),
+        max_problems=MAX_PROBLEMS,
     )
 
 
 @endpoints.get("/jobs")
 async def show_jobs(context: RequestContext, query: JobsPageQuery) -> Response:
-    """All jobs, or those that are searched for."""
+    """Show all jobs, or those that match a search."""
     records: list[JobRecord] = await context.scheduler.aio.jobs(
-        **query.model_dump(), limit=PAGE + 1
+        **query.model_dump(), limit=PAGE_SIZE + 1
     )
-    held = page(records, PAGE, schemas.Job, lambda job: job.id)
-    return await render(context, "jobs.html", page=held, query=query, states=JOB_STATES)
+    jobs = page(records, PAGE_SIZE, schemas.Job, lambda job: job.id)
+    return await render(context, "jobs.html", page=jobs, query=query, states=JOB_STATES)
 
 
 @endpoints.get("/jobs/{job_id}")
 async def show_job(context: RequestContext, job_id: str) -> Response:
-    """One job: how it is defined, when it fires, what became of its runs."""
-    ask = context.scheduler.aio
-    job = schemas.Job.model_validate(await ask.job(job_id))
-    fires: list[datetime] = await ask.next_fires(job_id, FIRES)
-    runs = [schemas.Run.model_validate(run) for run in await ask.runs(job=job_id, limit=BARS)]
-    missed = await ask.missed(job_id, limit=RANGES)
+    """Show a job: its definition, its next fires and its last runs."""
+    scheduler = context.scheduler.aio
+    job = schemas.Job.model_validate(await scheduler.job(job_id))
+    fires: list[datetime] = await scheduler.next_fires(job_id, MAX_FIRES)
+    runs = [
+        schemas.Run.model_validate(run) for run in await scheduler.runs(job=job_id, limit=MAX_BARS)
+    ]
+    missed = await scheduler.missed(job_id, limit=MAX_RANGES)
     zone = job.trigger.tz if job.trigger else None
     return await render(
         context,
@@ -95,42 +102,44 @@ async def show_job(context: RequestContext, job_id: str) -> Response:
         doc=_doc(context, job.task),
         fires=fires,
         zone=ZoneInfo(zone or context.scheduler.settings.timezone),
-        bars=outcome_bars(runs),
-        runs=runs[:SHOWN_RUNS],
-        missed=[schemas.MissedRange.model_validate(held) for held in missed],
+        chart=outcome_bars(runs),
+        runs=runs[:MAX_RUNS],
+        missed=[schemas.MissedRange.model_validate(record) for record in missed],
     )
 
 
 @endpoints.get("/runs")
 async def show_runs(context: RequestContext, query: RunsPageQuery) -> Response:
-    """All runs, or those that are searched for, newest first."""
-    wanted = query.model_dump(exclude={"state"})
+    """Show all runs, or those that match a search, newest first."""
+    filters = query.model_dump(exclude={"state"})
     states = list(query.state) or None
-    records = await context.scheduler.aio.runs(**wanted, state=states, limit=PAGE + 1)
-    held = page(records, PAGE, schemas.Run, lambda run: run.id)
-    return await render(context, "runs.html", page=held, query=query, states=RUN_STATES)
+    records = await context.scheduler.aio.runs(**filters, state=states, limit=PAGE_SIZE + 1)
+    runs = page(records, PAGE_SIZE, schemas.Run, lambda run: run.id)
+    return await render(context, "runs.html", page=runs, query=query, states=RUN_STATES)
 
 
 @endpoints.get("/runs/{run_id}")
 async def show_run(context: RequestContext, run_id: str) -> Response:
-    """One run: its state, its attempts, its log, what it returned or how it failed."""
-    ask = context.scheduler.aio
-    run = schemas.Run.model_validate(await ask.run(run_id))
-    lines = await ask.run_log(run_id)
+    """Show a run: its state, attempts and log, and its result or error."""
+    scheduler = context.scheduler.aio
+    run = schemas.Run.model_validate(await scheduler.run(run_id))
+    lines = await scheduler.run_log(run_id)
     return await render(
         context,
         "run.html",
-        refresh=CALM if run.is_terminal else LIVE,
+        refresh=REFRESH_FINISHED_S if run.is_terminal else REFRESH_RUNNING_S,
         run=run,
         job=await _job_of(context, run),
-        attempts=[schemas.Attempt.model_validate(held) for held in await ask.attempts(run_id)],
-        lines=[schemas.LogLine.model_validate(line) for line in lines[-LOG_LINES:]],
-        left_out=max(0, len(lines) - LOG_LINES),
+        attempts=[
+            schemas.Attempt.model_validate(record) for record in await scheduler.attempts(run_id)
+        ],
+        lines=[schemas.LogLine.model_validate(line) for line in lines[-MAX_LOG_LINES:]],
+        left_out=max(0, len(lines) - MAX_LOG_LINES),
     )
 
 
 async def _job_of(context: RequestContext, run: schemas.Run) -> schemas.Job | None:
-    """The job of a run; ``None`` for calls outside a schedule and for jobs that were removed."""
+    """Return the job of a run; ``None`` if it was enqueued, or if its job was removed."""
     if run.job_id is None:
         return None
     try:
@@ -140,6 +149,6 @@ async def _job_of(context: RequestContext, run: schemas.Run) -> schemas.Job | No
 
 
 def _doc(context: RequestContext, task: str) -> str | None:
-    """What a task's function says about itself; ``None`` where this process does not know it."""
+    """Return the description of a task; ``None`` if it is not registered in this process."""
     registry = context.scheduler.registry
     return registry.get(task).doc if task in registry else None

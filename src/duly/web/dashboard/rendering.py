@@ -1,4 +1,4 @@
-"""Pages: templates, and what every page needs to know."""
+"""Rendering of pages: the templates, and the values that every page needs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from duly.web.endpoint import RequestContext
 from duly.web.paths import address, segment
 from duly.web.problems import Problem
 
-DONE = {
-    "paused": "The job is paused.",
-    "resumed": "The job fires again.",
-    "started": "The run is on its way.",
-    "cancelled": "The run was asked to stop.",
-    "retried": "The run starts again.",
-    "discarded": "The run was given up for good.",
-    "queue-paused": "The queue is paused.",
-    "queue-resumed": "The queue goes on.",
-    "stopped": "The scheduler is switched off, in every worker.",
-    "switched-on": "The scheduler is switched on again.",
+CONFIRMATIONS = {
+    "paused": "The job was paused.",
+    "resumed": "The job was resumed.",
+    "started": "The run was created.",
+    "cancelled": "Cancellation was requested.",
+    "retried": "The run will be tried again.",
+    "discarded": "The run was discarded.",
+    "queue-paused": "The queue was paused.",
+    "queue-resumed": "The queue was resumed.",
+    "stopped": "The scheduler was switched off in all workers.",
+    "switched-on": "The scheduler was switched on again.",
 }
-"""What a page says after an action, by the code in its address: never text from outside."""
+"""The confirmation of an action by the code in the URL, so that no URL can inject text."""
 
 _ACTION = re.compile(r"(/(?:jobs|runs)/[^/]+)/[a-z]+")
 _templates = Environment(
@@ -49,11 +49,11 @@ _templates.globals.update(formatting=formatting, version=VERSION)
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How moments are shown on one page.
+    """Formats the times of a page.
 
     Attributes:
-        now: the scheduler's present, which every relative time refers to.
-        zone: the zone of the times that are shown.
+        now: the scheduler's current time, which relative times refer to.
+        zone: the time zone of absolute times.
     """
 
     now: datetime
@@ -73,10 +73,10 @@ class Times:
 
 
 class Links:
-    """Addresses under this mount.
+    """Builds the paths of pages under this mount.
 
     Args:
-        request: of the page that shows them.
+        request: the request for the page that contains the links.
     """
 
     def __init__(self, request: Request) -> None:
@@ -85,59 +85,59 @@ class Links:
         self._query = dict(request.query_params)
 
     def to(self, *parts: str, **query: str | None) -> str:
-        """The address of a page; each part is one segment, whatever it holds."""
+        """Return the path of a page; each part is encoded as one segment."""
         path = f"{self._base}/{'/'.join(map(segment, parts))}"
-        held = {name: value for name, value in query.items() if value}
-        return f"{path}?{urlencode(held)}" if held else path
+        parameters = {name: value for name, value in query.items() if value}
+        return f"{path}?{urlencode(parameters)}" if parameters else path
 
     def owner(self) -> str | None:
-        """The page of the job or run that an action's address belongs to."""
-        held = _ACTION.fullmatch(self._path.removeprefix(self._base))
-        return self._base + held[1] if held else None
+        """Return the path of the job or run that the requested action belongs to, if any."""
+        match = _ACTION.fullmatch(self._path.removeprefix(self._base))
+        return self._base + match[1] if match else None
 
     def here(self, **changed: str | None) -> str:
-        """The address of this page with other parameters."""
-        held = {**self._query, **changed}
-        held.pop("done", None)
-        given = {name: value for name, value in held.items() if value}
-        return f"{self._path}?{urlencode(given)}" if given else self._path
+        """Return the path of this page, with some query parameters changed or removed."""
+        query = {**self._query, **changed}
+        query.pop("done", None)
+        parameters = {name: value for name, value in query.items() if value}
+        return f"{self._path}?{urlencode(parameters)}" if parameters else self._path
 
 
 async def render(
-    context: RequestContext, template: str, *, refresh: float = 5, **facts: Any
+    context: RequestContext, template: str, *, refresh: float = 5, **values: Any
 ) -> HTMLResponse:
-    """A page of the dashboard.
+    """Return a page of the dashboard.
 
     Args:
         context: the request.
-        template: its file.
-        refresh: seconds between two looks of the script, while the page is visible.
-        facts: what the template shows; ``status`` is asked for where it is not given.
+        template: the name of the template.
+        refresh: the seconds between two refreshes by the script while the page is visible.
+        values: the values for the template; ``status`` is read unless it is given.
     """
-    status: schemas.Status = facts.pop("status", None) or await read_status(context)
+    status: schemas.Status = values.pop("status", None) or await read_status(context)
     zone = ZoneInfo(context.scheduler.settings.timezone)
     text = _templates.get_template(template).render(
-        facts,
+        values,
         status=status,
         times=Times(status.at, zone),
         links=Links(context.request),
         principal=context.principal,
         csrf=csrf.token_of(context.request),
-        done=DONE.get(context.request.query_params.get("done", "")),
+        done=CONFIRMATIONS.get(context.request.query_params.get("done", "")),
         refresh=refresh,
         alive=[worker for worker in status.workers if worker.lease_until > status.at],
     )
-    answer = HTMLResponse(text)
-    csrf.keep_token(answer, context.request)
-    return answer
+    response = HTMLResponse(text)
+    csrf.keep_token(response, context.request)
+    return response
 
 
 async def read_status(context: RequestContext) -> schemas.Status:
-    """The scheduler's status, as the API shows it."""
+    """Read the status of the scheduler."""
     return schemas.Status.model_validate(await context.scheduler.aio.status())
 
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:
-    """An error as a page."""
+    """Return an error page."""
     text = _templates.get_template("problem.html").render(problem=problem, links=Links(request))
     return HTMLResponse(text, problem.status)

@@ -1,4 +1,4 @@
-"""The dashboard's own files: styles and one script, the same for everybody."""
+"""The static files of the dashboard: a stylesheet, a script and icons."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FOLDER = Path(__file__).parent / "static"
 VERSION = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(FOLDER.iterdir()))
 ).hexdigest()[:12]
-"""Changes with the files, so that browsers may keep them for as long as it is in the address."""
+"""A hash of the files: URLs contain it, so that browsers can cache the files forever."""
 
 
 class DashboardFiles(StaticFiles):
-    """Serves them; they hold nothing of anybody, so everybody may have them."""
+    """Serves the static files without authorization, because they contain no data."""
 
     def __init__(self) -> None:
         super().__init__(directory=FOLDER)
@@ -30,10 +30,10 @@ class DashboardFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """See `StaticFiles.file_response`; says how long the file may be kept."""
-        answer = super().file_response(full_path, stat_result, scope, status_code)
-        kept = scope["query_string"] == f"v={VERSION}".encode()
-        answer.headers["Cache-Control"] = (
-            "public, max-age=31536000, immutable" if kept else "no-cache"
+        """See `StaticFiles.file_response`; sets how long the file may be cached."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        versioned = scope["query_string"] == f"v={VERSION}".encode()
+        response.headers["Cache-Control"] = (
+            "public, max-age=31536000, immutable" if versioned else "no-cache"
         )
-        return answer
+        return response

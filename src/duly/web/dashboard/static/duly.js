@@ -1,14 +1,14 @@
-// Keeps the page true while it is open: asks for it again, and changes only what has changed.
-// Without this script every page works as it is.
+// Keeps an open page up to date: fetches it again and changes only the nodes that differ.
+// All pages work without this script, too.
 
 const live = () => [...document.querySelectorAll("[data-live]")];
 const main = document.getElementById("main");
 const offline = document.getElementById("offline");
-let ahead = 0; // milliseconds by which the scheduler's clock is ahead of this one
+let ahead = 0; // the milliseconds by which the scheduler's clock is ahead of this one
 let failures = 0;
 let timer = 0;
 
-// ------------------------------------------------------------------------------ the keyed morph
+// ------------------------------------------------------------------------------ keyed morphing
 
 const keyOf = (node) => (node.nodeType === 1 ? node.dataset.key || node.id : "") || "";
 const kept = new Set(["open", "popover-open"]);
@@ -90,7 +90,7 @@ function plan() {
   timer = setTimeout(refresh, Math.min(seconds, 30) * 1000);
 }
 
-// ------------------------------------------------------------------------- times that go on alone
+// ------------------------------------------------------------------------- relative times
 
 function setClock() {
   ahead = Date.parse(main.dataset.now) - Date.now();
@@ -114,7 +114,7 @@ function span(seconds) {
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${small}` : ""}`;
 }
 
-function tell() {
+function updateTimes() {
   if (document.hidden) return;
   const now = Date.now() + ahead;
   for (const time of document.querySelectorAll("[data-away]")) {
@@ -129,13 +129,13 @@ function tell() {
 
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
-  address.searchParams.delete("done"); // said once: a reload does not say it again
+  address.searchParams.delete("done"); // so that a reload does not show the confirmation again
   history.replaceState(null, "", address);
 }
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button:not([type=button])"))
-    setTimeout(() => (button.disabled = true)); // once is enough
+    setTimeout(() => (button.disabled = true)); // prevents a second submission
 });
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("keydown", (event) => {
@@ -146,5 +146,5 @@ document.addEventListener("keydown", (event) => {
   search.focus();
 });
 setClock();
-setInterval(tell, 1000);
+setInterval(updateTimes, 1000);
 plan();
