@@ -34,13 +34,15 @@ class Rule:
     name: str
     page: Path
     planned: bool
+    links_to_code: bool
 
 
 def rules() -> Iterator[Rule]:
     """Every rule of docs/design, in the order of the pages."""
     for page in sorted(DESIGN.glob("*.md")):
         for found in HEADING.finditer(page.read_text()):
-            yield Rule(found["rule"].lower(), page, PLANNED in found["text"])
+            text = found["text"]
+            yield Rule(found["rule"].lower(), page, PLANNED in text, "](../../src/duly/" in text)
 
 
 def cited(text: str) -> Iterator[str]:
@@ -73,6 +75,11 @@ def test_every_rule_is_kept_by_a_test() -> None:
     kept = {name for source in tests for name in cited(source.text)}
     assert [rule.name for rule in rules() if not rule.planned and rule.name not in kept] == []
     assert [rule.name for rule in rules() if rule.planned and rule.name in kept] == []
+
+
+def test_every_rule_links_to_the_code_that_keeps_it() -> None:
+    """A reader of a rule is one click away from its code; a planned rule has none yet."""
+    assert [rule.name for rule in rules() if rule.planned == rule.links_to_code] == []
 
 
 def test_numbers_run_without_gaps() -> None:
