@@ -1,4 +1,4 @@
-"""Time is passed in: the machine's clock, and one that moves only when told to."""
+"""Time is injected: the system clock, and a virtual clock that moves only when advanced."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Zoneless(tzinfo):
-    """A zone that knows no offset: such a datetime is naive all the same."""
+    """A zone without an offset: a datetime in it is still naive."""
 
     def utcoffset(self, _moment: datetime | None) -> None: ...
     def dst(self, _moment: datetime | None) -> None: ...
     def tzname(self, _moment: datetime | None) -> None: ...
 
 
-def test_it_stands_still_until_it_is_moved() -> None:
-    """Both of its faces: the wall clock and the steady one."""
+def test_a_virtual_clock_stands_still_until_it_is_advanced() -> None:
+    """The wall clock and the monotonic clock stand still and advance together."""
     clock = VirtualClock()
     assert (clock.now(), clock.monotonic()) == (START, 0)
     assert clock.advance(1.5) == START + timedelta(seconds=1.5)
@@ -32,8 +32,8 @@ def test_it_stands_still_until_it_is_moved() -> None:
     assert clock.monotonic() == 3661.5
 
 
-def test_setting_it_back_leaves_the_steady_clock_alone() -> None:
-    """As an administrator's step of the wall clock does."""
+def test_setting_the_wall_clock_back_leaves_the_monotonic_clock_alone() -> None:
+    """Only the wall clock steps back, as it does when an administrator sets it."""
     clock = VirtualClock()
     clock.advance(100)
     clock.set(START)
@@ -42,8 +42,8 @@ def test_setting_it_back_leaves_the_steady_clock_alone() -> None:
     assert clock.monotonic() == 105
 
 
-def test_it_speaks_utc() -> None:
-    """Whatever zone it is given in."""
+def test_a_virtual_clock_is_in_utc() -> None:
+    """Instants in any zone are converted to UTC."""
     madrid = timezone(timedelta(hours=2))
     clock = VirtualClock(datetime(2026, 5, 4, 14, tzinfo=madrid))
     assert clock.now() == datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -52,7 +52,7 @@ def test_it_speaks_utc() -> None:
 
 
 def test_naive_datetimes_are_refused() -> None:
-    """The error says which value, what is wrong, and what to do."""
+    """The error names the value, what is wrong with it and how to fix it."""
     naive = START.replace(tzinfo=None)
     with pytest.raises(
         NaiveDatetimeError,
@@ -69,8 +69,8 @@ def test_naive_datetimes_are_refused() -> None:
         aware_utc(naive, "x")
 
 
-def test_waiting_ends_when_it_is_moved_far_enough() -> None:
-    """A waiter sees neither too small a step nor real time, only the whole distance."""
+def test_a_wait_ends_when_the_clock_has_advanced_far_enough() -> None:
+    """A waiter returns once the clock has advanced by its whole timeout, and not before."""
     clock = VirtualClock()
     wake, began, ended = threading.Event(), threading.Event(), threading.Event()
     answers: list[bool] = []
@@ -91,8 +91,8 @@ def test_waiting_ends_when_it_is_moved_far_enough() -> None:
     assert answers == [False]
 
 
-def test_waiting_ends_when_it_is_woken() -> None:
-    """Time need not move for that."""
+def test_a_wait_ends_when_its_event_is_set() -> None:
+    """A set event ends the wait although the clock has not moved."""
     clock, wake = VirtualClock(), threading.Event()
     wake.set()
     assert clock.wait(wake, 1e9)
@@ -100,8 +100,8 @@ def test_waiting_ends_when_it_is_woken() -> None:
     assert not clock.wait(threading.Event(), -5)
 
 
-def test_the_machine_s_clock_is_aware_and_steady() -> None:
-    """UTC now, and a second clock that only goes forward."""
+def test_the_system_clock_is_aware_and_monotonic() -> None:
+    """`now` is in UTC, and `monotonic` never decreases."""
     clock = SystemClock()
     assert clock.now().tzinfo is UTC
     one, two = clock.monotonic(), clock.monotonic()
@@ -115,14 +115,14 @@ def test_the_machine_s_clock_is_aware_and_steady() -> None:
 # ----------------------------------------------------------------------- the server's clock
 
 
-def test_without_a_reading_it_is_the_process_s_clock() -> None:
-    """SQLite, and virtual clocks."""
+def test_without_a_reading_server_time_is_the_local_clock() -> None:
+    """So it is on SQLite, and with a virtual clock."""
     clock = VirtualClock()
     assert ServerTime(clock).now() == START
 
 
-def test_the_server_s_clock_goes_on_by_the_steady_clock() -> None:
-    """A jump of the machine's wall clock between two readings changes nothing."""
+def test_between_readings_server_time_follows_the_monotonic_clock() -> None:
+    """A jump of the local wall clock between two readings changes nothing."""
     clock = VirtualClock()
     time = ServerTime(clock)
     server = START + timedelta(hours=7)
@@ -134,7 +134,7 @@ def test_the_server_s_clock_goes_on_by_the_steady_clock() -> None:
 
 
 def test_half_the_round_trip_is_added_to_the_answer() -> None:
-    """The answer was true in the middle of the question."""
+    """The server read its clock halfway between the question and the answer."""
     clock = VirtualClock()
     time = ServerTime(clock)
 
@@ -147,7 +147,7 @@ def test_half_the_round_trip_is_added_to_the_answer() -> None:
 
 
 def test_the_estimate_never_steps_back() -> None:
-    """Engine rule 22: a reading with an odd round trip must not make time run backwards."""
+    """Engine rule 22: a reading distorted by its round trip must not make time run backwards."""
     clock = VirtualClock()
     time = ServerTime(clock)
     time.measure(lambda: START + timedelta(seconds=10))
@@ -159,7 +159,7 @@ def test_the_estimate_never_steps_back() -> None:
 
 
 def test_rule_22_a_clock_that_was_set_is_followed_when_two_more_readings_agree() -> None:
-    """A step of an hour, either way, is no odd round trip: work must not stand still so long."""
+    """A step of an hour is not a distorted reading: firing must not be suspended for that long."""
     for step in (timedelta(hours=-1), timedelta(hours=1)):
         clock = VirtualClock()
         time = ServerTime(clock)
@@ -178,7 +178,7 @@ def test_rule_22_a_clock_that_was_set_is_followed_when_two_more_readings_agree()
 
 
 def test_rule_22_one_odd_reading_changes_nothing() -> None:
-    """The next one is as expected: time has gone on by the steady clock all the while."""
+    """The next reading is as expected, and meanwhile time followed the monotonic clock."""
     clock = VirtualClock()
     time = ServerTime(clock)
     time.measure(lambda: START)
@@ -190,8 +190,8 @@ def test_rule_22_one_odd_reading_changes_nothing() -> None:
     assert time.steps() == []
 
 
-def test_rule_22_readings_at_one_moment_do_not_bear_each_other_out() -> None:
-    """Two looks within a second are one look."""
+def test_rule_22_readings_at_one_moment_do_not_confirm_each_other() -> None:
+    """Two readings within a second count as one."""
     clock = VirtualClock()
     time = ServerTime(clock)
     time.now()
@@ -206,8 +206,8 @@ def test_rule_22_readings_at_one_moment_do_not_bear_each_other_out() -> None:
     assert time.now() == START + timedelta(seconds=2 - 3600)
 
 
-def test_a_slow_answer_is_no_reading() -> None:
-    """After ten seconds of waiting nobody knows when the server read its clock."""
+def test_a_slow_answer_is_not_used_as_a_reading() -> None:
+    """After a round trip of ten seconds it is unknown when the server read its clock."""
     clock = VirtualClock()
     time = ServerTime(clock)
     time.measure(lambda: START)

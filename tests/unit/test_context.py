@@ -1,4 +1,4 @@
-"""What a running function may ask and tell, and that nothing it tells can hurt anybody else."""
+"""What a running function can read and report, and that no report can harm other runs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def run() -> Run:
     return Run(Facts(), lambda: NOON, lambda _facts: None)
 
 
-def test_it_tells_what_is_stored() -> None:
-    """The facts of the run, the scheduler's clock, and the last success when asked for."""
+def test_a_run_exposes_its_stored_facts() -> None:
+    """The run's facts, the scheduler's clock and, looked up on first use, the last success."""
     asked: list[int] = []
 
     def previous(_facts: RunFacts) -> datetime:
@@ -60,8 +60,8 @@ def test_it_tells_what_is_stored() -> None:
     assert run.previous_success == NOON - timedelta(days=1)
 
 
-def test_it_hears_that_it_should_stop(run: Run) -> None:
-    """Asked to stop, or its lease lost: both mean that going on is in vain."""
+def test_a_run_knows_that_it_should_stop(run: Run) -> None:
+    """A stop request and a lost lease both mean that further work is pointless."""
     assert not run.cancelled
     run.request_stop()
     assert run.cancelled
@@ -75,7 +75,7 @@ def test_it_hears_that_it_should_stop(run: Run) -> None:
 
 
 def test_a_bad_row_does_not_stop_the_others(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """Its error is logged with its traceback and counted; the loop goes on."""
+    """Its error is logged with its traceback and counted, and the loop continues."""
     seen = []
     for item in run.track([1, 0, 2]):
         with item as number:
@@ -91,7 +91,7 @@ def test_a_bad_row_does_not_stop_the_others(run: Run, caplog: pytest.LogCaptureF
 
 
 def test_progress_follows_each_row(run: Run) -> None:
-    """While a row is worked on, it does not count as done; the total is known where it can be."""
+    """A row counts as done when its block ends; the total is known if the rows have a length."""
     told = []
     for item in run.track(["a", "b"]):
         told.append(run.reported)
@@ -113,14 +113,14 @@ def test_progress_follows_each_row(run: Run) -> None:
     assert run.reported == Progress(3, 99)
 
 
-def test_no_rows_are_no_work(run: Run) -> None:
+def test_no_rows_count_nothing(run: Run) -> None:
     """Nothing is counted and nothing fails."""
     assert list(run.track([])) == []
     assert run.counters == {}
 
 
 def test_the_loop_ends_early_when_it_should_stop(run: Run) -> None:
-    """A cancelled run finishes its row and takes no other; a generator is not exhausted."""
+    """A cancelled run finishes its current row and takes no other from the generator."""
     taken = []
 
     def rows() -> Iterator[int]:
@@ -141,8 +141,8 @@ def test_the_loop_ends_early_when_it_should_stop(run: Run) -> None:
     [RetryAfter(5), Snooze(seconds=5), Discard("no"), LeaseLost("gone"), KeyboardInterrupt()],
     ids=lambda signal: type(signal).__name__,
 )
-def test_what_steers_the_run_passes_through(run: Run, signal: BaseException) -> None:
-    """A signal raised for the whole run is no bad row."""
+def test_run_signals_pass_through(run: Run, signal: BaseException) -> None:
+    """A signal that concerns the whole run does not count as a bad row."""
 
     def work() -> None:
         for item in run.track([1, 2]):
@@ -155,7 +155,7 @@ def test_what_steers_the_run_passes_through(run: Run, signal: BaseException) -> 
 
 
 def test_rows_that_cannot_be_read_fail_the_run(run: Run) -> None:
-    """An error of the row source is no row's error."""
+    """An error of the iterable belongs to the run and not to one of its rows."""
 
     def rows() -> Iterator[int]:
         yield 1
@@ -172,14 +172,14 @@ def test_rows_that_cannot_be_read_fail_the_run(run: Run) -> None:
 
 
 class Shy:
-    """A row that cannot even be shown."""
+    """A row whose ``__repr__`` fails."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
 
 
 class Mute(Exception):
-    """An error that cannot be told."""
+    """An error whose ``__str__`` fails."""
 
     def __str__(self) -> str:
         raise RuntimeError("no str")
@@ -190,7 +190,7 @@ class Mute(Exception):
 def test_a_row_that_cannot_be_logged_is_isolated_all_the_same(
     run: Run, row: Any, error: Exception
 ) -> None:
-    """A broken ``__repr__`` or ``__str__`` of one row stops no other row; logs stay small."""
+    """A broken ``__repr__`` or ``__str__`` stops no other row, and log lines stay short."""
     for item in run.track([row, "good"]):
         with item as held:
             if held is row:
@@ -202,7 +202,7 @@ def test_a_row_that_cannot_be_logged_is_isolated_all_the_same(
 
 
 def test_counters_add_up(run: Run) -> None:
-    """Named whole numbers, also negative ones."""
+    """Counters are named integers, and an increment may be negative."""
     run.count(sent=2, skipped=1)
     run.count(sent=3, skipped=-1)
     assert run.counters == {"sent": 5, "skipped": 0}
@@ -210,14 +210,14 @@ def test_counters_add_up(run: Run) -> None:
 
 @pytest.mark.parametrize("amount", [float("nan"), 1.5, "1", None, [1], float("inf")], ids=repr)
 def test_a_counter_takes_whole_numbers_only(run: Run, amount: Any) -> None:
-    """What could not be stored later is refused here, in the function that is wrong."""
+    """A value that could not be stored later is rejected here, in the function at fault."""
     with pytest.raises(TypeError, match="counter 'sent' takes a whole number"):
         run.count(sent=amount)
     assert run.counters == {}
 
 
 def test_counters_are_only_counted_up_by_counting(run: Run) -> None:
-    """Nothing that JSON does not know can slip in beside `count`."""
+    """No value that JSON cannot represent can bypass `count`."""
     with pytest.raises(TypeError):
         run.counters["sent"] = float("nan")  # type: ignore[index]
     run.count(sent=10**30)
@@ -237,14 +237,14 @@ def test_counters_are_only_counted_up_by_counting(run: Run) -> None:
     ],
 )
 def test_progress_is_always_storable(run: Run, tell: Callable[[Run], None], told: Progress) -> None:
-    """Numbers fit a 64-bit column, notes fit theirs, NUL and lone surrogates are replaced."""
+    """Numbers fit a 64-bit column, notes are cut to size, and NUL and surrogates are replaced."""
     tell(run)
     assert run.reported == told
 
 
 @pytest.mark.parametrize("done", ["3", None, float("nan"), float("inf"), [1]], ids=repr)
-def test_progress_that_is_no_number_is_refused_in_the_function(run: Run, done: Any) -> None:
-    """The run that tells nonsense fails, not the engine that stores it for everybody."""
+def test_progress_that_is_not_a_number_is_rejected_in_the_function(run: Run, done: Any) -> None:
+    """The run that reports nonsense fails, and not the worker that stores every run's progress."""
     with pytest.raises((TypeError, ValueError)):
         run.progress(done)
     if done is not None:
@@ -256,7 +256,7 @@ def test_progress_that_is_no_number_is_refused_in_the_function(run: Run, done: A
 
 
 def test_what_is_counted_from_threads_can_always_be_stored(run: Run) -> None:
-    """The engine reads the counters while the function's threads add new names."""
+    """The worker reads the counters while the function's threads add new names."""
     done = threading.Event()
     problems: list[BaseException] = []
 
@@ -284,7 +284,7 @@ def line(message: str) -> LogLine:
 
 
 def test_the_log_keeps_the_first_thousand_lines() -> None:
-    """What comes after is counted, not kept."""
+    """Later lines are counted but not kept."""
     log = RunLog()
     for number in range(MAX_LINES + 5):
         log.add(line(str(number)))
@@ -293,7 +293,7 @@ def test_the_log_keeps_the_first_thousand_lines() -> None:
 
 
 def test_the_log_keeps_256_kib() -> None:
-    """Few long lines reach the bound as well as many short ones."""
+    """A few long lines reach the limit as many short ones do."""
     log = RunLog()
     for _ in range(40):
         log.add(line("x" * 10_000))
@@ -303,15 +303,15 @@ def test_the_log_keeps_256_kib() -> None:
 
 
 def test_bytes_are_counted_not_characters() -> None:
-    """256 KiB of four-byte characters are a quarter as many characters."""
+    """256 KiB hold 64 Ki characters of four bytes each."""
     log = RunLog()
     for _ in range(10):
         log.add(line("😀" * 10_000))
     assert sum(len(held.message.encode()) for held in log.take()) <= MAX_LOG_BYTES
 
 
-def test_one_line_too_long_does_not_end_the_log() -> None:
-    """A dump of ten megabytes is cut in its middle; the lines after it are kept."""
+def test_one_long_line_does_not_fill_the_log() -> None:
+    """A dump of ten megabytes is shortened in its middle, and the lines after it are kept."""
     log = RunLog()
     log.add(line("before"))
     log.add(line("x" * 10_000_000))
@@ -324,7 +324,7 @@ def test_one_line_too_long_does_not_end_the_log() -> None:
 
 
 def test_lines_are_taken_once() -> None:
-    """Live storing takes what is there; the bounds hold for the whole run."""
+    """Taking lines empties the log, and the limits apply to the whole run all the same."""
     log = RunLog()
     log.add(line("one"))
     assert [held.message for held in log.take()] == ["one"]
@@ -336,7 +336,7 @@ def test_lines_are_taken_once() -> None:
 
 
 def test_the_logger_is_an_ordinary_one(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """`run.log` goes where the application's logging says, as any logger's lines do."""
+    """`run.log` also reaches the handlers that the application has configured."""
     with caplog.at_level(logging.INFO, "duly.run"):
         run.log.info("sent %d mails", 3)
     assert caplog.messages == ["sent 3 mails"]

@@ -1,4 +1,4 @@
-"""Every nominal time gets exactly one decision: what runs, what is missed and why."""
+"""Every nominal time gets exactly one decision: it runs, or is missed for a stated reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEN = every(seconds=10, anchor=START)
 
 @dataclass(frozen=True)
 class Listed(Trigger):
-    """Any moments whatever: what a plain walk finds, step by step."""
+    """A trigger that fires at the given moments and has no arithmetic shortcut."""
 
     kind: ClassVar[str] = "listed"
     moments: tuple[datetime, ...]
@@ -66,7 +66,7 @@ def decide(
 
 
 def shown(decision: Decision) -> dict[str, Any]:
-    """The decision in seconds after the start."""
+    """The decision, with instants as seconds after the start."""
 
     def seconds(moment: datetime | None) -> float | None:
         return None if moment is None else (moment - START).total_seconds()
@@ -82,15 +82,15 @@ def shown(decision: Decision) -> dict[str, Any]:
 # ------------------------------------------------------------------------------ plain cases
 
 
-def test_one_time_on_time() -> None:
-    """The usual tick: one time has come, it runs, the cursor moves to the next."""
+def test_a_time_that_is_due_runs() -> None:
+    """The usual case: one time is due, it runs, and the cursor moves to the next."""
     assert shown(decide(now=10)) == {
         "run": [(10, "schedule")], "missed": [], "next": 20, "last": 10,
     }  # fmt: skip
 
 
 def test_latest_runs_the_newest_of_several() -> None:
-    """The others are one range with first, last and count."""
+    """The others become one missed range with first, last and count."""
     held = decide(now=45)
     assert shown(held) == {
         "run": [(40, "catch_up")], "missed": [(10, 30, 3)], "next": 50, "last": 40,
@@ -99,7 +99,7 @@ def test_latest_runs_the_newest_of_several() -> None:
 
 
 def test_all_runs_each_oldest_first() -> None:
-    """Nothing is missed below the limit."""
+    """Below the limit no time is missed."""
     assert shown(decide(now=45, catch_up="all")) == {
         "run": [(10, "catch_up"), (20, "catch_up"), (30, "catch_up"), (40, "catch_up")],
         "missed": [], "next": 50, "last": 40,
@@ -107,7 +107,7 @@ def test_all_runs_each_oldest_first() -> None:
 
 
 def test_all_runs_the_newest_up_to_its_limit() -> None:
-    """Older ones are one range whose reason names the limit."""
+    """Older times become one missed range whose reason names the limit."""
     held = decide(now=100, catch_up=CatchUp("all", limit=3))
     assert shown(held) == {
         "run": [(80, "catch_up"), (90, "catch_up"), (100, "catch_up")],
@@ -117,7 +117,7 @@ def test_all_runs_the_newest_up_to_its_limit() -> None:
 
 
 def test_all_leaves_out_what_is_too_old() -> None:
-    """``max_age`` counts back from now, inclusive."""
+    """``max_age`` is measured back from now and is inclusive."""
     held = decide(now=100, catch_up=CatchUp("all", max_age=20))
     assert shown(held)["run"] == [(80, "catch_up"), (90, "catch_up"), (100, "catch_up")]
     assert shown(held)["missed"] == [(10, 70, 7)]
@@ -125,7 +125,7 @@ def test_all_leaves_out_what_is_too_old() -> None:
 
 
 def test_limit_and_age_together() -> None:
-    """Each missed time is in one of two ranges, side by side."""
+    """Each missed time is in exactly one of two adjacent ranges."""
     held = decide(now=100, catch_up=CatchUp("all", limit=5, max_age=20))
     assert shown(held)["missed"] == [(10, 50, 5), (60, 70, 2)]
     assert [reason.reason for reason in held.missed] == [
@@ -137,12 +137,12 @@ def test_limit_and_age_together() -> None:
     ("now", "runs"), [(10, True), (12.5, True), (19.999, True)], ids=["0 s", "2.5 s", "10 s"]
 )
 def test_none_runs_what_is_on_time(now: float, runs: bool) -> None:
-    """Up to 30 s late counts as on time where no grace says it."""
+    """Without a grace, a time up to 30 s late counts as on time."""
     assert bool(decide(now=now, catch_up="none").run) is runs
 
 
 def test_none_misses_what_is_late() -> None:
-    """Later than the grace: missed with its lateness; several at once: the newest may run."""
+    """A time beyond the grace is missed with its lateness; of several, only the newest runs."""
     hourly = every(hours=1, anchor=START)
     on_time = decide(hourly, cursor=3600, now=3630, catch_up="none")
     assert shown(on_time)["run"] == [(3600, "schedule")]
@@ -157,7 +157,7 @@ def test_none_misses_what_is_late() -> None:
 
 
 def test_misfire_grace_is_inclusive_and_says_how_late() -> None:
-    """Exactly the grace late still runs; a microsecond more is missed, with the reason."""
+    """A time late by exactly the grace runs; a microsecond more is missed, with a reason."""
     hourly = every(hours=1, anchor=START)
     assert shown(decide(hourly, cursor=3600, now=3660, misfire_grace=60))["run"]
     late = decide(hourly, cursor=3600, now=3660.000001, misfire_grace=60)
@@ -166,7 +166,7 @@ def test_misfire_grace_is_inclusive_and_says_how_late() -> None:
 
 
 def test_a_grace_of_zero_runs_only_at_the_instant() -> None:
-    """0 is a grace, not "no grace"."""
+    """A grace of 0 is a grace, and does not mean "no limit"."""
     assert shown(decide(now=10, misfire_grace=0))["run"] == [(10, "schedule")]
     assert shown(decide(now=10.000001, misfire_grace=0))["run"] == []
 
@@ -179,21 +179,21 @@ def test_no_grace_means_any_lateness() -> None:
 
 
 def test_the_end_of_the_schedule() -> None:
-    """No nominal time after ``end``; the one at it counts; then the job is finished."""
+    """A time at ``end`` still counts, none follows it, and the job is finished."""
     held = decide(now=100, catch_up="all", end=after(30))
     assert [moment for moment, _ in shown(held)["run"]] == [10, 20, 30]
     assert held.next_fire_at is None
 
 
 def test_a_one_off_is_decided_once() -> None:
-    """After its instant there is no other."""
+    """No time follows its only instant."""
     assert shown(decide(at(after(10)), now=99)) == {
         "run": [(10, "schedule")], "missed": [], "next": None, "last": 10,
     }  # fmt: skip
 
 
 def test_max_fires_counts_what_was_fired_before() -> None:
-    """Two of three are spent: one more runs, the rest is missed, the job is finished."""
+    """With two of three fires used, one more runs, the rest are missed and the job is finished."""
     held = decide(now=40, catch_up="all", max_fires=3, fired=2)
     assert shown(held) == {
         "run": [(10, "catch_up")], "missed": [(20, 20, 1), (30, 30, 1), (40, 40, 1)],
@@ -202,15 +202,15 @@ def test_max_fires_counts_what_was_fired_before() -> None:
     assert {missed.reason for missed in held.missed} == {"max_fires is 3"}
 
 
-def test_a_missed_time_is_no_fire() -> None:
-    """What was too late does not use up max_fires."""
+def test_a_missed_time_does_not_count_as_a_fire() -> None:
+    """A missed time does not count towards max_fires."""
     held = decide(now=25, cursor=20, catch_up="latest", misfire_grace=1, max_fires=1)
     assert shown(held)["run"] == []
     assert held.next_fire_at == after(30)
 
 
 def test_a_month_of_seconds_is_decided_by_arithmetic() -> None:
-    """2.6 million missed times are one range, at once, with exact count and ends."""
+    """2.6 million missed times become one range, quickly, with exact count and ends."""
     held = decide(every(seconds=1, anchor=START), cursor=1, now=30 * 86_400)
     assert shown(held)["missed"] == [(1, 30 * 86_400 - 1, 30 * 86_400 - 1)]
     assert shown(held)["run"] == [(30 * 86_400, "catch_up")]
@@ -226,7 +226,7 @@ def test_the_first_fire_is_strictly_after_now() -> None:
 
 
 def test_a_one_off_in_the_past_is_due_at_once() -> None:
-    """It is decided by its grace when it is fired, not thrown away."""
+    """Its grace decides when it is fired; it is not discarded."""
     assert first_fire(at(after(-3600)), JobOptions(), START) == after(-3600)
 
 
@@ -241,8 +241,8 @@ def test_start_and_end_are_inclusive() -> None:
     assert first_fire(TEN, JobOptions(end=START), START) is None
 
 
-def test_the_end_of_the_calendar_is_no_error() -> None:
-    """Near year 9999, or before year 1, there may be no next time; nothing overflows."""
+def test_the_end_of_time_is_not_an_error() -> None:
+    """Near the years 1 and 9999 there may be no next time, and nothing overflows."""
     for trigger in (TEN, every(days=366 * 3000), cron("0 0 29 2 *", tz="Pacific/Kiritimati")):
         for moment in (MAX, MAX - timedelta(hours=1), datetime.min.replace(tzinfo=UTC)):
             next_fire(trigger, JobOptions(), moment)
@@ -255,7 +255,7 @@ def test_the_end_of_the_calendar_is_no_error() -> None:
 
 @dataclass
 class Job:
-    """A stored job, moved on by decisions as firing does it."""
+    """A stored job whose decisions advance it as firing does."""
 
     trigger: Trigger
     options: JobOptions
@@ -275,7 +275,7 @@ class Job:
 
 
 def plain_walk(trigger: Trigger, options: JobOptions, until: datetime) -> list[datetime]:
-    """All nominal times of a job stored at START, one by one, to ``until``."""
+    """All nominal times of a job stored at START, enumerated one by one up to ``until``."""
     found = []
     moment: datetime | None = START
     while moment is not None and (moment := trigger.next_after(moment)) is not None:
@@ -287,7 +287,7 @@ def plain_walk(trigger: Trigger, options: JobOptions, until: datetime) -> list[d
 
 
 def wanted_runs(due: list[datetime], options: JobOptions, now: datetime) -> list[datetime]:
-    """What the words of the policy say should run of the times that came together."""
+    """The due times that should run, by a literal reading of the policy's documentation."""
     mode, limit = options.catch_up.mode, options.catch_up.limit
     chosen = due[-limit:] if mode == "all" else due[-1:]
     allowed = [timedelta.max]
@@ -337,10 +337,10 @@ POLICIES = st.builds(
 def test_each_time_is_decided_exactly_once(
     trigger: Trigger, options: JobOptions, ticks: list[datetime], steps: int
 ) -> None:
-    """However rarely the loop comes round, and however few steps a tick may walk.
+    """This holds however rarely the loop runs and however few steps a tick may take.
 
-    Against a plain re-enumeration: no time is left out or decided twice, counts and ends of ranges
-    are exact, and what runs is what the policy's words say.
+    Compared with a plain enumeration: no time is left out or decided twice, the counts and ends of
+    ranges are exact, and what runs is what the policy says.
     """
     first = trigger.next_after(START)
     if options.start is not None and first is not None and first < options.start:
@@ -379,7 +379,7 @@ def test_each_time_is_decided_exactly_once(
 
 @pytest.mark.parametrize("mode", ["latest", "all", "none"])
 def test_a_walk_in_several_steps_decides_as_one_walk_does(mode: Any) -> None:
-    """A gap too long for one tick: with "all", the newest ``limit`` of the whole gap run."""
+    """With "all", the newest ``limit`` times of a gap run although it spans several ticks."""
     moments = tuple(after(10 * n) for n in range(1, 58))
     options = JobOptions(catch_up=CatchUp(mode, limit=7))
     job = Job(Listed(moments), options, moments[0])
@@ -406,7 +406,7 @@ def test_a_walk_in_several_steps_decides_as_one_walk_does(mode: Any) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("cause", ["schedule", "manual", "catch_up"])
 def test_where_a_run_goes(overlap: str, active: int, waiting: int, where: str, cause: Any) -> None:
-    """The table of the overlap policies, for every cause."""
+    """The overlap policies as a table, for every cause."""
     held = Occupancy(active, waiting)
     assert admit(JobOptions().with_overrides({"overlap": overlap}, ""), cause, held) == where
     more = {"ready": (1, 0), "skip": (0, 0), "wait": (0, 1), "replace": (0, 1)}[where]
@@ -414,7 +414,7 @@ def test_where_a_run_goes(overlap: str, active: int, waiting: int, where: str, c
 
 
 def test_catching_up_all_waits_in_line() -> None:
-    """With ``catch_up="all"`` every time runs, one after the other, whatever the overlap."""
+    """With ``catch_up="all"`` every time runs, one after another, under any overlap policy."""
     for overlap in ("skip", "queue", "cancel_running"):
         options = JobOptions().with_overrides({"overlap": overlap, "catch_up": "all"}, "")
         held = Occupancy()
@@ -424,7 +424,7 @@ def test_catching_up_all_waits_in_line() -> None:
 
 
 def test_max_running_counts_active_and_waiting() -> None:
-    """Three places: two are taken, one more may start, the next may not."""
+    """With two of three slots taken, one more run may start and the next may not."""
     options = JobOptions(max_running=3)
     held = Occupancy(active=1, waiting=1)
     assert [admit(options, "schedule", held) for _ in range(2)] == ["ready", "skip"]
@@ -442,7 +442,7 @@ def test_max_running_counts_active_and_waiting() -> None:
 def test_jitter_stays_before_the_next_time(
     jitter: float, period: float, key: str, number: int
 ) -> None:
-    """A start is never before its nominal time, nor at or past the next one (rule R7)."""
+    """A start is never before its nominal time, nor at or after the next one (rule R7)."""
     nominal = START + number * timedelta(seconds=period)
     following = nominal + timedelta(seconds=max(period, 0.000001))
     options = JobOptions(jitter=jitter)
@@ -453,7 +453,7 @@ def test_jitter_stays_before_the_next_time(
 
 
 def test_jitter_spreads_jobs_and_times() -> None:
-    """Two hundred jobs at midnight start all over the minute; each day at another second."""
+    """Two hundred jobs at midnight start across the minute, each day at another second."""
     options = JobOptions(jitter=60)
     day = START + timedelta(days=1)
     starts = [jittered(START, day, options, f"job {n}") for n in range(200)]
@@ -466,7 +466,7 @@ def test_jitter_spreads_jobs_and_times() -> None:
 
 
 def test_jitter_fills_the_spread_evenly_and_never_changes() -> None:
-    """Ten thousand jobs fill every tenth of a minute about equally, as in every other process."""
+    """Ten thousand jobs fill every tenth of a minute about equally, and alike in every process."""
     options = JobOptions(jitter=60)
     delays = [jittered(START, None, options, f"job {n}") - START for n in range(10_000)]
     tenths = Counter(int(delay.total_seconds() // 6) for delay in delays)
@@ -474,6 +474,6 @@ def test_jitter_fills_the_spread_evenly_and_never_changes() -> None:
     assert [round(delay.total_seconds(), 3) for delay in delays[:2]] == [36.597, 3.83]
 
 
-def test_no_jitter_no_change() -> None:
+def test_without_jitter_the_start_is_the_nominal_time() -> None:
     """Without the option the start is the nominal time."""
     assert jittered(START, after(10), JobOptions(), "x") == START

@@ -1,4 +1,4 @@
-"""The tree of errors: one root, drawn at the head of its file, and messages that help."""
+"""The error classes: one root, drawn at the head of their module, and messages that help."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ CLASSES = [
 
 @pytest.mark.parametrize("held", CLASSES, ids=lambda held: held.__name__)
 def test_the_tree_has_one_root(held: type[BaseException]) -> None:
-    """``except DulyError`` catches all that Duly raises; signals have their own root."""
+    """``except DulyError`` catches every error of Duly; signals have a root of their own."""
     assert issubclass(held, DulyError) != issubclass(held, RunSignal)
     assert issubclass(held, Exception)
     assert held.__doc__
 
 
 def test_the_drawing_at_the_head_is_the_tree() -> None:
-    """Every class, its parent and its builtin sibling are as drawn."""
+    """Every class has the parent and the builtin base that the drawing shows."""
     drawing = (errors.__doc__ or "").splitlines()
     seen: dict[str, str | None] = {}
     path: list[tuple[int, str]] = []
@@ -67,8 +67,8 @@ def test_the_drawing_at_the_head_is_the_tree() -> None:
         assert parent is None or parent in bases
 
 
-def test_errors_can_be_caught_by_what_they_also_are() -> None:
-    """A caller who knows nothing of Duly catches ValueError, LookupError, ConnectionError."""
+def test_errors_can_be_caught_as_builtin_exceptions() -> None:
+    """Code that does not know Duly catches ValueError, LookupError or ConnectionError."""
     assert issubclass(errors.ConfigurationError, ValueError)
     assert issubclass(errors.ArgumentsError, ValueError)
     assert issubclass(errors.NaiveDatetimeError, ValueError)
@@ -79,7 +79,7 @@ def test_errors_can_be_caught_by_what_they_also_are() -> None:
 
 
 def test_messages_say_what_where_and_what_to_do() -> None:
-    """The ones with parts, word for word."""
+    """Messages that are composed are compared word for word."""
     assert str(JobNotFound("x")) == "no job has the id 'x'"
     assert str(RunNotFound("x")) == "no run has the id 'x'"
     assert str(DuplicateJob("x")) == (
@@ -103,15 +103,15 @@ def test_messages_say_what_where_and_what_to_do() -> None:
     assert isinstance(RevisionConflict("x", 3, 5), Conflict)
 
 
-def test_suggestions() -> None:
-    """The nearest name, or all there are, or nothing."""
+def test_an_unknown_name_comes_with_a_suggestion() -> None:
+    """A suggestion names the closest match, or all names, or nothing."""
     assert did_you_mean("retrys", ["retry", "queue"]) == "; did you mean 'retry'?"
     assert did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
     assert did_you_mean("zzz", []) == ""
 
 
 def test_a_long_cron_text_is_cut_in_the_message() -> None:
-    """A megabyte of nonsense does not fill the log."""
+    """A megabyte of input does not fill the log."""
     text = "9" * 1_000_000
     held = CronError("bad", expression=text, text=text, position=0)
     assert len(str(held)) < 250
@@ -119,7 +119,7 @@ def test_a_long_cron_text_is_cut_in_the_message() -> None:
 
 
 def test_naive_errors_name_the_value() -> None:
-    """And how to repair it."""
+    """The message also says how to repair the value."""
     held = NaiveDatetimeError(NOON.replace(tzinfo=None), "end=")
     assert str(held).startswith("end= is the naive datetime '2026-05-04T12:00:00'")
 
@@ -141,7 +141,7 @@ def test_naive_errors_name_the_value() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_errors_survive_a_process_border(error: Exception) -> None:
-    """Process pools and test runners pickle exceptions: the message stays."""
+    """Process pools and test runners pickle exceptions, which keep their message."""
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
@@ -152,13 +152,13 @@ def test_errors_survive_a_process_border(error: Exception) -> None:
 
 
 def test_retry_after_takes_seconds_or_a_timedelta() -> None:
-    """Both mean the same."""
+    """Both forms mean the same."""
     assert RetryAfter(90).delay == RetryAfter(timedelta(seconds=90)).delay
     assert str(RetryAfter(90)) == "try again in 0:01:30"
 
 
 def test_snooze_takes_exactly_one_of_two() -> None:
-    """An instant or a delay; naive instants are refused."""
+    """It takes an instant or a delay, and rejects naive instants."""
     assert Snooze(NOON).until == NOON
     assert Snooze(seconds=5).delay == timedelta(seconds=5)
     for wrong in ({}, {"until": NOON, "seconds": 5}):
@@ -169,7 +169,7 @@ def test_snooze_takes_exactly_one_of_two() -> None:
 
 
 def test_signals_are_not_swallowed_with_duly_s_errors() -> None:
-    """``except DulyError`` in a task does not catch what steers its run."""
+    """``except DulyError`` in a task does not catch the signals that it raises."""
     for signal in (RetryAfter(1), Snooze(seconds=1), Discard("x")):
         assert not isinstance(signal, DulyError)
         assert isinstance(signal, RunSignal)

@@ -1,4 +1,4 @@
-"""Ids that need no database: random ones, and run ids that sort by time."""
+"""Ids made without a database: random ones, and run ids that sort by time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ids() -> RunIds:
 
 
 def test_a_random_id_is_a_uuid_of_version_4() -> None:
-    """Worker and job ids are random UUIDs in their usual spelling."""
+    """Worker and job ids are random UUIDs in canonical form."""
     made = {new_id() for _ in range(1000)}
     assert len(made) == 1000
     for text in made:
@@ -28,7 +28,7 @@ def test_a_random_id_is_a_uuid_of_version_4() -> None:
         assert (str(held), held.version, held.variant) == (text, 4, uuid.RFC_4122)
 
 
-def test_a_run_id_is_a_uuid_of_version_7_that_tells_its_millisecond(ids: RunIds) -> None:
+def test_a_run_id_is_a_uuid_of_version_7_with_its_millisecond(ids: RunIds) -> None:
     """RFC 9562: version, variant, and the Unix time in milliseconds in the first 48 bits."""
     moment = NOON + timedelta(milliseconds=678)
     text = ids.make(moment)
@@ -38,27 +38,27 @@ def test_a_run_id_is_a_uuid_of_version_7_that_tells_its_millisecond(ids: RunIds)
 
 
 def test_ids_rise_within_one_millisecond(ids: RunIds) -> None:
-    """More ids than the 12 bits after the milliseconds can count still rise."""
+    """Ids keep rising even when the 12 bits after the milliseconds overflow."""
     made = [ids.make(NOON) for _ in range(5000)]
     assert made == sorted(set(made))
     assert made == sorted(made, key=lambda text: uuid.UUID(text).int)
 
 
 def test_ids_rise_when_the_clock_steps_back(ids: RunIds) -> None:
-    """NTP sets the clock back five seconds: "newest first" must not turn round."""
+    """When NTP sets the clock back five seconds, "newest first" must not be reversed."""
     before = ids.make(NOON)
     after = ids.make(NOON - timedelta(seconds=5))
     assert after > before
 
 
 def test_a_clock_that_was_wrong_by_years_is_forgotten(ids: RunIds) -> None:
-    """A machine that woke up in 2099 does not make ids of 2099 for the rest of its life."""
+    """A machine whose clock once said 2099 does not keep making ids of 2099."""
     ids.make(NOON + timedelta(days=900))
     assert floor_id(NOON) <= ids.make(NOON) < floor_id(NOON + timedelta(milliseconds=1))
 
 
 def test_each_clock_has_its_own_ids() -> None:
-    """A test's virtual clock makes ids of its own time, whatever ran before it in this process."""
+    """A virtual clock makes ids of its own time, whatever ran before in the same process."""
     one, other = VirtualClock(), VirtualClock()
     assert run_ids(one) is run_ids(one)
     run_ids(one).make(NOON + timedelta(hours=1))
@@ -66,7 +66,7 @@ def test_each_clock_has_its_own_ids() -> None:
 
 
 def test_ids_of_racing_threads_are_all_different(ids: RunIds) -> None:
-    """Sixteen threads making ids at the same frozen instant never make one twice."""
+    """Sixteen threads that make ids at one frozen instant never make a duplicate."""
     made: list[list[str]] = []
     start = threading.Barrier(16)
 
@@ -84,7 +84,7 @@ def test_ids_of_racing_threads_are_all_different(ids: RunIds) -> None:
     assert all(texts == sorted(texts) for texts in made)
 
 
-def test_the_floor_divides_what_was_made_before_from_what_was_made_since(ids: RunIds) -> None:
+def test_the_floor_of_an_instant_separates_older_from_newer_ids(ids: RunIds) -> None:
     """ "since" filters compare ids: the floor of an instant is not above any id made then."""
     early = ids.make(NOON - timedelta(milliseconds=1))
     on_time = ids.make(NOON)
@@ -103,7 +103,7 @@ def test_the_floor_divides_what_was_made_before_from_what_was_made_since(ids: Ru
     ids=str,
 )
 def test_ids_and_floors_of_any_instant_are_uuids(ids: RunIds, moment: datetime) -> None:
-    """``since=datetime.min`` means "all": it must not become text that no UUID column takes."""
+    """``since=datetime.min`` means "all" and must not become text that a UUID column rejects."""
     for text in (floor_id(moment), ids.make(moment)):
         assert str(uuid.UUID(text)) == text
     assert floor_id(moment) <= ids.make(moment)

@@ -1,4 +1,4 @@
-"""What becomes of a run after an attempt: always an answer, whatever the function did."""
+"""The outcome of an attempt: there always is one, whatever the function did."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ended(
 
 
 def test_returning_is_success() -> None:
-    """With the result as JSON, or nothing."""
+    """The result is stored as JSON, or as nothing."""
     assert ended(claim()) == succeed()
     assert (
         ended(claim(), value={"b": 1, "a": [NOON]}).result == '{"a":["2026-05-04T12:00:00Z"],"b":1}'
@@ -54,15 +54,15 @@ def test_returning_is_success() -> None:
 
 
 def test_raising_without_a_retry_is_failure() -> None:
-    """With type, message and traceback."""
+    """The error's type, message and traceback are stored."""
     outcome = ended(claim(), error=ValueError("bad"))
     assert (outcome.to, outcome.event, outcome.due_at) == ("failed", "run.failed", None)
     assert outcome.error is not None
     assert outcome.error[:2] == ("ValueError", "bad")
 
 
-def test_attempts_are_spent_one_by_one() -> None:
-    """30 s, 60 s, then failed."""
+def test_attempts_are_counted_one_by_one() -> None:
+    """It is retried after 30 s and 60 s, and then fails."""
     for attempt, wait in ((1, 30), (2, 60)):
         outcome = ended(claim(RETRYING, attempt=attempt), error=ValueError())
         assert (outcome.to, outcome.event) == ("scheduled", "run.retried")
@@ -71,20 +71,20 @@ def test_attempts_are_spent_one_by_one() -> None:
     assert ended(claim(RETRYING, attempt=3), error=ValueError()).to == "failed"
 
 
-def test_a_worker_s_death_spends_no_attempt() -> None:
-    """Crashes are counted apart: after one crash there are still three tries."""
+def test_a_crash_of_the_worker_uses_no_attempt() -> None:
+    """Crashes are counted separately: after one crash all three tries remain."""
     assert ended(claim(RETRYING, attempt=3, crashes=1), error=ValueError()).to == "scheduled"
     assert ended(claim(RETRYING, attempt=4, crashes=1), error=ValueError()).to == "failed"
 
 
 @pytest.mark.parametrize("error", [ArgumentsError("x")], ids=["arguments"])
-def test_what_will_not_mend_is_not_tried_again(error: Exception) -> None:
-    """Arguments that do not fit the function will not fit it in 30 s either."""
+def test_a_permanent_error_is_not_retried(error: Exception) -> None:
+    """Arguments that do not match the function will not match it in 30 s either."""
     assert ended(claim(RETRYING), error=error).to == "failed"
 
 
 def test_the_signals() -> None:
-    """RetryAfter spends an attempt, Snooze gives it back, Discard ends the run."""
+    """RetryAfter uses an attempt, Snooze does not, and Discard ends the run."""
     later = ended(claim(RETRYING), error=RetryAfter(5))
     assert (later.to, later.due_at, later.uncounted) == (
         "scheduled", NOON + timedelta(seconds=5), False,
@@ -108,8 +108,8 @@ def test_the_engine_s_verdict_wins() -> None:
     assert (again.to, again.due_at) == ("scheduled", NOON + timedelta(seconds=30))
 
 
-def test_what_a_stopping_worker_interrupts_is_given_back() -> None:
-    """The attempt is not spent; what had returned all the same has succeeded."""
+def test_a_run_interrupted_by_a_stopping_worker_is_given_back() -> None:
+    """The attempt is not counted, but a function that returned all the same has succeeded."""
     for outcome in (
         ended(claim(), error=asyncio.CancelledError(), stop_reason="given_back"),
         ended(claim(), error=RuntimeError("interrupted"), stop_reason="given_back"),
@@ -119,7 +119,7 @@ def test_what_a_stopping_worker_interrupts_is_given_back() -> None:
 
 
 def test_a_coroutine_that_cancels_itself_has_failed() -> None:
-    """Without the engine's wish it is an error like any other, not a reason to run for ever."""
+    """If the worker did not ask for it, it is an error like any other."""
     assert ended(claim(), error=asyncio.CancelledError()).to == "failed"
 
 
@@ -127,25 +127,25 @@ def test_a_coroutine_that_cancels_itself_has_failed() -> None:
 
 
 class Mute(Exception):
-    """An error that cannot be told."""
+    """An error whose ``__str__`` fails."""
 
     def __str__(self) -> str:
         raise RuntimeError("no str")
 
 
 class Wrong(Exception):
-    """An error whose text is no text."""
+    """An error whose ``__str__`` returns no text."""
 
     def __str__(self) -> str:
         return 5  # type: ignore[return-value]  # noqa: PLE0307 - that is the point
 
 
 class Deep(BaseException):
-    """An error that is no Exception."""
+    """An error that is not an Exception."""
 
 
 def chained() -> Exception:
-    """An error with a thousand causes."""
+    """An error with a chain of a thousand causes."""
     error = Exception("first")
     for number in range(1000):
         following = Exception(str(number))
@@ -197,7 +197,7 @@ ERRORS: list[BaseException] = [
 def test_whatever_a_function_raises_has_an_outcome(
     error: BaseException, stop_reason: StopReason | None, policy: RunPolicy
 ) -> None:
-    """No error of one function may stop the batch in which five hundred runs are written back."""
+    """No error of one function may stop the batch that writes back the results of others."""
     check_storable(ended(claim(policy), error=error, stop_reason=stop_reason))
 
 
@@ -237,7 +237,7 @@ def values() -> list[Any]:
 
 @pytest.mark.parametrize("index", range(25))
 def test_whatever_a_function_returns_has_an_outcome(index: int) -> None:
-    """The work is done: the run succeeds, and its result is JSON or a note that there is none."""
+    """The run succeeds, and its result is JSON or a note that it could not be stored."""
     outcome = ended(claim(), value=values()[index])
     assert outcome.to == "succeeded"
     check_storable(outcome)
@@ -246,12 +246,12 @@ def test_whatever_a_function_returns_has_an_outcome(index: int) -> None:
 
 
 def test_there_are_as_many_values_as_the_test_counts() -> None:
-    """The number above is right."""
+    """The number in the parametrization is right."""
     assert len(values()) == 25
 
 
 def check_storable(outcome: Transition) -> None:
-    """Every database takes it, and its state is one that a running run may go to."""
+    """Every database accepts it, and its state is one that a running run can reach."""
     assert outcome.to in ("succeeded", "failed", "scheduled", "ready", "discarded", "cancelled")
     assert (outcome.due_at is not None) == (outcome.to == "scheduled")
     if outcome.due_at is not None:
@@ -274,7 +274,7 @@ def check_storable(outcome: Transition) -> None:
 
 @given(st.text(), st.integers(1, 300))
 def test_clean_text_is_text_that_every_database_takes(text: str, limit: int) -> None:
-    """No NUL, no lone surrogate, within the limit; what is clean and short stays as it is."""
+    """It has no NUL, no lone surrogate and a limited length; text that complies is unchanged."""
     held = storable_text(text, limit)
     assert len(held) <= max(limit, 0)
     assert "\x00" not in held
@@ -284,7 +284,7 @@ def test_clean_text_is_text_that_every_database_takes(text: str, limit: int) -> 
 
 
 def test_a_long_text_keeps_both_ends() -> None:
-    """The cause of an error is at its end, its place at its beginning."""
+    """The beginning of an error says where it happened, and the end says why."""
     held = storable_text("begin " + "x" * 1000 + " end", 100)
     assert held.startswith("begin ")
     assert held.endswith(" end")
@@ -292,7 +292,7 @@ def test_a_long_text_keeps_both_ends() -> None:
 
 
 def test_showing_never_fails() -> None:
-    """Foreign ``__repr__`` and ``__str__`` may raise or return anything."""
+    """A user's ``__repr__`` or ``__str__`` may raise, or return anything."""
     assert safe_repr("x", 100) == "'x'"
     assert safe_str(ValueError("x"), 100) == "x"
     assert safe_str(Mute(), 100) == "<message not available: str() raised RuntimeError>"

@@ -22,7 +22,7 @@ PLAIN = st.recursive(
 
 @given(PLAIN)
 def test_what_is_stored_is_read_back(value: Any) -> None:
-    """Every plain value survives; so do NUL, lone surrogates and emoji in its texts."""
+    """Every plain value is unchanged, including NUL, lone surrogates and emoji in strings."""
     text = payload.encode(value)
     assert payload.decode(text) == value
     assert payload.encode(payload.decode(text)) == text
@@ -30,14 +30,14 @@ def test_what_is_stored_is_read_back(value: Any) -> None:
 
 @given(st.text())
 def test_stored_text_is_ascii_without_control_characters(value: str) -> None:
-    """PostgreSQL refuses NUL and lone surrogates in text: none of them is left in the JSON."""
+    """PostgreSQL rejects NUL and lone surrogates in text; the JSON escapes them."""
     text = payload.encode({"key": value, value: 1})
     assert text.isascii()
     assert text.isprintable()
 
 
 def test_equal_values_give_equal_text() -> None:
-    """Declarations are compared as text: key order and spaces do not matter."""
+    """Declarations are compared as text, so key order and white space must not matter."""
     one = payload.encode({"b": [1, 2], "a": {"y": 1, "x": 2}})
     other = payload.encode({"a": {"x": 2, "y": 1}, "b": [1, 2]})
     assert one == other == '{"a":{"x":2,"y":1},"b":[1,2]}'
@@ -48,14 +48,14 @@ def test_equal_values_give_equal_text() -> None:
     [float("nan"), float("inf"), -float("inf"), {"a": [float("nan")]}, object(), b"bytes", {1, 2}],
     ids=lambda value: type(value).__name__,
 )
-def test_what_json_does_not_know_is_refused(value: Any) -> None:
-    """NaN, infinity and objects are no JSON: the error says so instead of storing them."""
+def test_values_without_a_json_form_are_rejected(value: Any) -> None:
+    """NaN, infinity and objects have no JSON form, and the error says so."""
     with pytest.raises(PayloadError, match="cannot be stored as JSON"):
         payload.encode(value)
 
 
-def test_a_value_that_holds_itself_is_refused() -> None:
-    """A circle is an error, not a hang or a crash of the interpreter."""
+def test_a_value_that_contains_itself_is_rejected() -> None:
+    """A cycle raises an error, and neither hangs nor crashes the interpreter."""
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(PayloadError, match="cannot be stored as JSON"):
@@ -63,7 +63,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 
 
 def test_a_value_too_deep_for_the_interpreter_is_refused() -> None:
-    """A hundred thousand brackets end in Duly's error, written or read."""
+    """A hundred thousand brackets raise Duly's error, when written and when read."""
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
@@ -76,21 +76,21 @@ def test_a_value_too_deep_for_the_interpreter_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "nul", "'a'", "[1,]", '"\\x"', b"\xff\xfe"])
-def test_text_that_is_no_json_is_refused(text: str | bytes) -> None:
-    """A damaged row gives Duly's own error."""
+def test_text_that_is_not_json_is_rejected(text: str | bytes) -> None:
+    """A damaged row raises Duly's own error."""
     with pytest.raises(PayloadError, match="not valid JSON"):
         payload.decode(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", '{"a": -Infinity}'])
 def test_nan_is_not_read_either(text: str) -> None:
-    """Python's reader takes NaN, JSON does not: it is refused at every border."""
+    """Python's parser accepts NaN and JSON does not: it is rejected on input as well."""
     with pytest.raises(PayloadError, match="not valid JSON"):
         payload.decode(text)
 
 
 def test_the_size_is_bounded_at_64_kib() -> None:
-    """65,536 bytes pass; one more is refused with the size, the limit and what to do."""
+    """65,536 bytes pass; one more is rejected with the size, the limit and what to do."""
     fits = json.dumps("x" * (64 * 1024 - 2))
     assert payload.checked(fits, "the arguments") == fits
     with pytest.raises(
@@ -106,7 +106,7 @@ def test_size_is_counted_in_bytes_not_in_characters() -> None:
 
 
 def test_the_depth_is_bounded_at_32_levels() -> None:
-    """32 levels pass, 33 do not; many brackets side by side are no depth."""
+    """32 levels pass and 33 do not; brackets side by side do not count as depth."""
     payload.checked("[" * 32 + "]" * 32, "x")
     payload.checked("[" + ",".join(["{}"] * 1000) + "]", "x")
     payload.checked(json.dumps("[" * 1000), "x")
@@ -116,6 +116,6 @@ def test_the_depth_is_bounded_at_32_levels() -> None:
 
 
 def test_a_number_too_long_to_read_is_refused() -> None:
-    """Python reads no integers over 4,300 digits; that ends in Duly's error."""
+    """Python cannot read integers of more than 4,300 digits; Duly's own error is raised."""
     with pytest.raises(PayloadError, match="not valid JSON"):
         payload.decode("1" * 5000)

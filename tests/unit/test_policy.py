@@ -1,4 +1,4 @@
-"""Options: what may be said about a job, checked at once and stored unchanged."""
+"""Options of jobs are validated where they are set and stored unchanged."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def options(**given_: Any) -> JobOptions:
 
 
 def test_waits_grow_by_the_factor_up_to_the_longest() -> None:
-    """30 s, 60 s, 120 s, … and never more than 900 s."""
+    """The waits are 30 s, 60 s, 120 s, … and never more than 900 s."""
     retry = Retry(attempts=10, wait=30, factor=2, max_wait=900, jitter=0)
     waits = [retry.delay(failed, "run").total_seconds() for failed in range(1, 9)]
     assert waits == [30, 60, 120, 240, 480, 900, 900, 900]
 
 
 def test_a_factor_of_one_waits_the_same_each_time() -> None:
-    """The plain case: every 5 s."""
+    """With a factor of 1, every wait is 5 s."""
     retry = Retry(attempts=3, wait=5, factor=1, jitter=0)
     assert [retry.delay(n, "run") for n in (1, 2, 50)] == [timedelta(seconds=5)] * 3
 
@@ -58,7 +58,7 @@ def test_a_factor_of_one_waits_the_same_each_time() -> None:
 def test_every_wait_is_within_its_bounds(
     failed: int, key: str, wait: float, factor: float, jitter: float
 ) -> None:
-    """Any number of failures, any factor: a wait exists and is at most max_wait plus jitter."""
+    """After any number of failures and with any factor, a wait is at most max_wait plus jitter."""
     retry = Retry(1000, wait, factor, max_wait=900, jitter=jitter)
     delay = retry.delay(failed, key).total_seconds()
     assert 0 <= delay <= 900 * (1 + jitter) + 1e-6
@@ -67,7 +67,7 @@ def test_every_wait_is_within_its_bounds(
 
 
 def test_jitter_spreads_runs_that_fail_together() -> None:
-    """A thousand runs that fail at one instant do not come back at one instant."""
+    """A thousand runs that fail at one instant are not retried at one instant."""
     retry = Retry(wait=100, jitter=0.2)
     waits = [retry.delay(1, f"run {n}").total_seconds() for n in range(1000)]
     assert len(set(waits)) > 990
@@ -89,13 +89,13 @@ def test_jitter_spreads_runs_that_fail_together() -> None:
     ids=str,
 )  # fmt: skip
 def test_a_retry_out_of_range_is_refused(bad: dict[str, Any]) -> None:
-    """A value that would break later, when a run fails at night, is refused when it is written."""
+    """A value that would fail at the first retry is rejected where it is set."""
     (name,) = bad
     with pytest.raises(ConfigurationError, match=rf"Retry\({name}=…\) is .*; it must be"):
         Retry(**bad)
 
 
-def test_times_may_be_timedeltas() -> None:
+def test_durations_may_be_timedeltas() -> None:
     """`timedelta(minutes=5)` is as good as 300."""
     assert Retry(wait=timedelta(minutes=1), max_wait=timedelta(hours=1)) == Retry(  # type: ignore[arg-type]
         wait=60, max_wait=3600
@@ -111,7 +111,7 @@ def test_times_may_be_timedeltas() -> None:
 
 
 def test_short_forms() -> None:
-    """A number of attempts stands for a Retry, a mode for a CatchUp, text for an instant."""
+    """An integer stands for a Retry, a mode for a CatchUp, and text for an instant."""
     held = options(retry=3, catch_up="all", start="2026-05-04T14:00:00+02:00")
     assert held.retry == Retry(attempts=3)
     assert held.catch_up == CatchUp("all")
@@ -121,7 +121,7 @@ def test_short_forms() -> None:
 
 
 def test_the_short_forms_hold_for_defaults_too() -> None:
-    """``JobDefaults(retry=3)`` is documented as ``retry=3`` is, and means the same."""
+    """``JobDefaults(retry=3)`` means what ``retry=3`` means for a job."""
     held = JobDefaults(
         retry=3,  # type: ignore[arg-type]
         catch_up="all",  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ def test_the_short_forms_hold_for_defaults_too() -> None:
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:
-    """A typing error names the option, the place and what was probably meant."""
+    """A misspelling is reported with the option, where it was set and the closest match."""
     with pytest.raises(
         UnknownOption,
         match=r"^unknown option 'misfire_grase' for job 'x'; did you mean 'misfire_grace'\?$",
@@ -178,7 +178,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:
     ids=str,
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_with_its_name_and_place(bad: dict[str, Any]) -> None:
-    """Whatever would break in the database or when it fires is refused when it is said."""
+    """A value that would fail in the database or at a fire is rejected where it is set."""
     (name,) = bad
     with pytest.raises(ConfigurationError) as error:
         options(**bad)
@@ -190,7 +190,7 @@ def test_a_value_out_of_range_is_refused_with_its_name_and_place(bad: dict[str, 
 
 @pytest.mark.parametrize("name", ["start", "end"])
 def test_naive_bounds_are_refused(name: str) -> None:
-    """An instant without a zone names no instant, as an object and as text."""
+    """A datetime without a zone does not identify an instant, as an object or as text."""
     for naive in (NAIVE, NAIVE.isoformat()):
         with pytest.raises(NaiveDatetimeError, match=rf"{name}= is the naive datetime"):
             options(**{name: naive})
@@ -205,13 +205,13 @@ def test_naive_bounds_are_refused(name: str) -> None:
     ids=str,
 )  # fmt: skip
 def test_a_catch_up_out_of_range_is_refused(bad: dict[str, Any]) -> None:
-    """Unknown modes and numbers out of range."""
+    """Unknown modes and numbers out of range are rejected."""
     with pytest.raises(ConfigurationError, match="it must be"):
         CatchUp(**bad)
 
 
-def test_the_boldest_values_allowed_work() -> None:
-    """A grace of a century ("for ever") and the largest of everything are no errors later."""
+def test_the_largest_allowed_values_work() -> None:
+    """A grace of a century and the maximum of every option cause no error later."""
     century = 100 * 365 * 86400.0
     held = options(
         misfire_grace=century, expires=century, timeout=century, jitter=century, keep=36_500,
@@ -224,7 +224,7 @@ def test_the_boldest_values_allowed_work() -> None:
 
 
 def test_task_options_are_options() -> None:
-    """Every option of a task is one of jobs, and those that a run carries are among them."""
+    """Every option of a task is an option of a job, and includes those that a run keeps."""
     names = {field.name for field in dataclasses.fields(JobOptions)}
     assert names > TASK_OPTIONS
     assert {field.name for field in dataclasses.fields(RunPolicy)} <= TASK_OPTIONS
@@ -277,7 +277,7 @@ def test_options_survive_being_stored(held: JobOptions) -> None:
 
 
 def test_what_is_default_is_not_stored() -> None:
-    """A later change of Duly's defaults reaches jobs that never said anything."""
+    """A later change of Duly's defaults reaches jobs that did not set the option."""
     assert encode_policy(JobOptions()) is None
     assert encode_policy(RunPolicy()) is None
     assert encode_policy(options(timeout=5)) == '{"timeout":5}'
@@ -288,7 +288,7 @@ def test_what_is_default_is_not_stored() -> None:
     "text", ['{"speed":9}', "[]", "5", "nonsense", '{"timeout":"x"}', '{"retry":{"tries":3}}', '""']
 )
 def test_options_of_a_newer_version_are_an_error_of_duly_s_own(text: str) -> None:
-    """What cannot be decoded is told as such: the job becomes unresolved and stops nobody."""
+    """Undecodable options raise Duly's error, so that only their own job becomes unresolved."""
     with pytest.raises(DulyError):
         decode_options(text)
 
@@ -297,7 +297,7 @@ def test_options_of_a_newer_version_are_an_error_of_duly_s_own(text: str) -> Non
 
 
 def test_history_is_kept_longer_for_failures() -> None:
-    """Succeeded 30 days, failed 90, others 30; one's own number for all."""
+    """Succeeded runs are kept 30 days, failed 90, others 30, unless the job sets a number."""
     days = {
         state: (RunPolicy().keep_until(state, NOON) - NOON).days
         for state in ("succeeded", "failed", "cancelled", "missed", "skipped", "discarded")
@@ -315,11 +315,11 @@ def test_attempts_in_all() -> None:
 
 @given(st.text())
 def test_the_hash_is_a_share_below_one(text: str) -> None:
-    """0 ≤ h < 1, always the same for the same text, any text."""
+    """0 ≤ h < 1 for any text, and equal texts have equal hashes."""
     assert 0 <= unit_hash(text) < 1
     assert unit_hash(text) == unit_hash(text)
 
 
 def test_the_hash_never_changes() -> None:
-    """Jitter of stored jobs must not move at an upgrade."""
+    """The jitter of stored jobs must not change with an upgrade."""
     assert unit_hash("duly") == pytest.approx(0.3181, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Tasks by name: only what was registered can ever run."""
+"""Tasks are looked up by name, and only registered functions can run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Callable_:  # noqa: N801 - an instance that is called
 
 
 def test_a_function_is_known_by_its_name_or_by_one_that_is_given() -> None:
-    """The name is what the database stores; the function itself finds its task too."""
+    """The database stores the name; the function also leads to its task."""
     registry = Registry()
     plain = register(registry, send_mail)
     named = register(registry, other, "mail.other")
@@ -55,7 +55,7 @@ def test_a_function_is_known_by_its_name_or_by_one_that_is_given() -> None:
 
 
 def test_coroutine_functions_are_recognised() -> None:
-    """Also behind a partial and as an instance whose call is a coroutine."""
+    """They are recognised behind a partial, and as an instance with a coroutine ``__call__``."""
     registry = Registry()
     assert register(registry, fetch).is_async
     assert register(registry, functools.partial(fetch), "partial").is_async
@@ -64,7 +64,7 @@ def test_coroutine_functions_are_recognised() -> None:
 
 
 def test_one_name_for_two_functions_is_refused() -> None:
-    """The error names the first owner and says what to do; the first one stays."""
+    """The error names the first function and says what to do; the first one stays registered."""
     registry = Registry()
     first = register(registry, send_mail)
     with pytest.raises(DuplicateTask, match=r"'send_mail' belongs to .*send_mail; give .*other"):
@@ -73,7 +73,7 @@ def test_one_name_for_two_functions_is_refused() -> None:
 
 
 def test_the_same_function_may_be_registered_again() -> None:
-    """A module that is loaded twice defines the same function anew: the newer one counts."""
+    """A module that is loaded twice defines its functions again; the newer one counts."""
     registry = Registry()
 
     def load() -> Callable[[], None]:
@@ -89,7 +89,7 @@ def test_the_same_function_may_be_registered_again() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
-    """A typing error is told with what was probably meant."""
+    """A misspelling is reported with the closest match."""
     registry = Registry()
     register(registry, send_mail)
     with pytest.raises(
@@ -103,14 +103,14 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
 @pytest.mark.parametrize(
     "wanted", [None, 5, object(), [send_mail]], ids=["none", "number", "object", "list"]
 )
-def test_what_is_no_function_is_not_found(wanted: Any) -> None:
-    """Whatever is given instead of a task ends in Duly's error."""
+def test_an_object_that_is_not_a_task_is_not_found(wanted: Any) -> None:
+    """Anything that is not a task raises Duly's error."""
     with pytest.raises(UnknownTask, match="is not registered"):
         Registry().find(wanted)
 
 
 def test_a_name_from_the_database_imports_nothing() -> None:
-    """A dotted path that exists in Python is unknown (promise 6, security rule 1)."""
+    """An importable dotted path is not a task (promise 6, security rule 1)."""
     for name in ("os.system", "builtins:eval", "tests.unit.test_registry.send_mail"):
         with pytest.raises(UnknownTask):
             Registry().get(name)
@@ -125,7 +125,7 @@ def test_a_task_of_another_scheduler_is_unknown_here() -> None:
 
 
 def test_functions_that_do_not_return_once_are_refused() -> None:
-    """Generators, and what cannot be called at all."""
+    """Generators are rejected, and objects that cannot be called."""
 
     def lines() -> Iterator[int]:
         yield 1
@@ -141,8 +141,8 @@ def test_functions_that_do_not_return_once_are_refused() -> None:
             register(Registry(), thing, "work")
 
 
-def test_what_has_no_name_needs_one() -> None:
-    """A lambda or a partial is refused until it is given a name that stays the same."""
+def test_a_function_without_a_name_needs_one() -> None:
+    """A lambda or a partial is rejected unless it is given a stable name."""
     for nameless in (lambda: None, functools.partial(other, to="x")):
         with pytest.raises(ConfigurationError, match=r"has no usable name; give one .* name=…"):
             register(Registry(), nameless)
@@ -159,13 +159,13 @@ def test_a_name_that_a_database_cannot_hold_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", [5, b"bytes", True], ids=repr)
 def test_a_name_is_text(name: Any) -> None:
-    """Anything else is refused with Duly's error."""
+    """Anything else raises Duly's error."""
     with pytest.raises(ConfigurationError, match="no usable name"):
         register(Registry(), send_mail, name)
 
 
 def test_task_options_are_checked_when_registered() -> None:
-    """Unknown ones with a suggestion, job options as such, values at once."""
+    """Unknown options get a suggestion, job-only options are named, and values are validated."""
     with pytest.raises(
         UnknownOption, match=r"unknown option 'retrys' for task 'send_mail'; did you mean 'retry'\?"
     ):
@@ -177,7 +177,7 @@ def test_task_options_are_checked_when_registered() -> None:
 
 
 def test_job_options_win_over_task_options_and_those_over_defaults() -> None:
-    """Defaults, then the task's own, then the job's."""
+    """The job's options override the task's, which override the defaults."""
     task = register(Registry(), send_mail, retry=2, timeout=60)
     defaults = JobDefaults(retry=Retry(9), timeout=9, priority=9, queue="nine")
     held = task.options_over(defaults, {"timeout": 5, "overlap": "allow"})
@@ -205,13 +205,13 @@ def test_a_registered_function_is_still_that_function() -> None:
 
 
 def test_a_registered_method_of_a_coroutine_is_awaited_by_its_caller() -> None:
-    """Calling a registered coroutine function gives its coroutine."""
+    """Calling a registered coroutine function returns its coroutine."""
     held: TaskFunction[..., Any] = TaskFunction(register(Registry(), fetch), lambda *_: "")
     assert asyncio.run(held()) == 7
 
 
 def test_enqueue_of_the_function_is_enqueue_with_its_name() -> None:
-    """`function.enqueue(…)` passes everything on."""
+    """`function.enqueue(…)` passes all its arguments on."""
     calls: list[Any] = []
 
     def enqueue(*args: Any, **kwargs: Any) -> str:
@@ -224,7 +224,7 @@ def test_enqueue_of_the_function_is_enqueue_with_its_name() -> None:
 
 
 def test_registering_while_others_read_is_safe() -> None:
-    """Plug-ins register from threads while the engine asks for names."""
+    """Plug-ins may register tasks in threads while the worker lists their names."""
     registry = Registry()
     problems: list[BaseException] = []
     done = threading.Event()

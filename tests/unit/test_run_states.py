@@ -1,4 +1,4 @@
-"""The state machine of a run: every pair of states against the table of moves."""
+"""The state machine of a run: every pair of states, compared with the table of moves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ALLOWED = {
 @pytest.mark.parametrize("to", RUN_STATES)
 @pytest.mark.parametrize("state", RUN_STATES)
 def test_every_pair_of_states(state: str, to: str) -> None:
-    """Eighteen moves exist; every other one is refused, with both states and the run named."""
+    """Eighteen moves exist; any other raises an error that names both states and the run."""
     assert (to in MOVES[state]) == ((state, to) in ALLOWED)
     if (state, to) in ALLOWED:
         check_move("run-1", state, to)
@@ -39,8 +39,8 @@ def test_every_pair_of_states(state: str, to: str) -> None:
             check_move("run-1", state, to)
 
 
-def test_every_state_can_be_reached_and_left_as_the_words_say() -> None:
-    """Live states lead on, the three final ones lead nowhere, nothing leads to itself."""
+def test_every_state_can_be_reached_and_left_as_documented() -> None:
+    """Live states lead on, the three final states lead nowhere, and none leads to itself."""
     assert set(MOVES) == set(RUN_STATES)
     assert set(RUN_STATES) == LIVE | TERMINAL
     assert set() == LIVE & TERMINAL
@@ -53,13 +53,13 @@ def test_every_state_can_be_reached_and_left_as_the_words_say() -> None:
 
 
 @pytest.mark.parametrize("state", RUN_STATES)
-def test_a_record_knows_whether_it_is_over(state: RunState) -> None:
-    """Over means: only a person's hand changes it."""
+def test_a_record_knows_whether_it_is_terminal(state: RunState) -> None:
+    """A terminal run is changed by a person's command only."""
     assert replace(RECORD, state=state).is_terminal is (state not in LIVE)
 
 
 def test_the_duration_needs_both_ends() -> None:
-    """From the last start to the end, else nothing."""
+    """It is measured from the last start to the end, and is otherwise empty."""
     assert RECORD.duration is None
     assert replace(RECORD, started_at=NOON).duration is None
     done = replace(RECORD, started_at=NOON, finished_at=NOON + timedelta(seconds=3))

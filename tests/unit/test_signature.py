@@ -1,4 +1,4 @@
-"""Arguments are checked by the function's own signature, when stored and when read back."""
+"""Arguments are validated against the function's signature, when stored and when read."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def signature(function: Any) -> Signature:
 
 
 def round_trip(annotation: Any, value: Any) -> Any:
-    """The value as a function with one parameter of this type gets it."""
+    """The value that a function with one parameter of this type receives."""
 
     def work(value: Any) -> None: ...
 
@@ -70,7 +70,7 @@ def round_trip(annotation: Any, value: Any) -> Any:
 
 
 def test_arguments_are_not_converted() -> None:
-    """Strict: the text "7" is no int, 1 is no bool, 7 is no text."""
+    """Validation is strict: "7" is not an int, 1 is not a bool, 7 is not a string."""
 
     def work(n: int, flag: bool = False, word: str = "") -> None: ...
 
@@ -87,7 +87,7 @@ def test_arguments_are_not_converted() -> None:
 
 
 def test_unknown_names_are_refused_with_the_nearest_one() -> None:
-    """A typing error in a name is told at once, with what was probably meant."""
+    """A misspelled name is reported at once, with the closest match."""
 
     def send(exchange_id: int, days_before: int = 3) -> None: ...
 
@@ -100,7 +100,7 @@ def test_unknown_names_are_refused_with_the_nearest_one() -> None:
 
 
 def test_missing_arguments_are_named_all_at_once() -> None:
-    """One error tells everything that is wrong."""
+    """One error lists everything that is wrong."""
 
     def send(to: str, subject: str, body: str = "") -> None: ...
 
@@ -111,7 +111,7 @@ def test_missing_arguments_are_named_all_at_once() -> None:
 
 
 def test_a_value_is_never_repeated_in_the_error() -> None:
-    """Errors are logged and shown: a password given to the wrong parameter must not be in them."""
+    """Errors are logged and displayed, so a misplaced password must not appear in them."""
 
     def work(password: int) -> None: ...
 
@@ -122,7 +122,7 @@ def test_a_value_is_never_repeated_in_the_error() -> None:
 
 @pytest.mark.parametrize("given", [[1, 2], "text", 5, [("n", 1)]], ids=repr)
 def test_arguments_must_be_names_and_values(given: Any) -> None:
-    """A list where a mapping belongs is Duly's error, not a TypeError from somewhere inside."""
+    """A list instead of a mapping raises Duly's error, not a TypeError from within."""
 
     def work(n: int = 0) -> None: ...
 
@@ -130,8 +130,8 @@ def test_arguments_must_be_names_and_values(given: Any) -> None:
         signature(work).encode(given)
 
 
-def test_names_that_are_no_text_are_refused() -> None:
-    """So is a mapping with a number as a key, also where any name is taken."""
+def test_names_that_are_not_strings_are_rejected() -> None:
+    """A mapping with a number as key is rejected, even if the function takes any name."""
 
     def work(**rest: int) -> None: ...
 
@@ -158,13 +158,13 @@ NAN = float("nan")
     ids=str,
 )
 def test_nan_is_refused_and_never_becomes_none(annotation: Any, value: Any) -> None:
-    """JSON has no NaN: the caller hears it, the function never gets something else instead."""
+    """JSON has no NaN: the caller gets an error, and the function never gets a substitute."""
     with pytest.raises((ArgumentsError, PayloadError)):
         round_trip(annotation, value)
 
 
 def test_nan_among_free_names_is_refused() -> None:
-    """The same holds for what a ``**rest`` takes."""
+    """NaN is also rejected for a ``**rest`` parameter."""
 
     def work(**rest: Any) -> None: ...
 
@@ -173,8 +173,8 @@ def test_nan_among_free_names_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"a": "\udfff"}, ["\ud800"]], ids=ascii)
-def test_text_that_is_no_unicode_is_refused(value: Any) -> None:
-    """A lone surrogate (from a badly decoded file name) ends in Duly's error."""
+def test_text_that_is_not_unicode_is_rejected(value: Any) -> None:
+    """A lone surrogate, as in a badly decoded file name, raises Duly's error."""
     with pytest.raises((ArgumentsError, PayloadError)):
         round_trip(Any, value)
     with pytest.raises(ArgumentsError):
@@ -182,7 +182,7 @@ def test_text_that_is_no_unicode_is_refused(value: Any) -> None:
 
 
 def test_arguments_are_bounded_in_size_and_depth() -> None:
-    """Over 64 KiB or 32 levels they are refused, with the task's name (security rule 2)."""
+    """Beyond 64 KiB or 32 levels the error names the task (security rule 2)."""
     with pytest.raises(PayloadError, match=r"arguments of 'work': \d+ bytes of JSON"):
         round_trip(str, "x" * 70_000)
     deep: Any = 1
@@ -192,8 +192,8 @@ def test_arguments_are_bounded_in_size_and_depth() -> None:
         round_trip(Any, deep)
 
 
-def test_an_argument_that_holds_itself_is_refused() -> None:
-    """A circle ends in Duly's error."""
+def test_an_argument_that_contains_itself_is_rejected() -> None:
+    """A cycle raises Duly's error."""
     circle: dict[str, Any] = {}
     circle["self"] = circle
     with pytest.raises((PayloadError, ArgumentsError)):
@@ -204,7 +204,7 @@ def test_an_argument_that_holds_itself_is_refused() -> None:
     "value", [threading.Lock(), object(), lambda: None], ids=["lock", "o", "f"]
 )
 def test_an_object_without_json_form_is_refused(value: Any) -> None:
-    """Nothing is pickled: an object that JSON cannot carry is told to the caller."""
+    """Nothing is pickled: an object without a JSON form is an error for the caller."""
     with pytest.raises(PayloadError, match="arguments of 'work'"):
         round_trip(Any, value)
 
@@ -252,14 +252,14 @@ def test_an_object_without_json_form_is_refused(value: Any) -> None:
     ids=str,
 )
 def test_a_value_arrives_as_it_was_given(annotation: Any, value: Any) -> None:
-    """What the function gets equals what the caller gave, and has its type."""
+    """The function receives a value that equals the caller's and has the same type."""
     again = round_trip(annotation, value)
     assert again == value
     assert type(again) is type(value)
 
 
 def test_an_aware_datetime_keeps_its_instant() -> None:
-    """A zone becomes its offset: the instant is the same, to the microsecond."""
+    """The zone becomes an offset, and the instant stays the same to the microsecond."""
     for zone in (ZoneInfo("Europe/Madrid"), timezone(timedelta(hours=-3, minutes=-30))):
         given = datetime(2026, 3, 29, 3, 30, 0, 1, tzinfo=zone)
         again = round_trip(datetime, given)
@@ -268,7 +268,7 @@ def test_an_aware_datetime_keeps_its_instant() -> None:
 
 
 def test_constraints_hold_when_stored_and_when_read() -> None:
-    """`Annotated` bounds are checked at both borders."""
+    """`Annotated` constraints are checked when arguments are stored and when they are read."""
 
     def work(stars: Annotated[int, Field(ge=1, le=5)]) -> None: ...
 
@@ -280,7 +280,7 @@ def test_constraints_hold_when_stored_and_when_read() -> None:
 
 
 def test_defaults_are_not_stored() -> None:
-    """Only what was given is stored, so a later change of a default reaches stored jobs."""
+    """Only the given arguments are stored, so a changed default reaches stored jobs."""
 
     def before(n: int, wait: int = 1) -> None: ...
 
@@ -294,7 +294,7 @@ def test_defaults_are_not_stored() -> None:
 
 
 def test_a_function_without_parameters_takes_nothing() -> None:
-    """No arguments are fine, one is not."""
+    """It accepts no arguments and rejects any."""
 
     def work() -> None: ...
 
@@ -305,7 +305,7 @@ def test_a_function_without_parameters_takes_nothing() -> None:
 
 
 def test_a_parameter_without_annotation_takes_any_json_value() -> None:
-    """Unannotated parameters are open; what is stored is what JSON makes of it."""
+    """An unannotated parameter accepts any value that JSON can represent."""
 
     def work(value, *, other=None): ...
 
@@ -316,7 +316,7 @@ def test_a_parameter_without_annotation_takes_any_json_value() -> None:
 
 
 def test_free_names_are_kept() -> None:
-    """A function with ``**rest`` gets every further name, also one like an inner field's."""
+    """A function with ``**rest`` gets every further name, even one used by the model inside."""
 
     def work(n: int, **rest: Any) -> None: ...
 
@@ -327,7 +327,7 @@ def test_free_names_are_kept() -> None:
 
 
 def test_free_names_keep_their_type() -> None:
-    """``**rest: int`` means ints."""
+    """``**rest: int`` accepts integers only."""
 
     def work(**rest: int) -> None: ...
 
@@ -339,7 +339,7 @@ def test_free_names_keep_their_type() -> None:
 
 @pytest.mark.parametrize("name", ["self", "model_config", "p0", "schema", "json", "copy", "class_"])
 def test_any_parameter_name_will_do(name: str) -> None:
-    """Names that mean something to the checking library are ordinary here."""
+    """Names with a meaning for the validation library are ordinary here."""
     scope: dict[str, Any] = {}
     exec(f"def work({name}: int, p1: int = 0): ...", scope)
     held = signature(scope["work"])
@@ -349,8 +349,8 @@ def test_any_parameter_name_will_do(name: str) -> None:
 # --------------------------------------------------------------------------- the context
 
 
-def test_the_run_is_no_argument() -> None:
-    """A parameter annotated `Run` is supplied by Duly: not asked for, not accepted."""
+def test_the_run_is_not_an_argument() -> None:
+    """Duly supplies a parameter annotated `Run`; callers cannot pass it."""
 
     def work(n: int, run: Run) -> None: ...
 
@@ -363,7 +363,7 @@ def test_the_run_is_no_argument() -> None:
 
 
 def test_an_optional_run_is_supplied_too() -> None:
-    """``run: Run | None = None`` lets tests call the function plainly; in a run it is given."""
+    """``run: Run | None = None`` allows plain calls in tests, and a run supplies it."""
 
     def modern(n: int, run: Run | None = None) -> None: ...
 
@@ -379,7 +379,7 @@ def test_an_optional_run_is_supplied_too() -> None:
 
 
 def test_free_names_cannot_hide_the_run() -> None:
-    """With ``**rest`` an argument named like the `Run` parameter is refused, not lost."""
+    """With ``**rest``, an argument named like the `Run` parameter is rejected, not dropped."""
 
     def work(run: Run, **rest: Any) -> None: ...
 
@@ -407,7 +407,7 @@ def test_positional_parameters_are_refused() -> None:
 
 
 def test_an_annotation_that_cannot_be_found_is_named() -> None:
-    """The error names the missing name and where to import it."""
+    """The error states the missing name and where to import it."""
 
     def work(n: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
@@ -419,8 +419,8 @@ def test_an_annotation_that_cannot_be_found_is_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["not python(", "enum.Missing", "1 | 'x'", "list[", "1 / 0"])
-def test_an_annotation_that_cannot_be_read_is_duly_s_error(text: str) -> None:
-    """Whatever is wrong with an annotation, registration says which task it belongs to."""
+def test_an_unreadable_annotation_raises_duly_s_error(text: str) -> None:
+    """Whatever is wrong with an annotation, the error names the task."""
 
     def work(n: Any) -> None: ...
 
@@ -430,8 +430,8 @@ def test_an_annotation_that_cannot_be_read_is_duly_s_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("annotation", [threading.Lock, Signature, "threading.Thread"], ids=str)
-def test_a_parameter_that_json_cannot_carry_is_refused(annotation: Any) -> None:
-    """A connection or a lock as a parameter is told when the task is registered."""
+def test_a_parameter_without_a_json_form_is_rejected(annotation: Any) -> None:
+    """A parameter such as a connection or a lock is reported when the task is registered."""
 
     def work(n: Any) -> None: ...
 
@@ -441,14 +441,14 @@ def test_a_parameter_that_json_cannot_carry_is_refused(annotation: Any) -> None:
 
 
 def test_a_builtin_without_signature_is_refused() -> None:
-    """Some functions written in C do not tell their parameters."""
+    """Some functions written in C do not declare their parameters."""
     for function in (min, dict, type):
         with pytest.raises(ConfigurationError, match="task 'work'"):
             signature(function)
 
 
 def test_partials_methods_and_decorated_functions_work() -> None:
-    """What callers see of a function counts: a partial's filled-in parameter is a default."""
+    """The visible signature counts: a parameter that a partial fills in is a default."""
 
     class Service:
         def act(self, n: int, run: Run) -> None: ...
@@ -476,8 +476,8 @@ class Touchy(BaseModel):
         return {1: 1}[value]
 
 
-def test_a_type_whose_own_check_fails_is_told_as_an_argument_that_does_not_fit() -> None:
-    """A validator with a bug must fail its own run, not the worker that reads the arguments."""
+def test_a_validator_that_raises_counts_as_an_invalid_argument() -> None:
+    """A faulty validator must fail its own run, and not the worker that reads the arguments."""
 
     def work(touchy: Touchy) -> None: ...
 
@@ -490,8 +490,8 @@ def test_a_type_whose_own_check_fails_is_told_as_an_argument_that_does_not_fit()
         held.encode({"touchy": {"n": 2}})
 
 
-def test_arguments_that_no_longer_fit_say_what_changed() -> None:
-    """A deploy renamed a parameter: the stored arguments are refused with both names."""
+def test_stored_arguments_that_no_longer_match_say_what_changed() -> None:
+    """When a deployment renames a parameter, the error names the old and the new name."""
 
     def now(exchange: int) -> None: ...
 
@@ -504,8 +504,8 @@ def test_arguments_that_no_longer_fit_say_what_changed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1]", "5", '{"n":1', '{"n":NaN}', "null"])
-def test_stored_text_that_is_no_object_is_refused(text: str) -> None:
-    """A damaged row gives Duly's error, whatever it holds."""
+def test_stored_text_that_is_not_an_object_is_rejected(text: str) -> None:
+    """A damaged row raises Duly's error, whatever its content."""
 
     def work(n: int) -> None: ...
 
@@ -515,7 +515,7 @@ def test_stored_text_that_is_no_object_is_refused(text: str) -> None:
         signature(work).accept(text)
 
 
-def test_json_from_outside_is_brought_into_one_form() -> None:
+def test_external_json_is_stored_in_canonical_form() -> None:
     """`accept` checks JSON text and returns the canonical text, so equal arguments are equal."""
 
     def work(n: int, word: str = "") -> None: ...
@@ -529,7 +529,7 @@ def test_json_from_outside_is_brought_into_one_form() -> None:
 
 
 def test_the_schema_describes_the_arguments() -> None:
-    """JSON Schema for forms: titles, types, defaults, what is required; no `Run`."""
+    """The JSON Schema for forms has titles, types, defaults and required names, but no `Run`."""
 
     def send(to: str, days: Annotated[int, Field(ge=0)] = 3, run: Run | None = None) -> None: ...
 
@@ -553,8 +553,8 @@ class Account(BaseModel):
     [SecretStr, SecretStr | None, Secret[int], Account, dict[str, list[Account]]],
     ids=str,
 )
-def test_secrets_are_refused_instead_of_stored_as_stars(annotation: Any) -> None:
-    """A type that prints as stars is stored as stars: the task is refused, with what to do."""
+def test_secret_types_are_rejected_instead_of_stored_masked(annotation: Any) -> None:
+    """A type that serialises as asterisks would be stored so: the error says what to do."""
 
     def login(user: str, password: Any) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Transitions as values: which apply to a run in which state, and what they write."""
+"""Transitions as values: the states that they apply to, and the columns that they write."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def snapshot(state: RunState) -> RunSnapshot:
 
 
 def label(value: object) -> str:
-    """An id that is equal in every process, which the order of a set is not."""
+    """An id that is equal in every process, unlike the order of a set."""
     return ",".join(sorted(value)) if isinstance(value, set) else str(value)[:60]
 
 
@@ -50,7 +50,7 @@ def label(value: object) -> str:
 def test_a_transition_applies_to_its_states_and_to_no_other(
     change: Transition, states: set[str], state: RunState
 ) -> None:
-    """Every pair of a transition and a state: the new state is written, or StateError raised."""
+    """For every transition and state, the new state is written or StateError is raised."""
     if state in states:
         assert change.columns(snapshot(state), NOON)["state"] == change.to
         assert change.to in MOVES[state]
@@ -60,7 +60,7 @@ def test_a_transition_applies_to_its_states_and_to_no_other(
 
 
 def test_the_transitions_are_the_moves() -> None:
-    """Each move between states has a transition, but the two that the store makes in sets."""
+    """Each move between states has a transition, except two that the store makes in bulk."""
     made = {(state, change.to) for change, states in APPLIES for state in states}
     drawn = {(state, to) for state, targets in MOVES.items() for to in targets}
     assert drawn - made == {("scheduled", "ready"), ("ready", "running")}
@@ -71,7 +71,7 @@ def test_the_transitions_are_the_moves() -> None:
 def test_the_end_of_a_run_frees_its_key_and_starts_its_time_in_history(
     change: Transition, states: set[str]
 ) -> None:
-    """Ends are the same whatever the way; the record of a failure is only closed."""
+    """Every way to end a run writes the same columns."""
     for state in states & LIVE:
         values = change.columns(snapshot(state), NOON)  # type: ignore[arg-type]
         ends = change.to not in LIVE
@@ -94,7 +94,7 @@ def test_the_end_of_a_run_frees_its_key_and_starts_its_time_in_history(
 def test_the_token_rises_unless_the_worker_itself_reports(
     release: Callable[[Transition], Transition], token: int, worker: str | None
 ) -> None:
-    """What may still execute cannot write any more; an abandoned function keeps its slot."""
+    """A function that may still execute can no longer write; an abandoned one keeps its slot."""
     change = release(transition.retry_at(NOON, ERROR))
     values = change.columns(snapshot("running"), NOON)
     assert (values["token"], values["worker_id"]) == (token, worker)
@@ -103,7 +103,7 @@ def test_the_token_rises_unless_the_worker_itself_reports(
 
 
 def test_a_run_that_failed_keeps_its_end_when_it_is_discarded_by_hand() -> None:
-    """Only the time in history begins anew: 30 days as after a raised `Discard`, not 90."""
+    """Only its retention begins again: 30 days, as after a raised `Discard`, and not 90."""
     later = NOON + timedelta(days=60)
     values = transition.discard("why").columns(snapshot("failed"), later)
     keep_until = later + timedelta(days=30)
