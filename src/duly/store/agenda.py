@@ -1,4 +1,4 @@
-"""What a worker looks at before it does anything: one statement, so that an idle tick is cheap."""
+"""Everything that a worker must know at the start of a step, in one statement."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ PAUSED, HAS_LIMITS = "paused", "limited"
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """What there is to do.
+    """The work that is due now, and when more will be.
 
     Attributes:
         next_fire: when the next job fires.
         next_due: when the next scheduled run becomes ready.
-        next_expiry: when the next ready run becomes too old to start.
-        waiting: whether runs wait for their turn.
-        feeding: whether runs ended whose children have not been told.
-        stopped: whether the scheduler is switched off.
-        ready: the queues, among those asked for, that are not paused and have ready runs.
-        limited: those among them that have limits of their own.
-        keyed: those among them in which runs with a concurrency key are ready.
+        next_expiry: when the next ready run expires.
+        waiting: whether runs wait for a slot of their job.
+        feeding: whether runs have ended whose dependent jobs are not decided yet.
+        stopped: whether the scheduler is stopped for all workers.
+        ready: the worker's queues that are not paused and have ready runs.
+        limited: the queues in ``ready`` that have limits of their own.
+        keyed: the queues in ``ready`` with ready runs that have a concurrency key.
     """
 
     next_fire: datetime | None
@@ -68,7 +68,7 @@ class Agenda:
 
 
 class AgendaQuery:
-    """The statement for a fixed set of queues.
+    """The query for a fixed set of queues.
 
     Args:
         queues: their names.
@@ -80,18 +80,18 @@ class AgendaQuery:
         self._free = _free_statement(self._queues)
 
     def ask(self, conn: Connection, now: datetime) -> Agenda:
-        """What there is to do now."""
+        """Return the agenda as of ``now``."""
         return self._read(conn.execute(self._statement, {"now": now}).one())
 
     def ask_holding(self, tx: Transaction, worker_id: str) -> Agenda | None:
-        """The same as a worker that holds its row (see `workers.hold`); ``None``: it cannot."""
+        """Return the agenda and lock the worker's row; ``None``: the worker has lost its lease."""
         found = workers.hold_and_read(tx, worker_id, self._statement, {"now": tx.now})
         return None if found is None else self._read(found)
 
     def free(self, tx: Transaction, worker_id: str) -> set[str]:
-        """The queues in which nothing is ready and that are neither paused nor limited.
+        """Lock the worker's row and return the queues without ready runs, pause or limits.
 
-        None are free for a worker that cannot hold its row.
+        There are none for a worker that has lost its lease.
         """
         looked = workers.hold_and_read(tx, worker_id, self._free, {"now": tx.now})
         if looked is None or looked[0]:
@@ -141,7 +141,7 @@ def _free_statement(queues: tuple[str, ...]) -> Select[Any]:
 
 
 def _of_queue(name: str, now: BindParameter[Any]) -> tuple[ColumnElement[Any], ...]:
-    """Its switch, and whether plain runs are ready and runs with a key are."""
+    """Select whether a queue is paused or limited, and has ready runs without and with a key."""
     switch = case(
         (queue.c.paused_at.is_not(None), PAUSED),
         (queue.c.max_running.is_not(None) | queue.c.rate.is_not(None), HAS_LIMITS),
@@ -155,8 +155,8 @@ def _of_queue(name: str, now: BindParameter[Any]) -> tuple[ColumnElement[Any], .
 
 
 def _any(ordered: Select[Any]) -> ColumnElement[bool]:
-    """Whether there is a row: the first in the order of an index.
+    """Select whether there is a row, by looking for the first one in the order of an index.
 
-    For a plain EXISTS PostgreSQL reads a table that was never analysed from its beginning.
+    For a plain EXISTS, PostgreSQL scans a table that was never analysed from its beginning.
     """
     return ordered.limit(1).scalar_subquery().is_not(None)

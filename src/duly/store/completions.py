@@ -1,4 +1,4 @@
-"""Fenced write-backs: what a worker may still say about a run that it claimed."""
+"""Fenced writes: check claims, and store what their workers report while they are valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from duly.store.transaction import Transaction
 
 
 class Fence(TypedDict):
-    """What a write-back must still find: the claim that it belongs to."""
+    """The claim that a run must still bear for a worker to write to it."""
 
     run: str
     seen_token: int
@@ -23,13 +23,13 @@ class Fence(TypedDict):
 
 
 class FenceCheck(NamedTuple):
-    """Which claims still stand.
+    """Which claims are still valid, by the ids of their runs.
 
     Attributes:
-        standing: the ids of runs that may be written.
-        late: those that another claim or a rescuer has taken. A run that this very claim has
-            finished already (a commit whose acknowledgement was lost) is in neither.
-        cancel: those among ``standing`` that somebody has asked to cancel.
+        standing: runs that may be written to.
+        late: runs that another claim or a rescuer has taken. A run that this claim has already
+            ended, by a commit whose acknowledgement was lost, is in neither set.
+        cancel: the runs in ``standing`` whose cancellation was requested.
     """
 
     standing: set[str]
@@ -38,12 +38,12 @@ class FenceCheck(NamedTuple):
 
 
 def accepted(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
-    """Lock the runs of these claims and see which claims still stand."""
+    """Lock the runs of these claims and return which claims are still valid."""
     columns = (run.c.id, run.c.token, run.c.claim_id, run.c.state, run.c.cancel_requested)
     statement = select(*columns).where(run.c.id.in_([fence["run"] for fence in fences]))
     rows = tx.conn.execute(tx.dialect.lock_rows(statement.order_by(run.c.id))).all()
-    held = {row.id: (row.token, row.claim_id) for row in rows}
-    ours = {f["run"] for f in fences if held.get(f["run"]) == (f["seen_token"], f["seen_claim"])}
+    claims = {row.id: (row.token, row.claim_id) for row in rows}
+    ours = {f["run"] for f in fences if claims.get(f["run"]) == (f["seen_token"], f["seen_claim"])}
     live = [row for row in rows if row.id in ours and row.state == "running"]
     return FenceCheck(
         {row.id for row in live},
@@ -53,7 +53,7 @@ def accepted(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
 
 
 def lock(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """Lock runs in the order of their ids, as everybody does who locks several."""
+    """Lock runs in the order of their ids, so that two transactions cannot deadlock."""
     if tx.dialect.many_writers:
         chosen = _locked(tx.dialect.name)
         tx.conn.execute(tx.dialect.lock_rows(chosen), {"ids": run_ids}).all()
@@ -66,15 +66,15 @@ def add_log(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def report_progress(conn: Connection, reports: Sequence[dict[str, Any]]) -> None:
-    """Store how far running runs are, each behind its fence."""
+    """Store the progress of running runs whose claims are still valid."""
     if reports:
         conn.execute(_REPORT, reports)
 
 
 def end_occupation(conn: Connection, fences: Sequence[Fence]) -> None:
-    """Free the places of functions that went on after their run was over.
+    """Free the slots of functions that have returned after their runs had been ended.
 
-    Only where nobody has claimed the run since: the end of the run raised the token by one.
+    A run that has been claimed since then is left alone: ending it raised its token by one.
     """
     if fences:
         conn.execute(_FREE, fences)

@@ -1,8 +1,8 @@
-"""Dependency rows: which job comes after which, and what its parents have done since it last ran.
+"""Dependency rows: which job runs after which, and the parents' runs that await a decision.
 
-A child's row of each parent is a place for one run: the parent's newest run that ended. When
-every place holds a run that no decision has used, the child is decided and the places are used up.
-Who reads or writes them has locked the child.
+A child has a row for each parent. It holds one run: the parent's newest run that has ended. When
+every row holds a run that no decision has used, the child is decided, and these runs are used. The
+child must be locked to read or write its rows.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from duly.store.transaction import Transaction
 
 _ONE_ROW = "database_id"
 PAUSED = "the job was paused"
-"""Why a child did not run; resuming it looks for this."""
+"""The reason of a run that a paused child did not make; resuming the child looks for it."""
 
 
 def lock_graph(tx: Transaction) -> None:
-    """Be the only one who changes who depends on whom: two changes could close one circle."""
+    """Lock the graph of dependencies: two changes at once could close a cycle."""
     one_row = select(control.c.name).where(control.c.name == _ONE_ROW)
     tx.conn.execute(tx.dialect.lock_rows(one_row)).all()
 
 
 def parents_of(conn: Connection, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
-    """The parents of each of these jobs that has any, with the outcome that counts."""
+    """Return the parents of each of these jobs that has any, with the outcome that counts."""
     names, found = list(job_ids), dict[str, dict[str, str]]()
     for first in range(0, len(names), CHUNK):
         found |= _pairs(conn, dependency.c.child_id.in_(names[first : first + CHUNK]))
@@ -41,7 +41,7 @@ def parents_of(conn: Connection, job_ids: Collection[str]) -> dict[str, dict[str
 
 
 def children_of(conn: Connection, job_ids: Collection[str]) -> dict[str, list[str]]:
-    """The children of each of these jobs that has any."""
+    """Return the children of each of these jobs that has any."""
     found: dict[str, list[str]] = {}
     for child, parents in sorted(_pairs(conn, dependency.c.parent_id.in_(list(job_ids))).items()):
         for parent in parents:
@@ -50,7 +50,7 @@ def children_of(conn: Connection, job_ids: Collection[str]) -> dict[str, list[st
 
 
 def connected(conn: Connection, job_ids: Collection[str]) -> dict[str, set[str]]:
-    """Everything above and below these jobs: the parents of each job that has any."""
+    """Return the parents of every job that is connected to these jobs, upwards or downwards."""
     found: dict[str, set[str]] = {}
     for column in (dependency.c.child_id, dependency.c.parent_id):
         upward = column is dependency.c.child_id
@@ -66,25 +66,25 @@ def connected(conn: Connection, job_ids: Collection[str]) -> dict[str, set[str]]
 
 
 def link(tx: Transaction, child: str, parents: Iterable[str], outcome: str) -> None:
-    """Let a job depend on further jobs."""
-    rows = [{"child_id": child, "parent_id": held, "outcome": outcome} for held in parents]
+    """Make a job depend on further jobs."""
+    rows = [{"child_id": child, "parent_id": parent, "outcome": outcome} for parent in parents]
     if rows:
         tx.conn.execute(insert(dependency), rows)
 
 
 def unlink(tx: Transaction, child: str, parents: Iterable[str]) -> None:
-    """Let a job depend on some jobs no longer."""
+    """Remove a job's dependencies on these parents."""
     chosen = (dependency.c.child_id == child) & dependency.c.parent_id.in_(list(parents))
     tx.conn.execute(delete(dependency).where(chosen))
 
 
 def forget(tx: Transaction, job_ids: Collection[str]) -> None:
-    """Jobs are removed: they depend on nothing any more."""
+    """Remove all dependencies of jobs that are about to be deleted."""
     tx.conn.execute(delete(dependency).where(dependency.c.child_id.in_(list(job_ids))))
 
 
 def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
-    """Note on locked jobs, and on their runs that are not over, whether children wait for them."""
+    """Store on locked jobs and their unfinished runs whether children depend on them."""
     fed = set(children_of(tx.conn, job_ids))
     rows = tx.conn.execute(select(job.c.id, job.c.uid, job.c.feeds).where(job.c.id.in_(job_ids)))
     for row in rows.all():
@@ -122,7 +122,7 @@ def lock_ended(tx: Transaction, run_ids: Iterable[str]) -> list[EndedRun]:
 
 
 def places(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
-    """All dependency rows of some children, each with its parent's ``parent_uid``."""
+    """Return all dependency rows of these children, each with the uid of its parent."""
     statement = (
         select(dependency, job.c.uid.label("parent_uid"))
         .join(job, job.c.id == dependency.c.parent_id)
@@ -133,7 +133,7 @@ def places(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
 
 
 def fill_places(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write places: ``child``, ``parent``, and the new ``to_run``, ``to_fits``, ``to_decided``."""
+    """Update rows: ``child``, ``parent``, and the new ``to_run``, ``to_fits``, ``to_decided``."""
     if rows:
         tx.conn.execute(_FILL, rows)
 
@@ -154,7 +154,7 @@ def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str]
 
 
 def held_back(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
-    """The newest runs that a child did not make because it was paused, oldest first."""
+    """Lock and return the newest runs that a paused child did not make, oldest first."""
     statement = (
         select(run)
         .where(
@@ -171,7 +171,7 @@ def held_back(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
 
 
 def told(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """The children of these locked runs know."""
+    """Mark locked runs as used: their children are decided."""
     if run_ids:
         tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(feeds=False))
 

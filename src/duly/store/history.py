@@ -1,4 +1,4 @@
-"""What stays of the past: attempts, logs, missed ranges, events; and deleting it in time."""
+"""History: attempts, log lines, missed ranges and events, and deleting them when they expire."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ KEEP_EVENTS = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a query wants.
+    """The conditions of a query for events, combined with AND.
 
     Attributes:
         after: only events with a higher id than this.
         before: only events with a lower id than this.
-        newest: newest first.
+        newest: whether to return the newest first.
     """
 
     after: int = 0
@@ -35,7 +35,7 @@ class EventFilter:
 
 
 def attempts(conn: Connection, run_id: str) -> Sequence[Row[Any]]:
-    """A run's unsuccessful attempts, oldest first."""
+    """Return a run's unsuccessful attempts, oldest first."""
     statement = select(attempt).where(attempt.c.run_id == run_id).order_by(attempt.c.attempt)
     return conn.execute(statement).all()
 
@@ -43,13 +43,13 @@ def attempts(conn: Connection, run_id: str) -> Sequence[Row[Any]]:
 def log_lines(
     conn: Connection, run_id: str, after: int = 0, limit: int | None = None
 ) -> Sequence[Row[Any]]:
-    """A run's captured log, oldest line first: what comes after the line with that id."""
+    """Return a run's log lines after the line with the id ``after``, oldest first."""
     statement = select(run_log).where(run_log.c.run_id == run_id, run_log.c.id > after)
     return conn.execute(statement.order_by(run_log.c.id).limit(limit)).all()
 
 
 def events(conn: Connection, wanted: EventFilter) -> Sequence[Row[Any]]:
-    """Stored events in the order that is wanted."""
+    """Return the matching events in the requested order."""
     statement = select(event).where(event.c.id > wanted.after)
     if wanted.before is not None:
         statement = statement.where(event.c.id < wanted.before)
@@ -62,22 +62,22 @@ def events(conn: Connection, wanted: EventFilter) -> Sequence[Row[Any]]:
 
 
 def add_ranges(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Record nominal times that did not run; a range that goes on is made longer.
+    """Store ranges of missed nominal times; one that continues a stored range extends it.
 
     Args:
         tx: the transaction.
         rows: the columns of each range, and ``follows``: the nominal time of the job that was
-            decided just before the range's first one, or ``None``.
+            decided just before the first one of the range, or ``None``.
     """
     open_ends = _ranges_ending(tx, rows)
     longer, fresh = [], []
     for row in rows:
         columns = {name: value for name, value in row.items() if name != "follows"}
-        held = open_ends.get((row["job_id"], row["follows"], row["reason"]))
-        if held is None:
+        range_id = open_ends.get((row["job_id"], row["follows"], row["reason"]))
+        if range_id is None:
             fresh.append(columns)
         else:
-            longer.append({"range_id": held, "to_last": row["last"], "more": row["count"]})
+            longer.append({"range_id": range_id, "to_last": row["last"], "more": row["count"]})
     if longer:
         tx.conn.execute(_LENGTHEN, longer)
     if fresh:
@@ -101,7 +101,7 @@ def _ranges_ending(
 
 
 def ranges(conn: Connection, job_id: str, limit: int) -> Sequence[Row[Any]]:
-    """A job's missed ranges that still hold, newest first."""
+    """Return a job's ranges of missed times that no backfill has superseded, newest first."""
     statement = select(decision_range).where(
         decision_range.c.job_id == job_id, decision_range.c.superseded_at.is_(None)
     )
@@ -109,7 +109,7 @@ def ranges(conn: Connection, job_id: str, limit: int) -> Sequence[Row[Any]]:
 
 
 def prune(tx: Transaction, limit: int) -> int:
-    """Delete up to ``limit`` runs whose time in history is over, with all that belongs to them."""
+    """Delete up to ``limit`` runs whose retention has expired, with their attempts and logs."""
     chosen = (
         select(run.c.id)
         .where(run.c.keep_until.is_not(None), run.c.keep_until <= tx.now)
@@ -125,7 +125,7 @@ def prune(tx: Transaction, limit: int) -> int:
 
 
 def prune_events(tx: Transaction, limit: int) -> int:
-    """Delete up to ``limit`` events that are older than 90 days."""
+    """Delete up to ``limit`` events that are older than `KEEP_EVENTS`."""
     old = select(event.c.id).where(event.c.at < tx.now - KEEP_EVENTS).order_by(event.c.at)
     ids = list(tx.conn.execute(old.limit(limit)).scalars())
     if ids:
@@ -134,7 +134,7 @@ def prune_events(tx: Transaction, limit: int) -> int:
 
 
 def prune_jobs(tx: Transaction, limit: int) -> int:
-    """Delete up to ``limit`` jobs that finished longer ago than the events are kept."""
+    """Delete up to ``limit`` jobs that finished longer than `KEEP_EVENTS` ago."""
     old = select(job.c.id).where(ENDED, job.c.origin != "code")
     statement = old.where(job.c.updated_at < tx.now - KEEP_EVENTS).limit(limit)
     ids = list(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).scalars())
@@ -145,7 +145,7 @@ def prune_jobs(tx: Transaction, limit: int) -> int:
 
 
 def prune_ranges(tx: Transaction, limit: int) -> int:
-    """Delete up to ``limit`` missed ranges that were decided longer ago than events are kept."""
+    """Delete up to ``limit`` missed ranges that were decided longer than `KEEP_EVENTS` ago."""
     oldest = select(decision_range.c.id, decision_range.c.decided_at).order_by(decision_range.c.id)
     rows = tx.conn.execute(oldest.limit(limit)).all()
     ids = [row.id for row in rows if row.decided_at < tx.now - KEEP_EVENTS]

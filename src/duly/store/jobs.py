@@ -1,4 +1,4 @@
-"""Job rows: every statement that reads or writes them."""
+"""Queries and changes of job rows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from duly.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs a query wants; everything given must hold.
+    """The conditions of a query for jobs, combined with AND.
 
     Attributes:
-        text: part of the id or of the task's name, in any case.
-        after: only ids that sort after this one: the last id of the page before.
-        failing: only jobs whose last runs failed.
-        order: ``id``, or ``next_fire_at`` for those that fire at all, soonest first.
+        text: part of the id or of the task's name, ignoring case.
+        after: only ids that sort after this one, the last of the previous page.
+        failing: only jobs whose last run failed.
+        order: ``id``, or ``next_fire_at`` for only those jobs that fire, soonest first.
     """
 
     tag: str | None = None
@@ -55,21 +55,21 @@ class JobFilter:
 def add_many(
     tx: Transaction, rows: Sequence[Mapping[str, Any]], tags: Mapping[str, Sequence[str]]
 ) -> set[str]:
-    """Store new jobs, each with its tags; returns the ids that were not free.
+    """Store new jobs with their tags, and return the ids that were taken.
 
-    Give the rows in the order of their ids, so that two who do so cannot block each other.
+    The rows must be sorted by id, so that two transactions cannot deadlock.
     """
     uids = {row["id"]: row["uid"] for row in rows}
     taken: set[str] = set()
-    for _turn in range(TURNS):
+    for _try in range(TRIES):
         if not rows or tx.insert_new(job, rows) == len(rows):
             break
-        held = in_parts(tx.conn, _UIDS, [row["id"] for row in rows])
-        taken |= {name for name, uid in held.items() if uid != uids[name]}
-        # Who had an id may have removed its job between the two statements.
-        rows = [row for row in rows if row["id"] not in held]
+        stored = in_parts(tx.conn, _UIDS, [row["id"] for row in rows])
+        taken |= {name for name, uid in stored.items() if uid != uids[name]}
+        # The job that had an id may have been removed between the two statements.
+        rows = [row for row in rows if row["id"] not in stored]
     else:
-        if rows:  # a host's transaction may look at the past, where they are not there yet
+        if rows:  # a host's transaction may read an older snapshot, without these jobs
             raise DatabaseBusy(
                 f"whether a job {rows[0]['id']!r} exists cannot be told in this transaction; "
                 "it reads the database as it was before somebody stored that job: begin it again"
@@ -80,31 +80,31 @@ def add_many(
 
 
 def find(conn: Connection, job_id: str) -> JobRow | None:
-    """A job's row."""
+    """Return a job's row, if it exists."""
     row: Any = conn.execute(select(job).where(job.c.id == job_id)).one_or_none()
     found: JobRow | None = row
     return found
 
 
 def several(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:
-    """The rows of some jobs."""
+    """Return the rows of these jobs."""
     return job_rows(conn.execute(select(job).where(job.c.id.in_(list(job_ids)))))
 
 
 def lock(tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False) -> Sequence[JobRow]:
-    """Lock jobs, in the order of their ids so that two lockers cannot block each other.
+    """Lock jobs in the order of their ids, so that two transactions cannot deadlock.
 
     Args:
         tx: the transaction.
-        job_ids: which.
-        skip_locked: leave out those that somebody else has locked, instead of waiting.
+        job_ids: the jobs.
+        skip_locked: whether to leave out jobs that another transaction has locked.
     """
     statement = select(job).where(job.c.id.in_(list(job_ids))).order_by(job.c.id)
     return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=skip_locked)))
 
 
 def lock_by_the_clock(tx: Transaction, after: str, limit: int, release: str) -> Sequence[JobRow]:
-    """Lock the next jobs, by id, whose times were worked out with other zone data than this."""
+    """Lock the next jobs, by id, whose times were computed with other time zone data."""
     statement = select(job).where(
         job.c.id > after, job.c.next_fire_at.is_not(None), job.c.tzdb != release
     )
@@ -114,7 +114,7 @@ def lock_by_the_clock(tx: Transaction, after: str, limit: int, release: str) -> 
 
 
 def page(conn: Connection, wanted: JobFilter) -> Sequence[JobRow]:
-    """Jobs in the order that is wanted."""
+    """Return the matching jobs in the requested order."""
     statement = _filtered(select(job), wanted)
     if wanted.order == "next_fire_at":
         statement = statement.where(job.c.next_fire_at.is_not(None)).order_by(job.c.next_fire_at)
@@ -123,12 +123,12 @@ def page(conn: Connection, wanted: JobFilter) -> Sequence[JobRow]:
 
 
 def ids_with_tag(conn: Connection, tag: str) -> list[str]:
-    """The ids of all jobs that carry a tag."""
+    """Return the ids of all jobs with a tag."""
     return list(conn.execute(select(job_tag.c.job_id).where(job_tag.c.tag == tag)).scalars())
 
 
 def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
-    """The tags of several jobs."""
+    """Return the tags of these jobs, by job id."""
     found: dict[str, list[str]] = {job_id: [] for job_id in job_ids}
     statement = select(job_tag).where(job_tag.c.job_id.in_(job_ids)).order_by(job_tag.c.tag)
     for row in conn.execute(statement):
@@ -156,16 +156,16 @@ def remove(tx: Transaction, job_ids: Sequence[str]) -> None:
 
 
 def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
-    """Active jobs whose next time has come, locked; jobs that another worker fires are left out.
+    """Lock and return active jobs that are due, except for those that another worker fires.
 
-    Only `FIRING` is read: each column more took a microsecond for each job.
+    Only the columns `FIRING` are read: each further one cost a microsecond for each job.
     """
     statement = tx.dialect.lock_rows(_DUE, skip_locked=True)
     return job_rows(tx.conn.execute(statement, {"now": tx.now, "limit": limit}))
 
 
 class Cursor(NamedTuple):
-    """Where a job's cursor was seen, and where it goes."""
+    """The position at which a job's cursor was read, and its new one."""
 
     job_id: str
     seen: datetime
@@ -177,11 +177,11 @@ class Cursor(NamedTuple):
 
 
 def advance(tx: Transaction, cursors: Sequence[Cursor]) -> set[str]:
-    """Move cursors on; returns the ids whose cursor was not where the caller saw it.
+    """Advance cursors by compare-and-set, and return the ids whose cursor had moved.
 
     Args:
         tx: the transaction that has read the jobs with `due`.
-        cursors: from where to where.
+        cursors: one for each job.
     """
     ids, seen, revisions, following, nominal, fired, states = zip(*cursors, strict=True)
     where = {"id": ids, "next_fire_at": seen, "revision": revisions}
@@ -190,23 +190,23 @@ def advance(tx: Transaction, cursors: Sequence[Cursor]) -> set[str]:
     }  # fmt: skip
     if update_rows(tx.conn, job, where, to) == len(cursors):
         return set()
-    held = {row.id: row for row in lock(tx, ids)}
+    stored = {row.id: row for row in lock(tx, ids)}
     return {
         cursor.job_id
         for cursor in cursors
-        if cursor.job_id not in held
-        or held[cursor.job_id].last_nominal != cursor.last_nominal
-        or held[cursor.job_id].next_fire_at != cursor.next_fire_at
+        if cursor.job_id not in stored
+        or stored[cursor.job_id].last_nominal != cursor.last_nominal
+        or stored[cursor.job_id].next_fire_at != cursor.next_fire_at
     }
 
 
 def lock_counts(tx: Transaction, failed: Set[str], succeeded: Set[str]) -> list[str]:
-    """Lock the jobs whose failures in a row will change; call it before locking their runs.
+    """Lock the jobs whose consecutive failures will change, before their runs are locked.
 
-    Everybody locks jobs before runs: whoever did it the other way round would deadlock.
+    All transactions lock jobs before runs; the opposite order would deadlock with them.
     """
     wanted = set(failed)
-    if succeeded:  # read first: MariaDB waits for a lock before it looks at the count
+    if succeeded:  # read without a lock: MariaDB would lock rows before it filters them
         ending = _ending_failures(tx.dialect.name)
         wanted.update(tx.conn.execute(ending, {"ids": sorted(succeeded)}).scalars())
     if not wanted:
@@ -216,25 +216,25 @@ def lock_counts(tx: Transaction, failed: Set[str], succeeded: Set[str]) -> list[
 
 
 def count_failure(tx: Transaction, job_id: str) -> None:
-    """Count one more failure in a row of a locked job."""
+    """Add one to the consecutive failures of a locked job."""
     more = {"consecutive_failures": job.c.consecutive_failures + 1}
     tx.conn.execute(update(job).where(job.c.id == job_id).values(**more))
 
 
 def end_failures(tx: Transaction, job_id: str) -> None:
-    """A success ends the failures in a row of a locked job."""
+    """Reset the consecutive failures of a locked job, after a success."""
     tx.conn.execute(update(job).where(job.c.id == job_id).values(consecutive_failures=0))
 
 
 def set_watch(tx: Transaction, job_id: str, at: datetime, alarm: str | None) -> None:
-    """When to look at a locked job's rules next, and which ones are broken."""
+    """Store when to check the watch rules of a locked job next, and which rules it breaks."""
     tx.conn.execute(update(job).where(job.c.id == job_id).values(watch_at=at, alarm=alarm))
 
 
 def count_by_state(conn: Connection) -> dict[str, int]:
-    """How many jobs are in each state."""
-    rows = conn.execute(select(job.c.state, func.count().label("held")).group_by(job.c.state))
-    return {row.state: row.held for row in rows}
+    """Count the jobs, by state."""
+    rows = conn.execute(select(job.c.state, func.count().label("number")).group_by(job.c.state))
+    return {row.state: row.number for row in rows}
 
 
 def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
@@ -266,8 +266,8 @@ def _ending_failures(database: str) -> Select[Any]:
     return select(job.c.id).where(among(database, job.c.id, "ids"), FAILING)
 
 
-TURNS = 5
-"""How often jobs are inserted that were in the way and then are not there."""
+TRIES = 5
+"""The limit of attempts to insert jobs whose ids were taken and then were not found."""
 
 FIRING = (
     job.c.id, job.c.uid, job.c.task, job.c.args, job.c.trigger, job.c.options, job.c.queue,

@@ -1,8 +1,8 @@
-"""Limits: how many runs with one concurrency key, and of one queue, may run at once anywhere.
+"""Limits on the runs that execute at once in the whole fleet, by concurrency key and by queue.
 
-A limit's row is locked by whoever claims under it, so that two claimers never count the same room.
-What is counted are run rows: those that run, and those whose functions go on although the run is
-over. A key that nobody set a limit for has a row with none, only to be locked; it allows one run.
+A claim locks the row of each limit that it is subject to, so that two claims never count the same
+free slots. Run rows are counted: running ones, and ended ones whose functions still execute. A key
+without a limit has a row only to be locked; it allows one run.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from duly.store.tables import LIMITED, LIVE, OCCUPIED, RUNNING, limit, queue, ru
 from duly.store.transaction import Transaction
 
 UNSET = 1
-"""How many runs with one key run at once where nobody has said it."""
+"""The number of runs that may execute at once with a key that has no limit of its own."""
 
 WHOLE = 1e-6
-"""How much a token may lack: refilling in fractions of a second must not lose one by rounding."""
+"""The part of a token that may be missing, so that rounding during refills loses none."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLimit:
-    """How many runs with a concurrency key may run at once, and how many do."""
+    """A concurrency key: the number of its runs that may execute at once, and that do."""
 
     key: str
     max_running: int
@@ -34,14 +34,13 @@ class KeyLimit:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a queue's own limits allow now, while its row is locked.
+    """The number of runs that a queue's own limits allow now, while its row is locked.
 
     Attributes:
         name: the queue.
-        room: how many runs may be claimed; ``None``: any number.
-        tokens: what is in its bucket; ``None``: it has no rate.
-        pause: seconds until the bucket holds a token more than it has, when it is the rate that
-            holds the queue back.
+        room: the number of runs that may be claimed; ``None``: any number.
+        tokens: the tokens in its bucket; ``None``: the queue has no rate limit.
+        pause: seconds until the bucket holds another token, if the rate is what limits the queue.
     """
 
     name: str
@@ -51,18 +50,18 @@ class Quota:
 
 
 def set_key(tx: Transaction, key: str, max_running: int) -> None:
-    """Say how many runs with a key may run at once."""
+    """Set the number of runs with a key that may execute at once."""
     tx.dialect.upsert(tx.conn, limit, {"key": key, "max_running": max_running}, ["key"])
 
 
 def unset_key(tx: Transaction, key: str) -> bool:
-    """Forget that; says whether there was anything to forget."""
+    """Remove the limit of a key and return whether it had one."""
     was_set = (limit.c.key == key, limit.c.max_running.is_not(None))
     return tx.conn.execute(update(limit).where(*was_set).values(max_running=None)).rowcount > 0
 
 
 def all_keys(conn: Connection) -> list[KeyLimit]:
-    """The limits that somebody has set, by key."""
+    """Return all keys that have a limit, sorted by key."""
     rows = conn.execute(select(limit).where(limit.c.max_running.is_not(None)).order_by(limit.c.key))
     found = {row.key: row.max_running for row in rows}
     held = held_by_key(conn, list(found))
@@ -70,9 +69,9 @@ def all_keys(conn: Connection) -> list[KeyLimit]:
 
 
 def lock_keys(tx: Transaction, keys: Collection[str]) -> dict[str, int]:
-    """Lock the limits of these keys, in order; returns how many runs each allows.
+    """Lock the limits of these keys, in order, and return the number of runs that each allows.
 
-    A key is missing in the answer when its row went away meanwhile: nothing may be claimed then.
+    A key whose row was deleted meanwhile is missing; no run with it may be claimed then.
     """
     wanted = sorted(keys)
     chosen = select(limit).where(limit.c.key.in_(wanted)).order_by(limit.c.key)
@@ -84,14 +83,14 @@ def lock_keys(tx: Transaction, keys: Collection[str]) -> dict[str, int]:
 
 
 def allowed(conn: Connection, keys: Collection[str]) -> dict[str, int]:
-    """The same without locking anything: good for passing over keys, not for claiming."""
+    """Return the limits of these keys without locking them: enough to skip a key, not to claim."""
     chosen = select(limit).where(limit.c.key.in_(list(keys)), limit.c.max_running.is_not(None))
     found = {row.key: row.max_running for row in conn.execute(chosen)}
     return {key: found.get(key, UNSET) for key in keys}
 
 
 def held_by_key(conn: Connection, keys: Collection[str]) -> dict[str, int]:
-    """How many runs with each key run; count in a later statement than the one that locked."""
+    """Count the executing runs with each key; call it after the statement that locks the keys."""
     counted = (
         select(run.c.concurrency_key, func.count())
         .where(LIMITED, run.c.concurrency_key.in_(list(keys)))
@@ -102,7 +101,7 @@ def held_by_key(conn: Connection, keys: Collection[str]) -> dict[str, int]:
 
 
 def prune_keys(tx: Transaction, most: int) -> int:
-    """Delete rows that stand for no set limit, of keys that no live run has."""
+    """Delete the rows of keys that have no limit and no unfinished run."""
     needed = select(run.c.id).where(LIVE, run.c.concurrency_key == limit.c.key).exists()
     chosen = select(limit.c.key).where(limit.c.max_running.is_(None), ~needed).limit(most)
     keys = list(tx.conn.execute(tx.dialect.lock_rows(chosen, skip_locked=True)).scalars())
@@ -115,7 +114,7 @@ def prune_keys(tx: Transaction, most: int) -> int:
 def set_queue(
     tx: Transaction, name: str, *, max_running: int | None, rate: int | None, period: float
 ) -> None:
-    """Say what a queue allows, all of it; whether it is paused stays as it is."""
+    """Replace all limits of a queue; whether it is paused stays unchanged."""
     row = {
         "name": name, "max_running": max_running, "rate": rate,
         "rate_period": None if rate is None else period,
@@ -126,7 +125,7 @@ def set_queue(
 
 
 def lock_queue(tx: Transaction, name: str) -> Quota:
-    """Lock a queue's limits and see what they allow."""
+    """Lock a queue's limits and return what they allow now."""
     statement = select(queue).where(queue.c.name == name)
     row = tx.conn.execute(tx.dialect.lock_rows(statement)).one_or_none()
     if row is None:
@@ -145,17 +144,17 @@ def lock_queue(tx: Transaction, name: str) -> Quota:
 
 
 def spend(tx: Transaction, quota: Quota, claimed: int) -> None:
-    """Take the tokens of claimed runs out of a queue's bucket; its row is locked."""
+    """Take the tokens of claimed runs from the bucket of a locked queue."""
     if quota.tokens is None or not claimed:
         return
     left = max(0.0, quota.tokens - claimed)
-    held = update(queue).where(queue.c.name == quota.name)
-    tx.conn.execute(held.values(allowance=left, refilled_at=tx.now))
+    bucket = update(queue).where(queue.c.name == quota.name)
+    tx.conn.execute(bucket.values(allowance=left, refilled_at=tx.now))
 
 
 def _held_in_queue(conn: Connection, name: str) -> int:
     running = select(run.c.id).where(RUNNING, run.c.queue == name)
-    going_on = select(run.c.id).where(OCCUPIED, run.c.state != "running", run.c.queue == name)
-    both = union_all(running, going_on).subquery()
-    held: int = conn.execute(select(func.count()).select_from(both)).scalar_one()
-    return held
+    occupied = select(run.c.id).where(OCCUPIED, run.c.state != "running", run.c.queue == name)
+    both = union_all(running, occupied).subquery()
+    number: int = conn.execute(select(func.count()).select_from(both)).scalar_one()
+    return number

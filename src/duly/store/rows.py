@@ -1,4 +1,4 @@
-"""Stored rows as records."""
+"""Rows of the tables by type, and the records that are made from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from duly.store.tables import job
 from duly.triggers import Trigger, decode
 
 _NEW_JOB = dict.fromkeys(job.c.keys()) | {"consecutive_failures": 0, "fired_count": 0}
-"""What nobody says of a job that is stored."""
+"""The columns that a new job does not set, with their defaults."""
 
 
 class JobRow(Protocol):
@@ -122,7 +122,7 @@ def run_rows(result: Result[Any]) -> Sequence[RunRow]:
 def job_record(
     row: JobRow, tags: Sequence[str] = (), last_run: RunRecord | None = None
 ) -> JobRecord:
-    """A job; what cannot be decoded is shown as unresolved, never hidden."""
+    """Make a record of a job; one that cannot be decoded is shown as unresolved, never hidden."""
     trigger, options, problem = definition_of(row)
     return JobRecord(
         id=row.id, uid=row.uid, task=row.task, args=_read(row.args) or {}, trigger=trigger,
@@ -138,7 +138,7 @@ def job_record(
 
 
 def new_job_record(values: Mapping[str, Any], tags: Sequence[str]) -> JobRecord:
-    """A job as it was just stored, from the values that it was stored with."""
+    """Make a record of a job that was just stored, from the values of its row."""
     row: Any = SimpleNamespace(**{**_NEW_JOB, **values})
     return job_record(row, tags)
 
@@ -167,12 +167,12 @@ def definition_of(row: JobRow) -> JobDefinition:
 
 
 def overridden(row: JobRow) -> tuple[str, ...]:
-    """The names of a job row's fields that a hand edit holds."""
+    """Return the names of a job's fields that a hand edit overrides."""
     return tuple(payload.decode(row.overridden)) if row.overridden else ()
 
 
 def run_record(row: RunRow) -> RunRecord:
-    """A run."""
+    """Make a record of a run."""
     progress = None
     if row.progress_done is not None:
         progress = Progress(row.progress_done, row.progress_total, row.progress_note)
@@ -191,29 +191,29 @@ def run_record(row: RunRow) -> RunRecord:
 
 
 def attempt_record(row: Row[Any]) -> AttemptRecord:
-    """An unsuccessful attempt."""
+    """Make a record of an unsuccessful attempt."""
     return AttemptRecord(**row._mapping)
 
 
 def log_line(row: Row[Any]) -> LogLine:
-    """A captured log line."""
+    """Make a record of a captured log line."""
     return LogLine(row.at, row.level, row.logger, row.message, row.id)
 
 
 def worker_record(row: Row[Any]) -> WorkerRecord:
-    """A worker."""
+    """Make a record of a worker."""
     values = {field.name: row._mapping[field.name] for field in fields(WorkerRecord)}
     return WorkerRecord(**{**values, "queues": payload.decode(row.queues)})
 
 
 def event_record(row: Row[Any]) -> Event:
-    """A stored event."""
+    """Make a record of an event."""
     detail = _read(row.detail) or {}
     return Event(**{**row._mapping, "detail": detail})
 
 
 def _read(text: str | None) -> Any:
-    """A stored value; nothing where it was damaged, since one row must not hide the others."""
+    """Decode a stored value; ``None`` if it is damaged: one row must not hide the others."""
     try:
         return None if text is None else payload.decode(text)
     except PayloadError:

@@ -1,4 +1,4 @@
-"""Run rows: every statement that reads or writes them, but claiming and completing."""
+"""Queries of run rows; claims and transitions are in modules of their own."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from duly.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs a query wants; everything given must hold.
+    """The conditions of a query for runs, combined with AND.
 
     Attributes:
         state: one state or several.
-        parent: the run that they came after.
-        since: made at this instant or later.
-        text: part of the job's id, the task's name, or the error, in any case.
-        after: only runs older than this one: the last id of the page before.
+        parent: the id of the run that triggered them.
+        since: only runs created at this instant or later.
+        until: only runs created before this instant.
+        text: part of the job's id, the task's name or the error, ignoring case.
+        after: only runs older than the one with this id, the last of the previous page.
     """
 
     job: str | None = None
@@ -47,49 +48,52 @@ class RunFilter:
 
 
 def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Store new runs; a nominal time that has its row already is passed over.
+    """Store new runs, except for nominal times that have a run already.
 
-    All rows must have the same keys. Returns how many were stored, as `insert_rows` does.
+    All rows must have the same keys.
+
+    Returns:
+        The number of stored rows; see `insert_rows`.
     """
     return insert_rows(tx.conn, run, rows, on_conflict_ignore=True)
 
 
 def stored(conn: Connection, run_ids: Iterable[str]) -> set[str]:
-    """Which of these runs there are."""
+    """Return the ids of those of these runs that exist."""
     return set(conn.execute(select(run.c.id).where(run.c.id.in_(list(run_ids)))).scalars())
 
 
 def find(conn: Connection, run_id: str) -> RunRow | None:
-    """A run's row."""
+    """Return a run's row, if it exists."""
     row: Any = conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
     found: RunRow | None = row
     return found
 
 
 def lock(tx: Transaction, run_ids: Iterable[str]) -> Sequence[RunRow]:
-    """Lock runs, in the order of their ids."""
+    """Lock runs in the order of their ids and return their rows."""
     statement = select(run).where(run.c.id.in_(list(run_ids))).order_by(run.c.id)
     return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
 
 
 def change(tx: Transaction, run_ids: Sequence[str], **values: Any) -> None:
-    """Overwrite columns of runs that the caller has locked."""
+    """Overwrite columns of locked runs; the column ``state`` belongs to `transitions`."""
     tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(**values))
 
 
 def holders_of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
-    """The ids of the runs that hold these unique keys, by key."""
+    """Return the ids of the runs that hold these unique keys, by key."""
     return in_parts(conn, _HOLDERS, keys)
 
 
 def page(conn: Connection, wanted: RunFilter) -> Sequence[RunRow]:
-    """Runs, newest first."""
+    """Return the matching runs, newest first."""
     statement = _filtered(select(run), wanted).order_by(run.c.id.desc()).limit(wanted.limit)
     return run_rows(conn.execute(statement))
 
 
 def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow]:
-    """The newest run of each job."""
+    """Return the newest run of each of these jobs that has any, by job id."""
     of_job = (
         select(run.c.id)
         .where(run.c.job_id == bindparam("wanted"))
@@ -102,32 +106,32 @@ def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow
 
 
 def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
-    """How many runs of each job are not over.
+    """Count the unfinished runs of each job.
 
-    Count in a later statement than the one that locked the jobs: under READ COMMITTED the locking
-    statement itself does not see what its wait let others commit.
+    Call it after the jobs have been locked: under READ COMMITTED the statement that waited for the
+    locks does not see what other transactions committed meanwhile.
     """
     found = {job_id: Occupancy() for job_id in job_ids}
     statement = _occupancy(conn.dialect.name)
     for row in conn.execute(statement, {"job_ids": list(job_ids)}):
-        held, backfill = found[row.job_id], row.cause == "backfill"
+        occupancy, backfill = found[row.job_id], row.cause == "backfill"
         if row.waits_for_slot:
-            held.waiting += 0 if backfill else row.held
+            occupancy.waiting += 0 if backfill else row.number
         elif backfill:
-            held.backfill += row.held
+            occupancy.backfill += row.number
         else:
-            held.active += row.held
+            occupancy.active += row.number
     return found
 
 
 def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[RunRow]:
-    """All runs of these jobs that are not over, oldest first."""
+    """Return the unfinished runs of these jobs, oldest first."""
     statement = select(run).where(run.c.job_id.in_(job_ids), LIVE).order_by(run.c.id)
     return run_rows(conn.execute(statement))
 
 
 def promote_due(tx: Transaction, limit: int) -> int:
-    """Make scheduled runs ready whose time has come."""
+    """Make scheduled runs ready that are due, and return their number."""
     chosen = tx.conn.execute(
         tx.dialect.lock_rows(_DUE, skip_locked=True), {"now": tx.now, "limit": limit}
     ).scalars()
@@ -137,7 +141,7 @@ def promote_due(tx: Transaction, limit: int) -> int:
 
 
 def waiting_jobs(conn: Connection) -> list[str]:
-    """The ids of jobs that have runs waiting for their turn."""
+    """Return the ids of jobs with runs that wait for a slot."""
     return list(conn.execute(select(run.c.job_id).where(WAITING).distinct()).scalars())
 
 
@@ -150,7 +154,7 @@ def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[RunRow]:
 
 
 def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
-    """Ready runs, locked, whose first start did not come in time."""
+    """Lock and return ready runs whose time to start has expired."""
     statement = (
         select(run)
         .where(EXPIRING, run.c.expires_at <= tx.now)
@@ -161,37 +165,37 @@ def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
 
 
 def count_live_by_state(conn: Connection) -> dict[str, int]:
-    """How many runs are scheduled, ready and running."""
+    """Count the scheduled, ready and running runs, by state."""
     return _count_by_state(conn, select(run.c.state).where(LIVE))
 
 
 def count_by_state_since(conn: Connection, since: datetime) -> dict[str, int]:
-    """How many runs made since an instant are in each state."""
+    """Count the runs created since an instant, by state."""
     return _count_by_state(conn, select(run.c.state).where(run.c.id >= floor_id(since)))
 
 
 def count_failed(conn: Connection) -> int:
-    """How many runs wait in the dead-letter queue."""
+    """Count the failed runs, the dead letters."""
     statement = select(func.count()).select_from(run).where(run.c.state == "failed")
-    held: int = conn.execute(statement).scalar_one()
-    return held
+    number: int = conn.execute(statement).scalar_one()
+    return number
 
 
 def previous_success(conn: Connection, job_id: str, before: str) -> datetime | None:
-    """When the newest successful run of a job that is older than ``before`` ended."""
+    """Return when the last successful run of a job before the run ``before`` ended."""
     statement = (
         select(run.c.finished_at)
         .where(run.c.job_id == job_id, run.c.id < before, run.c.state == "succeeded")
         .order_by(run.c.id.desc())
         .limit(1)
     )
-    held: datetime | None = conn.execute(statement).scalar()
-    return held
+    finished_at: datetime | None = conn.execute(statement).scalar()
+    return finished_at
 
 
 def _count_by_state(conn: Connection, chosen: Select[Any]) -> dict[str, int]:
-    statement = chosen.add_columns(func.count().label("held")).group_by(run.c.state)
-    return {row.state: row.held for row in conn.execute(statement)}
+    statement = chosen.add_columns(func.count().label("number")).group_by(run.c.state)
+    return {row.state: row.number for row in conn.execute(statement)}
 
 
 def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
@@ -225,7 +229,7 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
 @cache
 def _occupancy(database: str) -> Select[Any]:
     return (
-        select(run.c.job_id, run.c.waits_for_slot, run.c.cause, func.count().label("held"))
+        select(run.c.job_id, run.c.waits_for_slot, run.c.cause, func.count().label("number"))
         .where(among(database, run.c.job_id, "job_ids"), LIVE)
         .group_by(run.c.job_id, run.c.waits_for_slot, run.c.cause)
     )

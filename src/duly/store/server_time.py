@@ -1,4 +1,4 @@
-"""The database's clock, as far as this process knows it."""
+"""Estimate the clock of the database server, which all workers follow."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from duly.clock import Clock
 
 log = logging.getLogger("duly.worker")
 STEP = timedelta(seconds=2)
-"""A clock that is so far from where the steady clock expects it has been set, or was read badly."""
+"""A clock that differs this much from the expected time was set, or was read wrongly."""
 
 APART = 1.0
-"""Seconds between two readings that can bear each other out."""
+"""Seconds between two readings that can confirm each other."""
 
 WITNESSES = 2
-"""How many further readings must bear out a step before it is believed."""
+"""The number of further readings that must confirm a change of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a clock showed when the steady clock showed ``steady``."""
+    """The time that a clock showed when the steady clock showed ``steady``."""
 
     moment: datetime
     steady: float
 
     def at(self, steady: float) -> datetime:
-        """What it shows at another instant, unless somebody sets it."""
+        """Return the time that it shows at another instant, unless it is set."""
         return self.moment + timedelta(seconds=steady - self.steady)
 
 
@@ -37,13 +37,13 @@ class ServerTime:
     """The present instant that all workers of one database agree on.
 
     Every reading of the server's clock is tied to this process's steady clock, so a jump of the
-    machine's wall clock between two readings changes nothing. Without a reading (SQLite, whose
-    workers share the machine's clock, or a virtual clock) it is the process's own clock.
+    machine's wall clock between two readings has no effect. Without a reading (on SQLite, whose
+    workers share the machine's clock, or with a virtual clock) it is the process's own clock.
 
-    A reading a little behind the last answer does not turn time back: time stands until the
-    reading is true. One that is more than two seconds off is not believed at once: time goes on by
-    the steady clock, and `settled` is false, until two further readings have borne it out. Then
-    the clock has been set, and all workers follow it.
+    A reading slightly behind the last answer does not turn time back: `now` stays the same until
+    the reading catches up. A reading more than `STEP` away is not trusted at once: the time
+    continues by the steady clock, and `settled` is false, until `WITNESSES` further readings
+    confirm the change. Then all workers follow the new time.
 
     Args:
         clock: this process's clock.
@@ -61,7 +61,7 @@ class ServerTime:
 
     @property
     def settled(self) -> bool:
-        """Whether the clock goes as it should; while it does not, nothing may fire."""
+        """Whether the clock shows the expected time; while it does not, nothing may fire."""
         self.now()
         return self._odd is None
 
@@ -80,10 +80,10 @@ class ServerTime:
             return estimate
 
     def measure(self, ask: Callable[[], datetime]) -> None:
-        """Take a reading; half the question's round trip is added to the answer.
+        """Read the server's clock, and add half of the round trip to its answer.
 
         Args:
-            ask: asks the server.
+            ask: queries the server for its time.
         """
         before = self._clock.monotonic()
         answer = ask()
@@ -93,11 +93,11 @@ class ServerTime:
             first, self._measured = not self._measured, True
             if first:
                 self._believed = self._odd = None
-            if first or trip <= STEP:  # a slow answer tells too little
+            if first or trip <= STEP:  # a slow answer is too imprecise
                 self._take(Reading(answer + trip / 2, after))
 
     def steps(self) -> list[timedelta]:
-        """By how much the clock was set, each time since the last call."""
+        """Return the changes of the clock since the last call."""
         with self._lock:
             steps, self._steps = self._steps, []
             return steps
@@ -108,14 +108,15 @@ class ServerTime:
             self._believed, self._odd = reading, None
         elif odd is None or not _agree(odd, reading):
             log.warning(
-                "the clock is off by %s; nothing fires until that is sure", _gap(believed, reading)
-            )
+                "Clock differs from the expected time by %s; firing is suspended until the change "
+                "is confirmed.", _gap(believed, reading),
+            )  # fmt: skip
             self._odd, self._witnesses = reading, 0
         elif reading.steady - odd.steady >= APART:
             self._odd = reading
             self._witnesses += 1
             if self._witnesses >= WITNESSES:
-                log.warning("the clock was set by %s", _gap(believed, reading))
+                log.warning("Clock was set by %s; firing resumes.", _gap(believed, reading))
                 self._steps.append(_gap(believed, reading))
                 self._believed, self._odd = reading, None
 

@@ -39,7 +39,7 @@ _PLACEHOLDER = "sqlite:///no-database-yet"
 
 TRIES = 6
 PATIENCE = 10.0
-"""Seconds after which a transaction that is always in somebody's way is not begun again."""
+"""Seconds after which a transaction that keeps conflicting with others is not tried again."""
 
 
 class Store:
@@ -48,9 +48,9 @@ class Store:
     Args:
         url: see `parse_url`; ``Later.LATER``: not known yet, so that every use of it fails.
         clock: this process's clock.
-        pooler: whether the URL leads to a transaction pooler, which lends connections out.
-        idle_limit: seconds after which a server ends a transaction of Duly's that stands still,
-            and with it whatever that has locked.
+        pooler: whether the URL leads to a transaction pooler such as PgBouncer.
+        idle_limit: seconds after which a server ends an idle transaction of Duly's and releases
+            its locks.
 
     Attributes:
         is_known: whether it has a URL.
@@ -88,7 +88,7 @@ class Store:
         return self.url.render_as_string(hide_password=True) if self.is_known else "no database yet"
 
     def prepare(self) -> None:
-        """Contact the database, bring its tables up to date, and read its clock and identity.
+        """Connect, bring the tables up to date, and read the database's clock and identity.
 
         Raises:
             DatabaseUnavailable: it does not answer.
@@ -105,31 +105,31 @@ class Store:
                 self.database_id = _database_id(conn)
 
     def read_clock(self, conn: Connection) -> None:
-        """Take a reading of the server's clock, where workers follow one."""
+        """Measure the server's clock, if workers follow one."""
         if self.dialect.has_server_clock and self.clock.follows_database:
             self.time.measure(lambda: self.dialect.server_time(conn))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for queries; on SQLite all of them see one state of the database."""
+        """Open a connection for queries; on SQLite they all see one snapshot."""
         self.prepare()
         with self.look() as conn:
             yield conn
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """A connection for questions about the database itself, whose tables may not be there."""
+        """Open a connection to examine a database whose tables may not exist yet."""
         with self._translated(), self._reading() as conn:
             yield conn
 
     @contextmanager
     def write(self, actor: str | None = None, *, single: bool = False) -> Iterator[Transaction]:
-        """A transaction of Duly's own; its facts are announced after the commit.
+        """Open a transaction of Duly's own; its events are announced after the commit.
 
         Args:
-            actor: who acts.
-            single: it writes with one statement, the first; without a beginning and an end of its
-                own that takes one round trip instead of three, where the dialect can do so.
+            actor: who acts, for the audit trail.
+            single: whether it writes with one statement, its first. Where the dialect allows it,
+                such a transaction takes one round trip instead of three.
         """
         self.prepare()
         begin = self._single if single and self.dialect.single else self.engine.begin
@@ -144,11 +144,11 @@ class Store:
     def run(
         self, work: Callable[[Transaction], T], actor: str | None = None, *, single: bool = False
     ) -> T:
-        """A transaction of Duly's own, run again when another one was in its way.
+        """Run work in a transaction of Duly's own, again if it conflicts with another one.
 
         Args:
-            work: everything in it; it may be called several times, each in a new transaction.
-            actor: who acts.
+            work: the whole transaction; it may be called several times.
+            actor: who acts, for the audit trail.
             single: see `write`.
 
         Raises:
@@ -162,26 +162,26 @@ class Store:
         return self.patiently(once)
 
     def patiently(self, call: Callable[[], T]) -> T:
-        """Call what is one transaction, again while another one is in its way.
+        """Call a function that is one transaction, again while it conflicts with others.
 
         Raises:
-            DatabaseBusy: others were in the way six times, or for ten seconds.
+            DatabaseBusy: it conflicted `TRIES` times, or for `PATIENCE` seconds.
         """
         began = self.clock.monotonic()
-        for turn in itertools.count(1):
+        for tries in itertools.count(1):
             try:
                 return call()
             except DatabaseBusy:
-                if turn >= TRIES or self.clock.monotonic() - began >= PATIENCE:
+                if tries >= TRIES or self.clock.monotonic() - began >= PATIENCE:
                     raise
-            self.clock.pause(random.uniform(0, 0.01 * 2**turn))
+            self.clock.pause(random.uniform(0, 0.01 * 2**tries))
         raise AssertionError
 
     def for_heartbeat(self, patience: float) -> Self:
-        """The same database through one connection of its own, where the dialect gives one.
+        """Return a store with a connection of its own for heartbeats, if the dialect needs one.
 
         Args:
-            patience: seconds that no step on it should take longer than.
+            patience: the time limit of each of its operations, in seconds.
         """
         engine = self.dialect.heartbeat_engine(self.url, patience)
         if engine is None:
@@ -210,16 +210,16 @@ class Store:
             yield self._transaction(conn, actor)
 
     def is_conflict(self, error: BaseException) -> bool:
-        """Whether a transaction was rolled back because of another one: it may be run again."""
+        """Return whether an error means that a transaction conflicted and may be run again."""
         causes = (error, error.__cause__)
-        return any(held is not None and self.dialect.is_transient(held) for held in causes)
+        return any(cause is not None and self.dialect.is_transient(cause) for cause in causes)
 
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
     def before_fork(self) -> None:
-        """Wait until no transaction is open, and let none begin."""
+        """Wait until no transaction is open, and let no other begin."""
         self._gate.close()
 
     def after_fork_in_parent(self) -> None:
@@ -227,9 +227,9 @@ class Store:
         self._gate.open()
 
     def after_fork(self) -> None:
-        """In a forked child: leave the parent's connections alone and open others when needed."""
+        """In a forked child, leave the parent's connections alone and use new ones."""
         self._gate = ForkGate()
-        self._parents.append(self.engine.pool)  # collected, it would close them
+        self._parents.append(self.engine.pool)  # garbage collection would close them
         self.engine.dispose(close=False)
 
     def _transaction(self, conn: Connection, actor: str | None) -> Transaction:
@@ -246,7 +246,7 @@ class Store:
             return schema.stored_version(conn) == schema.HEAD
 
     def _prepare_beside(self, conn: Connection) -> None:
-        """`prepare` while the caller's transaction is open; on SQLite it holds the only lock."""
+        """Call `prepare` during the caller's transaction, which locks an SQLite database."""
         one_writer = not self.dialect.many_writers and backend_of(conn) == self.dialect.name
         if self.database_id is None and one_writer:
             with self._translated():
@@ -302,11 +302,11 @@ class Store:
 
 
 def _known_id(conn: Connection) -> str | None:
-    """The identity of a caller's database, asked such that its transaction stays usable."""
+    """Return the identity of a caller's database, without an error that ends its transaction."""
     return _database_id(conn) if inspect(conn).has_table(tables.control.name) else None
 
 
 def _database_id(conn: Connection) -> str | None:
     statement = select(tables.control.c.value).where(tables.control.c.name == "database_id")
-    held: str | None = conn.execute(statement).scalar()
-    return held
+    database_id: str | None = conn.execute(statement).scalar()
+    return database_id

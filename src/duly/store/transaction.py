@@ -17,9 +17,9 @@ from duly.store.dialect import StoreDialect
 from duly.store.sql.bulk_insert import insert_rows
 
 ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back"})
-"""Kinds that only listeners hear: the run's own row already says it.
+"""Kinds of events that are announced to listeners but not stored: the run's row says the same.
 
-Nothing is made of them where nobody listens: they come with every run.
+Without a listener they are not even created, because there is one with every run.
 """
 
 
@@ -27,10 +27,10 @@ class Transaction:
     """A write transaction of Duly's own, or a part of the caller's.
 
     Attributes:
-        conn: the connection.
-        dialect: what this database does in its own way.
+        conn: its connection.
+        dialect: the database's dialect.
         now: the instant at which everything in it happens.
-        hears: whether anybody in this process listens to a kind of event.
+        hears: returns whether this process has a listener for a kind of event.
         facts: events to announce once it is committed.
     """
 
@@ -53,11 +53,11 @@ class Transaction:
         self.facts: list[Event] = []
 
     def run_id(self) -> str:
-        """An id for a run that is made in this transaction."""
+        """Return an id for a run that is created in this transaction."""
         return self._ids.make(self.now)
 
     def run_ids(self, count: int) -> list[str]:
-        """Ids for so many runs that are made in this transaction."""
+        """Return ids for ``count`` runs that are created in this transaction."""
         return self._ids.make_many(self.now, count)
 
     def record(
@@ -69,27 +69,27 @@ class Transaction:
         worker_id: str | None = None,
         **detail: Any,
     ) -> None:
-        """State a fact; it is stored by `flush` and announced after the commit."""
+        """Record an event; `flush` stores it, and it is announced after the commit."""
         self.facts.append(Event(kind, self.now, job_id, run_id, worker_id, self.actor, detail))
 
     def record_jobs(self, kind: str, job_ids: Iterable[str], **detail: Any) -> None:
-        """State the same fact about many jobs."""
+        """Record one event for each of many jobs."""
         self.facts += [
             Event(kind, self.now, job_id, None, None, self.actor, detail) for job_id in job_ids
         ]
 
     def flush(self) -> list[Event]:
-        """Store the facts and hand them over."""
+        """Store the recorded events and return them."""
         facts, self.facts = self.facts, []
         stored = [fact for fact in facts if fact.kind not in ROUTINE]
-        details = {id(fact.detail): fact.detail for fact in stored}  # of many facts, mostly one
-        texts = {key: payload.encode(held) if held else None for key, held in details.items()}
+        details = {id(fact.detail): fact.detail for fact in stored}  # many events share one
+        texts = {key: payload.encode(value) if value else None for key, value in details.items()}
         rows = [_event_row(fact, texts[id(fact.detail)]) for fact in stored]
         insert_rows(self.conn, tables.event, rows)
         return facts
 
     def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert the rows whose keys are free and pass over the others; see `insert_rows`."""
+        """Insert the rows whose keys are free and skip the others; see `insert_rows`."""
         return insert_rows(self.conn, table, rows, on_conflict_ignore=True)
 
 

@@ -1,4 +1,4 @@
-"""Worker rows, and taking runs away from workers that are gone."""
+"""Worker rows: heartbeats, leases, and the runs of workers that are gone."""
 
 from __future__ import annotations
 
@@ -16,40 +16,42 @@ from duly.store.tables import RUNNING, run, worker
 from duly.store.transaction import Transaction
 
 CLOCK_STEP = timedelta(seconds=2)
-"""How far workers that beat may be apart in what they take for the present."""
+"""The largest difference between the clocks of live workers."""
 
 
 def add(tx: Transaction, row: Mapping[str, Any]) -> None:
-    """Store a worker that starts."""
+    """Store the row of a worker that starts."""
     tx.conn.execute(insert(worker), row)
 
 
 def beat(
     conn: Connection, worker_id: str, now: datetime, lease_until: datetime, *, draining: bool
 ) -> bool:
-    """Prolong a worker's lease; says whether its row is still there."""
+    """Renew a worker's lease and return whether its row still exists."""
     values = {"beat_at": now, "lease_until": lease_until, "draining": draining}
     result = conn.execute(update(worker).where(worker.c.id == worker_id).values(**values))
     return result.rowcount == 1
 
 
 def all_of(conn: Connection) -> Sequence[Row[Any]]:
-    """All workers, oldest first."""
+    """Return the rows of all workers, oldest first."""
     return conn.execute(select(worker).order_by(worker.c.started_at, worker.c.id)).all()
 
 
 def suspect(tx: Transaction, worker_id: str, beat_at: datetime) -> None:
-    """Note that a worker was silent when seen; whoever sees the same beat later knows more."""
+    """Record that a worker was silent, for a rescuer that finds the same last beat later."""
     seen = (worker.c.id == worker_id) & (worker.c.beat_at == beat_at)
     values = {"suspected_at": tx.now, "suspected_beat": beat_at}
     tx.conn.execute(update(worker).where(seen).values(**values))
 
 
 def hold(tx: Transaction, worker_id: str) -> bool:
-    """Keep a worker's own row from being removed until the transaction ends.
+    """Lock a worker's row, so that no rescuer removes it before the transaction ends.
 
-    A claim that does so cannot leave a run with a worker that a rescuer has just removed.
-    Says whether the worker still has its row and its lease.
+    A claim that holds it cannot give a run to a worker that has just been removed.
+
+    Returns:
+        Whether the worker still has its row and its lease.
     """
     return hold_and_read(tx, worker_id, _NOTHING, {}) is not None
 
@@ -57,15 +59,15 @@ def hold(tx: Transaction, worker_id: str) -> bool:
 def hold_and_read(
     tx: Transaction, worker_id: str, wanted: Select[Any], parameters: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """See `hold`; answers one row of further questions in the same statement.
+    """Lock a worker's row as `hold` does, and read further columns in the same statement.
 
-    They are answered as of its beginning, which may be before a wait for the worker's row.
+    The columns are read as of the beginning of the statement, before any wait for the lock.
 
     Args:
         tx: the transaction.
-        worker_id: who.
+        worker_id: the worker.
         wanted: columns that are subqueries.
-        parameters: theirs.
+        parameters: the parameters of the subqueries.
 
     Returns:
         The columns; ``None``: the worker has lost its row or its lease.
@@ -79,7 +81,7 @@ def hold_and_read(
 
 @lru_cache(maxsize=64)
 def _held(wanted: Select[Any]) -> Select[Any]:
-    """The row to be held beside what is wanted."""
+    """Select the worker's lease and the wanted columns."""
     own = worker.c.id == bindparam("held_worker", type_=Id)
     return select(worker.c.lease_until, *wanted.selected_columns).where(own)
 
@@ -88,13 +90,13 @@ _NOTHING = select()
 
 
 def take_away(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
-    """Remove a worker's row before its runs are released; says whether it was there.
+    """Remove a worker's row, before its runs are released, and return whether it existed.
 
     Args:
-        tx: the transaction that goes on to release the runs.
-        worker_id: whom.
-        now: only if the lease is over at this instant; ``None``: in any case. A beat that lies
-            in the future is of a clock that has since been set back: it proves no life.
+        tx: the transaction that will also release the runs.
+        worker_id: the worker.
+        now: remove it only if its lease has expired at this instant; ``None``: always. A beat in
+            the future comes from a clock that has since been set back, so it does not count.
     """
     statement = select(worker.c.id).where(worker.c.id == worker_id)
     if now is not None:
@@ -107,24 +109,24 @@ def take_away(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
 
 
 def jobs_of(conn: Connection, worker_id: str) -> list[str]:
-    """The ids of the jobs of a worker's running runs."""
+    """Return the ids of the jobs of a worker's running runs."""
     statement = select(run.c.job_id).where(RUNNING, run.c.worker_id == worker_id).distinct()
     return [job_id for job_id in conn.execute(statement).scalars() if job_id is not None]
 
 
 def runs_of(tx: Transaction, worker_id: str) -> Sequence[RunRow]:
-    """A worker's running runs, locked."""
+    """Lock and return a worker's running runs."""
     statement = select(run).where(RUNNING, run.c.worker_id == worker_id).order_by(run.c.id)
     return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
 
 
 def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequence[RunRow]:
-    """Running runs, locked, whose worker has no row; their jobs, which others lock first, too.
+    """Lock and return running runs whose worker has no row; their jobs are locked first.
 
     Args:
-        tx: the transaction that goes on to release them.
-        limit: how many at most.
-        before: only those claimed before this instant.
+        tx: the transaction that will also release them.
+        limit: the largest number of runs.
+        before: only runs claimed before this instant.
     """
     statement = _orphans(run.c.id, run.c.job_id).order_by(run.c.id).limit(limit)
     if before is not None:
@@ -138,24 +140,24 @@ def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequ
 
 
 def any_orphans(conn: Connection) -> bool:
-    """Whether there are running runs whose worker has no row."""
+    """Return whether there are running runs whose worker has no row."""
     return conn.execute(_orphans(run.c.id).limit(1)).first() is not None
 
 
 def held_claims(conn: Connection, worker_id: str) -> set[tuple[str, str]]:
-    """The running runs that bear a worker's id, each with the claim that it bears."""
+    """Return the ids of a worker's running runs, each with the id of its claim."""
     statement = select(run.c.id, run.c.claim_id).where(RUNNING, run.c.worker_id == worker_id)
     return {(row.id, row.claim_id) for row in conn.execute(statement)}
 
 
 def free_occupied(conn: Connection, worker_id: str) -> None:
-    """Free the places that a dead worker's functions still held."""
-    held = (run.c.worker_id == worker_id, run.c.occupied)
-    conn.execute(update(run).where(*held).values(occupied=False))
+    """Free the slots that the functions of a dead worker occupied."""
+    occupied = (run.c.worker_id == worker_id, run.c.occupied)
+    conn.execute(update(run).where(*occupied).values(occupied=False))
 
 
 def cancel_requests(conn: Connection, worker_id: str) -> list[str]:
-    """The worker's running runs that somebody asked to cancel."""
+    """Return the ids of a worker's running runs whose cancellation was requested."""
     statement = select(run.c.id).where(RUNNING, run.c.worker_id == worker_id)
     return list(conn.execute(statement.where(run.c.cancel_requested)).scalars())
 

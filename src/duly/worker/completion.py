@@ -1,4 +1,4 @@
-"""Completion: what became of runs, written back in batches, each behind its fence."""
+"""Write the outcomes of ended attempts in batches, each only while its claim is valid."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ log = logging.getLogger("duly.worker")
 BATCH = 1000
 MAX_REASON = 500
 REFUSALS = (DataRefused, ValueError, OverflowError)
-"""What a value makes the database or its driver say, as opposed to a database in trouble."""
+"""Errors that a value causes, as opposed to a database that does not answer."""
 
 _Ended = tuple[Attempt, CallResult]
 _Plain = defaultdict[tuple[str, int, RunPolicy], dict[str, Attempt]]
 
 
 class Completions:
-    """Endings that are not written yet.
+    """Ended attempts whose outcomes are not written yet.
 
     Args:
-        store: where they go.
+        store: the database.
     """
 
     def __init__(self, store: Store) -> None:
@@ -47,7 +47,7 @@ class Completions:
         self._lock = threading.Lock()
 
     def add(self, attempt: Attempt, result: CallResult) -> None:
-        """Keep a result until the next `flush`."""
+        """Keep the result of an attempt until the next `flush`."""
         with self._lock:
             self._ended.append((attempt, result))
 
@@ -55,28 +55,28 @@ class Completions:
         return len(self._ended)
 
     def claims(self) -> set[tuple[str, str]]:
-        """The runs whose endings are kept, each with its claim."""
+        """Return the ids of the runs of kept attempts, each with the id of its claim."""
         with self._lock:
             return {(attempt.claim.id, attempt.claim.claim_id) for attempt, _ in self._ended}
 
     def forget(self) -> None:
-        """Drop everything: this worker has lost its lease and must write nothing."""
+        """Drop everything, because this worker has lost its lease and must not write."""
         with self._lock:
             self._ended.clear()
 
     def flush(self, worker_id: str) -> int:
-        """Write up to 1,000 endings, fewer where that takes long; returns how many.
+        """Write up to 1,000 outcomes, fewer if that takes long, and return their number.
 
-        One transaction takes those that have nothing to say, another one all others. When the
-        database refuses a value among them, halves are tried until the culprit is alone, and that
-        run fails with the reason; the others are as good as ever. When the database does not
-        answer, all that is not written is kept, and the next call tries it again, unless that is
-        made in another registration of the worker.
+        Successes without anything to report are written in one transaction, all others in another
+        one. If the database refuses a value, the batch is bisected until the bad row is alone; that
+        run fails with the reason, and the others are unaffected. If the database does not answer,
+        everything that is not written is kept for the next call, unless the worker has registered
+        anew by then.
         """
         with self._lock:
             most = self._batch_size.size
             batch, self._ended = self._ended[:most], self._ended[most:]
-        # A worker that was fenced while it wrote comes back under another id, and forgets.
+        # A worker that was fenced while it wrote registers with another id and forgets these.
         own = [(f, result) for f, result in batch if f.claim.worker_id == worker_id]
         parts = [own]
         try:
@@ -90,7 +90,7 @@ class Completions:
         return len(batch)
 
     def abandon(self, in_flight: Sequence[Attempt], worker_id: str) -> None:
-        """End runs whose functions cannot be stopped: their results no longer count."""
+        """End runs whose functions cannot be stopped; their results no longer count."""
         now = self._store.time.now()
         decided = [(f, _decided(f, CallResult(), now).abandoned()) for f in in_flight]
         self._store.run(lambda tx: _write(tx, decided, (), worker_id))
@@ -99,24 +99,24 @@ class Completions:
             attempt.abandoned = True
 
     def _end_plain(self, own: list[_Ended], worker_id: str) -> list[list[_Ended]]:
-        """End the runs that succeeded and had nothing to say; returns the others, if any, as one.
+        """End successful runs without anything to report, and return the other attempts, if any.
 
-        One statement for each claim: a row of values for each run took four times as long (500
+        Each claim takes one statement: a row of values for each run took four times as long (500
         runs on SQLite).
         """
         plain, lines = _Plain(dict), dict[str, list[dict[str, Any]]]()
-        for attempt, _ending in filter(_is_plain, own):
+        for attempt, _result in filter(_is_plain, own):
             claim = attempt.claim
             plain[claim.claim_id, claim.token, claim.policy][claim.id] = attempt
-            if said := log_rows(attempt):
-                lines[claim.id] = said
+            if rows := log_rows(attempt):
+                lines[claim.id] = rows
         ended: set[str] = set()
         if plain:
             write = partial(self._write_plain, plain=plain, lines=lines, worker_id=worker_id)
             try:
                 ended = self._store.run(write, single=not lines and len(plain) == 1)
             except REFUSALS:
-                log.debug("a log line is refused; it is looked for in halves")
+                log.debug("The database rejected a batch; bisecting to find the bad row.")
         rest = []
         for attempt, result in own:
             if attempt.claim.id in ended:
@@ -143,16 +143,16 @@ class Completions:
                     if run_id in done:
                         transitions.record(tx, change_of(members[run_id], SUCCESS))
             ended |= done
-        said = [line for run_id, held in lines.items() if run_id in ended for line in held]
-        completions.add_log(tx.conn, said)
+        stored = [line for run_id, rows in lines.items() if run_id in ended for line in rows]
+        completions.add_log(tx.conn, stored)
         self._batch_size.record(len(ended), self._store.clock.monotonic() - began)
         return ended
 
     def _write_part(self, parts: list[list[_Ended]], worker_id: str) -> None:
-        """Write the last part, or put its halves in its place."""
+        """Write the last part, or replace it with its halves if the database refuses a value."""
         part = parts[-1]
         now = self._store.time.now()
-        over = [f.claim.fence for f, _ending in part if f.abandoned and not f.lost]
+        over = [f.claim.fence for f, _result in part if f.abandoned and not f.lost]
         decided = [(f, _decided(f, result, now)) for f, result in part if not f.abandoned]
         try:
             self._store.run(lambda tx: self._write_batch(tx, decided, over, worker_id))
@@ -163,7 +163,7 @@ class Completions:
                 return
             self._write_refused(decided, error, worker_id)
         parts.pop()
-        for attempt, _ending in part:
+        for attempt, _result in part:
             attempt.unsent.clear()
 
     def _write_batch(
@@ -180,9 +180,12 @@ class Completions:
     def _write_refused(
         self, decided: Sequence[tuple[Attempt, Transition]], error: Exception, worker_id: str
     ) -> None:
-        """End one run whose result the database does not take: without anything it said."""
+        """Fail a run whose result or reports the database refuses, without storing them."""
         for attempt, _transition in decided:
-            log.error("what run %s ended with cannot be stored: %s", attempt.claim.id, error)
+            log.error(
+                "The database refused the result of run %s; the run fails: %s",
+                attempt.claim.id, error,
+            )  # fmt: skip
             attempt.work.run.forget_reports()
             attempt.unsent.clear()
             why = (type(error).__name__, safe_str(error, MAX_REASON), None)
@@ -190,7 +193,7 @@ class Completions:
             try:
                 self._store.run(partial(_write, decided=refused, over=(), worker_id=worker_id))
             except REFUSALS:
-                log.exception("run %s cannot be ended; it will be given back", attempt.claim.id)
+                log.exception("Run %s cannot be ended; it will be given back.", attempt.claim.id)
 
 
 def _decided(attempt: Attempt, result: CallResult, now: datetime) -> Transition:
@@ -203,7 +206,7 @@ def _write(
     over: Sequence[completions.Fence],
     worker_id: str,
 ) -> None:
-    """Write outcomes, and free the places of functions that ended after their runs were over."""
+    """Write outcomes, and free the slots of functions that returned after their runs had ended."""
     locked = _lock_jobs(tx, decided)
     completions.end_occupation(tx.conn, over)
     if not decided:
@@ -247,16 +250,16 @@ def _keep(
 
 
 def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
-    """Write a success in the function's own transaction, behind its fence.
+    """Write a success in the function's own transaction, if the claim is still valid.
 
     Args:
-        tx: the transaction that holds what the function did, and nothing else will follow in it.
+        tx: the function's transaction; this is the last thing that happens in it.
         attempt: a transactional attempt whose function has returned.
-        result: with what.
+        result: what the function returned.
 
     Raises:
-        LeaseLost: the run was taken away, cancelled or timed out meanwhile, so everything must be
-            rolled back; the result then goes the way of all others, by `Completions.add`.
+        LeaseLost: the run was taken away, cancelled or timed out meanwhile, so the transaction must
+            be rolled back; the result is then written by `Completions.add` as any other.
     """
     run_id = attempt.claim.id
     transition = decide_outcome(attempt.claim, result, None, tx.now)
@@ -294,15 +297,18 @@ def _warn(attempt: Attempt, transition: Transition) -> None:
     claim, (kind, message, _traceback) = attempt.claim, transition.error or ("", "", None)
     again = transition.due_at
     log.warning(
-        "run %s of %s, attempt %d: %s: %s; %s", claim.id, claim.job_id or claim.task,
+        "Run %s of %s, attempt %d: %s: %s; %s.", claim.id, claim.job_id or claim.task,
         claim.attempt, kind, _one_line(message),
-        f"again at {again:%H:%M:%S} UTC" if again else "given up",
+        f"the next attempt is due at {again:%H:%M:%S} UTC" if again else "no attempts are left",
     )  # fmt: skip
 
 
 def _record_late(tx: Transaction, attempt: Attempt, transition: Transition, worker_id: str) -> None:
     claim = attempt.claim
-    log.warning("run %s ended (%s) after this worker had lost it; ignored", claim.id, transition.to)
+    log.warning(
+        "Run %s ended (%s) after this worker had lost its claim; the outcome is ignored.",
+        claim.id, transition.to,
+    )  # fmt: skip
     tx.record(
         "run.late_completion", job_id=claim.job_id, run_id=claim.id, worker_id=worker_id,
         state=transition.to, token=claim.token,

@@ -1,4 +1,4 @@
-"""Firing: due jobs become runs, scheduled runs ready, and runs too old to start missed."""
+"""Fire due jobs, make due runs ready, and mark expired runs as missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning: history is deleted in small steps when its time is over."""
+"""Delete history in small steps when its retention has expired."""
 
 from __future__ import annotations
 
@@ -13,20 +13,17 @@ STEPS = (
 
 
 def prune(store: Store, chunks: int = 20) -> int:
-    """Delete history that is older than it must be kept.
+    """Delete history whose retention has expired, and return the number of deleted rows.
 
     Args:
         store: the database.
-        chunks: at most so many transactions of 500 rows each; the rest waits for the next call.
-
-    Returns:
-        How many rows went.
+        chunks: the limit of transactions for each kind of row, of `CHUNK` rows each.
     """
-    gone = 0
+    total = 0
     for step in STEPS:
         for _chunk in range(chunks):
             deleted = store.run(lambda tx, step=step: step(tx, CHUNK))  # type: ignore[misc]
-            gone += deleted
+            total += deleted
             if deleted < CHUNK:
                 break
-    return gone
+    return total

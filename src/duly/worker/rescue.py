@@ -26,16 +26,16 @@ from duly.worker.process_identity import is_gone
 log = logging.getLogger("duly.worker")
 BATCH = 500
 HeldClaim = tuple[str, str]
-"""A run's id and the id of the claim that it bears."""
+"""The id of a run and the id of its claim."""
 
 
 def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
-    """Release the runs of workers that are dead; says how many runs.
+    """Release the runs of dead workers and return their number.
 
-    A worker whose lease is over counts as dead only for a rescuer that has itself been in unbroken
-    contact with the database for one lease: an outage must not look like everyone's death. Where
-    steps are taken from outside and far apart, nobody has such a contact: there a suspicion is
-    stored, and who finds the same last beat one lease later acts on it.
+    A worker whose lease has expired counts as dead only if the rescuer itself has been in contact
+    with the database for one lease without a break, so that an outage does not make all workers
+    look dead. A worker without a heartbeat thread, whose steps are far apart, never has that: it
+    stores a suspicion, and a worker that finds the same last beat one lease later acts on it.
     """
     steady = store.clock.monotonic()
     if steady < own.quiet_until:
@@ -61,12 +61,12 @@ def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
 
 
 def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = None) -> int:
-    """Return runs of a worker without spending their attempts; says how many.
+    """Give back runs of a worker without counting their attempts, and return their number.
 
     Args:
         tx: the transaction.
-        worker_id: whose.
-        only: the runs that it does not know of; ``None``: all, because it stops.
+        worker_id: the worker.
+        only: claims that the worker never learned of; ``None``: all its runs, because it stops.
     """
     rows = workers.runs_of(tx, worker_id)
     if only is not None:
@@ -86,15 +86,15 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
 
 
 def return_strays(store: Store, worker_id: str, known: Callable[[], Set[HeldClaim]]) -> int:
-    """Give back the runs that bear this worker's id although it does not hold them.
+    """Give back the runs that are stored as this worker's although it does not know of them.
 
-    That is a claim whose commit was made and whose acknowledgement was lost on the way.
+    They come from claims that were committed while their acknowledgement was lost.
 
     Args:
         store: the database.
         worker_id: this worker.
-        known: what it holds, asked before the database is, for what ends meanwhile, and after it,
-            for what other threads claim meanwhile (see `Execution.expecting`).
+        known: returns the claims that the worker knows of. It is called before the query, for
+            runs that end meanwhile, and after it, for runs that other threads claim meanwhile.
     """
     before = known()
     with store.read() as conn:
@@ -139,7 +139,7 @@ def _bury(store: Store, row: Row[Any], now: datetime | None) -> int:
         released = _release(tx, workers.runs_of(tx, row.id), f"worker on {row.host} died")
         workers.free_occupied(tx.conn, row.id)
         tx.record("worker.lost", worker_id=row.id, host=row.host, pid=row.pid, runs=released)
-        log.warning("worker %s (pid %d) is dead; %d runs released", row.id, row.pid, released)
+        log.warning("Worker %s (pid %d) is dead; released %d runs.", row.id, row.pid, released)
         return released
 
     return store.run(bury)

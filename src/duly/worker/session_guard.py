@@ -44,15 +44,15 @@ _ADVICE = (
 
 
 class SessionGuard:
-    """Holds the outermost transaction of one session.
+    """Owns the outermost transaction of one session.
 
     Args:
-        session: fresh, without a transaction.
-        store: the database that it must lead to.
+        session: a new session without a transaction.
+        store: the database that the session must lead to.
 
     Attributes:
-        broken: what was wrongly done with the transaction: nothing of it may be committed.
-        committed: whether it certainly is.
+        broken: what the function did to the transaction that forbids committing it.
+        committed: whether the transaction is known to be committed.
     """
 
     def __init__(self, session: Session, store: Store) -> None:
@@ -67,11 +67,11 @@ class SessionGuard:
         self.committed = False
 
     def begin(self) -> None:
-        """Begin the transaction, and watch from now on who ends it.
+        """Begin the transaction, and refuse from now on that the function ends it.
 
         Raises:
-            TransactionError: a session that cannot be guarded.
-            SchemaError: it leads to another database.
+            TransactionError: the session cannot be guarded.
+            SchemaError: the session leads to another database.
         """
         session = self._session
         if session.twophase:
@@ -95,13 +95,13 @@ class SessionGuard:
         self._listen(conn, "before_cursor_execute", self._before_statement)
 
     def commit(self, complete: Callable[[Transaction], None]) -> None:
-        """Flush, complete the run and commit, unless something has broken the transaction.
+        """Flush, complete the run and commit, unless the function has broken the transaction.
 
         Args:
-            complete: writes the run's completion; what it raises rolls everything back.
+            complete: writes the run's completion; an error in it rolls everything back.
 
         Raises:
-            TransactionError: the transaction is not whole any more.
+            TransactionError: the function has ended or broken the transaction.
         """
         with self._lock:
             if self.broken is not None:
@@ -111,7 +111,7 @@ class SessionGuard:
         self._session.commit()
 
     def cut(self, why: str) -> None:
-        """Roll back from another thread, if the function has not returned yet."""
+        """Roll back from another thread, unless the function has returned."""
         with self._lock:
             if self._phase != "function" or self._conn is None:
                 return
@@ -119,12 +119,14 @@ class SessionGuard:
             try:
                 self._store.dialect.cut_session(self._conn)
             except Exception:
-                log.exception("a transaction that took too long could not be rolled back")
+                log.exception(
+                    "A transaction that exceeded its time limit could not be rolled back."
+                )
 
     def end(self) -> None:
-        """Watch no longer; whatever is not committed is rolled back when the session is closed."""
+        """Stop guarding; closing the session rolls back what is not committed."""
         with self._lock:
-            # A driver whose commit failed may still be inside the transaction, and nobody asks it.
+            # After a failed commit the driver may still be inside the transaction.
             failed = self._phase == "commit" and not self.committed
             self._phase = "over"
         for target, name, listener in self._listening:
@@ -194,7 +196,7 @@ class SessionGuard:
 
 
 def _nothing(_tx: Transaction) -> None:
-    """Stands in until the function has returned."""
+    """Do nothing: the completion until the function has returned."""
 
 
 def _is_joined(session: Session) -> bool:

@@ -1,4 +1,4 @@
-"""Runs that wait for an earlier run of their job: who may start now."""
+"""Runs that wait for a slot of their job: make those ready that may start now."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from duly.store.transaction import Transaction
 
 
 def release_waiting(store: Store) -> None:
-    """Make waiting runs ready, urgent and old ones first, as far as ``max_running`` allows."""
-    with store.read() as conn:  # what waits may wait for hours: nothing is written until it can go
+    """Make waiting runs ready, by priority and then by age, as far as ``max_running`` allows."""
+    with store.read() as conn:  # no transaction is begun while every slot is taken
         names = runs.waiting_jobs(conn)
         rows = [row for row in map(partial(jobs.find, conn), names) if row is not None]
         gone = len(rows) < len(names)
-        held = runs.occupancy(conn, names)
-    if gone or any(_room(row, held[row.id]) for row in rows):
-        store.run(_give_turns)
+        occupied = runs.occupancy(conn, names)
+    if gone or any(_free_slots(row, occupied[row.id]) for row in rows):
+        store.run(_release)
 
 
-def _room(job: JobRow | None, held: Occupancy) -> int:
+def _free_slots(job: JobRow | None, occupancy: Occupancy) -> int:
     limit = definition_of(job).options.max_running if job is not None else 1
-    return max(0, limit - held.active - held.backfill)
+    return max(0, limit - occupancy.active - occupancy.backfill)
 
 
-def _give_turns(tx: Transaction) -> None:
+def _release(tx: Transaction) -> None:
     names = runs.waiting_jobs(tx.conn)
     locked = {row.id: row for row in jobs.lock(tx, names)}
-    held = runs.occupancy(tx.conn, names)
+    occupied = runs.occupancy(tx.conn, names)
     for name in names:
-        room = _room(locked.get(name), held[name])
-        rows = runs.waiting(tx, name, room) if room else ()
+        slots = _free_slots(locked.get(name), occupied[name])
+        rows = runs.waiting(tx, name, slots) if slots else ()
         transitions.promote(tx, [row.id for row in rows if row.due_at <= tx.now])
         later = [row.id for row in rows if row.due_at > tx.now]
         if later:

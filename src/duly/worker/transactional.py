@@ -124,7 +124,7 @@ class Call:
         except Exception:
             if not guard.committed:
                 raise
-            log.exception("run %s is committed; after that something failed", attempt.claim.id)
+            log.exception("Run %s is committed; an error followed the commit.", attempt.claim.id)
         attempt.unsent.clear()
         attempt.committed = True
 
@@ -133,24 +133,24 @@ class Call:
             guard.end()
             self._sessions.close(self._task.transactional, session)
         except Exception:  # what has happened to the run is decided
-            log.exception("the session of run %s could not be closed", self._attempt.claim.id)
+            log.exception("The session of run %s could not be closed.", self._attempt.claim.id)
 
     async def _close_async(self, guard: SessionGuard, session: AsyncSessionLike) -> None:
         try:
             await session.run_sync(lambda _session: guard.end())
             await self._sessions.close_async(self._task.transactional, session)
         except Exception:  # what has happened to the run is decided
-            log.exception("the session of run %s could not be closed", self._attempt.claim.id)
+            log.exception("The session of run %s could not be closed.", self._attempt.claim.id)
 
     def _may_repeat(self, error: Exception) -> bool:
-        """Whether the database has rolled the transaction back for another's sake."""
+        """Return whether the database rolled the transaction back because of a conflict."""
         attempt = self._attempt
         stopped = attempt.stop_reason is not None or attempt.abandoned or attempt.work.run.cancelled
         return not stopped and self._store.is_conflict(error)
 
     def _start_over(self) -> dict[str, Any]:
         """What the function may have changed of its arguments and its run is forgotten."""
-        log.info("run %s was in another transaction's way; once more", self._attempt.claim.id)
+        log.info("Run %s conflicted with another transaction; retrying.", self._attempt.claim.id)
         self._attempt.work.run.start_over()
         return self._task.signature.decode(self._attempt.claim.args)
 

@@ -1,7 +1,8 @@
-"""Claiming in a queue that has limits, or runs with concurrency keys.
+"""Claim in a queue that has limits, or runs with concurrency keys.
 
-The order of locks is the same for everybody: the queue's row, the keys' rows sorted, then runs.
-What is counted is counted after that, in a later statement; so two claimers never exceed a limit.
+All claims lock in the same order: the queue's row, the rows of the keys, sorted, then the runs.
+Executing runs are counted in a statement after the locks, so that two claims together never exceed
+a limit.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from duly.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """What a claim under limits got.
+    """The result of a claim under limits.
 
     Attributes:
         rows: the claimed runs, in claim order.
-        more: whether there may be more at once.
+        more: whether more runs may be claimed at once.
         pause: seconds until the queue's rate allows another run.
-        behind: the key behind which the next claim should look; empty: from the first.
-        plain_ahead: whether the queue itself has no limits, so that plain runs may be claimed
-            before there is a place for them, once all places are taken.
+        behind: the key after which the next claim should start; empty: at the first key.
+        plain_ahead: whether runs without a key may be prefetched, because all slots are taken and
+            the queue itself has no limits.
     """
 
     rows: Sequence[Row[Any]]
@@ -50,9 +51,9 @@ def claim_limited(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> Li
     """Claim ready runs of one queue, with and without keys, in claim order.
 
     Args:
-        tx: a transaction that holds the worker's row and has locked nothing else.
-        wanted: see `Choice.PLAIN`; with ``claim`` and ``worker``.
-        behind: where the last claim left off among the queue's keys.
+        tx: a transaction that has locked the worker's row and nothing else.
+        wanted: the parameters of `Choice.PLAIN`, and ``claim`` and ``worker``.
+        behind: the key after which to start; see `Limited`.
     """
     quota = limits.lock_queue(tx, wanted["claim_queue"])
     room = wanted["limit"] if quota.room is None else min(wanted["limit"], quota.room)
@@ -71,7 +72,7 @@ def claim_limited(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> Li
 
 
 def _look(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> list[Row[Any]]:
-    """The keys behind one, each with its next run; from the first again after the last."""
+    """Return the keys after one, each with its next run, starting over after the last key."""
     firsts = list(tx.conn.execute(first_of_keys(), {**wanted, "after": behind}))
     if behind and len(firsts) < KEYS_AT_ONCE:
         head = tx.conn.execute(first_of_keys(), {**wanted, "after": ""}).all()
@@ -94,9 +95,10 @@ def _claim(
 def _keyed(
     tx: Transaction, wanted: Mapping[str, Any], firsts: Iterable[Row[Any]]
 ) -> list[Row[Any]]:
-    """The next runs that their keys' limits allow; their keys are locked.
+    """Lock the keys and return the next runs that their limits allow.
 
-    No more keys than runs are wanted: the best runs belong to the keys with the best first runs.
+    Only as many keys as wanted runs are locked: the most urgent runs belong to the keys with the
+    most urgent first runs.
     """
     found = {row.key: row.id for row in firsts if row.id is not None}
     if not found:
@@ -112,7 +114,7 @@ def _keyed(
     chosen: list[Row[Any]] = []
     for key, allowed in most.items():
         places = min(allowed - held[key], wanted["limit"])
-        if places == 1 and held[key] == seen[key]:  # nobody took it while we waited for the lock
+        if places == 1 and held[key] == seen[key]:  # nothing was claimed during the wait
             chosen.append(best[key])
         elif places > 0:
             chosen += tx.conn.execute(runs_of_key(), {**wanted, "key": key, "limit": places})

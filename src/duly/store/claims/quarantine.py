@@ -1,4 +1,4 @@
-"""Runs that must execute alone: the store's side of `duly.worker.claims.quarantine`."""
+"""Query and claim quarantined runs, which execute with nothing beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from duly.store.transaction import Transaction
 def next_quarantined(
     conn: Connection, queues: Sequence[str], tasks: Sequence[str], now: datetime
 ) -> Row[Any] | None:
-    """The run that has waited longest to be executed alone, in these queues, of these tasks."""
+    """Return the quarantined run of these queues and tasks that has waited longest."""
     wanted = {"queues": queues, "tasks": tasks, "now": now}
     return conn.execute(_NEXT, wanted).one_or_none()
 
@@ -27,13 +27,13 @@ def next_quarantined(
 def claim_quarantined(
     tx: Transaction, wanted: Mapping[str, Any], queues: Sequence[str], tasks: Sequence[str]
 ) -> Row[Any] | None:
-    """Claim that run, if the limits that it is under allow it.
+    """Claim the run that `next_quarantined` returns, if its limits allow it.
 
     Args:
-        tx: a transaction that holds the worker's row and has locked nothing else.
-        wanted: ``claim`` and ``worker``.
-        queues: where to look.
-        tasks: what the worker knows.
+        tx: a transaction that has locked the worker's row and nothing else.
+        wanted: the parameters ``claim`` and ``worker``.
+        queues: the worker's queues.
+        tasks: the tasks that the worker knows.
     """
     found = next_quarantined(tx.conn, queues, tasks, tx.now)
     if found is None:

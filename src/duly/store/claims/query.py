@@ -1,4 +1,4 @@
-"""The queries behind every claim: which ready runs come next, and what claiming writes."""
+"""The queries behind every claim: which ready runs come next, and which columns a claim returns."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from duly.store.sql.columns import Instant, Name
 from duly.store.tables import READY, run
 
 KEYS_AT_ONCE = 500
-"""How many concurrency keys of a queue one claim looks at; the next claim goes on behind them."""
+"""The number of concurrency keys of a queue that one claim reads; the next one continues there."""
 
 
 def chosen_runs(choice: Choice, known: ColumnElement[bool] | None = None) -> Select[Any]:
-    """The ids of the runs that a claim takes.
+    """Select the ids of the runs that a claim takes.
 
     Args:
-        choice: which.
-        known: whether a run's task is one of ``tasks``; ``None``: said for all databases.
+        choice: which runs.
+        known: the condition that a run's task is one of ``tasks``, if the dialect has a better
+            form of it than ``IN``.
     """
     if choice is Choice.LISTED:
         return select(run.c.id).where(READY, run.c.id.in_(bindparam("ids", expanding=True)))
@@ -42,24 +43,24 @@ def chosen_runs(choice: Choice, known: ColumnElement[bool] | None = None) -> Sel
 
 @cache
 def plain_runs() -> Select[Any]:
-    """What `Choice.PLAIN` takes, with what its order is made of."""
+    """Select the runs of `Choice.PLAIN` with the columns that order them."""
     wanted = select(*ORDER).where(*_claimable(), run.c.concurrency_key.is_(None))
     return in_claim_order(wanted)
 
 
 @cache
 def runs_of_key() -> Select[Any]:
-    """The next runs with a concurrency key; parameters: ``key`` and those of `Choice.PLAIN`."""
+    """Select the next runs with a key; parameters: ``key`` and those of `Choice.PLAIN`."""
     same = run.c.concurrency_key == bindparam("key", type_=Name)
     return in_claim_order(select(*ORDER).where(*_claimable(), same))
 
 
 @cache
 def first_of_keys() -> Select[Any]:
-    """Up to 500 concurrency keys of a queue behind ``after``, each with its next run's id.
+    """Select up to 500 concurrency keys of a queue after ``after``, each with its next run's id.
 
-    Walks from key to key in the index, so it costs one look for each key, however many runs wait
-    behind it. Parameters: ``after`` and those of `Choice.PLAIN`.
+    The query steps from key to key in the index, so its cost depends on the number of keys and not
+    on the number of runs. Parameters: ``after`` and those of `Choice.PLAIN`.
     """
     behind = select(func.min(run.c.concurrency_key)).where(READY, _in_queue())
     start = behind.where(run.c.concurrency_key > bindparam("after", type_=Name))
@@ -77,14 +78,14 @@ def first_of_keys() -> Select[Any]:
 
 
 def claim_order(row: Any) -> tuple[Any, ...]:
-    """Sort key of claimed rows: the order they were chosen in."""
+    """Return the sort key of claimed rows: the order in which runs are claimed."""
     return (row.priority, row.due_at, row.id)
 
 
 def in_claim_order(statement: Select[Any], *, limit: int | None = None) -> Select[Any]:
-    """The statement, for one key or none, with the order in which runs are claimed, and its limit.
+    """Add the claim order and a limit to a statement for one concurrency key, or for none.
 
-    The key is named only because PostgreSQL does not see that ``IS NULL`` leaves nothing to sort.
+    The key is part of the order because PostgreSQL does not infer that it is the same in all rows.
     """
     columns = (run.c.concurrency_key, run.c.priority, run.c.due_at, run.c.id)
     wanted = statement.order_by(*columns)
@@ -97,7 +98,7 @@ CLAIMED = (
     run.c.crashes, run.c.quarantined, run.c.started_at, run.c.token, run.c.claim_id,
     run.c.worker_id, run.c.unique_key,
 )  # fmt: skip
-"""What a claim answers: what its worker needs of each run, and no column more."""
+"""The columns that a claim returns: only those that the worker needs."""
 
 ORDER = (run.c.id, run.c.priority, run.c.due_at)
 
@@ -105,7 +106,7 @@ ORDER = (run.c.id, run.c.priority, run.c.due_at)
 def _claimable(
     known: ColumnElement[bool] | None = None,
 ) -> tuple[ColumnElement[bool] | TextClause, ...]:
-    """Ready, due, not expired, in the queue, and of a task that the worker knows."""
+    """Return the conditions that a run is ready, due, not expired, and of a task known here."""
     listed = run.c.task.in_(bindparam("tasks", expanding=True))
     return (
         READY,

@@ -1,4 +1,4 @@
-"""Preparing the host application's own SQLAlchemy engine to live beside Duly's."""
+"""Prepare the host application's own SQLAlchemy engine to share a database with Duly's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ E = TypeVar("E")
 
 
 def prepare_engine(engine: E) -> E:
-    """Make the host's engine a good neighbour of the scheduler on one SQLite file.
+    """Configure the host's engine to share an SQLite file with the scheduler.
 
     Its connections get WAL, a busy timeout of 10 s and foreign keys, and its transactions begin
-    as writers (``BEGIN IMMEDIATE``), because one that reads first and writes later can fail at
-    once however long the timeout is. On other databases nothing is changed.
+    as writers (``BEGIN IMMEDIATE``), because a transaction that reads first and writes later can
+    fail at once, whatever the timeout. On other databases nothing is changed.
 
-    Reading sessions can do without the writers' lock: give them
+    A session that only reads does not need the writers' lock: bind it to
     ``engine.execution_options(duly_read_only=True)``.
 
     Args:
@@ -25,7 +25,7 @@ def prepare_engine(engine: E) -> E:
     Returns:
         The same engine.
     """
-    held: Any = getattr(engine, "sync_engine", engine)
-    if held.dialect.name == "sqlite":
-        sqlite.prepare(held)
+    sync_engine: Any = getattr(engine, "sync_engine", engine)
+    if sync_engine.dialect.name == "sqlite":
+        sqlite.prepare(sync_engine)
     return engine

@@ -1,4 +1,4 @@
-"""Where the session of a transactional function comes from, and where it goes."""
+"""Open and close the sessions of transactional functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from duly.store.url import parse_async_url
 
 
 class AsyncSessionLike(Protocol):
-    """The part of SQLAlchemy's ``AsyncSession`` that is used here; it is imported when needed."""
+    """The part of SQLAlchemy's ``AsyncSession`` that is used here, without importing it."""
 
     sync_session: Session
 
@@ -39,28 +39,28 @@ class Sessions:
         self._async_engine: Any = None
 
     def open(self, factory: bool | Callable[[], Any]) -> Session:
-        """A session for a plain function.
+        """Open a session for a plain function.
 
         Args:
-            factory: ``True``: one of Duly's own; else what makes the host's.
+            factory: ``True``: a session of Duly's own; otherwise the host's session factory.
 
         Raises:
             ConfigurationError: the factory made something else.
         """
         made = Session(self._store.engine) if isinstance(factory, bool) else factory()
-        held = made() if isinstance(made, scoped_session) else made
-        if not isinstance(held, Session):
-            raise _wrong(held, "a plain function, an SQLAlchemy Session")
-        return held
+        session = made() if isinstance(made, scoped_session) else made
+        if not isinstance(session, Session):
+            raise _wrong(session, "a plain function, an SQLAlchemy Session")
+        return session
 
     def open_async(self, factory: bool | Callable[[], Any]) -> AsyncSessionLike:
-        """A session for a coroutine function; see `open`."""
+        """Open a session for a coroutine function; see `open`."""
         if isinstance(factory, bool):
             return self._own_async()
-        held: AsyncSessionLike = factory()
-        if not isinstance(getattr(held, "sync_session", None), Session):
-            raise _wrong(held, "a coroutine function, an AsyncSession")
-        return held
+        session: AsyncSessionLike = factory()
+        if not isinstance(getattr(session, "sync_session", None), Session):
+            raise _wrong(session, "a coroutine function, an AsyncSession")
+        return session
 
     def close(self, factory: bool | Callable[[], Any], session: Session) -> None:
         """Roll back what is open and give the session back."""
@@ -77,11 +77,11 @@ class Sessions:
             await done
 
     def _own_async(self) -> AsyncSessionLike:
-        # Only who uses asyncio pays for it.
+        # Imported only where asyncio is used.
         from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415
 
         if self._async_engine is None:
-            # Without a pool nothing is left over when an event loop ends or the process forks.
+            # Without a pool no connection outlives its event loop or is inherited by a fork.
             url = parse_async_url(self._store.given_url)
             made = create_async_engine(url, poolclass=NullPool)
             if made.dialect.name == sqlite.SQLite.name:

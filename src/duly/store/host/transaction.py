@@ -43,13 +43,13 @@ def join(
 
 
 def connection_of(session: object) -> tuple[Connection, Session | None]:
-    """The connection that a caller's session works on.
+    """Return the connection of a caller's session, and the session if it is one of the ORM.
 
     Args:
         session: an SQLAlchemy `Session`, `scoped_session` or `Connection`.
 
     Raises:
-        ConfigurationError: something else; an asyncio session needs ``scheduler.aio``.
+        ConfigurationError: it is something else; an asyncio session needs ``scheduler.aio``.
     """
     if isinstance(session, scoped_session):
         session = session()
@@ -66,9 +66,9 @@ def connection_of(session: object) -> tuple[Connection, Session | None]:
 
 
 def call_after_commit(session: Session, facts: list[Event], committed: Committed) -> None:
-    """Call ``committed`` with the facts once the session's outermost transaction is committed.
+    """Call ``committed`` with the events once the session's outermost transaction is committed.
 
-    What belongs to a savepoint that is rolled back is forgotten, as its rows are.
+    The events of a savepoint that is rolled back are dropped, as its rows are.
     """
     if _KEY not in session.info:
         session.info[_KEY] = []
@@ -88,7 +88,7 @@ def _committed(session: Session) -> None:
 
 
 def _hand_over(session: Session, released: Any) -> None:
-    """What belongs to a savepoint that is released belongs to what is around it from now on."""
+    """Pass the events of a released savepoint on to the transaction that encloses it."""
     around = released.parent if released.parent.nested else None
     session.info[_KEY] = [
         (around if savepoint is released else savepoint, facts, committed)
@@ -97,9 +97,9 @@ def _hand_over(session: Session, released: Any) -> None:
 
 
 def _ended(session: Session, transaction: Any) -> None:
-    """Whatever still belongs to what has ended was not committed: rolled back, or just closed.
+    """Drop the events of a transaction or savepoint that ended without being committed.
 
-    The event of the rollback itself does not do: a savepoint in which a flush failed has none.
+    SQLAlchemy's rollback event is not enough: a savepoint in which a flush failed has none.
     """
     whole = transaction.parent is None
     session.info[_KEY] = [
