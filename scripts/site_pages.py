@@ -20,6 +20,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # mkdocs loads this file by its path
 
+from duly import Scheduler  # noqa: E402
 from scripts.reference import gaps  # noqa: E402
 
 log = get_plugin_logger("site")
@@ -63,6 +64,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     parts = CODE.split(markdown)  # code is at the odd places
     parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Check that the page of the scheduler documents each of its calls."""
+    page = (Path(config.site_dir) / "reference" / "scheduler" / "index.html").read_text()
+    for name in dir(Scheduler):
+        if not name.startswith("_") and f'id="duly.Scheduler.{name}"' not in page:
+            log.warning("reference/scheduler.md lacks Scheduler.%s", name)
 
 
 def _target(path: str, source: str, here: str, config: MkDocsConfig) -> str:
