@@ -46,7 +46,7 @@ NUMBERS = [
     (
         "guides/dependencies.md",
         "more than {word} dependencies",
-        "model.dependency_graph:LONGEST_CHAIN",
+        "operations.jobs.dependency_graph:LONGEST_CHAIN",
     ),
     ("guides/deploys.md", "every {} seconds", "worker.maintenance:TEND_EVERY"),
     ("guides/processes.md", "killed {word} second later", "executors.process:KILL_AFTER"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from tests.support.sources import Source, sources
+from tests.support.sources import ROOT, Source, sources
 
 EVERY = sources("src", "apps")
 OWN = sources("src")
@@ -18,6 +18,11 @@ TOGETHER = {
     "src/duly/triggers/recurrence/pattern.py": "three ways to find the times of one rule",
     "src/duly/triggers/wallclock/day_rules.py": "the kinds of day rule, a few lines each",
     "src/duly/web/endpoint.py": "an endpoint, the context of its call, and the table of all",
+}
+SLICE = 40
+# Small modules whose only importer lives in another folder, because they belong to a layer below.
+LAYERED = {
+    "src/duly/model/backfill.py": "a value that a public call returns, as all values in model/",
 }
 BODY = 45
 PARAMETERS = 6
@@ -54,6 +59,29 @@ def test_a_module_holds_one_noun() -> None:
     """
     crowded = {str(source) for source in OWN if len(nouns(source)) > NOUNS}
     assert crowded == set(TOGETHER)
+
+
+def test_a_slice_lives_with_its_only_user() -> None:
+    """A module of under 40 lines that one other module imports is in that module's folder.
+
+    What a package's ``__init__`` imports is public, and may be small.
+    """
+    modules = {module_name(source): source for source in OWN}
+    users: dict[Source, set[Source]] = {source: set() for source in OWN}
+    for user in OWN:
+        for _line, name in user.imports:
+            used = modules.get(name) or modules.get(name.rpartition(".")[0])
+            if used is not None and used is not user:
+                users[used].add(user)
+    strays = {
+        str(source)
+        for source in OWN
+        if len(source.text.splitlines()) < SLICE and len(users[source]) == 1
+        for user in users[source]
+        if "__init__.py" not in (source.path.name, user.path.name)
+        if user.path.parent != source.path.parent
+    }
+    assert strays == set(LAYERED)
 
 
 def test_a_function_can_be_read_at_once() -> None:
@@ -95,6 +123,11 @@ def test_nothing_stored_can_become_code() -> None:
 def test_no_import_is_hidden_from_the_running_program() -> None:
     """No ``TYPE_CHECKING`` block excuses an import circle."""
     assert not uses({"typing.TYPE_CHECKING"}, but=DOORS)
+
+
+def module_name(source: Source) -> str:
+    parts = source.path.relative_to(ROOT / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def nouns(source: Source) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from duly.decisions.apply import cancel_replaced, revive_run
 from duly.decisions.policy import admit
 from duly.errors import DependencyError, JobInUse, did_you_mean
-from duly.model.dependency_graph import check_graph
+from duly.operations.jobs.dependency_graph import check_graph
 from duly.store import dependencies, jobs, runs
 from duly.store.rows import JobRow, definition_of, overridden
 from duly.store.transaction import Transaction
