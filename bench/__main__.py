@@ -1,8 +1,8 @@
-"""A short form of every scenario; writes bench/RESULTS.md and bench/results.svg.
+"""Run a short form of every scenario; writes bench/RESULTS.md and bench/results.svg.
 
     python -m bench [--only F1,F7] [--long]
 
-What cannot run here (no such server, a peer that cannot be installed) is said in the results.
+What cannot run here (no such server, a peer that cannot be installed) is listed in the results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.support.chart import draw
 from bench.support.environments import ROOT
 from bench.support.line import Line, table
 from bench.support.machine import describe
-from bench.support.options import end_in_order
+from bench.support.options import exit_on_sigterm
 
 SCENARIOS: dict[str, ModuleType] = {
     "F1": fires,
@@ -46,14 +46,14 @@ RESULTS, CHART = ROOT / "bench" / "RESULTS.md", ROOT / "bench" / "results.svg"
 
 
 def main() -> None:
-    """Measure, and write what was found."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default=",".join(SCENARIOS), help="F1,F7")
     parser.add_argument("--long", action="store_true", help="as each script does alone")
     options = parser.parse_args()
-    end_in_order()
+    exit_on_sigterm()
     machine = describe()
     print(*machine, sep="\n", end="\n\n")
     lines = list(_measured(options.only.split(","), long=options.long))
@@ -74,10 +74,10 @@ def _measured(names: list[str], *, long: bool) -> Iterator[Line]:
 
 
 def _page(machine: list[str], lines: list[Line], *, long: bool) -> str:
-    settings = [
-        f"* {name}: n={held.n}, {held.seconds:g} s, medians of {held.repeat}"
+    lengths = [
+        f"* {name}: n={settings.n}, {settings.seconds:g} s, medians of {settings.repeat}"
         for name, scenario in SCENARIOS.items()
-        for held in [scenario.DEFAULTS if long else scenario.SHORT]
+        for settings in [scenario.DEFAULTS if long else scenario.SHORT]
     ]
     parts = [
         "# Results",
@@ -88,7 +88,7 @@ def _page(machine: list[str], lines: list[Line], *, long: bool) -> str:
         "## Every figure",
         "\n".join(f"* {detail}" for line in lines for detail in line.details()),
         "## Settings",
-        "\n".join(settings),
+        "\n".join(lengths),
     ]
     return "\n\n".join(parts) + "\n"
 

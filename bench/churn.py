@@ -29,7 +29,7 @@ PARTS = {"first": "first tenth", "last": "last tenth", "p99": "throughout"}
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """A line for the first claims, for the last ones, and for all of them."""
+    """Yield a line for the first claims, for the last ones, and for all of them."""
     if "PostgreSQL" not in options.databases:
         return
     lines = {
@@ -50,10 +50,10 @@ def _take(lines: dict[str, Line], name: str, options: Options) -> None:
         with fresh("PostgreSQL") as url, _held_snapshot(url):
             if name != DULY:
                 return LIMIT.call("churn", url=url, count=options.n, batch=NAIVE_BATCH)
-            held = OWN.call("churn", url=url, count=options.n, seconds=options.seconds)
-        if held["done"] < options.n:
-            raise CannotRun(f"only {held['done']:.0f} of {options.n} runs were done in time")
-        return held
+            figures = OWN.call("churn", url=url, count=options.n, seconds=options.seconds)
+        if figures["done"] < options.n:
+            raise CannotRun(f"only {figures['done']:.0f} of {options.n} runs were done in time")
+        return figures
 
     take_all(lines, name, lambda: medians(options.repeat, once))
 

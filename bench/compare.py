@@ -21,7 +21,7 @@ from types import ModuleType
 from bench.__main__ import SCENARIOS
 from bench.support.environments import ROOT, SOURCE
 from bench.support.line import DULY, Line, rounded
-from bench.support.options import end_in_order
+from bench.support.options import exit_on_sigterm
 
 HEAD = ("id", "scenario", "database", "unit", "before", "now", "ratio")
 
@@ -29,7 +29,7 @@ HEAD = ("id", "scenario", "database", "unit", "before", "now", "ratio")
 def main() -> None:
     """Measure both checkouts, and print a table."""
     options = _parsed()
-    end_in_order()
+    exit_on_sigterm()
     print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
     for name in options.only.split(","):
         for cells in _compared(SCENARIOS[name], options):

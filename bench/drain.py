@@ -1,4 +1,4 @@
-"""F4: runs are enqueued, one by one and in bulk; then one worker works them off.
+"""F4: runs are enqueued, one by one and in bulk; then one worker drains them.
 
 The rate is counted from the first run to the last one, start-up left out. PgQueuer buffers its
 status updates; Huey forgets a run when it takes it; Celery's broker keeps nothing that a power cut
@@ -33,7 +33,7 @@ PEERS = {
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """Three lines for each database: worked off, enqueued one by one, enqueued in bulk."""
+    """Yield three lines for each database: draining, enqueueing one by one, and in bulk."""
     for database in options.on(*GOALS):
         drained = Line("F4", f"drain {options.n} runs", database, GOALS[database], "/s")
         single = Line("F4", "enqueue one by one", database, "≥ 2,500/s", "/s")
@@ -51,7 +51,7 @@ def measure(options: Options) -> Iterator[Line]:
 
 
 def _on_redis(options: Options) -> Iterator[Line]:
-    """Celery, whose broker is memory: for comparison only."""
+    """Yield a line for Celery, whose broker keeps messages in memory: for comparison only."""
     line = Line("F4", f"drain {options.n} runs (no Duly there)", "Redis", "-", "/s")
     for contender in options.chosen([CELERY]):
         _take({"rate": line}, contender, "Redis", options)

@@ -1,4 +1,4 @@
-"""F1: how many fires of a schedule a second one process keeps up with, every one on time.
+"""F1: the number of fires per second that one process sustains, every one of them on time.
 
 N jobs of one second each, spread evenly over the second, of a function that does nothing. N doubles
 until a contender falls behind: fewer than 98 % fired, or the 99th percentile of the lateness is
@@ -32,7 +32,7 @@ LATEST, LEAST, MOST, NARROW = 100.0, 0.98, 64_000, 2
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """A line for each database, and one against those who keep nothing in one."""
+    """Yield a line for each database, and one against peers that store nothing."""
     lines = []
     for database in options.on(*GOALS):
         line = Line("F1", "sustained fires", database, GOALS[database], "/s")
@@ -57,26 +57,26 @@ def _in_memory(durable: Line, options: Options) -> Line:
 
 
 def most(contender: Contender, database: str, options: Options) -> float:
-    """The rate at the largest number of jobs that the contender keeps up with."""
-    rate, held, failed, narrowed, jobs = 0.0, 0, 0, 0, options.n
+    """Return the rate at the largest number of jobs that the contender sustains."""
+    rate, sustained, failed, narrowed, jobs = 0.0, 0, 0, 0, options.n
     while jobs:
         figures = at_rate(contender, database, jobs, options)
         if figures["rate"] >= LEAST * jobs and not figures["p99"] > LATEST:
-            rate, held = figures["rate"], jobs
+            rate, sustained = figures["rate"], jobs
         else:
             failed = jobs
         if not failed:
-            jobs = 2 * held if 2 * held <= MOST else 0
-        elif not held:
+            jobs = 2 * sustained if 2 * sustained <= MOST else 0
+        elif not sustained:
             jobs = failed // 3
         else:
-            jobs = round(sqrt(held * failed)) if narrowed < NARROW else 0
+            jobs = round(sqrt(sustained * failed)) if narrowed < NARROW else 0
             narrowed += 1
     return rate
 
 
 def at_rate(contender: Contender, database: str, jobs: int, options: Options) -> Figures:
-    """What becomes of so many jobs of one second each."""
+    """Return the figures of a contender with this number of jobs that fire every second."""
 
     def once() -> Figures:
         with fresh(database) as url:

@@ -1,4 +1,4 @@
-"""F7: how long it takes until Duly is imported, and until its command line answers.
+"""F7: how long an import of Duly takes, and how long its command line takes to answer.
 
 Each is a new interpreter, less the time of one that does nothing; the figure is the median. The
 limit of a scheduler on SQLAlchemy is the import of SQLAlchemy alone; that of a command line, click.
@@ -24,7 +24,7 @@ APSCHEDULER = "from apscheduler.schedulers.background import BackgroundScheduler
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """A line for each thing that is imported."""
+    """Yield a line for each statement or command."""
     package = Line("F7", "import duly", "-", "≤ 30 ms", "ms", less=True)
     package.take(DULY, milliseconds, "import duly", options)
     yield package
@@ -52,10 +52,10 @@ def measure(options: Options) -> Iterator[Line]:
 
 
 def milliseconds(code: str, options: Options, environment: str = "") -> float:
-    """The median time that a new interpreter needs for this code."""
+    """Return the median time that a new interpreter needs for this code, in milliseconds."""
     python = str(interpreter(environment))
     taken = []
-    _seconds(python, code)  # compiles what was never imported before
+    _seconds(python, code)  # compiles modules that were not imported before
     for _ in range(options.repeat):
         idle = _seconds(python, "pass")
         taken.append(_seconds(python, code) - idle)

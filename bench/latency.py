@@ -1,4 +1,4 @@
-"""F9: how long after the call an enqueued run starts, when nothing else is to be done.
+"""F9: how long after the call an enqueued run starts, when there is nothing else to do.
 
 Runs are enqueued one after the other with a pause between them; each notes how long ago it was
 sent, which includes the call itself. *Apart*: the worker is another process. *In process*: the one
@@ -32,7 +32,7 @@ GOALS = {
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """Two lines (median and 99th percentile) for each database and arrangement."""
+    """Yield two lines (median and 99th percentile) for each database and arrangement."""
     for (database, apart), goals in GOALS.items():
         if database in options.databases:
             yield from _on(database, options, goals, apart=apart)
@@ -64,10 +64,10 @@ def _take(
 ) -> None:
     def once() -> Figures:
         with fresh(database) as url:
-            held = contender.call("latency", url=url, count=options.n, pause=PAUSE, apart=apart)
-        if held["done"] < options.n:
-            raise CannotRun(f"only {held['done']:.0f} of {options.n} runs started")
-        return held
+            figures = contender.call("latency", url=url, count=options.n, pause=PAUSE, apart=apart)
+        if figures["done"] < options.n:
+            raise CannotRun(f"only {figures['done']:.0f} of {options.n} runs started")
+        return figures
 
     take_all(lines, contender.name, lambda: medians(options.repeat, once))
 

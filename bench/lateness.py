@@ -23,7 +23,7 @@ GOALS = {"SQLite": "≤ 5 ms", "PostgreSQL": "≤ 10 ms"}
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """A line for each database."""
+    """Yield a line for each database."""
     for database in options.on(*GOALS):
         scenario = f"lateness p99 at {options.n} fires/s"
         line = Line("F2", scenario, database, GOALS[database], "ms", less=True)

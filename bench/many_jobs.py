@@ -37,7 +37,7 @@ SHOWN = {
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """A line for each figure and database."""
+    """Yield a line for each figure and database."""
     for database in options.on("SQLite", "PostgreSQL"):
         lines = {
             name: Line("F5", f"{options.n:,} jobs: {what}", database, goal, unit, less=less)

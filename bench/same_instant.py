@@ -26,7 +26,7 @@ GOALS = {"SQLite": "≤ 0.5 s", "PostgreSQL": "≤ 0.5 s"}
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """Two lines for each database: missed, and how long."""
+    """Yield two lines for each database: the number of missed jobs, and the time for all."""
     for database in options.on(*GOALS):
         what = f"{options.n} jobs at one instant"
         missed = Line("F3", f"{what}: missed", database, "0", "jobs", less=True)

@@ -26,7 +26,7 @@ PEERS = [*variants(PGQUEUER, "batch", 100), *variants(PROCRASTINATE, "analysed",
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """A line for each number of workers, and one for duplicates."""
+    """Yield a line for each number of workers, and one for duplicates."""
     if "PostgreSQL" not in options.databases:
         return
     duplicates = Line("F10", "duplicates of all", "PostgreSQL", "0", "runs", less=True)

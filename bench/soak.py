@@ -22,7 +22,7 @@ from sqlalchemy import event, text
 from bench.support.databases import fresh
 from bench.support.figures import at_share, resident_mb
 from bench.support.machine import describe
-from bench.support.options import end_in_order
+from bench.support.options import exit_on_sigterm
 from duly import Run, Scheduler, every
 
 EVERY = 30.0
@@ -32,14 +32,14 @@ DEAD = text("select relname, n_dead_tup from pg_stat_user_tables where relname l
 
 @dataclass(slots=True)
 class Interval:
-    """What was seen since the last line, in seconds."""
+    """The latenesses and transaction times since the last line, in seconds."""
 
     late: list[float] = field(default_factory=list)
     firing: list[float] = field(default_factory=list)
 
 
 def main() -> None:
-    """Soak, and print a line for each half minute."""
+    """Run the soak test, and print a line every half minute."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=3000, help="how many jobs fire each second")
     parser.add_argument("--minutes", type=float, default=10)
     options = parser.parse_args()
-    end_in_order()
+    exit_on_sigterm()
     print(*describe(), sep="\n", end="\n\n")
     with fresh(options.database) as url:
         _soak(url, options.n, options.minutes)
@@ -88,7 +88,7 @@ def _add(scheduler: Scheduler, jobs: int) -> None:
 
 @contextmanager
 def _timed(scheduler: Scheduler, seen: Interval) -> Iterator[None]:
-    """Note how long transactions take in which jobs fire."""
+    """Record how long each transaction takes in which jobs fire."""
     begun: dict[int, float] = {}
     engine = scheduler.store.engine
 

@@ -63,7 +63,7 @@ Measured = Callable[[Any], Fires]
 
 
 def main() -> None:
-    """Make the environment of the peers, and run there."""
+    """Install the environment of the peers, and run there."""
     options = _options()
     python = interpreter("peers")
     if Path(sys.executable) != python:
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def measure(options: Options) -> Iterator[Line]:
-    """Two lines: the mean and the worst case of all expressions."""
+    """Yield two lines: the mean and the worst case of all expressions."""
     mean = Line("F6", "next fire, geometric mean", "-", "≥ 3 x", "x")
     worst = Line("F6", "next fire, worst case", "-", "never slower", "x")
     try:
@@ -132,7 +132,7 @@ def compare(repeat: int) -> Figures:
 
 @dataclass(frozen=True)
 class _Sequential:
-    """The fire after the last one, again and again."""
+    """Compute each fire from the one before it."""
 
     text: str
     zone: ZoneInfo
@@ -143,7 +143,7 @@ class _Sequential:
 
 @dataclass(frozen=True)
 class _AtRandom:
-    """The fire after each of many instants."""
+    """Compute the fire after each of many instants."""
 
     text: str
     zone: ZoneInfo
@@ -155,7 +155,7 @@ class _AtRandom:
 
 
 class _Reading:
-    """Reads texts: each library the same ones, no text twice."""
+    """Parses texts: the same ones for each library, and no text twice."""
 
     def __init__(self, rng: random.Random, libraries: int) -> None:
         self._texts = _texts(rng)
@@ -164,7 +164,7 @@ class _Reading:
         self._now: list[str] = []
 
     def prepare(self) -> None:
-        """Choose the texts of a repetition; its time does not count."""
+        """Choose the texts of a repetition; this takes no measured time."""
         if next(self._calls) % self._libraries == 0:
             self._now = list(islice(self._texts, COUNT))
 
@@ -175,7 +175,7 @@ class _Reading:
 
 
 def _texts(rng: random.Random) -> Iterator[str]:
-    """Different crons of the usual kinds."""
+    """Return distinct cron expressions of the usual kinds."""
     known: set[str] = set()
     while True:
         minute, hour, day = rng.randrange(60), rng.randrange(24), rng.randint(1, 28)
@@ -239,7 +239,7 @@ CHANGES = (
 
 
 def _print_clock_changes(libraries: list[Any]) -> None:
-    """When each library fires on days of a clock change."""
+    """Print when each library fires on days of a clock change."""
     print("| zone | cron | " + " | ".join(library.name for library in libraries) + " |")
     print("|---|---|" + "---|" * len(libraries))
     for key, text, begin, end in CHANGES:

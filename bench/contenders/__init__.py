@@ -1,1 +1,1 @@
-"""What is measured: each module is run as a process of its own, answers one call, and ends."""
+"""The contenders: each module runs as a process of its own, answers one call, and ends."""

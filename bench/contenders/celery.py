@@ -44,7 +44,7 @@ def since(sent: float) -> None:
 
 
 def drain(url: str, count: int, seconds: float) -> Figures:
-    """See `bench.contenders.duly.drain`; it has no call for many at once."""
+    """See `bench.contenders.duly.drain`; it cannot enqueue in bulk."""
     noop.delay()  # connects
     with open_ledger() as ledger:
         began = time.perf_counter()
@@ -65,7 +65,7 @@ def latency(url: str, count: int, pause: float, apart: bool) -> Figures:
 
 
 def fires(url: str, jobs: int, seconds: float) -> Figures:
-    """How many messages its beat sends; nobody executes them, and how late they are is unknown."""
+    """How many messages its beat sends; they are not executed, so their lateness is unknown."""
     os.environ[ENTRIES] = str(jobs)
     queue: Any = redis.Redis.from_url(url)
     with tempfile.TemporaryDirectory() as folder, helpers((*BEAT, str(Path(folder) / "beat"))):

@@ -23,7 +23,7 @@ SETTLE = 2.0
 
 
 def scheduler_on(url: str) -> Scheduler:
-    """A scheduler with the measured tasks."""
+    """Return a scheduler with the measured tasks."""
     scheduler, note = Scheduler(url), pen().note
     scheduler.task(name="noop")(note)
 
@@ -45,7 +45,7 @@ def scheduler_on(url: str) -> Scheduler:
 
 
 def fires(url: str, jobs: int, seconds: float) -> Figures:
-    """Many jobs of one second each, spread evenly: how many fire, and how late."""
+    """Measure how many jobs fire and how late; each fires every second, spread evenly."""
     with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         start = datetime.now(UTC) + timedelta(seconds=1 + jobs / ADDED_PER_SECOND)
@@ -61,7 +61,7 @@ def fires(url: str, jobs: int, seconds: float) -> Figures:
 
 
 def same_instant(url: str, jobs: int, seconds: float) -> Figures:
-    """Many jobs of one instant: how many are missed within these seconds, and how long it takes."""
+    """Measure how many jobs of one instant are missed within ``seconds``, and how long all take."""
     with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         when = datetime.now(UTC) + timedelta(seconds=3 + jobs / ADDED_PER_SECOND)
@@ -73,7 +73,7 @@ def same_instant(url: str, jobs: int, seconds: float) -> Figures:
 
 
 def drain(url: str, count: int, seconds: float) -> Figures:
-    """Runs are enqueued, one by one and in bulk; then this process works them off."""
+    """Enqueue runs, one by one and in bulk; then drain them in this process."""
     with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         alone = min(count // 2, 500)
@@ -90,7 +90,7 @@ def drain(url: str, count: int, seconds: float) -> Figures:
 
 
 def latency(url: str, count: int, pause: float, apart: bool) -> Figures:
-    """How long after the call a run starts: in this process, or in another one."""
+    """Measure how soon after the call a run starts, in this process or in another one."""
     with open_ledger() as ledger:
         scheduler = scheduler_on(url)
 
@@ -107,7 +107,7 @@ def latency(url: str, count: int, pause: float, apart: bool) -> Figures:
 
 
 def scale(url: str, count: int, workers: int, seconds: float) -> Figures:
-    """Runs are enqueued; then several processes work them off."""
+    """Enqueue runs; then drain them with several processes."""
     with open_ledger() as ledger:
         scheduler = scheduler_on(url)
         _enqueue(scheduler, count, numbered=True)
@@ -117,17 +117,17 @@ def scale(url: str, count: int, workers: int, seconds: float) -> Figures:
 
 
 def work(url: str) -> Figures:
-    """A worker, until it is told to end."""
+    """Run a worker until SIGTERM."""
     with scheduler_on(url).running():
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
     return {}
 
 
 def churn(url: str, count: int, seconds: float) -> Figures:
-    """How long a claim takes at first and at last, while dead rows add up.
+    """Measure the first and the last claims while dead rows add up.
 
-    Step by step, so that nothing executes while a claim waits for its answer: else its time is
-    above all that of waiting for Python's lock.
+    The worker is stepped, so that nothing executes while a claim waits for its answer; otherwise
+    its time would mostly be that of waiting for Python's lock.
     """
     taken: list[float] = []
     with open_ledger() as ledger:
@@ -169,7 +169,7 @@ def _time_claims(engine: Engine, taken: list[float]) -> None:
 
 
 def _enqueue(scheduler: Scheduler, count: int, *, numbered: bool = False) -> None:
-    """Many runs, a thousand in a transaction."""
+    """Enqueue many runs, a thousand per transaction."""
     for first in range(0, count, CHUNK):
         numbers = range(first, min(first + CHUNK, count))
         if numbered:
@@ -178,10 +178,10 @@ def _enqueue(scheduler: Scheduler, count: int, *, numbered: bool = False) -> Non
             scheduler.enqueue_many("noop", [{} for _ in numbers])
 
 
-def add_all(scheduler: Scheduler, task: str, triggers: Sequence[Trigger], **said: Any) -> None:
-    """Many jobs, a thousand in a transaction."""
+def add_all(scheduler: Scheduler, task: str, triggers: Sequence[Trigger], **options: Any) -> None:
+    """Add many jobs, a thousand per transaction."""
     for first in range(0, len(triggers), CHUNK):
         scheduler.add_many(
-            {"task": task, "trigger": trigger, "id": f"job-{first + n}", **said}
+            {"task": task, "trigger": trigger, "id": f"job-{first + n}", **options}
             for n, trigger in enumerate(triggers[first : first + CHUNK])
         )

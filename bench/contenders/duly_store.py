@@ -1,4 +1,4 @@
-"""Duly with very many stored jobs."""
+"""Duly with a very large number of stored jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 
 def fill_many(url: str, count: int, added: int) -> Figures:
-    """Jobs for much later: some are added in bulk and one by one, the rest are copies of them."""
+    """Store jobs that are due later: some are added in bulk and one by one, the rest are copied."""
     scheduler = _scheduler(url)
     scheduler.prepare()
     trigger = every(hours=1, anchor=datetime.now(UTC) + HOUR)
@@ -51,12 +51,12 @@ def fill_many(url: str, count: int, added: int) -> Figures:
 
 
 def spread(number: int) -> timedelta:
-    """Not all jobs fire at the same instant."""
+    """Return an offset, so that not all jobs fire at the same instant."""
     return timedelta(seconds=number % 3600, microseconds=number)
 
 
 def hold_many(url: str) -> Figures:
-    """Start beside the stored jobs, step with one due, list a page; how much memory that takes."""
+    """Measure a start beside the stored jobs, a step with one due, a page, and the memory."""
     scheduler = _scheduler(url)
     began = time.perf_counter()
     scheduler.start()

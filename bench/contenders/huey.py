@@ -27,7 +27,7 @@ def since(sent: float) -> None:
 
 
 def drain(url: str, count: int, seconds: float) -> Figures:
-    """See `bench.contenders.duly.drain`; it has no call for many at once."""
+    """See `bench.contenders.duly.drain`; it cannot enqueue in bulk."""
     with open_ledger() as ledger:
         began = time.perf_counter()
         for _ in range(count):

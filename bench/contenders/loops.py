@@ -18,10 +18,10 @@ class Loop(Protocol):
     """One database. Each call but `fill` is one transaction, as durable as the server's default."""
 
     def fill(self, rows: int) -> None:
-        """Make the table anew, with so many rows that wait."""
+        """Create the table again, with this number of ready rows."""
 
     def claim(self, batch: int) -> list[Any]:
-        """Take the next rows; returns their ids."""
+        """Claim the next rows, and return their ids."""
 
     def complete(self, ids: list[Any]) -> None:
         """Mark them as done."""
@@ -31,11 +31,11 @@ class Loop(Protocol):
 
 
 def loop_on(url: str) -> Loop:
-    """The loop of this database."""
-    held = make_url(url)
+    """Return the loop for this database."""
+    parsed = make_url(url)
     kinds: dict[str, Callable[[URL], Loop]]
     kinds = {"sqlite": SQLiteLoop, "postgresql": PostgresLoop, "mysql": MariaLoop}
-    return kinds[held.get_backend_name()](held)
+    return kinds[parsed.get_backend_name()](parsed)
 
 
 class SQLiteLoop:
@@ -78,7 +78,8 @@ class SQLiteLoop:
         now = time.time()
         self._conn.execute("begin immediate")
         self._conn.executemany(
-            "update hand set state = 2, finished = ? where id = ?", [(now, held) for held in ids]
+            "update hand set state = 2, finished = ? where id = ?",
+            [(now, row_id) for row_id in ids],
         )
         self._conn.execute("commit")
 

@@ -1,4 +1,4 @@
-"""PgQueuer on asyncpg; its worker buffers what became of its jobs."""
+"""PgQueuer on asyncpg; its worker buffers the outcomes of its jobs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def scale(url: str, count: int, workers: int, seconds: float, batch: int) -> Fig
 
 
 def work(url: str, batch: int) -> Figures:
-    """A worker, until it is killed."""
+    """Run a worker until it is killed."""
     asyncio.run(_work(url, batch))
     return {}
 

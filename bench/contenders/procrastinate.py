@@ -72,7 +72,7 @@ def scale(url: str, count: int, workers: int, seconds: float, analysed: bool) ->
 
 
 def work(url: str) -> Figures:
-    """A worker, until it is told to end."""
+    """Run a worker until SIGTERM."""
     asyncio.run(_work())
     return {}
 

@@ -17,7 +17,7 @@ URL = "DULY_BENCH_URL"
 
 
 def main() -> None:
-    """Call the function of the contender's module; its figures are the last line printed."""
+    """Call a function of the contender's module, and print its figures as the last line."""
     module, function, given = sys.argv[1:]
     arguments = json.loads(given)
     os.environ[URL] = arguments.get("url", "")

@@ -19,9 +19,9 @@ STYLE = (
 
 
 def draw(lines: Iterable[Line], about: str) -> str:
-    """How many times better than the best peer Duly is, each line a bar from 1 on, logarithmic."""
-    held = [(line, line.ratio) for line in lines]
-    bars = [(line, ratio) for line, ratio in held if ratio is not None]
+    """Draw a bar for each line: the factor by which Duly beats the best peer, logarithmic."""
+    ratios = [(line, line.ratio) for line in lines]
+    bars = [(line, ratio) for line, ratio in ratios if ratio is not None]
     height = TOP + ROW * len(bars) + 34
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
@@ -59,6 +59,6 @@ def _bar(number: int, line: Line, ratio: float) -> str:
 
 
 def _x(ratio: float) -> float:
-    """Where a ratio stands; what lies outside the decades stands at their end."""
+    """Return the position of a ratio; one outside the scale is drawn at its end."""
     low, high = log10(DECADES[0]), log10(DECADES[-1])
     return LABEL + BAR * (min(max(log10(ratio), low), high) - low) / (high - low)

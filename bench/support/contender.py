@@ -1,4 +1,4 @@
-"""A contender: a program of an environment that is called, answers with figures, and ends."""
+"""A contender: a program that is started in its environment, prints its figures, and ends."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from bench.support.environments import ROOT, interpreter, variables
 from bench.support.figures import Figures
 
 ANSWER = "bench.support.answer"
-LONGEST = 900
+TIMEOUT = 900
 
 
 class CannotRun(Exception):
-    """What a contender needs is not there, or it failed; the message says which."""
+    """A contender failed, or something that it needs is missing; the message tells what."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who is measured.
+    """A library, or a variant of its settings, that is measured.
 
     Attributes:
-        name: in tables.
-        module: of ``bench.contenders``.
-        environment: which of ``bench/*.txt`` it is installed from; ``""``: where Duly is.
-        arguments: of every call: its variant.
+        name: its name in tables.
+        module: its module in ``bench.contenders``.
+        environment: the list among ``bench/*.txt`` that it is installed from; empty for the
+            environment of Duly.
+        arguments: the arguments that each call of this variant gets.
     """
 
     name: str
@@ -41,10 +42,10 @@ class Contender:
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def call(self, function: str, **arguments: Any) -> Figures:
-        """Run it.
+        """Call a function of its module in a new process, and return the figures.
 
         Raises:
-            CannotRun: it could not be installed, failed, or did not end.
+            CannotRun: it could not be installed, failed, or did not end in time.
         """
         try:
             python = interpreter(self.environment)
@@ -52,34 +53,36 @@ class Contender:
             raise CannotRun(f"{self.name} could not be installed: {error}") from error
         spec = json.dumps({**self.arguments, **arguments})
         command = [str(python), "-m", ANSWER, self.module, function, spec]
-        # A group of its own: whatever it starts ends with it.
+        # In a process group of its own, so that all processes that it starts end with it.
         process = _start(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
         try:
-            output, errors = process.communicate(timeout=LONGEST)
+            output, errors = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired as error:
-            raise CannotRun(f"{self.name} did not end within {LONGEST} s") from error
+            raise CannotRun(f"{self.name} did not end within {TIMEOUT} s") from error
         finally:
             _end_group(process)
         if process.returncode:
-            raise CannotRun(f"{self.name} failed: {_last_word(errors, process.returncode)}")
-        held: Figures = json.loads(output.decode().strip().splitlines()[-1])
-        return held
+            raise CannotRun(f"{self.name} failed: {_last_error(errors, process.returncode)}")
+        figures: Figures = json.loads(output.decode().strip().splitlines()[-1])
+        return figures
 
 
-def _last_word(errors: bytes, code: int) -> str:
+def _last_error(errors: bytes, code: int) -> str:
     lines = errors.decode(errors="replace").splitlines()
-    said = [line for line in lines if line.strip() and not line.startswith((" ", "(", "["))]
-    return said[-1] if said else f"exit code {code}"
+    errors_only = [line for line in lines if line.strip() and not line.startswith((" ", "(", "["))]
+    return errors_only[-1] if errors_only else f"exit code {code}"
 
 
 @contextmanager
 def helpers(*commands: Sequence[str]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that work beside this one, and end with the block.
+    """Run other processes during the block.
 
-    A program of this environment with its arguments: ``("celery", "worker")``; or, after a colon,
-    a function of a contender: ``(":duly", "work", "{}")``.
+    Args:
+        commands: each is a program of this environment with its arguments, such as
+            ``("celery", "worker")``, or a function of a contender after a colon, such as
+            ``(":duly", "work", "{}")``.
     """
     started = [
         _start(

@@ -1,4 +1,4 @@
-"""A new database for each measurement, with the durability that users get; gone afterwards."""
+"""A new database for each measurement, as durable as users get it, and dropped afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SQL = ("SQLite", "PostgreSQL")
 
 
 def fresh(kind: str) -> AbstractContextManager[str]:
-    """The URL of an empty database, which is removed with the block.
+    """Yield the URL of an empty database, which is dropped after the block.
 
     Args:
         kind: ``SQLite``, ``PostgreSQL``, ``MariaDB``, ``Redis``, or ``memory``: no database.
@@ -41,7 +41,7 @@ def fresh(kind: str) -> AbstractContextManager[str]:
 
 
 def server_version(kind: str) -> str:
-    """What the server says that it is.
+    """Return the name and version that the server reports.
 
     Raises:
         CannotRun: there is no such server.
@@ -92,7 +92,7 @@ def _absent(kind: str) -> CannotRun:
 
 @contextmanager
 def _redis() -> Iterator[str]:
-    """A server with the settings that it is shipped with."""
+    """Run a server with its default settings."""
     program = shutil.which("redis-server")
     if program is None:
         raise CannotRun("no redis-server on the path")

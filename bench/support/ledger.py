@@ -1,4 +1,4 @@
-"""What the measured functions note: a number and the time, without a system call."""
+"""The notes of measured functions: a number and the time, written without a system call."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Pen:
 
     def _open(self) -> None:
         with (self._folder / str(os.getpid())).open("a+b") as file:
-            file.truncate(ENTRIES * ENTRY.size)  # sparse: only what is written takes room
+            file.truncate(ENTRIES * ENTRY.size)  # sparse: only what is written takes space
             self._page = mmap.mmap(file.fileno(), ENTRIES * ENTRY.size)
         self._next = itertools.count(0, ENTRY.size).__next__
 
     def note(self, value: float = 0.0) -> None:
-        """Note a number, now."""
+        """Note a number with the current time."""
         ENTRY.pack_into(self._page, self._next(), value, time.time())
 
 
@@ -57,7 +57,7 @@ class Ledger:
         self.notes: list[tuple[float, float]] = []
 
     def gather(self) -> int:
-        """Read on; returns how many notes there are."""
+        """Read new notes, and return the number of all notes."""
         for path in self._folder.iterdir():
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -68,7 +68,7 @@ class Ledger:
         return len(self.notes)
 
     def wait(self, count: int, seconds: float, alive: Callable[[], bool] = lambda: True) -> bool:
-        """Wait until there are so many notes; false: not within these seconds."""
+        """Wait until there are ``count`` notes; return whether that happened in time."""
         until = time.monotonic() + seconds
         while self.gather() < count:
             if time.monotonic() > until or not alive():
@@ -77,7 +77,7 @@ class Ledger:
         return True
 
     def clear(self) -> None:
-        """Forget what was noted until now."""
+        """Forget all notes so far."""
         self.gather()
         self.notes.clear()
 
@@ -98,18 +98,18 @@ class Ledger:
         del self.notes[:FIRST]
 
     def latencies(self) -> Figures:
-        """In milliseconds, of notes that are seconds."""
+        """Return the latencies in milliseconds; each note is one in seconds."""
         late = [value * 1000 for value, _at in self.notes]
         return {"p50": at_share(late, 0.5), "p99": at_share(late, 0.99), "done": len(late)}
 
     def shared(self) -> Figures:
-        """What several workers have done together, of notes that are each run's own number."""
+        """Return what several workers did together; each note is the number of a run."""
         different = len({value for value, _at in self.notes})
         done = len(self.notes)
         return {"rate": self.per_second(), "done": different, "duplicates": done - different}
 
     def per_second(self) -> float:
-        """The rate from the first note to the last one."""
+        """Return the number of notes per second from the first to the last one."""
         times = sorted(at for _value, at in self.notes)
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
 
@@ -120,7 +120,7 @@ def _is_written(entry: tuple[Any, ...]) -> bool:
 
 @contextmanager
 def open_ledger() -> Iterator[Ledger]:
-    """A new ledger, which `note` finds in this process and in those that it starts."""
+    """Open a new ledger for this process and for those that it starts."""
     with tempfile.TemporaryDirectory(prefix="duly-bench-") as folder:
         os.environ[VARIABLE] = folder
         yield Ledger(Path(folder))
@@ -128,5 +128,5 @@ def open_ledger() -> Iterator[Ledger]:
 
 @cache
 def pen() -> Pen:
-    """This process's pen, in the ledger that was open when it first wrote."""
+    """Return the pen of this process, for the ledger that was open when it was first asked for."""
     return Pen(Path(os.environ[VARIABLE]))

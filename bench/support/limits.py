@@ -1,4 +1,4 @@
-"""What the loops written by hand reach: the limit of each scenario."""
+"""The limit of each scenario: what loops written by hand reach."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SECONDS = 1.5
 
 
 def turnover(database: str, options: Options) -> float:
-    """Rows claimed and completed a second, in the best batch."""
+    """Return the rows claimed and completed per second, with the best batch size."""
     return max(_by_batch("turnover", database, options).values())
 
 
 def inserted(database: str, options: Options, batch: str = "") -> float:
-    """Rows inserted a second, in a batch or the best one."""
+    """Return the rows inserted per second, with a batch size or the best one."""
     figures = _by_batch("insert", database, options)
     return figures[batch] if batch else max(figures.values())
 
@@ -30,7 +30,7 @@ def _by_batch(function: str, database: str, options: Options) -> Figures:
 
 
 def pair(database: str, options: Options, figure: str) -> float:
-    """Milliseconds for inserting a row and claiming it, in two transactions."""
+    """Return the milliseconds to insert a row and to claim it, in two transactions."""
 
     def once() -> Figures:
         with fresh(database) as url:

@@ -16,16 +16,18 @@ HEAD = ("id", "scenario", "database", "goal", "Duly", "best peer", "ratio", "of 
 
 @dataclass
 class Line:
-    """What was measured in one way.
+    """The figures of one scenario on one database.
 
     Attributes:
         id: F1 to F11.
-        goal: in words.
-        unit: of every figure.
-        less: whether a smaller figure is the better one.
-        figures: of Duly and the peers.
+        scenario: what is measured.
+        database: where.
+        goal: the figure that Duly should reach, as text.
+        unit: the unit of every figure.
+        less: whether a smaller figure is better.
+        figures: the figure of each contender, by name.
         limit: what a loop written by hand reaches with the driver alone.
-        troubles: who could not be measured, and why.
+        troubles: why a contender could not be measured, by name.
     """
 
     id: str
@@ -39,7 +41,7 @@ class Line:
     troubles: dict[str, str] = field(default_factory=dict)
 
     def take(self, name: str, measure: Callable[P, float], *args: P.args, **kw: P.kwargs) -> None:
-        """Measure somebody; what cannot run here is said, and the others go on."""
+        """Measure a contender; if it cannot run here, note why and continue."""
         try:
             self.figures[name] = measure(*args, **kw)
         except CannotRun as error:
@@ -53,7 +55,7 @@ class Line:
             self.troubles["the limit"] = str(error)
 
     def take_note(self, name: str, done: float, wanted: int) -> None:
-        """Say that somebody was stopped before all was done; the rate until then counts."""
+        """Note that a contender was stopped early; its rate until then counts."""
         if done < wanted:
             self.troubles[name] = f"was stopped after {done:,.0f} of {wanted:,} runs"
 
@@ -72,12 +74,12 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the best peer."""
+        """The factor by which Duly is better than the best peer."""
         return None if self.best_peer is None else self._against(self.best_peer[1])
 
     @property
     def share(self) -> float | None:
-        """How much of the limit is reached."""
+        """The share of the limit that Duly reaches."""
         return self._against(self.limit)
 
     def _against(self, other: float | None) -> float | None:
@@ -87,7 +89,7 @@ class Line:
         return other / own if self.less else own / other
 
     def cells(self) -> tuple[str, ...]:
-        """What stands under `HEAD`."""
+        """Return the cells of the columns of `HEAD`."""
         own, peer = self.figures.get(DULY), self.best_peer
         return (
             self.id,
@@ -104,38 +106,38 @@ class Line:
         return f"{name}: {rounded(value)} {self.unit}"
 
     def _why(self, names: Iterable[str]) -> str:
-        """Why there is no figure of any of these."""
+        """Return why there is no figure for any of these contenders."""
         return "; ".join(sorted({self.troubles[n] for n in names if n in self.troubles})) or "-"
 
     def details(self) -> list[str]:
-        """Every figure, and what could not be measured."""
+        """Return a line for each figure, and for each contender that could not be measured."""
         every = dict(self.figures)
         if self.limit is not None:
             every["the limit"] = self.limit
         figures = ", ".join(f"{name} {rounded(value)}" for name, value in every.items())
         what = f"{self.id} {self.scenario}, {self.database}"
-        held = [f"{what} ({self.unit}): {figures}"] if figures else []
-        return held + [f"{what}: {name}: {why}" for name, why in self.troubles.items()]
+        measured = [f"{what} ({self.unit}): {figures}"] if figures else []
+        return measured + [f"{what}: {name}: {why}" for name, why in self.troubles.items()]
 
 
 def rounded(value: float) -> str:
-    """Three digits that count, and no more."""
+    """Format a figure with three significant digits."""
     if isnan(value):
         return "none"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def table(lines: Iterable[Line]) -> str:
-    """A table in Markdown, without lines for which nobody was asked."""
-    asked = [line.cells() for line in lines if line.figures or line.troubles]
-    rows = [HEAD, ("---",) * len(HEAD), *asked]
+    """Return a Markdown table, without lines for which no contender was chosen."""
+    chosen = [line.cells() for line in lines if line.figures or line.troubles]
+    rows = [HEAD, ("---",) * len(HEAD), *chosen]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def take_all(
     lines: Mapping[str, Line], name: str, measure: Callable[[], Mapping[str, float]]
 ) -> None:
-    """Measure somebody once for several lines; the first one says why it cannot run here."""
+    """Measure a contender once for several lines; if it cannot run, the first one notes why."""
     try:
         figures = measure()
     except CannotRun as error:

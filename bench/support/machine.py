@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the software on which figures were measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DURABILITY = "SQLite WAL with synchronous=FULL, PostgreSQL and MariaDB as their 
 
 
 def describe() -> list[str]:
-    """Lines for a reader who wants to know whether the figures can be compared with others."""
+    """Return lines that tell whether the figures can be compared with others."""
     peers, later = versions("peers"), versions("apscheduler4")
     peers["apscheduler"] += f" and {later['apscheduler']}"
     own = {name: version(name) for name in ("sqlalchemy", "psycopg", "pymysql")}
@@ -36,7 +36,7 @@ def describe() -> list[str]:
 
 
 def fsync_ms(times: int = 100) -> float:
-    """How long the disk takes to make a page durable: the median, in milliseconds."""
+    """Return the median time in which the disk makes a page durable, in milliseconds."""
     HOME.mkdir(parents=True, exist_ok=True)
     taken = []
     with tempfile.TemporaryFile(dir=HOME) as file:
@@ -51,10 +51,10 @@ def fsync_ms(times: int = 100) -> float:
 
 def _server(kind: str) -> str:
     try:
-        held = server_version(kind)
+        version = server_version(kind)
     except CannotRun:
         return f"no {kind}"
-    return held if kind in held else f"{kind} {held}"
+    return version if kind in version else f"{kind} {version}"
 
 
 def _commit() -> str:
@@ -64,4 +64,4 @@ def _commit() -> str:
 
 
 def _list(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {held}" for name, held in sorted(versions.items()))
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))

@@ -1,4 +1,4 @@
-"""How long a scenario measures; and a scenario that runs alone."""
+"""The options of a scenario, and its command line."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bench.support.machine import describe
 
 @dataclass(frozen=True)
 class Options:
-    """How much is measured.
+    """How much is measured, and of what.
 
     Attributes:
-        n: how many jobs or runs.
-        seconds: how long, where time is given.
-        repeat: of how many measurements the figures are medians.
-        only: the names of the contenders, in small letters; empty: all of them.
+        n: the number of jobs or runs.
+        seconds: the duration of a measurement, where a scenario takes one.
+        repeat: the number of measurements of which a figure is the median.
+        only: prefixes of the contenders' names, in lower case; empty for all contenders.
         databases: the names of the databases.
     """
 
@@ -33,28 +33,28 @@ class Options:
     databases: tuple[str, ...] = (*SQL, "MariaDB", "Redis")
 
     def chosen(self, contenders: Iterable[Contender]) -> Iterator[Contender]:
-        """Those of the contenders that are wanted."""
+        """Return the contenders that were chosen."""
         for contender in contenders:
             name = contender.name.lower()
             if not self.only or any(name.startswith(wanted) for wanted in self.only):
                 yield contender
 
     def on(self, *databases: str) -> list[str]:
-        """Those of the databases that are wanted."""
+        """Return the databases that were chosen."""
         return [name for name in databases if name in self.databases]
 
 
 Measure = Callable[[Options], Iterator[Line]]
 
 
-def end_in_order() -> None:
-    """Leave no database and no process behind when told to end."""
+def exit_on_sigterm() -> None:
+    """Leave no database and no process behind after SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(1))
 
 
 def run_alone(measure: Measure, defaults: Options, about: str | None) -> None:
-    """Measure as the command line says, and print the table."""
-    end_in_order()
+    """Measure with the options of the command line, and print the table."""
+    exit_on_sigterm()
     options = _parsed(defaults, about)
     print(*describe(), sep="\n", end="\n\n")
     print(f"n={options.n}, seconds={options.seconds:g}, medians of {options.repeat}\n")
@@ -69,14 +69,19 @@ def _parsed(defaults: Options, about: str | None) -> Options:
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--n", type=int, default=defaults.n, help="how many jobs or runs")
+    parser.add_argument("--n", type=int, default=defaults.n, help="the number of jobs or runs")
     parser.add_argument("--seconds", type=float, default=defaults.seconds)
     parser.add_argument("--repeat", type=int, default=defaults.repeat)
     parser.add_argument("--only", default="", help=f"contenders, as {DULY.lower()},huey,limit")
     parser.add_argument("--databases", default=",".join(defaults.databases))
-    held = parser.parse_args()
-    only = tuple(name.strip().lower() for name in held.only.split(",") if name)
-    databases = tuple(name.strip() for name in held.databases.split(",") if name)
+    given = parser.parse_args()
+    only = tuple(name.strip().lower() for name in given.only.split(",") if name)
+    databases = tuple(name.strip() for name in given.databases.split(",") if name)
     return replace(
-        defaults, n=held.n, seconds=held.seconds, repeat=held.repeat, only=only, databases=databases
+        defaults,
+        n=given.n,
+        seconds=given.seconds,
+        repeat=given.repeat,
+        only=only,
+        databases=databases,
     )

@@ -1,4 +1,4 @@
-"""Who is measured."""
+"""The contenders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELERY = Contender("Celery", "celery", "peers")
 
 
 def variants(contender: Contender, option: str, *values: object) -> list[Contender]:
-    """The contender with an option set to each of these values."""
+    """Return a variant of the contender for each of these values of an option."""
     return [
         Contender(
             f"{contender.name} {option}={value}",

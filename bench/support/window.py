@@ -1,4 +1,4 @@
-"""A stretch of time in which fires are counted, with how late they were."""
+"""A period in which fires are counted and their lateness is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.support.ledger import Ledger
 
 
 class Window:
-    """Counts what is noted within the block; a note is the lateness in seconds."""
+    """Counts the notes within the block; each note is a lateness in seconds."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
