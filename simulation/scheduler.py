@@ -9,10 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Literal
 
+from duly.clock import Clock
+from duly.model.settings import Settings
 from duly.model.worker import Heartbeat
-from duly.scheduler import Scheduler
+from duly.operations.core import Core
+from duly.scheduler import UPKEEP, Scheduler
 from duly.store.store import Store
+from duly.store.url import Later
 from duly.worker.worker import Worker
 from simulation.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
 from simulation.executor import SteppedExecutor
@@ -55,6 +60,34 @@ class ProcessClock:
         """Return at once: the world steps everything."""
 
 
+class SimulatedCore(Core):
+    """The core of a `SimulatedScheduler`, which explains the arguments."""
+
+    def __init__(
+        self,
+        url: str | Literal[Later.LATER],
+        settings: Settings,
+        clock: Clock,
+        dialect: SimulatedDialect,
+        executors: tuple[SteppedExecutor, SteppedExecutor],
+    ) -> None:
+        self._dialect = dialect
+        self._executors = executors
+        super().__init__(url, settings, clock, UPKEEP)
+
+    def new_store(self, url: str) -> Store:
+        """See `Core.new_store`."""
+        return SimulatedStore(url, self.clock, self._dialect)
+
+    def new_worker(self) -> Worker:
+        """See `Core.new_worker`."""
+        worker = super().new_worker()
+        functions, coroutines = self._executors
+        _replace(worker.execution, "_threads", functions)
+        _replace(worker.execution, "coroutines", coroutines)
+        return worker
+
+
 class SimulatedScheduler(Scheduler):
     """A scheduler whose database is the world's and whose functions take virtual time.
 
@@ -83,39 +116,32 @@ class SimulatedScheduler(Scheduler):
 
         The world beats apart from the loop's steps, as the thread of the heartbeat does.
         """
-        _replace(self._engine.loop, "thread", threading.Thread(target=int))
-        _replace(self._engine.loop, "state", "running")
-        _replace(self._engine.lease, "threaded", True)
-        _replace(self._engine.lease, "_start_threads", lambda: None)
+        _replace(self._core.worker.loop, "thread", threading.Thread(target=int))
+        _replace(self._core.worker.loop, "state", "running")
+        _replace(self._core.worker.lease, "threaded", True)
+        _replace(self._core.worker.lease, "_start_threads", lambda: None)
 
     def step(self) -> bool:
         """Take one step of the loop, and return whether there may be more to do at once."""
-        return self._engine.tick(wait=False).at_once
+        return self._core.worker.tick(wait=False).at_once
 
     def beat(self) -> None:
         """Beat once."""
-        self._engine.lease.beat()
+        self._core.worker.lease.beat()
 
     def end(self) -> None:
         """Stop in an orderly way: unfinished runs are given back."""
-        _replace(self._engine.loop, "thread", None)
+        _replace(self._core.worker.loop, "thread", None)
         self.stop(grace=0)
 
     def vanish(self) -> None:
         """Release its file locks, as the kernel does when a process is killed."""
-        locks = self._engine.lease.locks
+        locks = self._core.worker.lease.locks
         if locks is not None:
             locks.forsake()
 
-    def _new_store(self, url: str) -> Store:
-        return SimulatedStore(url, self.clock, self._dialect)
-
-    def _new_engine(self) -> Worker:
-        engine = super()._new_engine()
-        functions, coroutines = self._executors
-        _replace(engine.execution, "_threads", functions)
-        _replace(engine.execution, "coroutines", coroutines)
-        return engine
+    def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
+        return SimulatedCore(url, settings, clock, self._dialect, self._executors)
 
 
 def _replace(target: object, name: str, value: object) -> None:

@@ -8,11 +8,12 @@ from typing import Literal, get_args
 
 from apps.expireeye.jobs import CHECK
 from duly import RunRecord, Scheduler
+from duly.model.run import RunState
 
 Outcome = Literal["ok", "partial", "error", "missed", "skipped", "interrupted"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
-_STATES: dict[str, tuple[str, ...]] = {
+_STATES: dict[str, tuple[RunState, ...]] = {
     "ok": ("succeeded",),
     "partial": ("succeeded",),
     "error": ("failed",),
@@ -21,7 +22,7 @@ _STATES: dict[str, tuple[str, ...]] = {
     "interrupted": ("cancelled", "discarded", "ready"),
 }
 _SAME = {"failed": "error", "cancelled": "interrupted", "discarded": "interrupted"}
-_EXECUTED = ("succeeded", "failed", "cancelled")
+_EXECUTED: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 _PAGE = 200
 _RANGES = 100
 

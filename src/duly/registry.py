@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 from duly.errors import ConfigurationError, DuplicateTask, UnknownOption, UnknownTask, did_you_mean
 from duly.model.checks import choice
@@ -15,12 +14,10 @@ from duly.model.policy import TASK_OPTIONS, JobOptions
 from duly.model.session_parameters import check_sessions
 from duly.model.signature import Signature
 
-P = ParamSpec("P")
-R = TypeVar("R")
 ExecutorName = Literal["auto", "process"]
 SessionFactory = Callable[[], Any]
-"""Makes the session of a transactional run: a ``sessionmaker``, Flask-SQLAlchemy's ``db.session``,
-an ``async_sessionmaker``, or any function that returns a session."""
+"""Creates the session of a transactional run: a ``sessionmaker``, an ``async_sessionmaker``,
+Flask-SQLAlchemy's ``db.session``, or any function that returns a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +25,11 @@ class Task:
     """A registered function.
 
     Attributes:
-        name: what the database knows it by.
-        options: what its author set; job options win over them.
+        name: the name under which the database knows it.
+        options: the options that its author set; a job's options win over them.
         is_async: whether it is a coroutine function.
-        transactional: whether the engine commits what it does together with its run: ``True``
-            with a session of Duly's own, or what makes the session.
+        transactional: whether the worker commits what the function does together with its run:
+            ``True`` with a session of Duly's own, or a factory of sessions.
         executor: where it runs: ``auto`` (a thread, a coroutine on the event loop) or ``process``.
     """
 
@@ -50,36 +47,13 @@ class Task:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def options_over(self, defaults: JobOptions, overrides: Mapping[str, Any]) -> JobOptions:
-        """The defaults, then the task's own options, then ``overrides``."""
-        held = defaults.with_overrides(self.options, f"for task {self.name!r}")
-        return held.with_overrides(overrides, f"for a job of task {self.name!r}")
+        """Resolve options: ``defaults``, replaced by the task's own, replaced by ``overrides``."""
+        own = defaults.with_overrides(self.options, f"for task {self.name!r}")
+        return own.with_overrides(overrides, f"for a job of task {self.name!r}")
 
 
-class TaskFunction(Generic[P, R]):
-    """A registered function: calling it is a plain call; `enqueue` makes a durable one.
-
-    Attributes:
-        task: how the registry holds it.
-        name: the task's name.
-    """
-
-    def __init__(self, task: Task, enqueue: Callable[..., str]) -> None:
-        self.task = task
-        self.name = task.name
-        self._enqueue = enqueue
-        functools.update_wrapper(self, task.function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function here and now."""
-        held: R = self.task.function(*args, **kwargs)
-        return held
-
-    def enqueue(self, **options_and_arguments: Any) -> str:
-        """`Scheduler.enqueue` with this task; returns the run's id."""
-        return self._enqueue(self.task.name, **options_and_arguments)
-
-    def __repr__(self) -> str:
-        return f"<task {self.name!r}>"
+AnyTask = str | Callable[..., Any]
+"""A task's name, a decorated function, or the bare function that was decorated."""
 
 
 class Registry:
@@ -98,7 +72,7 @@ class Registry:
         transactional: bool | SessionFactory = False,
         executor: ExecutorName = "auto",
     ) -> Task:
-        """Make a function known.
+        """Register a function as a task.
 
         Args:
             function: a plain or coroutine function with named parameters.
@@ -132,20 +106,20 @@ class Registry:
         if executor == "process":
             _check_process(task)
         with self._lock:
-            held = self._tasks.get(name)
-            if held is not None and _place(held.function) != _place(function):
+            known = self._tasks.get(name)
+            if known is not None and _place(known.function) != _place(function):
                 raise DuplicateTask(
-                    f"task name {name!r} belongs to {_place(held.function)}; give "
+                    f"task name {name!r} belongs to {_place(known.function)}; give "
                     f"{_place(function)} another one: name=…"
                 )
             self._tasks[name] = task
         return task
 
     def get(self, name: str) -> Task:
-        """The task of that name.
+        """Return the task of a name.
 
         Raises:
-            UnknownTask: nobody registered it here.
+            UnknownTask: no task of that name is registered here.
         """
         try:
             return self._tasks[name]
@@ -154,30 +128,31 @@ class Registry:
                 f"no task is registered as {name!r}{did_you_mean(name, self._tasks)}"
             ) from None
 
-    def find(self, wanted: str | TaskFunction[..., Any] | Callable[..., Any]) -> Task:
-        """The task meant by a name, a decorated function, or the bare function.
+    def find(self, wanted: AnyTask) -> Task:
+        """Return the task meant by a name, a decorated function, or the bare function.
 
         Raises:
-            UnknownTask: nobody registered it here.
+            UnknownTask: the function is not registered here.
         """
         if isinstance(wanted, str):
             return self.get(wanted)
-        if isinstance(wanted, TaskFunction):
-            return self.get(wanted.name)
+        decorated = getattr(wanted, "task", None)
+        if isinstance(decorated, Task):
+            return self.get(decorated.name)
         for task in list(self._tasks.values()):
             if task.function is wanted:
                 return task
         raise UnknownTask(
-            f"{_place(wanted)} is not registered; decorate it with @scheduler.task or call "
+            f"{_place(wanted)} is not registered; decorate it with @scheduler.task() or call "
             "scheduler.task()(function)"
         )
 
     def tasks(self) -> list[Task]:
-        """All tasks, by name."""
+        """Return all tasks, by name."""
         return sorted(self._tasks.values(), key=lambda task: task.name)
 
     def names(self) -> tuple[str, ...]:
-        """All task names, sorted."""
+        """Return all task names, sorted."""
         return tuple(sorted(self._tasks))
 
     def __contains__(self, name: str) -> bool:
@@ -203,7 +178,7 @@ def _is_name(value: object) -> bool:
 
 
 def _check_process(task: Task) -> None:
-    """Refuse what cannot run in another process, which finds it by its module and its name."""
+    """Refuse a function that another process cannot find by its module and its name."""
     module, name = getattr(task.function, "__module__", None), _qualname(task.function)
     problem = None
     if task.is_async or task.transactional is not False:
@@ -212,7 +187,7 @@ def _check_process(task: Task) -> None:
     elif module in (None, "__main__"):
         problem = "is defined in the program that was started; move it into a module"
     elif name is None or "<" in name:
-        problem = "is no function at the top of a module, where another process can find it"
+        problem = "is not a function at the top of a module, where another process can find it"
     if problem:
         raise ConfigurationError(
             f"task {task.name!r} has executor='process', but {_place(task.function)} {problem}"

@@ -1,61 +1,114 @@
-"""The scheduler: what a host application holds. It wires its parts and decides nothing."""
+"""The scheduler that a host application holds: its settings, and the table of its calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from duly.aio import Aio
+from duly import operations as op
 from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
-from duly.model.settings import Settings
+from duly.model.settings import Orphans, Settings
 from duly.model.worker import Heartbeat
-from duly.operations.asking import Asking
-from duly.operations.backfilling import Backfilling
-from duly.operations.declare import Declaring
-from duly.operations.doctor import Examining
-from duly.operations.enqueue_many import Bulk
-from duly.operations.lifecycle import Living
-from duly.operations.limiting import Limiting
-from duly.operations.named_calendars import Calendars
-from duly.operations.steering import Steering
+from duly.operations.core import Core, Upkeep
+from duly.registry import Registry
+from duly.store.store import Store
 from duly.store.url import Later
+from duly.worker.loop import State
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class Scheduler(
-    Declaring, Bulk, Calendars, Steering, Backfilling, Limiting, Asking, Examining, Living
-):
+def _call(operation: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Scheduler, P], R]:
+    """Make an operation a method of `Scheduler`, with its signature and its docstring."""
+
+    @functools.wraps(operation)
+    def call(self: Scheduler, /, *args: P.args, **options: P.kwargs) -> R:
+        return operation(self._core, *args, **options)
+
+    return call
+
+
+def _awaitable(
+    operation: Callable[Concatenate[Core, P], R],
+) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
+    """Make an operation a coroutine method of `Aio`, with its signature and its docstring.
+
+    The operation runs in a thread; with an asyncio session, by SQLAlchemy's ``run_sync``.
+    """
+
+    @functools.wraps(operation)
+    async def call(self: Aio, /, *args: P.args, **options: P.kwargs) -> R:
+        session: Any = options.get("session")
+        if not hasattr(session, "run_sync"):
+            return await asyncio.to_thread(operation, self._core, *args, **options)
+        await asyncio.to_thread(self._core.store.prepare)
+
+        def join(sync_session: Any) -> R:
+            options["session"] = sync_session
+            return operation(self._core, *args, **options)
+
+        joined: R = await session.run_sync(join)
+        return joined
+
+    return call
+
+
+def _awaitable_step(
+    operation: Callable[Concatenate[Core, P], R],
+) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
+    """Make an operation awaitable; coroutine jobs that it starts run on the loop that awaits it."""
+    step = _awaitable(operation)
+
+    @functools.wraps(operation)
+    async def call(self: Aio, /, *args: P.args, **options: P.kwargs) -> R:
+        if self._core.worker.state == "stopped":
+            op.lifecycle.attach(self._core, asyncio.get_running_loop())
+        return await step(self, *args, **options)
+
+    return call
+
+
+class Scheduler:
     """A durable job scheduler on one database.
 
     Args:
         url: an SQLAlchemy database URL: ``sqlite:///app.db`` or ``postgresql+psycopg://…``; URLs
-            of asyncio drivers are taken too. Left out, it is said later, by `use_database` or as
-            ``app.config["DULY_URL"]`` in Flask; until then jobs can only be declared.
-        name: whose declarations in code are compared with each other.
-        version: of the application, rising with every deploy: 43, ``1.4.2``, ``2026.11.21``. An
-            older process never changes a job that a newer one has declared; without a version it
-            counts as older than any. Default: none, and the last declaration wins.
-        orphans: what becomes of jobs that code declares no more: ``report`` or ``pause`` them.
-        timezone: IANA name; the zone of wall-clock triggers that name none.
-        heartbeat: ``normal`` (beat 10 s, lease 60 s), ``fast`` (1 s, 5 s) or a `Heartbeat`.
-        defaults: options of jobs and tasks that say nothing themselves.
-        queues: how many runs of each queue this process executes at once.
-        clock: where time comes from; tests give a `VirtualClock`.
+            of asyncio drivers are accepted too. Without a URL jobs can only be declared until
+            `use_database` names it, or in Flask ``app.config["DULY_URL"]``.
+        name: the application whose declarations in code are compared with each other.
+        version: the version of the application, rising with every deploy: 43, ``1.4.2``,
+            ``2026.11.21``. An older process never changes a job that a newer one has declared; a
+            process without a version counts as older than any. Default: none, and the last
+            declaration wins.
+        orphans: whether jobs that code no longer declares are only reported (``report``), or also
+            paused (``pause``).
+        timezone: the IANA name of the zone for wall-clock triggers that do not name one.
+        heartbeat: ``normal`` (a beat every 10 s, a lease of 60 s), ``fast`` (1 s, 5 s) or a
+            `Heartbeat`.
+        defaults: options for jobs and tasks that do not set their own.
+        queues: the number of runs of each queue that this process executes at once; default: 10
+            of the queue ``default``.
+        clock: the source of time; tests pass a `VirtualClock`.
         grace: seconds that running functions get to finish at a stop.
-        start: ``retry``: a database that is away does not stop the host; ``required``: it does.
-        pooler: whether the URL leads to a transaction pooler (PgBouncer): then nothing is kept in
-            a database session, and other processes' work is found by looking, every second.
+        start: ``retry``: an unreachable database does not stop the host; ``required``: it does.
+        pooler: whether the URL leads to a transaction pooler (PgBouncer). If so, nothing is kept
+            in a database session, and the work of other processes is found by polling, every
+            second.
         listen_url: a direct URL for LISTEN beside such a pooler.
 
     Attributes:
         aio: every call as an awaitable: ``await scheduler.aio.enqueue(...)``.
-        registry: the registered tasks.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
-        ConfigurationError: another setting is wrong.
+        ConfigurationError: another setting is not valid.
     """
 
     def __init__(
@@ -64,7 +117,7 @@ class Scheduler(
         *,
         name: str = "default",
         version: str | int | None = None,
-        orphans: Literal["report", "pause"] = "report",
+        orphans: Orphans = "report",
         timezone: str = "UTC",
         heartbeat: Literal["normal", "fast"] | Heartbeat = "normal",
         defaults: JobOptions | None = None,
@@ -90,8 +143,219 @@ class Scheduler(
             pooler=pooler,
             listen_url=listen_url,
         )
-        super().__init__(url, settings, clock or SystemClock())
-        self.aio = Aio(self)
+        self._core = self._new_core(url, settings, clock or SystemClock())
+        self.aio = Aio(self._core)
+
+    def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
+        """Create the core; the simulation replaces it by one on a simulated database."""
+        return Core(url, settings, clock, UPKEEP)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the scheduler was created with, and `configure_worker` has changed."""
+        return self._core.settings
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this process."""
+        return self._core.clock
+
+    @property
+    def registry(self) -> Registry:
+        """The registered tasks."""
+        return self._core.registry
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        return self._core.store
+
+    @property
+    def state(self) -> State:
+        """What the worker of this process does: stopped, starting, running or stopping."""
+        return self._core.worker.state
+
+    @property
+    def worker_id(self) -> str | None:
+        """The id of this process's worker, as `status`, runs and events name it.
+
+        ``None`` before the first step and after a stop. A worker that lost its lease registers
+        anew under another id.
+        """
+        return self._core.worker.worker_id
+
+    @property
+    def takes_database(self) -> bool:
+        """Whether it was created without a URL, so that `use_database` names the database."""
+        return self._core.takes_database
+
+    @property
+    def has_database(self) -> bool:
+        """Whether the database is known yet."""
+        return self._core.has_database
+
+    # Declaring tasks and jobs in code
+    task = _call(op.declare.task)
+    job = _call(op.declare.job)
+    declared = _call(op.declare.declared)
+    orphans = _call(op.declare.orphans)
+
+    # Calling tasks
+    enqueue = _call(op.enqueue.enqueue)
+    enqueue_many = _call(op.enqueue.enqueue_many)
+
+    # Jobs
+    add = _call(op.jobs.add.add)
+    add_many = _call(op.jobs.add.add_many)
+    edit = _call(op.jobs.edit.edit)
+    reset = _call(op.jobs.edit.reset)
+    pause = _call(op.jobs.pause.pause)
+    resume = _call(op.jobs.pause.resume)
+    remove = _call(op.jobs.pause.remove)
+    jobs = _call(op.jobs.find.jobs)
+    next_fires = _call(op.jobs.find.next_fires)
+    missed = _call(op.jobs.find.missed)
+
+    # Runs
+    run_now = _call(op.runs.run_now)
+    backfill = _call(op.backfill.backfill)
+    cancel = _call(op.runs.cancel)
+    retry = _call(op.runs.retry)
+    discard = _call(op.runs.discard)
+    run = _call(op.runs.run)
+    runs = _call(op.runs.runs)
+    run_log = _call(op.runs.run_log)
+    attempts = _call(op.runs.attempts)
+
+    # Calendars
+    calendars = _call(op.calendars.calendars)
+    set_calendar = _call(op.calendars.set_calendar)
+    remove_calendar = _call(op.calendars.remove_calendar)
+
+    # Queues, limits and the switch
+    pause_queue = _call(op.queues.pause_queue)
+    resume_queue = _call(op.queues.resume_queue)
+    set_queue = _call(op.queues.set_queue)
+    set_limit = _call(op.queues.set_limit)
+    remove_limit = _call(op.queues.remove_limit)
+    limits = _call(op.queues.limits)
+    stop_all = _call(op.queues.stop_all)
+    start_all = _call(op.queues.start_all)
+
+    # The state of everything
+    status = _call(op.status.status)
+    health = _call(op.status.health)
+    workers = _call(op.status.workers)
+    events = _call(op.events.events)
+    examine = _call(op.doctor.examine)
+
+    # The life of this process's worker
+    use_database = _call(op.lifecycle.use_database)
+    configure_worker = _call(op.lifecycle.configure_worker)
+    prepare = _call(op.lifecycle.prepare)
+    start = _call(op.lifecycle.start)
+    stop = _call(op.lifecycle.stop)
+    skip_grace = _call(op.lifecycle.skip_grace)
+    running = _call(op.lifecycle.running)
+    tick = _call(op.lifecycle.tick)
+    run_due = _call(op.lifecycle.run_due)
+    wake = _call(op.lifecycle.wake)
+    in_flight = _call(op.lifecycle.in_flight)
+    attach = _call(op.lifecycle.attach)
+    around = _call(op.lifecycle.around)
+    on = _call(op.events.on)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """Run the scheduler as an ASGI lifespan: ``FastAPI(lifespan=scheduler.lifespan)``.
+
+        Coroutine jobs run on the application's own event loop.
+
+        Args:
+            app: if it has a ``state``, as Starlette and FastAPI applications do, the scheduler
+                is found there as ``app.state.duly``.
+        """
+        if hasattr(app, "state"):
+            app.state.duly = self
+        await self.aio.start()
+        try:
+            yield
+        finally:
+            await self.aio.stop()
 
     def __repr__(self) -> str:
         return f"<Scheduler {self.settings.name!r} on {self.store}>"
+
+
+class Aio:
+    """The awaitable form of a scheduler's calls, for coroutines: ``await scheduler.aio.add(...)``.
+
+    A call runs in a thread, so that it does not block the event loop. With an asyncio session it
+    becomes part of that session's transaction, by SQLAlchemy's own ``run_sync``.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # Declaring tasks and jobs in code
+    job = _awaitable(op.jobs.find.job)
+    orphans = _awaitable(op.declare.orphans)
+
+    # Calling tasks
+    enqueue = _awaitable(op.enqueue.enqueue)
+    enqueue_many = _awaitable(op.enqueue.enqueue_many)
+
+    # Jobs
+    add = _awaitable(op.jobs.add.add)
+    add_many = _awaitable(op.jobs.add.add_many)
+    edit = _awaitable(op.jobs.edit.edit)
+    reset = _awaitable(op.jobs.edit.reset)
+    pause = _awaitable(op.jobs.pause.pause)
+    resume = _awaitable(op.jobs.pause.resume)
+    remove = _awaitable(op.jobs.pause.remove)
+    jobs = _awaitable(op.jobs.find.jobs)
+    next_fires = _awaitable(op.jobs.find.next_fires)
+    missed = _awaitable(op.jobs.find.missed)
+
+    # Runs
+    run_now = _awaitable(op.runs.run_now)
+    backfill = _awaitable(op.backfill.backfill)
+    cancel = _awaitable(op.runs.cancel)
+    retry = _awaitable(op.runs.retry)
+    discard = _awaitable(op.runs.discard)
+    run = _awaitable(op.runs.run)
+    runs = _awaitable(op.runs.runs)
+    run_log = _awaitable(op.runs.run_log)
+    attempts = _awaitable(op.runs.attempts)
+
+    # Calendars
+    calendars = _awaitable(op.calendars.calendars)
+    set_calendar = _awaitable(op.calendars.set_calendar)
+    remove_calendar = _awaitable(op.calendars.remove_calendar)
+
+    # Queues, limits and the switch
+    pause_queue = _awaitable(op.queues.pause_queue)
+    resume_queue = _awaitable(op.queues.resume_queue)
+    set_queue = _awaitable(op.queues.set_queue)
+    set_limit = _awaitable(op.queues.set_limit)
+    remove_limit = _awaitable(op.queues.remove_limit)
+    limits = _awaitable(op.queues.limits)
+    stop_all = _awaitable(op.queues.stop_all)
+    start_all = _awaitable(op.queues.start_all)
+
+    # The state of everything
+    status = _awaitable(op.status.status)
+    health = _awaitable(op.status.health)
+    workers = _awaitable(op.status.workers)
+    events = _awaitable(op.events.events)
+    examine = _awaitable(op.doctor.examine)
+
+    # The life of this process's worker
+    prepare = _awaitable(op.lifecycle.prepare)
+    start = _awaitable_step(op.lifecycle.start)
+    stop = _awaitable(op.lifecycle.stop)
+    tick = _awaitable_step(op.lifecycle.tick)
+    run_due = _awaitable_step(op.lifecycle.run_due)
+
+
+UPKEEP = Upkeep(prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile)

@@ -119,21 +119,21 @@ def test_urls_that_hosts_have_are_understood(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"timezone": "Europe/Madrit"}, "timezone='Europe/Madrit' is no IANA time zone"),
-        ({"timezone": ""}, "is no IANA time zone"),
-        ({"timezone": "../../etc/passwd"}, "is no IANA time zone"),
-        ({"timezone": None}, "is no IANA time zone"),
+        ({"timezone": "Europe/Madrit"}, "timezone='Europe/Madrit' is not an IANA time zone"),
+        ({"timezone": ""}, "is not an IANA time zone"),
+        ({"timezone": "../../etc/passwd"}, "is not an IANA time zone"),
+        ({"timezone": None}, "is not an IANA time zone"),
         (
             {"heartbeat": "quick"},
             "heartbeat='quick' is not valid; give 'normal', 'fast' or a Heartbeat",
         ),
         ({"heartbeat": 5}, "heartbeat=5 is not valid; give"),
-        ({"queues": {}}, "leaves nowhere to run"),
+        ({"queues": {}}, "would execute nothing"),
         ({"queues": {"mail": 0}}, "'mail': 0.*at once"),
         ({"queues": {"mail": "5"}}, "'mail': '5'.*at once"),
-        ({"queues": {"": 5}}, "'': 5.*give a name"),
-        ({"queues": {"a\x00b": 5}}, "give a name"),
-        ({"queues": {5: 5}}, "give a name"),
+        ({"queues": {"": 5}}, "'': 5.*give each queue's name"),
+        ({"queues": {"a\x00b": 5}}, "give each queue's name"),
+        ({"queues": {5: 5}}, "give each queue's name"),
         ({"start": "maybe"}, "start='maybe'; it must be 'retry' or 'required'"),
         ({"name": ""}, "name is ''; it must be 1 to 191 printable characters"),
         ({"name": "a\x00b"}, "name is .*printable"),
@@ -368,7 +368,9 @@ NO_TRIGGERS: list[Any] = ["0 9 * * *", 5, {"kind": "every"}, every]  # fmt: skip
 def test_what_is_no_trigger_is_refused(scheduler: Scheduler) -> None:
     """With what would be one."""
     for trigger in NO_TRIGGERS:
-        with refused(ConfigurationError, r"is no trigger; give cron\(…\), every\(…\) or at"):
+        with refused(
+            ConfigurationError, r"is not a trigger; give for example cron\(…\), every\(…\) or at"
+        ):
             scheduler.add("work", trigger)
     with refused(ConfigurationError, r"give a trigger, such as every\(hours=1\), or after="):
         scheduler.add("work", None)

@@ -263,7 +263,7 @@ def test_a_declaration_that_disappears_is_reported_and_goes_on(
     with caplog.at_level(logging.WARNING, "duly"):
         scheduler.tick()
     assert any(
-        "'j' was declared by the code of 'default' and is not any more" in message
+        "'j' was declared by the code of 'default' and no longer is" in message
         for message in caplog.messages
     )
     clock.advance(60)
@@ -364,7 +364,7 @@ def test_declaring_wrongly_is_told_at_once(start: Program, make: Make) -> None:
     for wrong in wrongs:
         with pytest.raises(ValueError, match=r"arguments of|timeout|tags|job id"):
             scheduler.job(every(seconds=1), **{"args": {"n": 1}, **wrong})(work)
-    with pytest.raises(ConfigurationError, match="is no trigger"):
+    with pytest.raises(ConfigurationError, match="is not a trigger"):
         scheduler.job(5)(work)  # type: ignore[call-overload]
     scheduler.tick()
     assert scheduler.jobs() == []

@@ -87,7 +87,7 @@ def test_until_then_looking_at_it_does_no_harm(clock: VirtualClock) -> None:
 
 def test_a_database_that_is_in_use_is_not_changed(make: Make, prepared_sqlite_url: str) -> None:
     """Neither that of a scheduler that was made with one, nor while a worker lives on it."""
-    with pytest.raises(LifecycleError, match="was made with a URL already"):
+    with pytest.raises(LifecycleError, match="was created with a URL already"):
         make().use_database(prepared_sqlite_url)
     scheduler = late(VirtualClock(START))
     scheduler.use_database(prepared_sqlite_url)

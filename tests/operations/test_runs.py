@@ -11,6 +11,7 @@ import pytest
 
 from duly import Event, Retry, Run, Scheduler, VirtualClock, every
 from duly.errors import OverlapError, StateError, UnknownTask
+from duly.model.policy import Overlap
 from tests.operations.conftest import START, Make, after, with_tasks
 from tests.store.conftest import at_once
 from tests.support.waiting import wait_until
@@ -274,13 +275,15 @@ def test_running_now_works_on_a_paused_or_finished_job(
     [("skip", None), ("queue", "scheduled"), ("allow", "ready"), ("cancel_running", "scheduled")],
 )
 def test_running_now_respects_the_overlap_policy(
-    scheduler: Scheduler, overlap: str, second: str | None
+    scheduler: Scheduler, overlap: Overlap, second: str | None
 ) -> None:
     """A second run while the first waits: refused, lined up, beside it, or instead of it."""
     scheduler.add("work", every(seconds=60), id="j", overlap=overlap)
     first = scheduler.run_now("j")
     if second is None:
-        with pytest.raises(OverlapError, match=r"'j' has a run that is not over, .*overlap='skip'"):
+        with pytest.raises(
+            OverlapError, match=r"'j' has a run that has not finished, .*overlap='skip'"
+        ):
             scheduler.run_now("j")
         assert len(scheduler.runs()) == 1
         return
@@ -475,7 +478,7 @@ def test_a_retry_by_hand_respects_the_overlap_policy(
     scheduler.tick()
     (failed,) = scheduler.runs(job="j")
     scheduler.run_now("j")
-    with pytest.raises(OverlapError, match="'j' has a run that is not over"):
+    with pytest.raises(OverlapError, match="'j' has a run that has not finished"):
         scheduler.retry(failed.id)
     assert state(scheduler, failed.id) == "failed"
 
@@ -497,7 +500,7 @@ def test_a_failed_run_of_a_removed_job_can_be_retried(
 def test_a_dead_letter_is_given_up_with_a_reason(scheduler: Scheduler) -> None:
     """Only failed ones; it is over for good."""
     run_id = scheduler.enqueue("fail")
-    with pytest.raises(StateError, match="is ready; only failed ones can be discarded"):
+    with pytest.raises(StateError, match="is ready; only failed runs can be discarded"):
         scheduler.discard(run_id, reason="x")
     scheduler.tick()
     assert scheduler.status().dead == 1

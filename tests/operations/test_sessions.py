@@ -64,7 +64,7 @@ def kinds(heard: list[Event]) -> list[str]:
     return [event.kind for event in heard]
 
 
-def act(scheduler: Scheduler, session: object, name: str = "o") -> str:
+def act(scheduler: Scheduler, session: Any, name: str = "o") -> str:
     """Everything that one can do on a session; returns the run's id."""
     scheduler.add("work", every(seconds=60), id=f"job {name}", tags=["t"], session=session)
     scheduler.pause(f"job {name}", session=session)

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
-from duly.operations.jobs.declarations import unresolved
+from duly.operations.declare import unresolved
 from duly.store import completions, declarations, history, jobs, runs, transitions, workers
 from duly.store.agenda import AgendaQuery
 from duly.store.dialect import Mark

@@ -13,7 +13,8 @@ import pytest
 
 from duly import JobDefaults, Retry, Run
 from duly.errors import ConfigurationError, DuplicateTask, UnknownOption, UnknownTask
-from duly.registry import Registry, Task, TaskFunction
+from duly.operations.enqueue import TaskFunction
+from duly.registry import Registry, Task
 
 
 def register(registry: Registry, function: Any, name: str | None = None, **options: Any) -> Task:
@@ -119,7 +120,7 @@ def test_a_name_from_the_database_imports_nothing() -> None:
 def test_a_task_of_another_scheduler_is_unknown_here() -> None:
     """A decorated function is found by its name, in this registry only."""
     here, there = Registry(), Registry()
-    held: TaskFunction[..., Any] = TaskFunction(register(there, send_mail), lambda *_: "")
+    held: TaskFunction[..., ..., Any] = TaskFunction(register(there, send_mail), lambda *_: "")
     with pytest.raises(UnknownTask, match="'send_mail'"):
         here.find(held)
 
@@ -194,7 +195,7 @@ def test_a_registered_function_is_still_that_function() -> None:
         """Add."""
         return a + b
 
-    held: TaskFunction[..., Any] = TaskFunction(register(Registry(), add), lambda *_: "")
+    held: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), add), lambda *_: "")
     assert held(1) == 2
     assert held(1, b=5) == 6
     assert held.name == "add"
@@ -206,7 +207,7 @@ def test_a_registered_function_is_still_that_function() -> None:
 
 def test_a_registered_method_of_a_coroutine_is_awaited_by_its_caller() -> None:
     """Calling a registered coroutine function returns its coroutine."""
-    held: TaskFunction[..., Any] = TaskFunction(register(Registry(), fetch), lambda *_: "")
+    held: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), fetch), lambda *_: "")
     assert asyncio.run(held()) == 7
 
 
@@ -218,7 +219,7 @@ def test_enqueue_of_the_function_is_enqueue_with_its_name() -> None:
         calls.append((args, kwargs))
         return "id"
 
-    held: TaskFunction[..., Any] = TaskFunction(register(Registry(), other), enqueue)
+    held: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), other), enqueue)
     assert held.enqueue(to="ana", delay=5) == "id"
     assert calls == [(("other",), {"to": "ana", "delay": 5})]
 

@@ -25,7 +25,7 @@ RESULT_STATEMENT = "duly.worker.completion._write"
 
 def worker_of(scheduler: Scheduler) -> Worker:
     """The worker that a scheduler steps; ``tick()`` on it is exactly one step."""
-    return scheduler._engine
+    return scheduler._core.worker
 
 
 def lease_of(scheduler: Scheduler) -> WorkerLease:

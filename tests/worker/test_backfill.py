@@ -151,7 +151,7 @@ def test_rule_16_a_dry_run_writes_nothing(world: World) -> None:
     assert "limit=5" in seen.notes[0]
     assert len(scheduler.events()) == before
     assert len(scheduler.runs(job="j")) == 1
-    with pytest.raises(ConfigurationError, match="would make 23 runs"):
+    with pytest.raises(ConfigurationError, match="would create 23 runs"):
         scheduler.backfill("j", after(1), after(24), limit=5)
     done = scheduler.backfill("j", after(1), after(24))
     assert (done.times, done.made) == (seen.times, seen.made)

@@ -108,6 +108,6 @@ def test_an_unknown_calendar_is_refused_when_the_job_is_stored(world: World) -> 
     scheduler.task(name="work")(lambda: None)
     with pytest.raises(TriggerError, match=r"feast'.*did you mean 'feasts'"):
         scheduler.add("work", cron("0 9 * * *").excluding("feast"), id="x")
-    with pytest.raises(ConfigurationError, match="no calendar"):
+    with pytest.raises(ConfigurationError, match="is not a calendar"):
         scheduler.set_calendar("x", "weekends")  # type: ignore[arg-type]
     assert scheduler.jobs() == []

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from duly import Scheduler, every
+from duly.model.run import RunState
 from duly.store import runs, tables
 from duly.worker.resolving import resolve
 from tests.store.conftest import at_once
@@ -123,7 +124,7 @@ def test_rule_20_a_failed_parent_leaves_a_skipped_run_that_names_it(world: World
 
 
 @pytest.mark.parametrize("end", ["skipped", "missed", "cancelled"])
-def test_rule_20_parents_that_never_ran_resolve_too(world: World, end: str) -> None:
+def test_rule_20_parents_that_never_ran_resolve_too(world: World, end: RunState) -> None:
     """A parent that is skipped, missed or cancelled is one that did not succeed."""
     scheduler = world.scheduler(queues={"other": 1})
     scheduler.task("work")(lambda: None)

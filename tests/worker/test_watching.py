@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_each_success_calls_an_address(
 
 
 @pytest.mark.parametrize("address", ["ftp://example.org/", "file:///etc/passwd", "example.org", 5])
-def test_a_ping_is_a_web_address(world: World, address: object) -> None:
+def test_a_ping_is_a_web_address(world: World, address: Any) -> None:
     """Nothing else is opened."""
     with pytest.raises(ConfigurationError, match="ping"):
         world.scheduler().task(name="work", ping=address)(lambda: None)

@@ -66,7 +66,7 @@ def run_command(  # noqa: PLR0917 - click gives them by name
     """
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     if queues is not None:
-        scheduler.take_part(queues=_read_queues(queues, scheduler.settings.queues))
+        scheduler.configure_worker(queues=_read_queues(queues, scheduler.settings.queues))
     if once:
         _run_once(scheduler, grace, as_json=as_json)
     else:
@@ -85,7 +85,9 @@ def worker_command(  # noqa: PLR0917 - click gives them by name
     """
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     held = scheduler.settings.queues
-    scheduler.take_part(queues=held if queues is None else _read_queues(queues, held), fires=False)
+    scheduler.configure_worker(
+        queues=held if queues is None else _read_queues(queues, held), fires=False
+    )
     _serve(scheduler, app, grace)
 
 

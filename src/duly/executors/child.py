@@ -29,7 +29,7 @@ from duly.executors.report import facts_of, report_of
 from duly.executors.wire import Message, Wire
 from duly.model.payload import encode_result
 from duly.model.signature import Signature
-from duly.registry import TaskFunction
+from duly.registry import Task
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a running function, and between two looks at the worker."""
@@ -148,7 +148,8 @@ def _function(module: str, name: str) -> Any:
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
-    return found.task.function if isinstance(found, TaskFunction) else found
+    task = getattr(found, "task", None)
+    return task.function if isinstance(task, Task) else found
 
 
 def _end_with(worker: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict
 
 from duly.errors import ConfigurationError, UnknownOption
 from duly.model import payload
@@ -28,6 +28,7 @@ from duly.model.watch import Watch
 
 Overlap = Literal["skip", "queue", "allow", "cancel_running"]
 OnCrash = Literal["retry", "fail"]
+Seconds = float | timedelta
 CatchUpMode = Literal["latest", "all", "none"]
 
 QUARANTINE_AFTER = 2
@@ -288,19 +289,35 @@ class JobOptions:
             raise ConfigurationError(f"{error} ({where})") from error
 
 
-TASK_OPTIONS = frozenset(
-    {
-        "queue",
-        "priority",
-        "retry",
-        "timeout",
-        "on_crash",
-        "expires",
-        "keep",
-        "ping",
-        "concurrency_key",
-    }
-)
+class TaskOptionFields(TypedDict, total=False):
+    """The options that a task may set, as a user writes them; see `JobOptions`."""
+
+    queue: str
+    priority: int
+    retry: Retry | int | Mapping[str, float] | None
+    timeout: Seconds | None
+    on_crash: OnCrash
+    expires: Seconds | None
+    keep: float | None
+    concurrency_key: str | None
+    ping: str | None
+
+
+class JobOptionFields(TaskOptionFields, total=False):
+    """All options of a job, as a user writes them; see `JobOptions`."""
+
+    misfire_grace: Seconds | None
+    catch_up: CatchUp | CatchUpMode | Mapping[str, Any]
+    overlap: Overlap
+    max_running: int
+    jitter: Seconds
+    start: datetime | None
+    end: datetime | None
+    max_fires: int | None
+    watch: Watch | Seconds | Mapping[str, Any] | None
+
+
+TASK_OPTIONS = frozenset(TaskOptionFields.__annotations__)
 JobDefaults = JobOptions
 """What jobs and tasks get that say nothing themselves: ``Scheduler(defaults=JobDefaults(…))``."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -71,6 +71,22 @@ class Signature:
         self._refuse_supplied(arguments)
         text: str = self._arguments.encode(arguments)
         return text
+
+    def by_name(self, positional: Sequence[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments given in order and by name as names and values.
+
+        Raises:
+            ArgumentsError: there are more than the function has, or one is given twice.
+        """
+        if len(positional) > len(self._parameters):
+            raise ArgumentsError(
+                f"arguments of task {self._name!r}: it takes {len(self._parameters)} in order, "
+                f"and {len(positional)} were given"
+            )
+        named = dict(zip(self._parameters, positional, strict=False))
+        for name in named.keys() & arguments.keys():
+            raise ArgumentsError(f"arguments of task {self._name!r}: {name} is given twice")
+        return {**named, **arguments}
 
     def accept(self, text: str) -> str:
         """Validate arguments given as JSON text, and return them as canonical JSON text.

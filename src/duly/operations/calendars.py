@@ -1,39 +1,76 @@
-"""Storing named calendars, and telling the jobs that use them."""
+"""Named calendars: holidays and the like, stored once and used by many jobs."""
 
 from __future__ import annotations
 
-from duly.errors import CalendarInUse, CalendarNotFound
+from duly.errors import CalendarInUse, CalendarNotFound, ConfigurationError
 from duly.model.job import check_id
-from duly.operations.jobs.definition import rebind
-from duly.store import calendars
+from duly.operations.core import Core
+from duly.operations.jobs.change import rebind
+from duly.store import calendars as calendar_rows
 from duly.store.transaction import Transaction
 from duly.triggers import Calendar
 
 
-def put(tx: Transaction, name: str, value: Calendar) -> list[str]:
-    """Store a calendar; the jobs that name it follow it from now on. Returns their ids.
+def calendars(core: Core) -> dict[str, Calendar]:
+    """Return all stored calendars by name."""
+    with core.store.read() as conn:
+        return calendar_rows.known(conn)
+
+
+def set_calendar(
+    core: Core, name: str, calendar: Calendar, *, actor: str | None = None
+) -> list[str]:
+    """Store a calendar under a name; triggers use it by ``trigger.excluding("the name")``.
+
+    The jobs that name it follow at once: what fell due under the old calendar is decided first,
+    then the next fire is computed anew.
+
+    Args:
+        name: 1 to 191 printable characters.
+        calendar: for example ``holidays("ES")``, ``weekends()`` or ``dates(...)``.
+        actor: who acts, for the audit trail.
+
+    Returns:
+        The ids of the jobs that name it.
 
     Raises:
-        ConfigurationError: a name that cannot be stored.
+        ConfigurationError: a name that cannot be stored, or a value that is not a calendar.
     """
-    calendars.put(tx, check_id(name), value)
-    tx.record("calendar.changed", calendar=name)
-    users = calendars.users(tx, name)
-    for row in users:
-        rebind(tx, row)
-    return [row.id for row in users]
+    if not isinstance(calendar, Calendar):
+        raise ConfigurationError(
+            f"{calendar!r} is not a calendar; give for example holidays('ES') or weekends()"
+        )
+    checked = check_id(name)
+
+    def store(tx: Transaction) -> list[str]:
+        calendar_rows.put(tx, checked, calendar)
+        tx.record("calendar.changed", calendar=checked)
+        users = calendar_rows.users(tx, checked)
+        for row in users:
+            rebind(tx, row)
+        return [row.id for row in users]
+
+    return core.transact(store, actor=actor)
 
 
-def remove(tx: Transaction, name: str) -> None:
+def remove_calendar(core: Core, name: str, *, actor: str | None = None) -> None:
     """Delete a calendar that no job names.
 
+    Args:
+        name: the calendar's name.
+        actor: who acts, for the audit trail.
+
     Raises:
-        CalendarNotFound: no such calendar.
+        CalendarNotFound: the calendar does not exist.
         CalendarInUse: jobs name it.
     """
-    users = [row.id for row in calendars.users(tx, name)]
-    if users:
-        raise CalendarInUse(name, users)
-    if not calendars.remove(tx, name):
-        raise CalendarNotFound(name)
-    tx.record("calendar.removed", calendar=name)
+
+    def store(tx: Transaction) -> None:
+        users = [row.id for row in calendar_rows.users(tx, name)]
+        if users:
+            raise CalendarInUse(name, users)
+        if not calendar_rows.remove(tx, name):
+            raise CalendarNotFound(name)
+        tx.record("calendar.removed", calendar=name)
+
+    core.transact(store, actor=actor)

@@ -1,40 +1,382 @@
-"""What is said about when and how a task is called durably, checked."""
+"""Enqueueing: a task is called once, durably, as soon as a worker has a free slot."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    get_args,
+    overload,
+)
 
-from duly.errors import ConfigurationError
+from duly.decisions.apply import ClaimOnInsert
+from duly.errors import ConfigurationError, DulyError, StateError
 from duly.model.checks import SECONDS, instant, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
-from duly.operations.runs import Call
-from duly.registry import Task
+from duly.operations.core import Core
+from duly.operations.inputs import blamed
+from duly.registry import AnyTask, Task
+from duly.store import runs
+from duly.store.host.session_types import HostSession
+from duly.store.transaction import Transaction
+from duly.store.transitions import Origin, new_run
+from duly.worker.claims.claim import Claim
 
-UNIQUE_SCOPES = ("until_start", "until_done")
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+T = TypeVar("T")
+Unique = Literal["until_start", "until_done"]
+"""Until when a unique key is held."""
+
+Delay = float | timedelta
+Args = Mapping[str, Any]
 
 
-def call_of(
+class CallOptions(TypedDict, total=False):
+    """The options of `enqueue`, which explains them."""
+
+    delay: Delay | None
+    at: datetime | None
+    priority: int | None
+    queue: str | None
+    concurrency_key: str | None
+    unique_key: str | None
+    unique: Unique
+    session: HostSession | None
+    actor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a task is called durably, once or many times.
+
+    Attributes:
+        at: the instant before which it may not start; ``None``: it may start at once.
+        delay: or the time before it may start.
+        unique: until when unique keys are held.
+    """
+
+    task: Task
+    options: JobOptions
+    at: datetime | None = None
+    delay: timedelta | None = None
+    unique: Unique = "until_start"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may start at once: it has no time and no limit."""
+        return self.at is None and self.delay is None and self.options.concurrency_key is None
+
+    def due(self, now: datetime) -> datetime:
+        """Return when a call that is stored now may start."""
+        return max(now if self.at is None else self.at, now) + (self.delay or timedelta())
+
+
+# A call without options is checked against the task's own parameters. Python's type system cannot
+# add keywords to those, so in a call with options only the options are checked: there is a form
+# for each option that may be the only one.
+@overload
+def enqueue(
+    core: Core, task: TaskFunction[..., Q, Any], /, *args: Q.args, **arguments: Q.kwargs
+) -> str: ...
+@overload
+def enqueue(core: Core, task: Callable[Q, Any], /, *args: Q.args, **arguments: Q.kwargs) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, args: Args, **options: Unpack[CallOptions]) -> str: ...
+@overload
+def enqueue(core: Core, task: str, /, **options_and_arguments: Any) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, delay: Delay | None, **more: Any) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, at: datetime | None, **more: Any) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, priority: int | None, **more: Any) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, queue: str | None, **more: Any) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, concurrency_key: str | None, **more: Any) -> str: ...
+@overload
+def enqueue(
+    core: Core, task: AnyTask, /, *, unique_key: str | None, unique: Unique = ..., **more: Any
+) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, session: HostSession | None, **more: Any) -> str: ...
+@overload
+def enqueue(core: Core, task: AnyTask, /, *, actor: str | None, **more: Any) -> str: ...
+def enqueue(  # type: ignore[misc]  # it accepts them all
+    core: Core,
+    task: AnyTask,
+    /,
+    *positional: Any,
+    args: Args | None = None,
+    delay: Delay | None = None,
+    at: datetime | None = None,
+    priority: int | None = None,
+    queue: str | None = None,
+    concurrency_key: str | None = None,
+    unique_key: str | None = None,
+    unique: Unique = "until_start",
+    session: HostSession | None = None,
+    actor: str | None = None,
+    **arguments: Any,
+) -> str:
+    """Have a task called once, durably, as soon as a worker has a free slot.
+
+    Args:
+        task: a registered function or its name.
+        positional: its arguments, in order.
+        args: or its arguments by name. A task with a parameter named like an option here must use
+            this form.
+        delay: seconds (or a timedelta) before it may start.
+        at: or the aware instant before which it may not start.
+        priority: smaller starts first; default: the task's.
+        queue: default: the task's.
+        concurrency_key: of all runs with this key one runs at a time, or as many as `set_limit`
+            allows; default: the task's.
+        unique_key: 1 to 191 characters. While a run holds this key no second one is created, and
+            the id of the first is returned.
+        unique: until when the key is held: ``until_start`` or ``until_done``.
+        session: see `add`.
+        actor: see `add`.
+        arguments: or its arguments as keywords.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        UnknownTask: the function is not registered.
+        ArgumentsError: the arguments do not fit the function.
+        ConfigurationError: both ``args`` and other arguments, both ``delay`` and ``at``, or an
+            option out of range.
+        NaiveDatetimeError: ``at`` has no time zone.
+    """
+    if args is not None and (positional or arguments):
+        raise ConfigurationError("give the arguments either as args={…} or one by one")
+    registered = core.registry.find(task)
+    call = _call(
+        registered, core.settings.defaults, delay=delay, at=at, priority=priority, queue=queue,
+        concurrency_key=concurrency_key, unique=unique,
+    )  # fmt: skip
+    if positional:
+        arguments = registered.signature.by_name(positional, arguments)
+    encoded = registered.signature.encode(arguments if args is None else args)
+    if session is None and unique_key is None:
+        return _enqueue_plain(core, call, encoded, actor)
+    keys = None if unique_key is None else [_checked_key(unique_key)]
+    ids = core.transact(
+        lambda tx: insert_calls(tx, call, [encoded], keys), session=session, actor=actor
+    )
+    return ids[0]
+
+
+def enqueue_many(
+    core: Core,
+    task: AnyTask,
+    calls: Iterable[Args],
+    /,
+    *,
+    delay: Delay | None = None,
+    at: datetime | None = None,
+    priority: int | None = None,
+    queue: str | None = None,
+    concurrency_key: str | None = None,
+    unique_keys: Iterable[str | None] | None = None,
+    unique: Unique = "until_start",
+    session: HostSession | None = None,
+    actor: str | None = None,
+) -> list[str]:
+    """Have a task called many times, stored in one transaction: all calls, or none.
+
+    On SQLite all other writers wait for it; a few thousand calls at a time are reasonable.
+
+    Args:
+        task: a registered function or its name.
+        calls: for each call its arguments: ``[{"user": 7}, {"user": 8}]``.
+        delay: see `enqueue`; this and the next four apply to all calls.
+        at: see `enqueue`.
+        priority: see `enqueue`.
+        queue: see `enqueue`.
+        concurrency_key: see `enqueue`.
+        unique_keys: for each call its unique key, or ``None`` if it has none. A call whose key is
+            held by another run, or by a call before it, gets that run's id.
+        unique: until when the keys are held: ``until_start`` or ``until_done``.
+        session: see `add`.
+        actor: see `add`.
+
+    Returns:
+        The runs' ids in the given order.
+
+    Raises:
+        UnknownTask: the function is not registered.
+        ArgumentsError: arguments do not fit the function; the message begins with the place of the
+            call at fault: ``calls[3]: …``.
+        ConfigurationError: both ``delay`` and ``at``, an option out of range, or not as many
+            unique keys as calls.
+        NaiveDatetimeError: ``at`` has no time zone.
+    """
+    registered = core.registry.find(task)
+    call = _call(
+        registered, core.settings.defaults, delay=delay, at=at, priority=priority, queue=queue,
+        concurrency_key=concurrency_key, unique=unique,
+    )  # fmt: skip
+    args = _check_each(calls, registered.signature.encode, "calls")
+    keys = None if unique_keys is None else _checked_keys(unique_keys, len(args))
+    return core.transact(
+        lambda tx: insert_calls(tx, call, args, keys), session=session, actor=actor
+    )
+
+
+def _method(
+    operation: Callable[Concatenate[Core, T, P], R],
+) -> Callable[Concatenate[T, P], R]:
+    """Turn an operation on a task into a method of the task, for type checkers too."""
+
+    @functools.wraps(operation)
+    def call(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
+        result: R = self._enqueue(self.name, *args, **options)
+        return result
+
+    signature = inspect.signature(operation)
+    _core, *others = signature.parameters.values()
+    call.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+    return call
+
+
+class TaskFunction(Generic[P, Q, R]):
+    """A registered function: calling it is a plain call; `enqueue` makes a durable one.
+
+    ``P`` are the parameters of the function, ``Q`` those of them that a caller gives, without the
+    `Run` and the session that Duly supplies.
+
+    Attributes:
+        task: the task in the registry.
+        name: the task's name.
+    """
+
+    def __init__(self, task: Task, enqueue: Callable[..., str]) -> None:
+        self.task = task
+        self.name = task.name
+        self._enqueue = enqueue
+        functools.update_wrapper(self, task.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now."""
+        result: R = self.task.function(*args, **kwargs)
+        return result
+
+    enqueue = _method(enqueue)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r}>"
+
+
+def insert_calls(
+    tx: Transaction,
+    call: Call,
+    args: Sequence[str],
+    keys: Sequence[str | None] | None = None,
+    claim_on_insert: ClaimOnInsert | None = None,
+) -> list[str]:
+    """Insert the runs of calls that differ in their arguments; return their ids in order.
+
+    Args:
+        tx: the transaction.
+        call: what the calls have in common.
+        args: for each call a JSON text that fits the task.
+        keys: for each call its unique key, if it has one: while another run holds that key, the
+            other run's id takes its place. ``None``: no call has one.
+        claim_on_insert: called with the rows of calls without keys before they are inserted.
+    """
+    alike = new_run(
+        "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
+        now=tx.now, due_at=call.due(tx.now),
+    )  # fmt: skip
+    ids = tx.run_ids(len(args))
+    rows = [{**alike, "id": run_id, "args": text} for run_id, text in zip(ids, args, strict=True)]
+    if keys is None:
+        if claim_on_insert is not None and alike["state"] == "ready":
+            claim_on_insert(rows)
+        runs.add(tx, rows)
+        return ids
+    for row, key in zip(rows, keys, strict=True):
+        if key is not None:
+            row["unique_key"], row["unique_scope"] = key, call.unique
+    holders = _insert_unique(tx, rows)
+    return [run_id if key is None else holders[key] for run_id, key in zip(ids, keys, strict=True)]
+
+
+def _enqueue_plain(core: Core, call: Call, args: str, actor: str | None) -> str:
+    """Insert one call: with a single statement, unless this process has a free slot for it."""
+    if call.is_free and core.worker.has_free_slot(call.options.queue):
+        return _enqueue_here(core, call, args, actor)
+    return core.transact(lambda tx: insert_calls(tx, call, [args])[0], actor=actor, single=True)
+
+
+def _enqueue_here(core: Core, call: Call, args: str, actor: str | None) -> str:
+    """Insert a call and start it in this process, unless older or more urgent work waits."""
+    core.refuse_deadlock()
+    worker = core.worker
+    with worker.expecting() as pending_start:
+
+        def store(tx: Transaction) -> tuple[str, Sequence[Claim]]:
+            claimer = worker.claim_on_insert(tx)
+            (run_id,) = insert_calls(tx, call, [args], claim_on_insert=claimer)
+            claims = claimer.claims() if claimer is not None else []
+            pending_start.update((claim.id, claim.claim_id) for claim in claims)
+            return run_id, claims
+
+        run_id, claims = core.store.run(store, actor)
+        started = worker.start_claims(claims)
+    if not started:
+        core.wake()
+    return run_id
+
+
+def _insert_unique(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Insert the runs whose keys are free; return the id of the run that holds each key.
+
+    Keys are taken in their order, so that two such transactions cannot deadlock.
+    """
+    runs.add(tx, [row for row in rows if row["unique_key"] is None])
+    keyed = {row["unique_key"]: row for row in reversed(rows) if row["unique_key"] is not None}
+    left, holders = sorted(keyed), dict[str, str]()
+    for _try in range(3):
+        runs.add(tx, [keyed[key] for key in left])
+        holders |= runs.holders_of_keys(tx.conn, left)
+        left = [key for key in left if key not in holders]
+        if not left:
+            return holders
+    raise StateError(f"unique_key {left[0]!r} keeps being taken and freed by other transactions")
+
+
+def _call(
     task: Task,
     defaults: JobOptions,
     *,
-    delay: float | timedelta | None,
+    delay: Delay | None,
     at: datetime | None,
     priority: int | None,
     queue: str | None,
     concurrency_key: str | None,
-    unique: str,
+    unique: Unique,
 ) -> Call:
-    """The call that these options of ``enqueue`` describe.
-
-    Raises:
-        ConfigurationError: both ``delay`` and ``at``, or an option out of range.
-        NaiveDatetimeError: ``at`` has no time zone.
-    """
     if delay is not None and at is not None:
         raise ConfigurationError("give either delay= or at=")
-    if unique not in UNIQUE_SCOPES:
-        raise ConfigurationError(f"unique={unique!r}; it must be one of {UNIQUE_SCOPES}")
+    if unique not in get_args(Unique):
+        raise ConfigurationError(f"unique={unique!r}; it must be one of {get_args(Unique)}")
     chosen = {"priority": priority, "queue": queue, "concurrency_key": concurrency_key}
     options = task.options_over(defaults, {k: v for k, v in chosen.items() if v is not None})
     moment = None if at is None else instant("at", at)
@@ -42,10 +384,23 @@ def call_of(
     return Call(task, options, moment, wait, unique)
 
 
-def key_of(unique_key: str | None) -> str | None:
-    """The unique key, if there is one and it can be stored.
-
-    Raises:
-        ConfigurationError: it is not 1 to 191 printable characters.
-    """
+def _checked_key(unique_key: str | None) -> str | None:
     return None if unique_key is None else label(MAX_ID)("unique_key", unique_key)
+
+
+def _checked_keys(unique_keys: Iterable[str | None], count: int) -> list[str | None]:
+    keys = _check_each(unique_keys, _checked_key, "unique_keys")
+    if len(keys) != count:
+        raise ConfigurationError(f"{len(keys)} unique_keys for {count} calls; give one for each")
+    return keys
+
+
+def _check_each(values: Iterable[T], check: Callable[[T], R], name: str) -> list[R]:
+    """Check each value; an error names the place of the one at fault."""
+    checked = []
+    for index, value in enumerate(values):
+        try:
+            checked.append(check(value))
+        except DulyError as error:
+            raise blamed(error, f"{name}[{index}]")  # noqa: B904 - it is the same error
+    return checked

@@ -1,57 +1,60 @@
-"""Listeners: functions of this process that hear what has been committed here."""
+"""Events: the audit trail, and listeners in this process."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from duly.hooks import Listener
 from duly.model.event import Event, check_kind
+from duly.operations.core import Core
+from duly.operations.inputs import page_size, row_number
+from duly.store import history
+from duly.store.history import EventFilter
+from duly.store.rows import event_record
 
-log = logging.getLogger("duly.listeners")
+
+def events(
+    core: Core,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    kind: str | None = None,
+    job: str | None = None,
+    newest: bool = False,
+    limit: int = 100,
+) -> list[Event]:
+    """Return the events of the audit trail that match every given filter, oldest first.
+
+    Args:
+        after: only events with a higher id.
+        before: only events with a lower id.
+        kind: one kind of event.
+        job: one job's id.
+        newest: whether to return the newest first instead.
+        limit: 1 to 1000.
+
+    Raises:
+        UnknownOption: the kind does not exist.
+        ConfigurationError: ``limit`` is out of range.
+    """
+    wanted = EventFilter(
+        row_number(after),
+        None if before is None else row_number(before),
+        kind and check_kind(kind),
+        job,
+        newest,
+        page_size(limit),
+    )
+    with core.store.read() as conn:
+        return [event_record(row) for row in history.events(conn, wanted)]
 
 
-class Listeners:
-    """Who listens to what. A listener that raises is logged and cannot break anything."""
+def on(core: Core, kind: str, listener: Listener) -> None:
+    """Call ``listener(event)`` after each commit of this process in which such an event happened.
 
-    def __init__(self) -> None:
-        self._by_kind: dict[str, list[Listener]] = defaultdict(list)
-        self._lock = threading.Lock()
+    Args:
+        kind: for example ``"run.failed"``; ``"*"`` for every kind.
+        listener: called on the thread that committed; an error that it raises is logged.
 
-    def add(self, kind: str, listener: Listener) -> None:
-        """Call ``listener`` with each event of a kind; ``"*"`` means every kind.
-
-        Raises:
-            UnknownOption: no event is of that kind.
-        """
-        with self._lock:
-            self._by_kind[kind if kind == "*" else check_kind(kind)].append(listener)
-
-    @contextmanager
-    def hearing(self, listener: Listener) -> Iterator[None]:
-        """Call ``listener`` with every event inside the ``with``."""
-        self.add("*", listener)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._by_kind["*"].remove(listener)
-
-    def hear(self, kind: str) -> bool:
-        """Whether anybody listens to a kind of event."""
-        by_kind = self._by_kind
-        return bool(by_kind.get(kind) or by_kind.get("*"))
-
-    def tell(self, facts: list[Event]) -> None:
-        """Call everyone who listens to these events."""
-        if not self._by_kind:
-            return
-        for fact in facts:
-            for listener in (*self._by_kind.get(fact.kind, ()), *self._by_kind.get("*", ())):
-                try:
-                    listener(fact)
-                except BaseException:
-                    log.exception("a listener to %s failed", fact.kind)
+    Raises:
+        UnknownOption: the kind does not exist.
+    """
+    core.listeners.add(kind, listener)

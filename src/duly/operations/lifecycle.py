@@ -1,253 +1,247 @@
-"""The scheduler's life inside a host process."""
+"""The scheduler's life in a host process: set up, start, step and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors import inside
-from duly.hooks import AroundRun, Listener
+from duly.hooks import AroundRun
 from duly.model.checks import SECONDS, optional
 from duly.model.step import OutcomeCounter, Step
-from duly.operations.core import Wiring
-from duly.worker.loop import State
+from duly.operations import declare, zone_data
+from duly.operations.core import Core
 
 log = logging.getLogger("duly")
-LOOK_EVERY = 0.05
+POLL_S = 0.05
 
 
-class Living(Wiring):
-    """Starting, stepping and stopping."""
+def use_database(core: Core, url: str) -> None:
+    """Name the database of a scheduler that was created without one: ``Scheduler()``.
 
-    @property
-    def state(self) -> State:
-        """What the engine of this process does: stopped, starting, running or stopping."""
-        return self._engine.state
+    Args:
+        url: as for `Scheduler`. It may be set again while nothing runs, so that tests can give
+            each application that they create a database of its own.
 
-    @property
-    def worker_id(self) -> str | None:
-        """The id of this process's worker, as `status`, runs and events name it.
+    Raises:
+        DatabaseURLError: the URL cannot be used.
+        LifecycleError: the scheduler is running, or was created with a URL.
+    """
+    if not core.takes_database:
+        raise LifecycleError(f"this scheduler was created with a URL already: {core.store}")
+    if core.worker.state != "stopped" or core.worker.alive:
+        raise LifecycleError(f"the scheduler is working on {core.store}; stop() it first")
+    core.use_database(url)
 
-        ``None`` before the first step and after a stop. A worker that lost its lease registers
-        anew under another id.
-        """
-        return self._engine.lease.worker_id or None
 
-    def in_flight(self) -> list[str]:
-        """The ids of the runs that occupy this process: claimed here, and not yet returned.
+def configure_worker(
+    core: Core, *, queues: Mapping[str, int] | None = None, fires: bool = True
+) -> None:
+    """Configure this process's worker where it differs from the scheduler's own settings.
 
-        That includes a run that still waits for a free slot, and one that is already finished in
-        the database (cancelled or timed out) while its function keeps running.
-        """
-        return [attempt.claim.id for attempt in self._engine.execution.in_flight.all()]
+    Args:
+        queues: the number of runs of each queue that it executes at once; default: the
+            scheduler's.
+        fires: whether it fires jobs; if not, another process must.
 
-    def take_part(self, *, queues: Mapping[str, int] | None = None, fires: bool = True) -> None:
-        """Say how this process takes part, where that differs from how the scheduler was made.
+    Raises:
+        ConfigurationError: there is no queue, or a number is below 1.
+        LifecycleError: the worker has started already.
+    """
+    if core.worker.state != "stopped" or core.worker.alive:
+        raise LifecycleError("call configure_worker() before start() and tick(), or after stop()")
+    wanted = core.settings.queues if queues is None else dict(queues)
+    core.settings = replace(core.settings, queues=wanted, fires=fires)
+    core.renew_worker()
 
-        Args:
-            queues: how many runs of each queue it executes at once; default: as it was made.
-            fires: whether it fires jobs; if not, another process must.
 
-        Raises:
-            ConfigurationError: no queue, or a count that is less than one.
-            LifecycleError: it takes part already.
-        """
-        held = self._engine
-        if held.state != "stopped" or held.lease.alive:
-            raise LifecycleError("take_part() comes before start() and tick(), or after stop()")
-        wanted = self.settings.queues if queues is None else dict(queues)
-        self.settings = replace(self.settings, queues=wanted, fires=fires)
-        self._renew_engine()
+def prepare(core: Core) -> None:
+    """Create or migrate the tables and store what code declares; `start` and `tick` do it.
 
-    def start(self) -> None:
-        """Start firing and executing in this process; does nothing when that runs already.
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+        SchemaTooNew: a newer Duly wrote the tables.
+    """
+    core.store.prepare()
+    declare.store_declarations(core)
+    zone_data.follow_zone_data(core)
 
-        A database that is away does not stop the host: the scheduler tries again until it
-        answers, and `health` says so (``Scheduler(start="required")`` raises instead).
-        Nothing starts in a process that executes functions for another: ``executor="process"``.
 
-        Raises:
-            SchemaTooNew: a newer Duly wrote the tables.
-            ConfigurationError: an SQLite file on a network file system.
-            DatabaseUnavailable: only with ``start="required"``.
-        """
-        if self._engine.state in ("running", "starting") or inside.inside():
-            return
-        loop = _running_loop()
-        if loop is not None:
-            self.attach(loop)
-        try:
-            self.prepare()
-        except DatabaseUnavailable as error:
-            if self.settings.required:
-                raise
-            log.error("%s; the scheduler starts as soon as it does", error)
-        self._engine.start()
+def start(core: Core) -> None:
+    """Start firing and executing in this process; does nothing if it has started already.
 
-    def stop(self, grace: float | None = None) -> None:
-        """Stop: take no more runs, wait, cancel, give back what did not finish, leave.
+    A database that is unreachable does not stop the host: the scheduler retries until it answers,
+    and `health` reports it (``Scheduler(start="required")`` raises instead). Nothing starts in a
+    process that executes functions for another: ``executor="process"``.
 
-        Args:
-            grace: seconds to wait for running functions; default: the scheduler's own.
+    Raises:
+        SchemaTooNew: a newer Duly wrote the tables.
+        ConfigurationError: an SQLite file on a network file system.
+        DatabaseUnavailable: only with ``start="required"``.
+    """
+    if core.worker.state in ("running", "starting") or inside.inside():
+        return
+    loop = _running_loop()
+    if loop is not None:
+        attach(core, loop)
+    try:
+        prepare(core)
+    except DatabaseUnavailable as error:
+        if core.settings.required:
+            raise
+        log.error("%s; the scheduler starts as soon as it does", error)
+    core.worker.start()
 
-        Raises:
-            LifecycleError: called on the event loop that its coroutines need to finish.
-        """
-        self._refuse_own_loop("stop")
-        self._engine.stop(self.settings.grace if grace is None else grace)
-        self._notifier.settle()
-        self.store.dispose()
 
-    def skip_grace(self) -> None:
-        """Let a stop that waits for running functions wait no more: they are given back.
+def stop(core: Core, grace: float | None = None) -> None:
+    """Stop taking runs, wait for running functions, then cancel them and give their runs back.
 
-        Callable from any thread, and from a signal handler.
-        """
-        self._engine.shutdown.skip_grace.set()
+    Args:
+        grace: seconds to wait for running functions; default: the scheduler's own.
 
-    def wake(self) -> None:
-        """Let the engine of this process look at the database now."""
-        self._engine.wake()
+    Raises:
+        LifecycleError: called on the event loop that coroutine jobs need to finish.
+    """
+    _refuse_own_loop(core, "stop")
+    core.worker.stop(core.settings.grace if grace is None else grace)
+    core.close()
 
-    def tick(self, *, wait: bool = True) -> bool:
-        """Fire what is due, execute it and write back the results. For tests and frozen platforms.
 
-        Steps are taken one at a time: a call waits until another thread's has returned.
+def skip_grace(core: Core) -> None:
+    """Make a `stop` that waits for running functions give their runs back at once.
 
-        Args:
-            wait: whether to wait until the runs started here have finished. If not, they keep
-                running in the background, and the next call writes back what has finished.
+    It may be called from any thread, and from a signal handler.
+    """
+    core.worker.skip_grace()
 
-        Returns:
-            Whether runs are still executing here, or have finished and are not yet written back.
 
-        Raises:
-            LifecycleError: the engine runs already, or coroutines would block their own loop.
-        """
-        if self._engine.state != "stopped":
-            raise LifecycleError("the scheduler has been started and steps itself")
-        self._refuse_own_loop("tick")
-        with self._stepping:
-            while self._engine.tick(wait=wait).at_once:
-                pass
-            return self._engine.busy
+def wake(core: Core) -> None:
+    """Make the worker of this process look at the database now."""
+    core.worker.wake()
 
-    def _refuse_own_loop(self, call: str) -> None:
-        loop = _running_loop()
-        if loop is not None and loop is self._engine.execution.coroutines.loop:
-            raise LifecycleError(
-                f"{call}() would block the event loop that running jobs need to finish; "
-                f"use: await scheduler.aio.{call}()"
-            )
 
-    def run_due(self, *, wait: float | None = 20) -> Step:
-        """Do what is due now, and say what became of it: for platforms that freeze idle processes.
+def in_flight(core: Core) -> list[str]:
+    """Return the ids of the runs that occupy this process: claimed here, and not yet returned.
 
-        Where the engine of this process runs it is woken, and waited for. Else this call does its
-        work; when nothing is left to do the worker leaves, so that nobody takes it for dead.
+    That includes a run that still waits for a free slot, and one that is already finished in
+    the database (cancelled or timed out) while its function keeps running.
+    """
+    return core.worker.in_flight()
 
-        Args:
-            wait: seconds after which it returns in any case. What is still executed then goes on
-                as long as the platform lets it; a worker that is frozen longer than its lease
-                loses it, and the run is started again. ``None``: until all is done.
 
-        Raises:
-            ConfigurationError: ``wait`` is negative.
-            DatabaseUnavailable: the database does not answer.
-            LifecycleError: the engine is stopping, or coroutines would block their own loop.
-        """
-        limit = optional(SECONDS)("wait", wait)
-        self._refuse_own_loop("run_due")
-        until = math.inf if limit is None else self.clock.monotonic() + limit
-        counter = OutcomeCounter()
-        with self._listeners.hearing(counter):
-            started = self._engine.state in ("starting", "running")
-            complete = self._await_rest(until) if started else self._step_until(until)
-        return Step(complete, counter.counts())
+def tick(core: Core, *, wait: bool = True) -> bool:
+    """Fire what is due, execute it and write back the results. For tests and frozen platforms.
 
-    def _await_rest(self, until: float) -> bool:
-        """Wait until the running engine has looked at the database and left nothing to do."""
-        asked = self.clock.monotonic()
-        with self.store.read():  # it answers, or the caller hears why not
-            self._engine.wake()
-        while self._engine.idle_tick is None or self._engine.idle_tick < asked:
-            if self.clock.monotonic() >= until:
-                return False
-            self.clock.pause(LOOK_EVERY)
-        return True
+    Steps are taken one at a time: a call waits until another thread's has returned.
 
-    def _step_until(self, until: float) -> bool:
-        """Step the engine, and let the worker leave once nothing is on its way."""
-        if self._engine.state != "stopped":
-            raise LifecycleError("the scheduler is stopping")
-        left = until - self.clock.monotonic()
-        if not self._stepping.acquire(timeout=-1 if left == math.inf else max(0.0, left)):
+    Args:
+        wait: whether to wait until the runs started here have finished. If not, they keep
+            running in the background, and the next call writes back what has finished.
+
+    Returns:
+        Whether runs are still executing here, or have finished and are not yet written back.
+
+    Raises:
+        LifecycleError: the worker has been started, or coroutine jobs would block their own loop.
+    """
+    if core.worker.state != "stopped":
+        raise LifecycleError("the scheduler has been started and steps itself")
+    _refuse_own_loop(core, "tick")
+    with core.stepping:
+        while core.worker.tick(wait=wait).at_once:
+            pass
+        return core.worker.busy
+
+
+def run_due(core: Core, *, wait: float | None = 20) -> Step:
+    """Do everything that is due now, and report it: for platforms that freeze idle processes.
+
+    If this process's worker has been started, it is woken and waited for. Otherwise this call does
+    the work itself; when nothing is left to do the worker leaves, so that it is not taken for dead.
+
+    Args:
+        wait: seconds after which the call returns in any case. Runs that still execute then
+            continue as long as the platform lets them; a worker that is frozen longer than its
+            lease loses it, and its runs are started again. ``None``: until everything is done.
+
+    Raises:
+        ConfigurationError: ``wait`` is negative.
+        DatabaseUnavailable: the database does not answer.
+        LifecycleError: the worker is stopping, or coroutine jobs would block their own loop.
+    """
+    limit = optional(SECONDS)("wait", wait)
+    _refuse_own_loop(core, "run_due")
+    until = math.inf if limit is None else core.clock.monotonic() + limit
+    counter = OutcomeCounter()
+    with core.listeners.listening(counter):
+        started = core.worker.state in ("starting", "running")
+        complete = _await_rest(core, until) if started else _step_until(core, until)
+    return Step(complete, counter.counts())
+
+
+def _await_rest(core: Core, until: float) -> bool:
+    """Wait until the started worker has looked at the database and left nothing to do."""
+    asked = core.clock.monotonic()
+    with core.store.read():  # raises where the database does not answer
+        core.worker.wake()
+    while core.worker.idle_tick is None or core.worker.idle_tick < asked:
+        if core.clock.monotonic() >= until:
             return False
-        try:
-            in_flight = self._engine.execution.in_flight
-            while self._engine.tick(wait=False).at_once or self._engine.busy:
-                if self.clock.monotonic() >= until:
-                    return False
-                in_flight.empty.wait(LOOK_EVERY)
-            if not in_flight:  # a function that was abandoned at its timeout still holds its place
-                self._engine.stop(0)
-            return True
-        finally:
-            self._stepping.release()
+        core.clock.pause(POLL_S)
+    return True
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Started inside the ``with``, stopped after it."""
-        self.start()
-        try:
-            yield
-        finally:
-            self.stop()
 
-    @asynccontextmanager
-    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
-        """The scheduler's life as an ASGI lifespan: ``FastAPI(lifespan=scheduler.lifespan)``.
+def _step_until(core: Core, until: float) -> bool:
+    """Step the worker, and let it leave once no run is in flight."""
+    if core.worker.state != "stopped":
+        raise LifecycleError("the scheduler is stopping")
+    left = until - core.clock.monotonic()
+    if not core.stepping.acquire(timeout=-1 if left == math.inf else max(0.0, left)):
+        return False
+    try:
+        while core.worker.tick(wait=False).at_once or core.worker.busy:
+            if core.clock.monotonic() >= until:
+                return False
+            core.worker.wait_until_empty(POLL_S)
+        if not core.worker.in_flight():  # an abandoned function still occupies its slot
+            core.worker.stop(0)
+        return True
+    finally:
+        core.stepping.release()
 
-        Coroutine jobs run on the application's own event loop.
 
-        Args:
-            app: where it has a ``state``, as Starlette and FastAPI applications do, the scheduler
-                is found there as ``app.state.duly``.
-        """
-        if hasattr(app, "state"):
-            app.state.duly = self
-        self.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(self.start)
-        try:
-            yield
-        finally:
-            await asyncio.to_thread(self.stop)
+@contextmanager
+def running(core: Core) -> Iterator[None]:
+    """Start the scheduler for the body of the ``with``, and stop it afterwards."""
+    start(core)
+    try:
+        yield
+    finally:
+        stop(core)
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run coroutine jobs on this event loop until the scheduler stops."""
-        self._engine.execution.coroutines.attach(loop)
 
-    def on(self, kind: str, listener: Listener) -> None:
-        """Call ``listener(event)`` after each commit of this process that made an event true.
+def attach(core: Core, loop: asyncio.AbstractEventLoop) -> None:
+    """Run coroutine jobs on this event loop until the scheduler stops."""
+    core.worker.attach(loop)
 
-        Args:
-            kind: for example ``"run.failed"``; ``"*"`` for every kind.
-            listener: whatever it raises is logged and breaks nothing.
 
-        Raises:
-            UnknownOption: no event is of that kind.
-        """
-        self._listeners.add(kind, listener)
+def around(core: Core, enter: AroundRun) -> None:
+    """Enter ``enter(run)``, a context manager, around every run that is executed here."""
+    core.worker.around(enter)
 
-    def around(self, enter: AroundRun) -> None:
-        """Enter ``enter(run)``, a context manager, around every run executed here."""
-        self._engine.execution.around.append(enter)
+
+def _refuse_own_loop(core: Core, call: str) -> None:
+    loop = _running_loop()
+    if loop is not None and core.worker.is_attached_to(loop):
+        raise LifecycleError(
+            f"{call}() would block the event loop that running jobs need to finish; "
+            f"use: await scheduler.aio.{call}()"
+        )
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -1,30 +1,166 @@
-"""Setting and removing limits by hand."""
+"""Holding work back in all workers: queues, their limits, limits of keys, and the switch."""
 
 from __future__ import annotations
 
-from duly.store import control, limits
+from duly.model.checks import TIME, label, optional, whole
+from duly.operations.core import Core
+from duly.operations.inputs import storable_reason
+from duly.store import control
+from duly.store import limits as limit_rows
+from duly.store.limits import KeyLimit
 from duly.store.transaction import Transaction
 
-
-def set_limit(tx: Transaction, key: str, max_running: int) -> None:
-    """Say how many runs with a concurrency key may run at once; 0: none."""
-    limits.set_key(tx, key, max_running)
-    tx.record("limit.changed", key=key, max_running=max_running)
+MAX_LIMIT = 1_000_000
+_queue = label(64)
+_key = label(191)
 
 
-def remove_limit(tx: Transaction, key: str) -> bool:
-    """Forget that: one at a time again. Says whether there was anything to forget."""
-    was_set = limits.unset_key(tx, key)
-    if was_set:
-        tx.record("limit.removed", key=key)
-    return was_set
+def pause_queue(
+    core: Core, name: str, *, reason: str | None = None, actor: str | None = None
+) -> None:
+    """Hold back a queue's ready runs in every worker; running ones continue.
+
+    Args:
+        name: the queue's name.
+        reason: why, for the dashboard and the audit trail.
+        actor: who acts, for the audit trail.
+    """
+    queue, stored_reason = _queue("name", name), storable_reason(reason)
+
+    def store(tx: Transaction) -> None:
+        control.pause_queue(tx, queue, stored_reason)
+        tx.record("queue.paused", queue=queue, reason=stored_reason)
+
+    core.transact(store, actor=actor)
+
+
+def resume_queue(core: Core, name: str, *, actor: str | None = None) -> None:
+    """Release a queue's ready runs.
+
+    Args:
+        name: the queue's name.
+        actor: who acts, for the audit trail.
+    """
+    queue = _queue("name", name)
+
+    def store(tx: Transaction) -> None:
+        control.resume_queue(tx, queue)
+        tx.record("queue.resumed", queue=queue)
+
+    core.transact(store, actor=actor)
 
 
 def set_queue(
-    tx: Transaction, name: str, *, max_running: int | None, rate: int | None, period: float
+    core: Core,
+    name: str,
+    *,
+    max_running: int | None = None,
+    rate: int | None = None,
+    per: float = 60,
+    actor: str | None = None,
 ) -> None:
-    """Say what a queue allows over all workers; ``None``: any number."""
-    limits.set_queue(tx, name, max_running=max_running, rate=rate, period=period)
-    control.forget_open(tx, name)
-    per = None if rate is None else period
-    tx.record("queue.changed", queue=name, max_running=max_running, rate=rate, per=per)
+    """Set a queue's limits over all workers; a limit that is not given is removed.
+
+    `status` shows them. Whether the queue is paused does not change.
+
+    Args:
+        name: the queue's name.
+        max_running: the number of its runs that may run at once.
+        rate: the number of its runs that may start in ``per`` seconds. Unused starts add up to
+            ``rate``, so that a queue that was quiet may start that many at once.
+        per: seconds.
+        actor: who acts, for the audit trail.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+    """
+    queue = _queue("name", name)
+    most = optional(whole(1, MAX_LIMIT))("max_running", max_running)
+    starts, period = optional(whole(1, MAX_LIMIT))("rate", rate), float(TIME("per", per))
+
+    def store(tx: Transaction) -> None:
+        limit_rows.set_queue(tx, queue, max_running=most, rate=starts, period=period)
+        control.forget_open(tx, queue)
+        interval = None if starts is None else period
+        tx.record("queue.changed", queue=queue, max_running=most, rate=starts, per=interval)
+
+    core.transact(store, actor=actor)
+
+
+def set_limit(core: Core, key: str, max_running: int, *, actor: str | None = None) -> None:
+    """Set the number of runs with a concurrency key that may run at once, over all workers.
+
+    Without a limit one runs at a time. A lower limit stops no run that has started.
+
+    Args:
+        key: 1 to 191 characters, as in ``concurrency_key=``.
+        max_running: 1 or more; 0 holds all of them back.
+        actor: who acts, for the audit trail.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+    """
+    name, most = _key("key", key), whole(0, MAX_LIMIT)("max_running", max_running)
+
+    def store(tx: Transaction) -> None:
+        limit_rows.set_key(tx, name, most)
+        tx.record("limit.changed", key=name, max_running=most)
+
+    core.transact(store, actor=actor)
+
+
+def remove_limit(core: Core, key: str, *, actor: str | None = None) -> bool:
+    """Remove the limit of a concurrency key, so that one run at a time runs again.
+
+    Args:
+        key: 1 to 191 characters.
+        actor: who acts, for the audit trail.
+
+    Returns:
+        Whether a limit was set.
+    """
+    name = _key("key", key)
+
+    def store(tx: Transaction) -> bool:
+        was_set = limit_rows.unset_key(tx, name)
+        if was_set:
+            tx.record("limit.removed", key=name)
+        return was_set
+
+    return core.transact(store, actor=actor)
+
+
+def limits(core: Core) -> list[KeyLimit]:
+    """Return the limits of concurrency keys, by key, each with the number of its runs that run."""
+    with core.store.read() as conn:
+        return limit_rows.all_keys(conn)
+
+
+def stop_all(core: Core, *, reason: str = "", actor: str | None = None) -> None:
+    """Switch the scheduler off in every worker: nothing fires, and no run starts.
+
+    Args:
+        reason: why, for the dashboard and the audit trail.
+        actor: who acts, for the audit trail.
+    """
+    stored_reason = storable_reason(reason) or ""
+
+    def store(tx: Transaction) -> None:
+        control.stop(tx, stored_reason)
+        tx.record("scheduler.stopped", reason=stored_reason)
+
+    core.transact(store, actor=actor)
+
+
+def start_all(core: Core, *, actor: str | None = None) -> None:
+    """Switch the scheduler on again; catch-up policies decide what fell due meanwhile.
+
+    Args:
+        actor: who acts, for the audit trail.
+    """
+
+    def store(tx: Transaction) -> None:
+        control.start(tx)
+        tx.record("scheduler.started")
+
+    core.transact(store, actor=actor)

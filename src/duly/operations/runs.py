@@ -1,116 +1,254 @@
-"""Enqueueing calls, running jobs now, and steering runs by hand."""
+"""Runs: start one by hand, find them, cancel, retry and discard them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from duly.decisions.apply import ClaimOnInsert, cancel_replaced, cancel_unstarted, revive_run
+from sqlalchemy import Connection
+
+from duly.decisions.apply import cancel_replaced, cancel_unstarted, revive_run
 from duly.decisions.policy import admit
-from duly.errors import JobNotFound, OverlapError, RunNotFound, StateError
+from duly.errors import ConfigurationError, JobNotFound, OverlapError, RunNotFound, StateError
 from duly.model import transition
+from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.policy import JobOptions
-from duly.model.run import check_move
+from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord, RunState, check_move
 from duly.model.transition import RunSnapshot
+from duly.operations.core import Core
+from duly.operations.inputs import page_size, row_number, searchable, storable_reason
+from duly.operations.jobs.change import lock_job
 from duly.registry import Task
-from duly.store import jobs, runs, transitions
+from duly.store import history, jobs, rows, transitions
+from duly.store import runs as run_rows
+from duly.store.host.session_types import HostSession
 from duly.store.rows import JobRow, RunRow, definition_of
+from duly.store.runs import RunFilter
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change, Origin, new_run, wait_for_slot
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """How a task is called durably, once or many times.
-
-    Attributes:
-        at: not before this instant; ``None``: at once.
-        delay: or not before so long after the present.
-        unique: until when unique keys are held: ``until_start`` or ``until_done``.
-    """
-
-    task: Task
-    options: JobOptions
-    at: datetime | None = None
-    delay: timedelta | None = None
-    unique: str = "until_start"
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing keeps it from starting at once: no time and no limit."""
-        return self.at is None and self.delay is None and self.options.concurrency_key is None
-
-    def due(self, now: datetime) -> datetime:
-        """When a call that is stored now may start."""
-        return max(now if self.at is None else self.at, now) + (self.delay or timedelta())
+POLL_S = 0.05
 
 
-def enqueue(
-    tx: Transaction,
-    call: Call,
-    args: Sequence[str],
-    keys: Sequence[str | None] | None = None,
-    claim_on_insert: ClaimOnInsert | None = None,
-) -> list[str]:
-    """Store calls that differ in their arguments; returns their runs' ids in the same order.
+def run_now(
+    core: Core,
+    job_id: str,
+    *,
+    args: Mapping[str, Any] | None = None,
+    wait: float | None = None,
+    actor: str | None = None,
+) -> RunRecord:
+    """Run a job outside its schedule; a paused job too.
 
     Args:
-        tx: the transaction.
-        call: what they have in common.
-        args: for each call a JSON text that fits the task.
-        keys: for each call its unique key, if it has one: while another run holds that key, the
-            other run is meant instead of a new one. ``None``: none has one.
-        claim_on_insert: given calls without keys before they are inserted.
-    """
-    alike = new_run(
-        "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
-        now=tx.now, due_at=call.due(tx.now),
-    )  # fmt: skip
-    ids = tx.run_ids(len(args))
-    rows = [{**alike, "id": run_id, "args": held} for run_id, held in zip(ids, args, strict=True)]
-    if keys is None:
-        if claim_on_insert is not None and alike["state"] == "ready":
-            claim_on_insert(rows)
-        runs.add(tx, rows)
-        return ids
-    for row, key in zip(rows, keys, strict=True):
-        if key is not None:
-            row["unique_key"], row["unique_scope"] = key, call.unique
-    holders = _add_unique(tx, rows)
-    return [held if key is None else holders[key] for held, key in zip(ids, keys, strict=True)]
+        job_id: the job's id.
+        args: other arguments than the job's, complete.
+        wait: seconds to wait for the run to finish; ``None``: do not wait.
+        actor: who acts, for the audit trail.
 
-
-def _add_unique(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Store runs whose keys are free; returns who holds each key in the end.
-
-    In the order of the keys, so that two who do so cannot block each other.
-    """
-    runs.add(tx, [row for row in rows if row["unique_key"] is None])
-    keyed = {row["unique_key"]: row for row in reversed(rows) if row["unique_key"] is not None}
-    left, holders = sorted(keyed), dict[str, str]()
-    for _try in range(3):
-        runs.add(tx, [keyed[key] for key in left])
-        holders |= runs.holders_of_keys(tx.conn, left)
-        left = [key for key in left if key not in holders]
-        if not left:
-            return holders
-    raise StateError(f"unique_key {left[0]!r} is taken and freed by others all the time")
-
-
-def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
-    """Make a run of a job outside its schedule; returns the run's id.
+    Returns:
+        The run as it is then: finished, or not yet.
 
     Raises:
-        JobNotFound: no such job.
+        JobNotFound: the job does not exist.
         OverlapError: its overlap policy forbids another run now.
+        ArgumentsError: ``args`` do not fit the task.
     """
-    job = _locked_job(tx, job_id)
+
+    def store(tx: Transaction) -> str:
+        row = jobs.find(tx.conn, job_id)
+        if row is None:
+            raise JobNotFound(job_id)
+        task = core.registry.get(row.task)
+        return _run_now(tx, job_id, task, None if args is None else task.signature.encode(args))
+
+    return _await(core, core.transact(store, actor=actor), wait)
+
+
+def cancel(
+    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | None = None
+) -> RunRecord:
+    """Cancel a run: at once if it has not started; otherwise its function is asked to stop.
+
+    Args:
+        run_id: the run's id.
+        session: see `add`.
+        actor: who acts, for the audit trail.
+
+    Returns:
+        The run as it is now.
+
+    Raises:
+        RunNotFound: the run does not exist.
+        StateError: the run has finished.
+    """
+
+    def store(tx: Transaction) -> RunRecord:
+        row = _lock_run(tx, run_id)
+        check_move(run_id, row.state, "cancelled")
+        if row.state == "running":
+            run_rows.change(tx, [run_id], cancel_requested=True, reason="cancelled by hand")
+            tx.record("run.cancel_requested", job_id=row.job_id, run_id=run_id)
+        else:
+            cancel_unstarted(tx, [row], "cancelled by hand")
+        return _read_run(tx.conn, run_id)
+
+    return core.transact(store, session=session, actor=actor)
+
+
+def retry(
+    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | None = None
+) -> RunRecord:
+    """Start a failed, missed or skipped run again, with as many attempts as it had at first.
+
+    Args:
+        run_id: the run's id.
+        session: see `add`.
+        actor: who acts, for the audit trail.
+
+    Returns:
+        The run as it is now.
+
+    Raises:
+        RunNotFound: the run does not exist.
+        StateError: the run has not finished, or it succeeded.
+        OverlapError: the job's overlap policy forbids another run now.
+    """
+
+    def store(tx: Transaction) -> RunRecord:
+        _retry(tx, run_id)
+        return _read_run(tx.conn, run_id)
+
+    return core.transact(store, session=session, actor=actor)
+
+
+def discard(
+    core: Core,
+    run_id: str,
+    *,
+    reason: str,
+    session: HostSession | None = None,
+    actor: str | None = None,
+) -> RunRecord:
+    """Give up a failed run for good.
+
+    Args:
+        run_id: the run's id.
+        reason: why, for the dashboard and the audit trail.
+        session: see `add`.
+        actor: who acts, for the audit trail.
+
+    Returns:
+        The run as it is now.
+
+    Raises:
+        RunNotFound: the run does not exist.
+        StateError: the run has not failed.
+    """
+    stored_reason = storable_reason(reason) or ""
+
+    def store(tx: Transaction) -> RunRecord:
+        row = _lock_run(tx, run_id)
+        if row.state != "failed":
+            raise StateError(f"run {run_id} is {row.state}; only failed runs can be discarded")
+        transitions.apply(tx, [Change(RunSnapshot.of(row), transition.discard(stored_reason))])
+        return _read_run(tx.conn, run_id)
+
+    return core.transact(store, session=session, actor=actor)
+
+
+def run(core: Core, run_id: str) -> RunRecord:
+    """Return one run.
+
+    Raises:
+        RunNotFound: the run does not exist.
+    """
+    with core.store.read() as conn:
+        return _read_run(conn, run_id)
+
+
+def runs(
+    core: Core,
+    *,
+    job: str | None = None,
+    task: str | None = None,
+    state: RunState | Sequence[RunState] | None = None,
+    queue: str | None = None,
+    tag: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    text: str | None = None,
+    parent: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> list[RunRecord]:
+    """Return the runs that match every given filter, newest first.
+
+    Args:
+        job: the job's id.
+        task: the task's name.
+        state: one state or several.
+        queue: the queue's name.
+        tag: a tag that their job carries.
+        since: only runs created at this aware instant or later.
+        until: only runs created before this aware instant.
+        text: part of the job's id, the task's name or the error.
+        parent: the id of the run after which they ran; skipped runs are included.
+        after: the last id of the previous page.
+        limit: 1 to 1000.
+
+    Raises:
+        ConfigurationError: an unknown state, a limit out of range, or an ``after`` or ``parent``
+            that is not a run's id.
+    """
+    for name in [state] if isinstance(state, str) else state or ():
+        if name not in RUN_STATES:
+            raise ConfigurationError(f"{name!r} is not a run state; known: {RUN_STATES}")
+    for option, value in (("after", after), ("parent", parent)):
+        if value is not None and not is_id(value):
+            raise ConfigurationError(f"{option}={value!r}; it must be the id of a run")
+    wanted = RunFilter(
+        job, task, state, searchable(queue), tag,
+        None if since is None else instant("since", since),
+        None if until is None else instant("until", until),
+        searchable(text), after, page_size(limit), parent,
+    )  # fmt: skip
+    with core.store.read() as conn:
+        return [rows.run_record(row) for row in run_rows.page(conn, wanted)]
+
+
+def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:
+    """Return what a run logged, oldest line first.
+
+    Args:
+        run_id: the run's id.
+        after: the id of the last line of the previous page.
+        limit: 1 to 1000; ``None``: all lines, of which each attempt keeps up to a thousand.
+
+    Raises:
+        ConfigurationError: ``limit`` is out of range.
+    """
+    size = None if limit is None else page_size(limit)
+    with core.store.read() as conn:
+        found = history.log_lines(conn, run_id, row_number(after), size) if is_id(run_id) else []
+        return [rows.log_line(row) for row in found]
+
+
+def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
+    """Return a run's unsuccessful attempts, oldest first."""
+    with core.store.read() as conn:
+        found = history.attempts(conn, run_id) if is_id(run_id) else []
+        return [rows.attempt_record(row) for row in found]
+
+
+def _run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
+    job = lock_job(tx, job_id)
     options = definition_of(job).options
-    held = runs.occupancy(tx.conn, [job_id])[job_id]
-    where = admit(options, "manual", held)
+    where = admit(options, "manual", run_rows.occupancy(tx.conn, [job_id])[job_id])
     if where == "skip":
         raise _overlap(job_id, options)
     row = new_run(
@@ -120,40 +258,30 @@ def run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
     )  # fmt: skip
     if where == "replace":
         cancel_replaced(tx, [job_id])
-    runs.add(tx, [wait_for_slot(row) if where != "ready" else row])
+    run_rows.add(tx, [wait_for_slot(row) if where != "ready" else row])
     return str(row["id"])
 
 
-def cancel(tx: Transaction, run_id: str) -> None:
-    """Cancel a run: at once when it has not started, else its function is asked to stop.
-
-    Raises:
-        RunNotFound: no such run.
-        StateError: it is over.
-    """
-    row = _locked_run(tx, run_id)
-    check_move(run_id, row.state, "cancelled")
-    if row.state == "running":
-        runs.change(tx, [run_id], cancel_requested=True, reason="cancelled by hand")
-        tx.record("run.cancel_requested", job_id=row.job_id, run_id=run_id)
-    else:
-        cancel_unstarted(tx, [row], "cancelled by hand")
+def _await(core: Core, run_id: str, wait: float | None) -> RunRecord:
+    until = core.store.time.now() + timedelta(seconds=wait or 0)
+    stepped = core.worker.state == "stopped" and core.worker.alive
+    never = threading.Event()
+    while True:
+        if wait and stepped:
+            core.worker.tick()
+        record = run(core, run_id)
+        if record.is_terminal or stepped or core.store.time.now() >= until:
+            return record
+        core.clock.wait(never, POLL_S)
 
 
-def retry(tx: Transaction, run_id: str) -> None:
-    """Start a failed, missed or skipped run again, with as many attempts as it had at first.
-
-    Raises:
-        RunNotFound: no such run.
-        StateError: it is not over, or it succeeded.
-        OverlapError: the job's overlap policy forbids another run now.
-    """
-    found = runs.find(tx.conn, run_id) if is_id(run_id) else None
+def _retry(tx: Transaction, run_id: str) -> None:
+    found = run_rows.find(tx.conn, run_id) if is_id(run_id) else None
     job = _lock_if_stored(tx, found.job_id) if found is not None else None
-    row = _locked_run(tx, run_id)
+    row = _lock_run(tx, run_id)
     if row.state not in ("failed", "missed", "skipped"):
         raise StateError(
-            f"run {run_id} is {row.state}; only failed, missed or skipped ones restart"
+            f"run {run_id} is {row.state}; only failed, missed or skipped runs can be retried"
         )
     if job is not None:
         _refuse_overlap(tx, job)
@@ -161,46 +289,33 @@ def retry(tx: Transaction, run_id: str) -> None:
     revive_run(tx, row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
 
 
-def discard(tx: Transaction, run_id: str, reason: str) -> None:
-    """Give up a failed run for good.
-
-    Raises:
-        RunNotFound: no such run.
-        StateError: it has not failed.
-    """
-    row = _locked_run(tx, run_id)
-    if row.state != "failed":
-        raise StateError(f"run {run_id} is {row.state}; only failed ones can be discarded")
-    transitions.apply(tx, [Change(RunSnapshot.of(row), transition.discard(reason))])
-
-
 def _lock_if_stored(tx: Transaction, job_id: str | None) -> JobRow | None:
-    rows = jobs.lock(tx, [job_id]) if job_id is not None else []
-    return rows[0] if rows else None
+    locked = jobs.lock(tx, [job_id]) if job_id is not None else []
+    return locked[0] if locked else None
 
 
 def _refuse_overlap(tx: Transaction, job: JobRow) -> None:
     options = definition_of(job).options
-    if admit(options, "manual", runs.occupancy(tx.conn, [job.id])[job.id]) != "ready":
+    if admit(options, "manual", run_rows.occupancy(tx.conn, [job.id])[job.id]) != "ready":
         raise _overlap(job.id, options)
 
 
 def _overlap(job_id: str, options: JobOptions) -> OverlapError:
     return OverlapError(
-        f"job {job_id!r} has a run that is not over, and its policy is "
+        f"job {job_id!r} has a run that has not finished, and its policy is "
         f"overlap={options.overlap!r}; cancel that run or wait for it"
     )
 
 
-def _locked_job(tx: Transaction, job_id: str) -> JobRow:
-    rows = jobs.lock(tx, [job_id])
-    if not rows:
-        raise JobNotFound(job_id)
-    return rows[0]
-
-
-def _locked_run(tx: Transaction, run_id: str) -> RunRow:
-    rows = runs.lock(tx, [run_id]) if is_id(run_id) else []
-    if not rows:
+def _lock_run(tx: Transaction, run_id: str) -> RunRow:
+    locked = run_rows.lock(tx, [run_id]) if is_id(run_id) else []
+    if not locked:
         raise RunNotFound(run_id)
-    return rows[0]
+    return locked[0]
+
+
+def _read_run(conn: Connection, run_id: str) -> RunRecord:
+    row = run_rows.find(conn, run_id) if is_id(run_id) else None
+    if row is None:
+        raise RunNotFound(run_id)
+    return rows.run_record(row)

@@ -1,7 +1,8 @@
-"""Newer time zone data: jobs that go by a wall clock follow it, and repeat no time of the past."""
+"""Newer time zone data: wall-clock jobs follow it, without repeating a time of the past."""
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,39 +12,51 @@ from sqlalchemy import Connection
 from duly.decisions.apply import decide_and_store
 from duly.decisions.policy import next_fire
 from duly.model.zone_data import tzdb_version
+from duly.operations.core import Core
 from duly.store import control, jobs
 from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger
 
+log = logging.getLogger("duly")
 BATCH = 500
 LARGEST_CHANGE = timedelta(hours=3)
-"""No zone has moved its clock further than this at once in this century, but for the date line."""
+"""No zone has moved its clock further at once in this century, except across the date line."""
 
 INSTANT = timedelta(microseconds=1)
 _RELEASE = re.compile(r"\d{4}[a-z]+", re.ASCII)
 
 
-def is_news(conn: Connection) -> bool:
-    """Whether this process has newer data than the jobs' next times were worked out with."""
-    held = control.zone_data(conn)
-    return held is None or _is_newer(tzdb_version(), held)
+def follow_zone_data(core: Core) -> None:
+    """Recompute the next times of wall-clock jobs if this process has newer zone data."""
+    with core.store.read() as conn:
+        newer, behind = _is_ahead(conn), is_behind(conn)
+    if behind:
+        log.warning(
+            "This process has older time zone data (%s) than other processes of this scheduler; "
+            "give all of them the same, for example by updating the package tzdata.",
+            tzdb_version(),
+        )
+    after: str | None = "" if newer else None
+    while after is not None:
+        with core.store.write() as tx:
+            after = follow(tx, after)
 
 
 def is_behind(conn: Connection) -> bool:
-    """Whether another process has worked with newer data than this one's: a mixed fleet."""
+    """Return whether another process has computed times with newer data than this one's."""
     return _is_newer(control.zone_data(conn) or "", tzdb_version())
 
 
 def follow(tx: Transaction, after: str = "") -> str | None:
-    """Work out the next times of one batch of jobs anew; the last batch notes that all is done.
+    """Recompute the next times of one batch of jobs; the last batch records the data's version.
 
     Args:
         tx: a transaction of its own.
         after: only jobs whose ids sort after this one.
 
     Returns:
-        The last id of the batch; ``None``: there are no more.
+        The last id of the batch; ``None`` after the last batch.
     """
     rows = jobs.lock_by_the_clock(tx, after, BATCH, tzdb_version())
     for row in rows:
@@ -53,6 +66,11 @@ def follow(tx: Transaction, after: str = "") -> str | None:
         return None
     last: str = rows[-1].id
     return last
+
+
+def _is_ahead(conn: Connection) -> bool:
+    stored = control.zone_data(conn)
+    return stored is None or _is_newer(tzdb_version(), stored)
 
 
 def _follow(tx: Transaction, row: JobRow) -> None:
@@ -65,10 +83,10 @@ def _follow(tx: Transaction, row: JobRow) -> None:
     if row.next_fire_at is None or row.state not in ("active", "paused"):
         return
     values: dict[str, Any] = {"tzdb": tzdb_version()}
-    # No time is repeated, and none that an edit has left behind comes back.
+    # No time is repeated, and none from before an edit is decided again.
     decided = max(row.updated_at, row.next_fire_at - LARGEST_CHANGE - INSTANT)
     if row.last_nominal is not None:
-        decided = max(decided, _already_had(trigger, row.last_nominal))
+        decided = max(decided, _counterpart(trigger, row.last_nominal))
     following = next_fire(trigger, options, decided)
     if following != row.next_fire_at:
         values["next_fire_at"] = following
@@ -79,11 +97,11 @@ def _follow(tx: Transaction, row: JobRow) -> None:
     jobs.change(tx, row.id, values)
 
 
-def _already_had(trigger: Trigger, last: datetime) -> datetime:
-    """The nominal time that the last one is under the new data: its wall time may have moved.
+def _counterpart(trigger: Trigger, last: datetime) -> datetime:
+    """Return the nominal time that the last one has become: its wall time may have moved.
 
-    Where the last one still is a nominal time nothing has moved there. Else the nearest one is the
-    same time on the wall, and has been decided.
+    If the last one is still a nominal time, nothing has moved there. Otherwise the nearest nominal
+    time is the same wall time, and is decided already.
     """
     before = trigger.due(last - LARGEST_CHANGE, last, keep=1).last
     if before == last:
@@ -95,7 +113,7 @@ def _already_had(trigger: Trigger, last: datetime) -> datetime:
 
 
 def _is_newer(mine: str, other: str) -> bool:
-    """Releases compare by name; where a system does not tell which one it has nothing is newer."""
+    """Compare releases by name; data of unknown release is never newer."""
     if not _RELEASE.fullmatch(mine) or not _RELEASE.fullmatch(other):
         return False
     return mine > other

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from duly.errors import LifecycleError
+from duly.hooks import AroundRun
 from duly.model.settings import Settings
 from duly.registry import Registry
 from duly.store.agenda import Agenda
@@ -102,6 +105,53 @@ class Worker:
     def wake(self) -> None:
         """Let the loop look at the database now."""
         self.loop.wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether this worker is registered."""
+        return self.lease.alive
+
+    @property
+    def worker_id(self) -> str | None:
+        """The id of this worker; ``None`` while it is not registered."""
+        return self.lease.worker_id or None
+
+    def in_flight(self) -> list[str]:
+        """Return the ids of the runs that occupy this worker; see `Scheduler.in_flight`."""
+        return [attempt.claim.id for attempt in self.execution.in_flight.all()]
+
+    def wait_until_empty(self, seconds: float) -> None:
+        """Wait until no run is in flight, for at most this time."""
+        self.execution.in_flight.empty.wait(seconds)
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """Run coroutine functions on this event loop until the worker stops."""
+        self.execution.coroutines.attach(loop)
+
+    def is_attached_to(self, loop: AbstractEventLoop) -> bool:
+        """Return whether coroutine functions run on this event loop."""
+        return self.execution.coroutines.loop is loop
+
+    def around(self, enter: AroundRun) -> None:
+        """Enter ``enter(run)`` around every run that is executed here."""
+        self.execution.around.append(enter)
+
+    def inherit(self, former: Worker) -> None:
+        """Take over what hosts have set on the worker that this one replaces."""
+        self.execution.around += former.execution.around
+
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's worker to the parent."""
+        if self.lease.locks is not None:
+            self.lease.locks.forsake()
+
+    def skip_grace(self) -> None:
+        """Make a `stop` that waits for running functions give their runs back at once."""
+        self.shutdown.skip_grace.set()
+
+    def expecting(self) -> AbstractContextManager[set[tuple[str, str]]]:
+        """See `Execution.expecting`."""
+        return self.execution.expecting()
 
     def has_free_slot(self, queue: str) -> bool:
         """Return whether a run of this queue could start here at once."""

@@ -1,0 +1,123 @@
+"""The definition of a job: what a person or a program wants it to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from duly.errors import ConfigurationError
+from duly.model import payload
+from duly.model.identity import new_id
+from duly.model.job import check_id, check_tags
+from duly.model.policy import JobOptions, decode_options, encode_policy
+from duly.registry import Task
+from duly.store.rows import JobRow
+from duly.triggers import After, Trigger, decode, encode
+from duly.triggers.dependency import Outcome
+
+TIMED = ("misfire_grace", "jitter", "start", "end", "max_fires")
+"""Options that mean nothing to a job without times of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A job as it was asked for.
+
+    Attributes:
+        trigger: as written; it is bound (zone, anchor, job id) when it is stored.
+        args: JSON text that fits the task.
+        options: the resolved options: defaults, then the task's, then the job's.
+        zone: the time zone that an unbound trigger gets.
+    """
+
+    id: str
+    task: str
+    trigger: Trigger
+    args: str
+    options: JobOptions
+    tags: tuple[str, ...]
+    zone: str
+
+
+def define(
+    task: Task,
+    trigger: Trigger,
+    *,
+    job_id: str | None,
+    args: Mapping[str, Any] | None,
+    tags: Sequence[str],
+    options: JobOptions,
+    zone: str,
+) -> Definition:
+    """Check the parts of a job and return its definition.
+
+    Raises:
+        ConfigurationError: an id, tag or trigger that cannot be stored.
+        ArgumentsError: arguments that do not fit the task.
+    """
+    if not isinstance(trigger, Trigger):
+        raise ConfigurationError(
+            f"{trigger!r} is not a trigger; give for example cron(…), every(…) or at(…)"
+        )
+    return Definition(
+        id=check_id(job_id if job_id is not None else new_id()),
+        task=task.name,
+        trigger=trigger,
+        args=task.signature.encode(args or {}),
+        options=options,
+        tags=check_tags(tags),
+        zone=zone,
+    )
+
+
+def trigger_of(
+    trigger: Trigger | None,
+    after: Sequence[str] | None,
+    on: Outcome | None,
+    options: Mapping[str, Any],
+) -> Trigger:
+    """Return the given trigger, or the one that ``after=`` stands for.
+
+    Raises:
+        ConfigurationError: both or neither, or an option that needs times.
+        TriggerError: ``after`` or ``on`` is not valid.
+    """
+    if after is None:
+        if on is not None:
+            raise ConfigurationError(f"on={on!r} needs after=[…], the jobs that it refers to")
+        if trigger is None:
+            raise ConfigurationError("give a trigger, such as every(hours=1), or after=['job id']")
+        return trigger
+    if trigger is not None:
+        raise ConfigurationError(
+            "give either a trigger or after=[…]: a job that runs after others has no times"
+        )
+    for name in TIMED:
+        if options.get(name) is not None:
+            raise ConfigurationError(f"{name}= needs a trigger with times; after= has none")
+    return After(tuple(after) if not isinstance(after, str) else after, on or "success")  # type: ignore[arg-type]
+
+
+def declared(row: JobRow) -> Definition:
+    """Return a job's last declaration in code."""
+    stored = payload.decode(row.declared or "null")
+    return Definition(
+        id=row.id,
+        task=stored["task"],
+        trigger=decode(stored["trigger"]),
+        args=stored["args"],
+        options=decode_options(stored["options"]),
+        tags=tuple(stored["tags"]),
+        zone=stored["zone"],
+    )
+
+
+def declaration_text(wanted: Definition) -> str:
+    """Return a definition as the text that is stored, and compared at the next start."""
+    return payload.encode(
+        {
+            "task": wanted.task, "trigger": encode(wanted.trigger), "args": wanted.args,
+            "options": encode_policy(wanted.options), "tags": wanted.tags, "zone": wanted.zone,
+        }
+    )  # fmt: skip

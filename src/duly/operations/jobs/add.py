@@ -1,0 +1,270 @@
+"""Adding jobs: one, or many in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Unpack
+
+from duly.decisions.policy import first_fire
+from duly.errors import ConfigurationError, DulyError, DuplicateJob, JobNotFound
+from duly.model.identity import new_id
+from duly.model.job import JobRecord, Origin
+from duly.model.policy import JobOptionFields, JobOptions, encode_policy
+from duly.model.zone_data import tzdb_version
+from duly.operations.core import Core
+from duly.operations.definition import Definition, declaration_text, define, trigger_of
+from duly.operations.inputs import blamed
+from duly.operations.jobs.binding import bind
+from duly.operations.jobs.change import change
+from duly.operations.jobs.cursors import resting
+from duly.operations.jobs.dependencies import parents_in, relinked
+from duly.operations.jobs.find import read_job
+from duly.registry import AnyTask, Task
+from duly.store import dependencies, jobs
+from duly.store.host.session_types import HostSession
+from duly.store.rows import JobRow, new_job_record
+from duly.store.sql.bulk_insert import CHUNK
+from duly.store.transaction import Transaction
+from duly.triggers import Trigger
+from duly.triggers.dependency import Outcome
+
+Resolved = dict[tuple[Any, ...], JobOptions]
+"""Options that are resolved already, by task and by the options that a job gives."""
+
+
+def add(
+    core: Core,
+    /,
+    task: AnyTask,
+    trigger: Trigger | None = None,
+    *,
+    after: Sequence[str] | None = None,
+    on: Outcome | None = None,
+    id: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
+    replace: bool = False,
+    session: HostSession | None = None,
+    actor: str | None = None,
+    **options: Unpack[JobOptionFields],
+) -> JobRecord:
+    """Store a job. It is durable when this returns; with ``session``, when the caller commits.
+
+    Args:
+        task: a registered function or its name.
+        trigger: when the job fires.
+        after: instead of a trigger: see `job`; these jobs must be stored already.
+        on: see `job`.
+        id: the job's id; default: a random one.
+        args: the arguments of every run.
+        tags: labels for finding jobs together.
+        replace: whether to change the job with this id if it exists; an unchanged trigger keeps
+            the job's next fire.
+        session: an SQLAlchemy session or connection on the same database, whose transaction the
+            job becomes part of. An asyncio session needs ``scheduler.aio``.
+        actor: who acts, for the audit trail.
+        options: see `JobOptions`.
+
+    Returns:
+        The job as it is stored.
+
+    Raises:
+        DuplicateJob: the id is taken and ``replace`` is false.
+        DependencyError: ``after`` names an unknown job, or closes a circle.
+        UnknownTask: the function is not registered.
+        ArgumentsError: ``args`` do not fit the function.
+        UnknownOption: an option does not exist.
+        DatabaseUnavailable: the database does not answer.
+    """
+    registered = core.registry.find(task)
+    wanted = define(
+        registered,
+        trigger_of(trigger, after, on, options),
+        job_id=id,
+        args=args,
+        tags=tags,
+        options=registered.options_over(core.settings.defaults, options),
+        zone=core.settings.timezone,
+    )
+
+    def store(tx: Transaction) -> JobRecord:
+        new = store_jobs(tx, [wanted], app=core.settings.name, origin="api", replace=replace)
+        if wanted.id in new:
+            return new_job_record(new[wanted.id], wanted.tags)
+        return read_job(tx.conn, wanted.id)
+
+    return core.transact(store, session=session, actor=actor)
+
+
+def add_many(
+    core: Core,
+    jobs: Iterable[Mapping[str, Any]],
+    /,
+    *,
+    replace: bool = False,
+    session: HostSession | None = None,
+    actor: str | None = None,
+) -> list[str]:
+    """Store many jobs in one transaction: all of them, or none.
+
+    On SQLite all other writers wait for it; a few thousand jobs at a time are reasonable.
+
+    Args:
+        jobs: for each job the arguments of `add` by name: ``{"task": remind, "trigger":
+            every(hours=1), "id": "remind-7", "args": {"user": 7}, "tags": ["user:7"], …}``.
+        replace: whether to change the jobs that exist already, as `add` does.
+        session: see `add`.
+        actor: see `add`.
+
+    Returns:
+        The jobs' ids in the given order.
+
+    Raises:
+        ConfigurationError: two jobs have the same id, or an item is not a job.
+        DuplicateJob: an id is taken and ``replace`` is false.
+        DulyError: whatever `add` raises for one of them. The message begins with the place and the
+            id of the job at fault: ``jobs[3] ('remind-7'): …``.
+    """
+    wanted = _define_all(core, list(jobs))
+    places = {one.id: index for index, one in enumerate(wanted)}
+    if len(places) < len(wanted):
+        index = next(i for i, one in enumerate(wanted) if places[one.id] != i)
+        job_id = wanted[index].id
+        raise ConfigurationError(
+            f"jobs[{index}] ({job_id!r}): jobs[{places[job_id]}] has the same id"
+        )
+
+    def store(tx: Transaction) -> None:
+        store_jobs(tx, wanted, app=core.settings.name, origin="api", replace=replace)
+
+    try:
+        core.transact(store, session=session, actor=actor)
+    except DuplicateJob as error:
+        raise blamed(error, f"jobs[{places[error.job_id]}] ({error.job_id!r})")  # noqa: B904 - it is the same error
+    return list(places)
+
+
+def _define_all(core: Core, items: Sequence[Any]) -> list[Definition]:
+    resolved: Resolved = {}
+    wanted = []
+    for index, item in enumerate(items):
+        try:
+            wanted.append(_define(core, item, resolved))
+        except DulyError as error:
+            job_id = item.get("id") if isinstance(item, Mapping) else None
+            place = f"jobs[{index}]" if job_id is None else f"jobs[{index}] ({job_id!r})"
+            raise blamed(error, place)  # noqa: B904 - it is the same error
+    return wanted
+
+
+def _define(core: Core, item: Any, resolved: Resolved) -> Definition:
+    if not isinstance(item, Mapping) or "task" not in item:
+        raise ConfigurationError(
+            'a job is given by the arguments of add: {"task": …, "trigger": …, "id": …}'
+        )
+    options = dict(item)
+    task = core.registry.find(options.pop("task"))
+    trigger, after, on = (options.pop(name, None) for name in ("trigger", "after", "on"))
+    job_id, args, tags = options.pop("id", None), options.pop("args", None), options.pop("tags", ())
+    return define(
+        task,
+        trigger_of(trigger, after, on, options),
+        job_id=job_id,
+        args=args,
+        tags=tags,
+        options=_resolve(core, task, options, resolved),
+        zone=core.settings.timezone,
+    )
+
+
+def _resolve(core: Core, task: Task, options: Mapping[str, Any], resolved: Resolved) -> JobOptions:
+    """Resolve a job's options, once for all jobs of a task that give the same ones."""
+    key = (task.name, *options.items(), *map(type, options.values()))  # True equals 1
+    try:
+        known = resolved.get(key)
+    except TypeError:  # an unhashable value, such as a dict
+        return task.options_over(core.settings.defaults, options)
+    if known is None:
+        known = resolved[key] = task.options_over(core.settings.defaults, options)
+    return known
+
+
+def store_jobs(
+    tx: Transaction, wanted: Sequence[Definition], *, app: str, origin: Origin, replace: bool
+) -> dict[str, dict[str, Any]]:
+    """Store jobs with different ids, or change those that exist already.
+
+    Returns:
+        The rows of the new jobs, by id.
+
+    Raises:
+        DuplicateJob: an id is taken and ``replace`` is false; the first one in this order.
+        DependencyError: a job cannot run after the jobs that it names.
+    """
+    with _relinked(tx, wanted, replace):
+        return put(tx, wanted, app=app, origin=origin, replace=replace)
+
+
+def put(
+    tx: Transaction, wanted: Sequence[Definition], *, app: str, origin: Origin, replace: bool
+) -> dict[str, dict[str, Any]]:
+    """Store jobs as `store_jobs` does, inside the caller's `relinked`."""
+    by_id = {one.id: one for one in sorted(wanted, key=lambda one: one.id)}
+    options = {id(one.options): one.options for one in wanted}  # many jobs mostly share one value
+    policies = {key: encode_policy(value) for key, value in options.items()}
+    rows = {
+        one.id: _new_row(tx, one, policies[id(one.options)], app, origin) for one in by_id.values()
+    }
+    taken = jobs.add_many(tx, list(rows.values()), {one.id: one.tags for one in wanted})
+    if taken and not replace:
+        jobs.remove(
+            tx, [job_id for job_id in rows if job_id not in taken]
+        )  # the caller may continue
+        raise DuplicateJob(next(one.id for one in wanted if one.id in taken))
+    fresh = [one.id for one in wanted if one.id not in taken]
+    tx.record_jobs("job.added", fresh, origin=origin)
+    for row in _locked(tx, sorted(taken)):
+        differing = change(tx, row, by_id[row.id], task=by_id[row.id].task)
+        if differing:
+            tx.record("job.changed", job_id=row.id, fields=differing)
+    return {job_id: rows[job_id] for job_id in fresh}
+
+
+def _relinked(
+    tx: Transaction, wanted: Sequence[Definition], replace: bool
+) -> AbstractContextManager[None]:
+    """Apply `relinked` to the jobs that depend, or depended, on others; mostly there is none."""
+    parents = {one.id: parents_in(one.trigger) for one in wanted}
+    related = {name for name, names in parents.items() if names}.union(*parents.values())
+    if replace:
+        related |= dependencies.parents_of(tx.conn, list(parents)).keys()
+    triggers = {one.id: one.trigger for one in wanted if one.id in related}
+    return relinked(tx, triggers, replace=replace) if triggers else nullcontext()
+
+
+def _locked(tx: Transaction, job_ids: Sequence[str]) -> Sequence[JobRow]:
+    rows = [
+        row
+        for first in range(0, len(job_ids), CHUNK)
+        for row in jobs.lock(tx, job_ids[first : first + CHUNK])
+    ]
+    for job_id in sorted(set(job_ids) - {row.id for row in rows}):
+        raise JobNotFound(job_id)
+    return rows
+
+
+def _new_row(
+    tx: Transaction, wanted: Definition, policy: str | None, app: str, origin: Origin
+) -> dict[str, Any]:
+    trigger, text = bind(tx, wanted, tx.now)
+    first = first_fire(trigger, wanted.options, tx.now)
+    return {
+        "id": wanted.id, "uid": new_id(), "app": app, "task": wanted.task, "args": wanted.args,
+        "trigger": text, "options": policy,
+        "queue": wanted.options.queue, "state": resting(trigger, first),
+        "next_fire_at": first, "origin": origin,
+        "declared": declaration_text(wanted) if origin == "code" else None,
+        "revision": 1, "tzdb": tzdb_version(), "created_at": tx.now, "updated_at": tx.now,
+        "watched_since": tx.now, "watch_at": tx.now if wanted.options.watch else None,
+    }  # fmt: skip

@@ -1,0 +1,81 @@
+"""Binding a trigger: its zone, its anchor and its calendars are filled in when it is stored.
+
+A trigger such as ``every(hours=8)`` counts from the instant at which its job was stored. The same
+declaration must give the same series days later, so it is bound to the anchor that is stored
+already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from duly.errors import PayloadError
+from duly.model import payload
+from duly.operations.definition import Definition
+from duly.store import calendars
+from duly.store.rows import JobRow
+from duly.store.transaction import Transaction
+from duly.triggers import Trigger, encode
+
+NOON = time(12)
+_ZONE_KEYS = ("tz", "timezone")
+
+
+def bind(tx: Transaction, wanted: Definition, anchor: datetime | None) -> tuple[Trigger, str]:
+    """Return the wanted trigger with its open parts filled in, and its text."""
+    bound = wanted.trigger.bind(job_id=wanted.id, tz=wanted.zone, anchor=anchor)
+    text = encode(bound)
+    known = calendars.needed_by(tx.conn, text)
+    if known is None:
+        return bound, text
+    bound = bound.bind(calendars=known)
+    return bound, encode(bound)
+
+
+def bind_again(tx: Transaction, wanted: Definition, row: JobRow) -> tuple[Trigger, str]:
+    """Bind the wanted trigger as the stored one was bound, if that makes them equal."""
+    for anchor in _anchors_in(row.trigger, wanted.zone):
+        bound, text = bind(tx, wanted, anchor)
+        if text == row.trigger:
+            return bound, text
+    return bind(tx, wanted, tx.now)
+
+
+def _anchors_in(text: str, zone: str) -> list[datetime]:
+    """Return every instant that the parts of a stored trigger may have been anchored to.
+
+    Args:
+        text: the stored trigger.
+        zone: the zone of parts that do not name one.
+    """
+    try:
+        return list(_walk(payload.decode(text), zone))
+    except PayloadError:
+        return []
+
+
+def _walk(data: Any, zone: str) -> Iterator[datetime]:
+    if isinstance(data, list):
+        for part in data:
+            yield from _walk(part, zone)
+    if isinstance(data, dict):
+        zone = next((data[key] for key in _ZONE_KEYS if isinstance(data.get(key), str)), zone)
+        for key in ("anchor", "start"):
+            with contextlib.suppress(TypeError, ValueError, OSError):
+                yield _instant(data.get(key), zone)
+        for part in data.values():
+            yield from _walk(part, zone)
+
+
+def _instant(text: Any, zone: str) -> datetime:
+    """Read an instant, a wall time, or a day: its noon lies in that day in every nearby zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        return moment
+    if "T" not in text:
+        moment = datetime.combine(moment, NOON)
+    return moment.replace(tzinfo=ZoneInfo(zone))

@@ -1,0 +1,155 @@
+"""Finding jobs: one by its id, many by filters, and their times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from duly.decisions.policy import next_fire
+from duly.errors import ConfigurationError, JobNotFound
+from duly.model.job import JOB_STATES, JobRecord, JobState
+from duly.operations.core import Core
+from duly.operations.inputs import page_size, searchable
+from duly.store import history, rows, runs
+from duly.store import jobs as job_rows
+from duly.store.jobs import JobFilter
+
+
+@dataclass(frozen=True, slots=True)
+class MissedRange:
+    """Consecutive nominal times of a job that did not run, recorded together.
+
+    Attributes:
+        first: the first of these nominal times.
+        last: the last of them.
+        count: the number of them.
+        reason: why they did not run.
+        decided_at: when that was decided.
+    """
+
+    first: datetime
+    last: datetime
+    count: int
+    reason: str
+    decided_at: datetime
+
+
+def jobs(
+    core: Core,
+    *,
+    tag: str | None = None,
+    state: JobState | None = None,
+    task: str | None = None,
+    queue: str | None = None,
+    text: str | None = None,
+    failing: bool = False,
+    order: Literal["id", "next_fire_at"] = "id",
+    after: str | None = None,
+    limit: int = 100,
+) -> list[JobRecord]:
+    """Return the jobs that match every given filter, each with its newest run.
+
+    Args:
+        tag: a tag that they carry.
+        state: ``active``, ``paused``, ``finished`` or ``unresolved``.
+        task: the task's name.
+        queue: the queue's name.
+        text: part of the id or of the task's name.
+        failing: whether to return only jobs whose last runs failed.
+        order: ``id``, or ``next_fire_at``: only jobs that will fire again, soonest first.
+        after: the last id of the previous page, when ordered by id.
+        limit: 1 to 1000.
+
+    Raises:
+        ConfigurationError: an unknown state or order, or a limit out of range.
+    """
+    if state is not None and state not in JOB_STATES:
+        raise ConfigurationError(f"{state!r} is not a job state; known: {JOB_STATES}")
+    if order not in ("id", "next_fire_at") or (after is not None and order != "id"):
+        raise ConfigurationError(f"order={order!r}; give 'id' or, without after=, 'next_fire_at'")
+    wanted = JobFilter(
+        tag, state, task, searchable(queue), searchable(text), after, page_size(limit), failing,
+        order,
+    )  # fmt: skip
+    with core.store.read() as conn:
+        return _records(conn, job_rows.page(conn, wanted))
+
+
+def job(core: Core, job_id: str) -> JobRecord:
+    """Return one job with its newest run.
+
+    Raises:
+        JobNotFound: the job does not exist.
+    """
+    with core.store.read() as conn:
+        return read_job(conn, job_id)
+
+
+def next_fires(core: Core, job_id: str, count: int = 10) -> list[datetime]:
+    """Return the next nominal times of a job, soonest first.
+
+    Args:
+        job_id: the job's id.
+        count: 1 to 1000; a job that ends earlier has fewer.
+
+    Raises:
+        JobNotFound: the job does not exist.
+        ConfigurationError: ``count`` is out of range.
+    """
+    with core.store.read() as conn:
+        record = read_job(conn, job_id)
+    left = page_size(count)
+    if record.options.max_fires is not None:
+        left = min(left, record.options.max_fires - record.fired_count)
+    fires: list[datetime] = []
+    moment = record.next_fire_at
+    while moment is not None and record.trigger is not None and len(fires) < left:
+        fires.append(moment)
+        moment = next_fire(record.trigger, record.options, moment)
+    return fires
+
+
+def missed(core: Core, job_id: str, *, limit: int = 100) -> list[MissedRange]:
+    """Return the ranges of nominal times of a job that did not run, newest first.
+
+    Args:
+        job_id: the job's id.
+        limit: 1 to 1000.
+
+    Raises:
+        ConfigurationError: ``limit`` is out of range.
+    """
+    with core.store.read() as conn:
+        return [
+            MissedRange(row.first, row.last, row._mapping["count"], row.reason, row.decided_at)
+            for row in history.ranges(conn, job_id, page_size(limit))
+        ]
+
+
+def read_job(conn: Connection, job_id: str) -> JobRecord:
+    """Read one job with its newest run.
+
+    Raises:
+        JobNotFound: the job does not exist.
+    """
+    row = job_rows.find(conn, job_id)
+    if row is None:
+        raise JobNotFound(job_id)
+    return _records(conn, [row])[0]
+
+
+def _records(conn: Connection, found: Sequence[Any]) -> list[JobRecord]:
+    ids = [row.id for row in found]
+    if not ids:
+        return []
+    tags, newest = job_rows.tags_of(conn, ids), runs.newest_of_jobs(conn, ids)
+    return [
+        rows.job_record(
+            row, tags[row.id], rows.run_record(newest[row.id]) if row.id in newest else None
+        )
+        for row in found
+    ]

@@ -1,0 +1,25 @@
+"""The type of ``session=``: what a host application may hold open on the scheduler's database.
+
+SQLAlchemy's ORM takes 50 ms to import, so only type checkers see these imports.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
+
+HostSession: TypeAlias = (
+    "Session | scoped_session[Any] | Connection"
+    " | AsyncSession | async_scoped_session[Any] | AsyncConnection"
+)
+"""A session or connection of the host. The asyncio ones need the awaitable form of a call."""
+
+OrmSession: TypeAlias = "Session"
+"""The session of a transactional plain function."""
+
+OrmAsyncSession: TypeAlias = "AsyncSession"
+"""The session of a transactional coroutine function."""
