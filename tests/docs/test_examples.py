@@ -1,4 +1,4 @@
-"""Every example in the documentation works as it is printed."""
+"""Every Python block in the documentation runs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from tests.support.processes import Children
 
 EXAMPLES = [example for page in pages() for example in examples(page)]
 PROGRAMS = [example for example in EXAMPLES if example.name is None]
-# Tried in their own way by the other tests of this folder.
+# test_servers.py runs these.
 SERVERS = {"fastapi_app", "flask_app"}
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("example", PROGRAMS, ids=str)
 def test_the_example_runs(example: Example, children: Children) -> None:
-    """A reader who copies the block into a file and runs it sees no error."""
+    """A reader who copies the block into a file and runs it sees no error or warning."""
     child = children.python("-W", "error", "-c", example.program)
     assert child.wait(timeout=150) == 0, child.output()
 
 
 def test_no_example_is_left_out() -> None:
-    """Every block either runs as it is or has a test of its own; none is only shown."""
+    """Every block either runs as a program or has a test of its own; none is skipped."""
     assert {example.name for example in EXAMPLES if example.name} == SERVERS
 
 
 @pytest.mark.parametrize("name", sorted(SERVERS))
 def test_the_first_examples_are_short(name: str) -> None:
-    """Each of the README's two applications fits into twenty lines."""
+    """Each of the two applications in the README has at most twenty lines of code."""
     assert len([line for line in named(name).code.splitlines() if line.strip()]) <= 20

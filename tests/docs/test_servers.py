@@ -1,4 +1,4 @@
-"""The README's web applications, tried as they are printed."""
+"""The web applications in the README work and serve."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ with scheduler.running():
     ("name", "script"), [("fastapi_app", FASTAPI), ("flask_app", FLASK)], ids=["fastapi", "flask"]
 )
 def test_the_application_works(name: str, script: str, children: Children, tmp_path) -> None:
-    """The printed application starts, enqueues, and runs its job."""
+    """The application starts, enqueues a call and runs its job."""
     (tmp_path / f"{name}.py").write_text(named(name).code)
     (tmp_path / "script.py").write_text(script)
     child = children.python(tmp_path / "script.py")
@@ -45,7 +45,7 @@ def test_the_application_works(name: str, script: str, children: Children, tmp_p
 @pytest.mark.processes
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_fastapi_application_serves(workers: int, children: Children, tmp_path) -> None:
-    """The printed application runs under uvicorn, and ends without an error when asked to."""
+    """The FastAPI application serves under uvicorn and stops without an error."""
     (tmp_path / "fastapi_app.py").write_text(named("fastapi_app").code)
     options = ("--workers", str(workers), "--app-dir", str(tmp_path))
     server = children.uvicorn("fastapi_app:app", *options, ready="/docs")

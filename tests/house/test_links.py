@@ -1,4 +1,4 @@
-"""The documentation hangs together: every link leads somewhere, and every guide can be found."""
+"""Every link in the documentation leads somewhere, and every page is linked."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
-    """To a file of this repository, and where it names one, to a heading in it."""
+    """A relative link names an existing file and, if it has an anchor, a heading in it."""
     assert [link for link in links(page.read_text()) if not leads_somewhere(page, link)] == []
 
 
 def test_every_guide_is_linked_from_the_readme() -> None:
-    """Whoever begins there finds all of them; and every page is linked from some other one."""
+    """A reader of the README finds every guide, and every page is linked from another one."""
     readme = ROOT / "README.md"
     guides = set((ROOT / "docs" / "guides").glob("*.md"))
     assert guides - targets(readme) == set()
@@ -50,12 +50,12 @@ def test_every_guide_is_linked_from_the_readme() -> None:
     ],
 )
 def test_links_are_found(text: str, found: list[str]) -> None:
-    """In prose, not in code; only those that stay in the repository."""
+    """Links are found in prose, not in code; links to other sites are ignored."""
     assert list(links(text)) == found
 
 
 def test_headings_have_the_names_that_a_reader_s_browser_looks_for() -> None:
-    """Lower case, hyphens for spaces, a number for what comes again."""
+    """An anchor is in lower case, with hyphens for spaces and a number for each repetition."""
     text = '# What *Duly* promises, `now`\n## A\n## A\n```sh\n# no heading\n```\n<a id="own">'
     assert anchors(text) == {"what-duly-promises-now", "a", "a-1", "own"}
 

@@ -1,10 +1,10 @@
 """The Python examples in README.md and docs/.
 
-Every fenced block that begins with ```` ```python ```` runs as a program of its own. A comment on
-the line before the fence says where that is not so:
+Every fenced block that begins with ```` ```python ```` runs as a program of its own, unless a
+comment on the line before the fence says otherwise:
 
-    <!-- example: continues -->     runs after the blocks before it on the page, in one program
-    <!-- example: NAME -->          saved as NAME.py and tried by a test of its own in tests/docs/
+    <!-- example: continues -->     runs in one program with the preceding blocks of the page
+    <!-- example: NAME -->          is saved as NAME.py and run by a test of its own in tests/docs/
 """
 
 from __future__ import annotations
