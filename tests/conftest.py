@@ -28,24 +28,37 @@ if TYPE_CHECKING:
 
 # The machine may be slow and shared: a slow example is no failure.
 settings.register_profile("duly", deadline=None, print_blob=True)
+settings.register_profile("fast", settings.get_profile("duly"), max_examples=20)
 settings.load_profile("duly")
 
+MEMORY = Path("/dev/shm")
+ROOM_FOR_FILES = 2**30
 SERVERS = ["postgresql", "mariadb"]
 DIALECTS = ["sqlite", *SERVERS]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In the process that was started first, open the session's folder."""
+    """In the first process, open the session's folder."""
     if is_first(config):
         open_session()
+        keep_files_in_memory()
         # Ask politely as ctrl-C does, so that the end below is reached and no server stays. And
         # ctrl-C itself: who starts the tests in the background has it ignored, also by children.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.default_int_handler)
 
 
+def keep_files_in_memory() -> None:
+    """Put the tests' temporary folders in memory, where an SQLite commit waits for no disk.
+
+    Tests kill processes, but not the machine. Set ``PYTEST_DEBUG_TEMPROOT`` for another folder.
+    """
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_FOR_FILES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """In that process, after all others have ended, clean up the servers and remove the folder."""
+    """In the first process, after all others have ended, stop the servers and remove the folder."""
     if is_first(config):
         kill_orphans()
         for server in SERVERS:
@@ -56,7 +69,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they need, and refuse names that differ between processes."""
+    """Mark tests by what they need, and reject ids that differ between processes."""
     for item in items:
         for mark in needs(item):
             item.add_marker(mark)
@@ -67,13 +80,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: it is not gone through again whenever garbage is collected."""
+    """Exclude the objects of the collected tests from every later garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 def needs(item: pytest.Item) -> Iterator[str]:
-    """The marks that follow from a test's fixtures and parameters."""
+    """Yield the marks that follow from a test's fixtures and parameters."""
     fixtures = set(getattr(item, "fixturenames", ()))
     call = getattr(item, "callspec", None)
     if fixtures & {"postgres", "maria_databases"} or set(SERVERS) & set(_texts(call)):
@@ -87,7 +100,7 @@ def _texts(call: Any) -> list[str]:
 
 
 def is_first(config: pytest.Config) -> bool:
-    """Whether this process is not an xdist worker."""
+    """Return whether this process is not an xdist worker."""
     return not hasattr(config, "workerinput")
 
 
@@ -96,7 +109,7 @@ def is_first(config: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def postgres() -> PostgresServer:
-    """A running PostgreSQL server, shared by the whole session: do not stop it."""
+    """A running PostgreSQL server that the whole session shares; tests must not stop it."""
     from tests.support.postgresql import shared_server
 
     return shared_server()
@@ -104,7 +117,7 @@ def postgres() -> PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_databases(postgres: PostgresServer) -> Iterator[Databases]:
-    """Makes and drops databases on the shared server."""
+    """Creates and drops databases on the shared server."""
     from tests.support.postgresql import Databases
 
     databases = Databases(postgres, f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
@@ -128,7 +141,7 @@ def postgresql_url(postgres_databases: Databases) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def maria_databases() -> Iterator[MariaDatabases]:
-    """Makes and drops databases on the MariaDB server that is named in DULY_TEST_MARIADB."""
+    """Creates and drops databases on the MariaDB server named in ``DULY_TEST_MARIADB``."""
     from tests.support.mariadb import MariaDatabases, template_statements, why_not
 
     reason = why_not()
@@ -150,7 +163,7 @@ def mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
 
 @pytest.fixture(params=DIALECTS)
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database; the test runs once for each kind."""
+    """The URL of an empty database; the test runs once on each kind of database."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
@@ -187,7 +200,7 @@ def prepared_mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
 
 @pytest.fixture(params=DIALECTS)
 def prepared_database_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a database as `prepare_template` leaves it; once for each kind."""
+    """The URL of a prepared database; the test runs once on each kind of database."""
     return str(request.getfixturevalue(f"prepared_{request.param}_url"))
 
 

@@ -1,9 +1,9 @@
-"""Processes that charge once each and are killed at a random point of it.
+"""Processes that each execute one charge and are killed at some point of it.
 
-Run as ``python charger.py URL COUNT``: the database holds a table ``charge (n)``, without a unique
-key on purpose, and one enqueued call with ``n`` in each queue ``q<n>``, for n from 0 to COUNT. The
-last one is charged by a process that lives, to count the points at which the others may die:
-before and after each statement, at each commit and after it, and between the function's own steps.
+Run as ``python charger.py URL COUNT``. The database holds a table ``charge (n)``, deliberately
+without a unique key, and one enqueued call with ``n`` in each queue ``q<n>``, for n from 0 to
+COUNT. The last call is executed by a process that survives. It counts the points at which the
+others can die: before and after each statement and commit, and between the function's own steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHARGE = text("insert into charge (n) values (:n)")
 
 
 class Fate:
-    """Counts points from the moment a run is claimed, and kills this process at one of them."""
+    """Counts points from the claim of the run onwards, and kills this process at one of them."""
 
     def __init__(self, deadly: int | None) -> None:
         self.passed = 0
@@ -45,7 +45,7 @@ class Fate:
 
 
 def live(url: str, n: int, deadly: int | None) -> int:
-    """One step of a worker that knows one queue; returns how many points it passed."""
+    """Step a worker of one queue once, and return the number of points that it passed."""
     driver, _, place = url.partition(":")
     coroutine = n % 2 == 1 and driver in ASYNC
     address = f"{ASYNC[driver]}:{place}" if coroutine else url
@@ -62,7 +62,7 @@ def live(url: str, n: int, deadly: int | None) -> int:
 
 
 def declare(scheduler: Scheduler, fate: Fate, *, coroutine: bool) -> None:
-    """The task, in one of its two forms."""
+    """Register the task in one of its two forms."""
 
     def charge(n: int, session: Session) -> None:
         fate.point()
@@ -85,7 +85,7 @@ def declare(scheduler: Scheduler, fate: Fate, *, coroutine: bool) -> None:
 
 
 def fork(url: str, n: int, deadly: int | None) -> int:
-    """Live in a child, and end with the number of points; returns the child's process id."""
+    """Run `live` in a child that exits with the number of points; return the child's process id."""
     child = os.fork()
     if child:
         return child
@@ -97,7 +97,7 @@ def fork(url: str, n: int, deadly: int | None) -> int:
 
 
 def main(url: str, count: int) -> None:
-    """Fork all of them, a few at a time, and say how they ended."""
+    """Fork all children, a few at a time, and print how each of them ended."""
     points = os.waitstatus_to_exitcode(os.waitpid(fork(url, count, None), 0)[1])
     killed, going = 0, set[int]()
     for n in range(count):

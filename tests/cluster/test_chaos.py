@@ -1,6 +1,6 @@
-"""A short form of `make chaos`: everything breaks on each database, and every invariant holds.
+"""A short form of `make chaos`: with faults of every kind, every invariant holds on each database.
 
-No duration is checked: the machine may be busy with other tests.
+Durations are not checked, because the machine may be busy with other tests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SEEDS = {"sqlite": 11, "postgresql": 12, "mariadb": 13}
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("database", DATABASES)
 def test_every_invariant_holds_while_everything_breaks(database: str) -> None:
-    """Workers are killed and stopped, the server and the network fail: nothing is violated."""
+    """Workers are killed and paused, server and network fail, and no invariant is violated."""
     reason = reason_to_skip(database)
     if reason:
         pytest.skip(reason)

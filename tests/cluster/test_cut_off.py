@@ -1,4 +1,4 @@
-"""A worker that the network cuts off for longer than its lease, and that comes back."""
+"""A worker that the network cuts off for longer than its lease, and that then reconnects."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BEAT = Heartbeat(interval=1, fence=10, lease=13, rescue=2)
 
 @pytest.fixture
 def proxy(postgres: PostgresServer) -> Iterator[Proxy]:
-    """A network between the workers and the server."""
+    """A proxy between the workers and the server that stands in for the network."""
     made = Proxy(("127.0.0.1", postgres.port))
     yield made
     made.close()
 
 
 class Worker:
-    """A scheduler behind a route; ``hold`` runs until it is let go."""
+    """A scheduler behind a route of the proxy; ``hold`` runs until `leave` is set."""
 
     def __init__(self, url: str, route: Route, places: int) -> None:
         queues = {"default": places, "quick": 5}
@@ -52,7 +52,7 @@ class Worker:
 def test_a_worker_cut_off_beyond_its_lease_is_fenced_and_everything_is_decided_once(
     prepared_postgresql_url: str, postgres: PostgresServer, proxy: Proxy
 ) -> None:
-    """In silence: no answer, no error. The other's run goes on; its own starts again elsewhere."""
+    """Packets vanish without an error. The other worker's run continues; its own is rescued."""
     routes = proxy.route(), proxy.route()
     urls = [prepared_postgresql_url.replace(f":{postgres.port}/", f":{n.port}/") for n in routes]
     cut, other = Worker(urls[0], routes[0], 1), Worker(urls[1], routes[1], 2)

@@ -22,7 +22,7 @@ PATIENT = Heartbeat(interval=2, rescue=1)
 
 @pytest.fixture
 def survivor(prepared_database_url: str) -> Iterator[Scheduler]:
-    """A worker for all queues; and one call enqueued in each of them."""
+    """A worker for all queues, each of which holds one enqueued call."""
     engine = prepare_engine(create_engine(prepared_database_url))
     with engine.begin() as conn:
         conn.execute(text("create table charge (n integer not null)"))
@@ -45,7 +45,7 @@ def survivor(prepared_database_url: str) -> Iterator[Scheduler]:
 def test_killed_at_any_of_50_points_it_charges_exactly_once(
     prepared_database_url: str, survivor: Scheduler, children: Children
 ) -> None:
-    """Fifty processes die by kill -9, each at another point from the claim to after the commit."""
+    """Fifty processes are killed, each at another point between the claim and the commit's end."""
     survivor.store.dispose()
     child = children.python(CHARGER, prepared_database_url, str(SEEDS))
     found = child.wait_for(r"points (\d+) killed (\d+)", timeout=240)

@@ -1,8 +1,8 @@
-"""A worker process of the cluster tests: it turns due items into notices.
+"""A worker process of the cluster tests, which turns due items into notices.
 
-Run as ``python worker.py URL [normal]``, the last word being its heartbeat (default: fast). The
-database holds a table ``item (id, done)`` and a table ``notice (item_id)``, which has no unique key
-on purpose: a doubled notice must be seen.
+Run as ``python worker.py URL [normal]``, where the last word is its heartbeat (default: fast). The
+database holds a table ``item (id, done)`` and a table ``notice (item_id)``, deliberately without a
+unique key, so that a duplicate notice is visible.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK = 50
 
 @scheduler.job(every(seconds=1), overlap="skip")
 def notify(run: Run) -> int:
-    """Notice every item that is due, in batches; each batch is one transaction."""
+    """Write a notice for every due item, in batches of one transaction each."""
     made = 0
     while not run.cancelled:
         with engine.begin() as conn:
@@ -42,7 +42,7 @@ def notify(run: Run) -> int:
 
 @scheduler.task()
 def stamp(n: int) -> None:
-    """Note that this call happened, and where."""
+    """Record that this call was executed, and by which process."""
     with engine.begin() as conn:
         conn.execute(text("insert into stamp values (:n, :pid)"), {"n": n, "pid": os.getpid()})
 

@@ -1,4 +1,4 @@
-"""The public door."""
+"""The names that ``import duly`` offers."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ NAMES = [
 ]
 
 
-def test_the_door_lists_these_names() -> None:
-    """A name is added to Duly or taken away on purpose only."""
+def test_the_package_exports_these_names() -> None:
+    """A public name is added or removed only on purpose."""
     assert sorted(duly.__all__) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_name_is_there_and_explained(name: str) -> None:
-    """Each exported name can be had, says what it is for, and is listed by ``dir``."""
+def test_each_name_exists_and_is_documented(name: str) -> None:
+    """Each exported name can be imported, has a docstring and is listed by ``dir``."""
     assert inspect.getdoc(getattr(duly, name))
     assert name in dir(duly)
 
 
-def test_another_name_is_refused_as_usual() -> None:
-    """A name that does not exist is an AttributeError, although names are loaded late."""
+def test_an_unknown_name_raises_as_usual() -> None:
+    """A name that does not exist raises AttributeError, although names are loaded lazily."""
     with pytest.raises(AttributeError, match="no_such_name"):
         duly.no_such_name  # noqa: B018

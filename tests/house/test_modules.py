@@ -1,4 +1,4 @@
-"""What every module keeps to."""
+"""The rules that every module follows."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_a_slice_lives_with_its_only_user() -> None:
     assert strays == set(LAYERED)
 
 
-def test_a_function_can_be_read_at_once() -> None:
-    """No function's body is longer than 45 lines, but a migration's list of tables may be."""
+def test_a_function_can_be_read_without_scrolling() -> None:
+    """No function's body is longer than 45 lines, except a migration's list of tables."""
     assert not [
         f"{source}:{function.lineno} {name}: {body_lines(function)}"
         for source in EVERY
@@ -97,7 +97,7 @@ def test_a_function_can_be_read_at_once() -> None:
 
 
 def test_constructors_are_narrow() -> None:
-    """A constructor takes at most six parameters; more of them are grouped into a value."""
+    """A constructor takes at most six parameters; further ones are grouped into a value."""
     assert not [
         f"{source}:{function.lineno} {name}: {parameters(function)}"
         for source in EVERY
@@ -106,13 +106,13 @@ def test_constructors_are_narrow() -> None:
     ]
 
 
-def test_only_the_clock_knows_the_time() -> None:
-    """Time is passed in: nothing but ``clock.py`` reads a clock or sleeps."""
+def test_only_the_clock_module_reads_the_time() -> None:
+    """Time is injected: only ``clock.py`` reads a clock or sleeps."""
     assert not uses(CLOCK, but=("src/duly/clock.py",))
 
 
 def test_nothing_stored_can_become_code() -> None:
-    """No pickle, and nothing that imports or evaluates a name found in data."""
+    """Nothing is unpickled, and no name found in data is imported or evaluated."""
     assert not uses(CODE_FROM_DATA, but=(*DOORS, *COMMAND_LINE, CHILD))
     assert not [
         f"{source}:{line} {name}"
@@ -122,8 +122,8 @@ def test_nothing_stored_can_become_code() -> None:
     ]
 
 
-def test_no_import_is_hidden_from_the_running_program() -> None:
-    """No ``TYPE_CHECKING`` block excuses an import circle."""
+def test_no_import_is_for_type_checkers_only() -> None:
+    """No ``TYPE_CHECKING`` block hides an import cycle."""
     assert not uses({"typing.TYPE_CHECKING"}, but=(*DOORS, *TYPES_ONLY))
 
 
@@ -133,7 +133,7 @@ def module_name(source: Source) -> str:
 
 
 def nouns(source: Source) -> list[str]:
-    """The public classes of a module that have public methods, except protocols."""
+    """Return the public classes of a module that have public methods, except protocols."""
     return [
         node.name
         for node in source.tree.body
@@ -150,7 +150,7 @@ def is_public_function(node: ast.stmt) -> bool:
 
 
 def uses(names: set[str], *, but: tuple[str, ...]) -> list[str]:
-    """Where one of these names is used, except in the packages' doors."""
+    """Return where one of these names is used, except in the files listed in ``but``."""
     return [
         f"{source}:{line} {name}"
         for source in OWN

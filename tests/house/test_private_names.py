@@ -27,7 +27,7 @@ def test_tests_reach_no_private_name() -> None:
 
 
 def defined(source: Source) -> set[str]:
-    """The private names that a file gives to functions, methods, attributes and constants."""
+    """Return the private functions, methods, attributes and constants that a file defines."""
     return {name for node in source.nodes for name in given(node) if PRIVATE.match(name)}
 
 
@@ -39,7 +39,7 @@ def given(node: ast.AST) -> Iterator[str]:
 
 
 def reached(source: Source, private: set[str]) -> Iterator[tuple[int, str]]:
-    """Line and name of each attribute, import and ``monkeypatch`` target that is private."""
+    """Yield line and name of each private attribute, import and ``monkeypatch`` target."""
     for node in source.nodes:
         if isinstance(node, ast.Attribute) and node.attr in private:
             yield node.lineno, ast.unparse(node)

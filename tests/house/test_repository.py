@@ -1,4 +1,4 @@
-"""What the repository as a whole keeps to."""
+"""The rules that the repository as a whole follows."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ COMMANDS = {
 
 
 def test_no_lock_file_and_no_registry() -> None:
-    """Any registry will do: nothing records where a package was downloaded."""
+    """Any package registry can be used: no file records where a package was downloaded."""
     assert not [path for path in tracked_files() if path.name in LOCKS]
     assert not mentions(ADDRESSES)
 
 
 def test_no_path_of_one_machine() -> None:
-    """Nothing depends on where somebody's checkout lies."""
+    """No file depends on where a checkout is located."""
     assert not mentions(MACHINE)
 
 
@@ -61,7 +61,7 @@ def test_pins_are_exact_and_complete(name: str) -> None:
 
 
 def test_the_files_of_pins_agree() -> None:
-    """What the demo runs on is what the tests ran on, and all of them fit into one environment."""
+    """The demo runs on the versions that were tested, and all pins fit into one environment."""
     dev, demo, docs = (
         dict(line.split("==") for line in path.read_text().splitlines() if "==" in line)
         for path in (ROOT / "requirements" / f"{name}.txt" for name in GROUPS)
@@ -83,20 +83,20 @@ def test_ci_runs_every_supported_python() -> None:
 
 
 def test_all_is_every_extra() -> None:
-    """``duly[all]`` leaves no extra out."""
+    """``duly[all]`` includes every extra."""
     extras = PROJECT["project"]["optional-dependencies"]
     (everything,) = extras["all"]
     assert Requirement(everything).extras == set(extras) - {"all"}
 
 
 def test_core_dependencies_are_few() -> None:
-    """``pip install duly`` brings these four and what they need."""
+    """``pip install duly`` installs these four packages and their dependencies."""
     names = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
     assert names == {"sqlalchemy", "alembic", "pydantic", "tzdata"}
 
 
 def test_make_lists_every_command() -> None:
-    """Bare ``make`` prints each command with what it does."""
+    """``make`` without arguments lists each command with its purpose."""
     declared = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     commands = {command for line in declared for command in line.split()}
     shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -113,7 +113,7 @@ def wanted(groups: list[str]) -> list[Requirement]:
 
 
 def mentions(pattern: re.Pattern[str]) -> list[tuple[Path, str]]:
-    """Where tracked files hold what they should not."""
+    """Return the tracked files that match a pattern, each with its first match."""
     found = []
     for path in tracked_files():
         match = pattern.search(path.read_text(errors="replace"))

@@ -1,4 +1,4 @@
-"""Who may import whom: between the rooms of Duly, and from outside."""
+"""Which module may import which: between the layers of Duly, and from other packages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PUBLIC = {
 
 
 def test_imports_run_only_downward() -> None:
-    """The walls of pyproject.toml hold, and no two modules import each other in a circle."""
+    """The layers of pyproject.toml hold, and no modules import each other in a cycle."""
     command = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
         [command, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -41,8 +41,8 @@ def test_imports_run_only_downward() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_each_room_imports_only_what_it_may() -> None:
-    """A framework, a driver or SQL stays in the rooms that were made for it."""
+def test_each_layer_imports_only_what_it_may() -> None:
+    """A framework, a driver or SQL is imported only by the layers that were made for it."""
     anywhere = sys.stdlib_module_names | {"duly"}
     strange = [
         f"{source}:{line} {name}"
@@ -53,8 +53,8 @@ def test_each_room_imports_only_what_it_may() -> None:
     assert not strange
 
 
-def test_web_sees_the_facade_and_values_only() -> None:
-    """Nothing in ``duly.web`` goes round the facade."""
+def test_web_imports_the_scheduler_and_values_only() -> None:
+    """``duly.web`` imports the scheduler and values, and neither the worker nor SQL."""
     round_it = [
         f"{source}:{line} {name}"
         for source in sources("src/duly/web")
@@ -64,8 +64,8 @@ def test_web_sees_the_facade_and_values_only() -> None:
     assert not round_it
 
 
-def test_applications_use_the_public_door() -> None:
-    """The applications import from Duly what any user would, and no more."""
+def test_applications_use_public_names_only() -> None:
+    """The applications import only what any user of Duly would."""
     inner = [
         f"{source}:{line} {name}"
         for source in sources("apps")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +37,6 @@ def make(prepared_database_url: str, clock: VirtualClock) -> Iterator[Make]:
     for scheduler in made:
         scheduler.stop(grace=0)
         scheduler.store.dispose()
-    gc.collect()
 
 
 @pytest.fixture

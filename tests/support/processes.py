@@ -29,12 +29,12 @@ START = 150.0  # seconds that a child may take to come up on a busy machine
 
 
 class Child:
-    """A process of its own group, so that its own children end with it.
+    """A child process in a process group of its own, so that its children end with it.
 
     Args:
-        command: program and arguments.
-        log: the file that takes what it prints.
-        cwd: where it runs.
+        command: the program and its arguments.
+        log: the file that receives its output.
+        cwd: its working directory.
         env: its whole environment.
     """
 
@@ -56,24 +56,24 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not ended yet."""
         return self._process.poll() is None
 
     def output(self) -> str:
-        """What it has printed until now, errors included."""
+        """Return everything printed so far, including errors."""
         return self._log.read_text(errors="replace")
 
     def wait_for(self, pattern: str, *, timeout: float = START) -> re.Match[str]:
-        """Wait until its output matches ``pattern``.
+        """Wait until the output matches ``pattern``.
 
         Raises:
-            TimeoutError: it did not within ``timeout`` seconds.
-            RuntimeError: it ended without.
+            TimeoutError: it did not match within ``timeout`` seconds.
+            RuntimeError: the process ended before it matched.
         """
 
         def look() -> re.Match[str] | None:
@@ -88,7 +88,7 @@ class Child:
         return found
 
     def wait(self, *, timeout: float = START) -> int:
-        """Wait until it ends by itself, and return its exit code (negative: the signal)."""
+        """Wait until the process ends, and return its exit code (negative for a signal)."""
         self._await(lambda: not self.running, timeout, "the end of the process")
         return int(self._process.returncode)
 
@@ -99,24 +99,24 @@ class Child:
             raise TimeoutError(f"{error}; it printed:\n{self.output()[-3000:]}") from None
 
     def signal(self, number: int) -> None:
-        """Send a signal to this process alone."""
+        """Send a signal to this process, but not to its children."""
         self._process.send_signal(number)
 
     def freeze(self) -> None:
-        """Stop it and its children where they stand (SIGSTOP)."""
+        """Pause the process and its children (SIGSTOP)."""
         self._signal_group(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on (SIGCONT)."""
+        """Resume the process and its children (SIGCONT)."""
         self._signal_group(signal.SIGCONT)
 
     def terminate(self, *, timeout: float = START) -> int:
-        """Ask it to end (SIGTERM), wait for that, and return its exit code."""
+        """Send SIGTERM, wait until the process has ended, and return its exit code."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout=timeout)
 
     def kill(self) -> None:
-        """End it and its children at once (SIGKILL), and wait until they have ended."""
+        """Kill the process and its children (SIGKILL), and wait until they have ended."""
         self._signal_group(signal.SIGKILL)
         self._process.wait()
         wait_until(lambda: not self._group_lives(), what="the end of a killed child's children")
@@ -137,7 +137,7 @@ class Child:
 
 
 class Server(Child):
-    """A child that serves HTTP on 127.0.0.1; `url` has no slash at its end."""
+    """A child that serves HTTP on 127.0.0.1 at `url`, which has no trailing slash."""
 
     url: str = ""
 
@@ -153,10 +153,10 @@ class Server(Child):
 
 
 class Children:
-    """Starts child processes and kills, at the end of its block, those that still run.
+    """Starts child processes, and kills those that still run at the end of its ``with`` block.
 
     Args:
-        folder: where they run and where their output goes.
+        folder: their working directory, which also receives their output.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -179,8 +179,8 @@ class Children:
         """Start Python with ``arguments`` (``"-c", code``; ``"-m", module``; a script's path).
 
         Args:
-            arguments: as on its command line.
-            env: added to this process's environment.
+            arguments: Python's command line.
+            env: variables to add to this process's environment.
         """
         return self._start(Child, arguments, env)
 
@@ -236,14 +236,14 @@ class Children:
 
 
 def note(pid: int) -> Path:
-    """The file that says, while it exists, that the session answers for this process's end."""
+    """Return the file whose existence means that the session has to end this process."""
     folder = session_folder() / "children"
     folder.mkdir(exist_ok=True)
     return folder / str(pid)
 
 
 def kill_orphans() -> None:
-    """Kill the children of test processes that were themselves killed before they could."""
+    """Kill the children of test processes that were killed themselves."""
     for left in (session_folder() / "children").glob("*"):
         with suppress(ProcessLookupError):
             os.killpg(int(left.name), signal.SIGKILL)
@@ -259,7 +259,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def status(url: str) -> int:
-    """The HTTP status that ``url`` answers with; 599 while nothing answers."""
+    """Return the HTTP status of ``url``, or 599 if nothing answers."""
     try:
         with _opener.open(url, timeout=5) as answer:
             return int(answer.status)

@@ -1,8 +1,8 @@
-"""One folder for a whole test session, seen by every worker process.
+"""One folder for a whole test session, shared by all of its worker processes.
 
-The process that was started first makes it, the others find it in their environment, and the first
-one removes it at the end. Others may enter it (pytest's own folders are closed to them): a server
-that runs as another user keeps its data there.
+The first process creates it, the others find it through their environment, and the first one
+removes it at the end. Other users may enter it, unlike pytest's own folders, because a server that
+runs as another user keeps its data there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARIABLE = "DULY_TEST_SESSION"
 
 
 def open_session() -> Path:
-    """Make the folder and name it in the environment that worker processes inherit."""
+    """Create the folder, and put its path into the environment that worker processes inherit."""
     folder = Path(tempfile.mkdtemp(prefix=f"duly-tests-{os.getpid()}-"))
     folder.chmod(0o755)
     os.environ[VARIABLE] = str(folder)
@@ -27,7 +27,7 @@ def open_session() -> Path:
 
 
 def session_folder() -> Path:
-    """The folder of the session that this process takes part in."""
+    """Return the folder of the session that this process belongs to."""
     return Path(os.environ[VARIABLE])
 
 
@@ -38,7 +38,7 @@ def close_session() -> None:
 
 @contextmanager
 def only_one(name: str) -> Iterator[None]:
-    """Let one process of the session at a time into this block."""
+    """Admit one process of the session at a time to a block."""
     with (session_folder() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

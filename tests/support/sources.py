@@ -1,4 +1,4 @@
-"""The repository's own source files, read for the house rules."""
+"""The repository's own source files, as the house tests read them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Source:
 
 
 def dotted(node: ast.AST) -> str | None:
-    """``a.b.c`` for such an expression; ``None`` for what does not begin with a plain name."""
+    """Return ``a.b.c`` for such an expression, or ``None`` if it does not start with a name."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and (before := dotted(node.value)):
@@ -96,7 +96,7 @@ def dotted(node: ast.AST) -> str | None:
 
 
 def sources(*folders: str) -> tuple[Source, ...]:
-    """The Python files below these folders of the repository."""
+    """Return the Python files below these folders of the repository."""
     return tuple(source for folder in folders for source in _sources(folder))
 
 
@@ -112,7 +112,7 @@ def _source(path: Path) -> Source:
 
 @cache
 def tracked_files() -> tuple[Path, ...]:
-    """Every text file of the checkout that git does not ignore."""
+    """Return every text file of the checkout that git does not ignore."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     paths = [ROOT / name for name in listed.stdout.split("\0") if name]

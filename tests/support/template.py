@@ -1,4 +1,4 @@
-"""What a prepared test database holds."""
+"""The content of a prepared test database."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from duly.store.store import Store
 
 
 def prepare_template(url: str) -> None:
-    """Fill the database at ``url``, once per session and dialect; tests get copies of it.
+    """Create Duly's tables in the database at ``url``, once per session and dialect.
 
-    The one place that makes Duly's tables for tests that ask for ``prepared_database_url`` and do
-    not want to pay for the migrations each time. No connection may stay open. The copies share
-    one stored database identity: a test about that identity takes an empty ``database_url``.
+    Tests that ask for ``prepared_database_url`` get copies of it and need not run the migrations.
+    No connection to it may remain open. The copies have the same stored database identity, so a
+    test of that identity has to use an empty ``database_url``.
     """
     store = Store(url, SystemClock())
     try:

@@ -1,4 +1,4 @@
-"""What the other tests stand on."""
+"""The servers, databases and child processes that other tests rely on."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def make_table(url: str) -> None:
 class TestDatabases:
     @pytest.mark.parametrize("turn", [1, 2])
     def test_each_test_gets_an_empty_database(self, database_url: str, turn: int) -> None:
-        """What one test writes, no other test sees."""
+        """No test sees what another test has written."""
         assert tables(database_url) == []
         make_table(database_url)
         assert tables(database_url) == ["mine"]
 
     @pytest.mark.parametrize("turn", [1, 2])
     def test_each_test_gets_its_own_copy(self, prepared_database_url: str, turn: int) -> None:
-        """A prepared database is a copy; the original stays as it was made."""
+        """A prepared database is a copy, and the template never changes."""
         assert "duly_job" in tables(prepared_database_url)
         assert "mine" not in tables(prepared_database_url)
         make_table(prepared_database_url)
@@ -70,8 +70,8 @@ class TestDatabases:
         assert owner != 0
 
     @pytest.mark.server
-    def test_a_server_of_ones_own_survives_a_crash(self) -> None:
-        """A test may have a server for itself, kill it and start it again with its data."""
+    def test_a_private_server_survives_a_crash(self) -> None:
+        """A test can start a server of its own, kill it and restart it with its data."""
         server = PostgresServer.create(session_folder() / f"own-{os.getpid()}")
         try:
             with server.connect() as connection:
@@ -84,8 +84,8 @@ class TestDatabases:
         finally:
             server.stop()
 
-    def test_the_servers_zone_is_an_odd_one(self, postgres: PostgresServer) -> None:
-        """A test cannot pass only because the server's zone is UTC."""
+    def test_the_server_is_in_an_unusual_time_zone(self, postgres: PostgresServer) -> None:
+        """The server is not in UTC, so that no test passes only because of that."""
         with postgres.connect() as connection:
             row = connection.execute("SELECT now(), current_setting('TimeZone')").fetchone()
         assert row is not None
@@ -95,19 +95,19 @@ class TestDatabases:
 
 class TestChildren:
     def test_output_and_exit_code(self, children: Children) -> None:
-        """A child's output can be waited for, and its exit code read."""
+        """A test can wait for a child's output and read its exit code."""
         child = children.python("-c", "print('hello'); raise SystemExit(3)")
         child.wait_for("^hello$")
         assert child.wait() == 3
 
     def test_a_child_that_ends_early_is_reported_with_its_output(self, children: Children) -> None:
-        """Waiting for output stops when the child has ended, and says what it printed."""
+        """Waiting for output fails as soon as the child has ended, and shows what it printed."""
         child = children.python("-c", "print('only this')")
         with pytest.raises(RuntimeError, match="only this"):
             child.wait_for("something else")
 
     def test_a_frozen_child_and_its_own_children_are_killed(self, tmp_path: Path) -> None:
-        """At the end nothing that was started is left, not even a grandchild."""
+        """No process that was started survives the test, not even a grandchild."""
         code = (
             "import subprocess, sys, time\n"
             "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
@@ -124,7 +124,7 @@ class TestChildren:
     def test_a_web_server_answers_when_it_is_handed_over(
         self, children: Children, tmp_path: Path
     ) -> None:
-        """A server is ready when the test gets it, also with two worker processes."""
+        """A server answers as soon as the test receives it, even with two worker processes."""
         (tmp_path / "served.py").write_text(APP)
         for options in ([], ["--workers", "2"]):
             server = children.uvicorn("served:app", *options, "--app-dir", str(tmp_path))
@@ -133,7 +133,7 @@ class TestChildren:
 
 
 def state(pid: int) -> str:
-    """The letter that ``ps`` shows for a process; empty when there is none."""
+    """Return the state letter that ``ps`` shows for a process, or nothing if it has ended."""
     shown = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Waiting for something outside this process: polling with a deadline, never a blind sleep."""
+"""Waiting for another process or thread: polling with a deadline, and never a blind sleep."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 def wait_until(check: Callable[[], T], *, timeout: float = 150.0, what: str = "") -> T:
-    """Call ``check`` until it returns something true, and return that.
+    """Call ``check`` until it returns a true value, and return that value.
 
     Args:
-        check: called again and again.
-        timeout: seconds until it is given up.
-        what: named in the error.
+        check: the condition, which is called repeatedly.
+        timeout: seconds after which to give up.
+        what: a description of the condition for the error message.
 
     Raises:
-        TimeoutError: ``check`` stayed false.
+        TimeoutError: the condition did not become true in time.
     """
     deadline = time.monotonic() + timeout
     while not (found := check()):
