@@ -400,7 +400,7 @@ def test_without_any_url_the_error_says_where_to_set_it(app: Flask) -> None:
     with pytest.raises(DatabaseURLError, match=r"app.config\['DULY_URL'\] is not set; load"):
         init_app(app, scheduler)
     app.config["DULY_URL"] = "app.db"
-    with pytest.raises(DatabaseURLError, match=r"'app.db' is no database URL"):
+    with pytest.raises(DatabaseURLError, match=r"'app.db' is not a valid database URL"):
         init_app(app, scheduler)
     assert "duly" not in app.extensions
     app.config["DULY_URL"] = "sqlite:///app.db"

@@ -1,4 +1,4 @@
-"""What a backfill reads and writes: the runs of nominal times, and the ranges that hold others."""
+"""Rows of a backfill: the runs at nominal times, and the ranges of missed ones."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from duly.store.transaction import Transaction
 
 
 class Range(NamedTuple):
-    """A stored range of missed times."""
+    """A stored range of missed nominal times."""
 
     id: int
     first: datetime
     last: datetime
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody wants here
+    count: int  # type: ignore[assignment]  # hides tuple.count, which is not used
 
 
 class Piece(NamedTuple):
-    """A part of a range that still did not run."""
+    """A part of a range that is still missed."""
 
     first: datetime
     last: datetime
@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 
 
 def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequence[RunRow]:
-    """The runs of a job at these nominal times."""
+    """Return the runs of a job at these nominal times."""
     found: list[RunRow] = []
     for first in range(0, len(times), CHUNK):
         asked = {"uid": job_uid, "times": times[first : first + CHUNK]}
@@ -41,25 +41,25 @@ def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequen
 
 
 def ranges_over(tx: Transaction, job: JobRow, first: datetime, last: datetime) -> list[Range]:
-    """The ranges of missed times of a locked job that touch a stretch, oldest first."""
-    held = decision_range.c
+    """Return the ranges of missed times of a locked job that overlap an interval, oldest first."""
+    columns = decision_range.c
     statement = (
-        select(held.id, held.first, held.last, held["count"])
+        select(columns.id, columns.first, columns.last, columns["count"])
         .where(
-            held.job_id == job.id,
-            held.job_uid == job.uid,
-            held.superseded_at.is_(None),
-            held.last >= first,
-            held.first <= last,
+            columns.job_id == job.id,
+            columns.job_uid == job.uid,
+            columns.superseded_at.is_(None),
+            columns.last >= first,
+            columns.first <= last,
         )
-        .order_by(held.last)
+        .order_by(columns.last)
     )
     return [Range(*row) for row in tx.conn.execute(statement)]
 
 
-def replace_range(tx: Transaction, held: Range, pieces: Sequence[Piece]) -> None:
-    """Leave these pieces of a range; without any it stays as a superseded record."""
-    row = decision_range.c.id == held.id
+def replace_range(tx: Transaction, former: Range, pieces: Sequence[Piece]) -> None:
+    """Replace a range by pieces of it; without any it stays as a superseded record."""
+    row = decision_range.c.id == former.id
     if not pieces:
         tx.conn.execute(update(decision_range).where(row).values(superseded_at=tx.now))
         return

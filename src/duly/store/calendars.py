@@ -1,4 +1,4 @@
-"""Named calendars: what jobs leave out, stored once and used by many."""
+"""Named calendars, each stored once and used by many jobs."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _MARK = '"kind":"named","name":'
 
 
 def known(conn: Connection) -> dict[str, Calendar]:
-    """All calendars by name."""
+    """Return all named calendars, by name."""
     rows = conn.execute(select(calendar).order_by(calendar.c.name))
     return {row.name: triggers.decode_calendar(row.definition) for row in rows}
 
 
 def needed_by(conn: Connection, trigger: str) -> dict[str, Calendar] | None:
-    """The calendars that a trigger's text may name; ``None``: it names none."""
+    """Return the calendars that a stored trigger may name; ``None``: it names none."""
     return known(conn) if _MARK in trigger else None
 
 
 def put(tx: Transaction, name: str, value: Calendar) -> None:
-    """Store a calendar under a name, in place of what stood there."""
+    """Store a calendar under a name, in place of an earlier one."""
     row = {"name": name, "definition": triggers.encode_calendar(value), "updated_at": tx.now}
     tx.dialect.upsert(tx.conn, calendar, row, ["name"])
 
 
 def remove(tx: Transaction, name: str) -> bool:
-    """Delete a calendar; says whether it was there."""
+    """Delete a calendar and return whether it existed."""
     return tx.conn.execute(delete(calendar).where(calendar.c.name == name)).rowcount == 1
 
 
 def users(tx: Transaction, name: str) -> Sequence[JobRow]:
-    """The jobs, locked, whose triggers name a calendar."""
+    """Lock and return the jobs whose triggers name a calendar."""
     text = _MARK + json.dumps(name, ensure_ascii=False)
     statement = select(job).where(job.c.trigger.contains(text, autoescape=True)).order_by(job.c.id)
     return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))

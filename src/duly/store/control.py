@@ -1,4 +1,4 @@
-"""Switches that all workers obey: the scheduler's, and each queue's."""
+"""Switches that all workers obey: the scheduler's and each queue's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ZONE_DATA = "tzdb"
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The scheduler is switched off for all workers: by whom, when and why."""
+    """Who stopped the scheduler for all workers, when and why."""
 
     by: str | None
     at: datetime
@@ -26,9 +26,9 @@ class Stopped:
 
 
 def stopped(conn: Connection) -> Stopped | None:
-    """Whether somebody has stopped the scheduler for all workers."""
-    held = select(tables.control.c.value).where(tables.control.c.name == STOPPED)
-    text = conn.execute(held).scalar()
+    """Return who stopped the scheduler for all workers; ``None``: it is not stopped."""
+    statement = select(tables.control.c.value).where(tables.control.c.name == STOPPED)
+    text = conn.execute(statement).scalar()
     if text is None:
         return None
     facts = payload.decode(text)
@@ -43,17 +43,17 @@ def stop(tx: Transaction, reason: str) -> None:
 
 
 def start(tx: Transaction) -> None:
-    """Start it again."""
+    """Start the scheduler again for all workers."""
     tx.conn.execute(delete(tables.control).where(tables.control.c.name == STOPPED))
 
 
 def queues(conn: Connection) -> dict[str, Any]:
-    """The queues that are paused or have limits, by name."""
+    """Return the rows of queues that are paused or have limits, by name."""
     return {row.name: row for row in conn.execute(select(tables.queue))}
 
 
 def pause_queue(tx: Transaction, name: str, reason: str | None) -> None:
-    """Hold back a queue's ready runs."""
+    """Pause a queue: its ready runs are not claimed."""
     row = {
         "name": name, "paused_by": tx.actor, "paused_reason": reason, "paused_at": tx.now,
     }  # fmt: skip
@@ -61,27 +61,27 @@ def pause_queue(tx: Transaction, name: str, reason: str | None) -> None:
 
 
 def resume_queue(tx: Transaction, name: str) -> None:
-    """Let a queue's ready runs go; its limits stay."""
-    held = update(tables.queue).where(tables.queue.c.name == name)
-    tx.conn.execute(held.values(paused_by=None, paused_reason=None, paused_at=None))
+    """Resume a queue; its limits stay unchanged."""
+    row = update(tables.queue).where(tables.queue.c.name == name)
+    tx.conn.execute(row.values(paused_by=None, paused_reason=None, paused_at=None))
     forget_open(tx, name)
 
 
 def forget_open(tx: Transaction, name: str) -> None:
-    """Delete the row of a queue that is neither paused nor limited: it says nothing."""
+    """Delete the row of a queue that is neither paused nor limited."""
     row = tables.queue.c
-    silent = (row.paused_at.is_(None), row.max_running.is_(None), row.rate.is_(None))
-    tx.conn.execute(delete(tables.queue).where(row.name == name, *silent))
+    is_open = (row.paused_at.is_(None), row.max_running.is_(None), row.rate.is_(None))
+    tx.conn.execute(delete(tables.queue).where(row.name == name, *is_open))
 
 
 def zone_data(conn: Connection) -> str | None:
-    """The newest time zone data that all next times have been worked out with."""
-    held = select(tables.control.c.value).where(tables.control.c.name == ZONE_DATA)
-    version: str | None = conn.execute(held).scalar()
+    """Return the newest time zone data with which all next times have been computed."""
+    statement = select(tables.control.c.value).where(tables.control.c.name == ZONE_DATA)
+    version: str | None = conn.execute(statement).scalar()
     return version
 
 
 def set_zone_data(tx: Transaction, version: str) -> None:
-    """Note that all next times have been worked out with this time zone data."""
+    """Record that all next times have been computed with this time zone data."""
     row = {"name": ZONE_DATA, "value": version}
     tx.dialect.upsert(tx.conn, tables.control, row, ["name"])

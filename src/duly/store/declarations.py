@@ -1,4 +1,4 @@
-"""Which jobs the code of each application declares, by version, and which versions are alive."""
+"""The jobs that each application's code declares, by version, and the versions that are live."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from duly.store.tables import DECLARED, declaration, job, worker
 from duly.store.transaction import Transaction
 
 Stored = tuple[str, str]
-"""A version, and the id of a job that it declares."""
+"""A version and the id of a job that it declares."""
 
 
 def newest(conn: Connection, app: str) -> str:
-    """The newest version of an application that has declared anything."""
+    """Return the newest version of an application that has declared a job."""
     return max(_versions(conn, app), key=order, default="")
 
 
 def add(tx: Transaction, release: Release, job_ids: Collection[str]) -> None:
-    """Note that a release declares these jobs; what is noted already is not written again."""
+    """Record that a release declares these jobs, unless it is recorded already."""
     whose = (declaration.c.app == release.app, declaration.c.version == release.version)
     held = set(tx.conn.execute(select(declaration.c.job_id).where(*whose)).scalars())
     fresh = [
@@ -31,23 +31,23 @@ def add(tx: Transaction, release: Release, job_ids: Collection[str]) -> None:
 
 
 def faded(conn: Connection, release: Release, own: Collection[str], worker_id: str) -> list[Stored]:
-    """What was declared by versions that are neither the newest nor alive any more.
+    """Return the declarations of versions that are neither the newest nor live.
 
-    Where no version is given only a program that is alone can tell: then all that it does not
-    declare itself is meant.
+    A process without a version can only tell while it is the only worker of its application: then
+    every declaration without a version that it does not make itself is returned, too.
 
     Args:
         conn: a connection.
-        release: the asking process's.
-        own: the jobs that it declares.
-        worker_id: its worker.
+        release: the release of this process.
+        own: the jobs that this process declares.
+        worker_id: this process's worker.
     """
     others = _alive(conn, release.app, worker_id)
-    held = _versions(conn, release.app)
-    standing = {*others, release.version, max({*held, release.version}, key=order)}
+    known = _versions(conn, release.app)
+    current = {*others, release.version, max({*known, release.version}, key=order)}
     columns = declaration.c
     statement = select(columns.version, columns.job_id).where(columns.app == release.app)
-    found = conn.execute(statement.where(columns.version.not_in(standing))).all()
+    found = conn.execute(statement.where(columns.version.not_in(current))).all()
     if not release.version and not others:
         unnamed = conn.execute(statement.where(columns.version == "")).all()
         found = [*found, *(row for row in unnamed if row.job_id not in own)]
@@ -55,7 +55,7 @@ def faded(conn: Connection, release: Release, own: Collection[str], worker_id: s
 
 
 def remove(tx: Transaction, app: str, stored: Iterable[Stored]) -> None:
-    """Forget declarations."""
+    """Delete declarations."""
     by_version: dict[str, list[str]] = {}
     for version, job_id in stored:
         by_version.setdefault(version, []).append(job_id)
@@ -65,14 +65,14 @@ def remove(tx: Transaction, app: str, stored: Iterable[Stored]) -> None:
 
 
 def orphans(conn: Connection, app: str) -> list[str]:
-    """The ids of an application's jobs that were declared in code and are not any more."""
+    """Return the ids of an application's jobs that code declared once and no longer declares."""
     declared = exists().where(declaration.c.app == app, declaration.c.job_id == job.c.id)
     statement = select(job.c.id).where(DECLARED, job.c.app == app, ~declared)
     return list(conn.execute(statement.order_by(job.c.id)).scalars())
 
 
 def adopt(tx: Transaction, release: Release, job_id: str, declared: str) -> None:
-    """Note in a locked job whose declaration it follows; its definition stays as it is."""
+    """Record which declaration a locked job follows; its definition stays unchanged."""
     values = {
         "declared": declared, "origin": "code", "app": release.app,
         "declared_version": release.version or None,
@@ -86,7 +86,7 @@ def _versions(conn: Connection, app: str) -> list[str]:
 
 
 def _alive(conn: Connection, app: str, worker_id: str) -> set[str]:
-    """The versions of an application's other workers; rescue removes the rows of dead ones."""
+    """Return the versions of an application's other workers; dead ones have no row."""
     version = func.coalesce(worker.c.app_version, "")
     statement = select(version).where(worker.c.app == app, worker.c.id != worker_id).distinct()
     return set(conn.execute(statement).scalars())

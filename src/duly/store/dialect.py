@@ -1,4 +1,4 @@
-"""What a database must be able to do for Duly; each sibling module does it."""
+"""The interface of a database dialect; `duly.store.dialects` implements it for each database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from duly.model.finding import Finding
 from duly.store.notifier import NoticeDialect
 
 IDLE_LIMIT_S = 20.0
-"""A server ends a transaction of Duly's whose process has stood still for so long."""
+"""Seconds after which a server ends an idle transaction of Duly's."""
 
 
 class Choice(Enum):
@@ -36,7 +36,7 @@ class Choice(Enum):
 
 
 class Mark(NamedTuple):
-    """A place in claim order: before it, no run of this priority is to be claimed."""
+    """A low-water mark: no claimable run of this priority lies before it in claim order."""
 
     priority: int
     due_at: datetime
@@ -47,21 +47,22 @@ class StoreDialect(Protocol):
     """One database.
 
     Attributes:
-        name: as SQLAlchemy names it.
+        name: the name of the SQLAlchemy dialect.
         has_server_clock: whether a server has a clock that all workers follow.
         leases_by_heartbeat: whether a worker is alive as long as its heartbeat renews its lease;
             otherwise it holds a file lock, which the kernel frees when the process dies.
         many_writers: whether transactions can write at the same time, so that they lock rows;
             otherwise a transaction that writes makes all other writers wait.
         has_change_counter: whether a connection can ask cheaply if others have committed.
-        session_limit: seconds that a transactional function may hold its transaction open where
-            that stops all other writers; ``None``: as long as it likes.
-        transactional_ddl: whether a table is made when the transaction commits, or at once.
-        keeps_dead: whether each claim would pass the index entries of all runs claimed before, as
-            long as anybody holds an old snapshot; then it can begin at marks.
-        notices: how processes wake each other; ``None``: they cannot.
+        session_limit: seconds for which a transactional function may hold its transaction open,
+            because all other writers wait for it; ``None``: no limit.
+        transactional_ddl: whether DDL is part of its transaction; otherwise it commits at once.
+        keeps_dead: whether a claim scans the index entries of all runs claimed before, while any
+            session holds an old snapshot; then it can start at marks.
+        notices: how processes wake each other; ``None``: they only poll.
         reading: execution options of a connection that only reads.
-        single: those of a connection on which a statement is a transaction; empty: there are none.
+        single: execution options of a connection on which each statement is a transaction; empty:
+            there are none.
     """
 
     name: str
@@ -77,58 +78,58 @@ class StoreDialect(Protocol):
     single: Mapping[str, Any]
 
     def create_engine(self, url: URL) -> Engine:
-        """An engine with the settings that Duly's promises need."""
+        """Create an engine with the settings that Duly's promises need."""
 
     def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
-        """One connection for a heartbeat, apart from all others.
+        """Create an engine with one connection for heartbeats.
 
         Args:
             url: the database.
-            patience: seconds after which connecting, waiting for a lock or an answer should fail.
+            patience: time limit in seconds for connecting, locks and answers.
 
         Returns:
-            ``None`` where no wait for the database can make a worker lose its lease.
+            ``None`` if leases do not depend on heartbeats.
         """
 
     def begin_write(self, conn: Connection) -> None:
-        """Take whatever a transaction needs before it reads what it is going to change."""
+        """Take the locks that a transaction needs before it reads what it will change."""
 
     def begin_session(self, conn: Connection) -> None:
-        """Make a transaction of the host's own engine, in which nothing was done, a writer's."""
+        """Prepare a new transaction on the host's engine to write."""
 
     def holds_session(self, conn: Connection) -> bool:
-        """Whether a statement would still belong to that transaction, as far as can be told."""
+        """Return whether a statement would still belong to that transaction, if it can be known."""
 
     def cut_session(self, conn: Connection) -> None:
-        """Roll back another thread's transaction; whatever that thread still executes fails."""
+        """Roll back another thread's transaction, and make its further statements fail."""
 
     def server_identity(self, conn: Connection) -> str:
-        """Which server answers, and which line of its history (≤ 64 characters).
+        """Return an identity of the server and its timeline, of at most 64 characters.
 
-        Another answer means that what was committed last may be gone. Empty: nobody can know.
+        When it changes, the last commits may be lost. It is empty if it cannot be known.
         """
 
     def server_time(self, conn: Connection) -> datetime:
-        """The database server's present instant."""
+        """Return the present instant by the database server's clock."""
 
     def examine(self, conn: Connection, processes: int) -> list[Finding]:
-        """What there is to say about the database's version, its settings and who holds it up.
+        """Report on the database's version, its settings, and sessions that hold it up.
 
         Args:
             conn: a connection.
-            processes: how many processes take part now, as far as they have beaten.
+            processes: the number of processes whose lease is valid.
         """
 
     def migration_lock(self, conn: Connection) -> AbstractContextManager[None]:
-        """Held by the one process that changes the tables."""
+        """Lock migrations: one process at a time changes the tables."""
 
     def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
-        """The SELECT with row locks, where the database has them."""
+        """Return the SELECT with row locks, if the database has them."""
 
     def upsert(
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:
-        """Insert a row or overwrite the one with the same keys."""
+        """Insert a row, or overwrite the row with the same keys."""
 
     def claim(
         self,
@@ -141,18 +142,17 @@ class StoreDialect(Protocol):
 
         Args:
             conn: the connection.
-            claim: ``claim`` (the claim's id), ``worker``, ``now``, and the parameters of the
-                choice.
-            choice: which runs.
-            marks: pass over what lies before the mark of its priority, where `keeps_dead`; sorted,
-                one for each priority at most.
+            claim: the parameters ``claim`` (the claim's id), ``worker`` and ``now``, and those of
+                the choice.
+            choice: which runs may be claimed.
+            marks: sorted low-water marks, at most one for each priority; used if `keeps_dead`.
         """
 
     def is_missing_table(self, error: DBAPIError) -> bool:
-        """Whether the server said that there is no such table."""
+        """Return whether an error means that a table does not exist."""
 
     def is_unavailable(self, error: BaseException) -> bool:
-        """Whether a driver's error means that the database does not answer."""
+        """Return whether an error means that the database does not answer."""
 
     def is_transient(self, error: BaseException) -> bool:
-        """Whether a driver's error means that the same transaction may succeed if run again."""
+        """Return whether an error means that the same transaction may succeed if run again."""

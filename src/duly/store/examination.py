@@ -1,4 +1,4 @@
-"""What is missing in the database, and what in it nobody here understands."""
+"""Find missing tables and indexes, and jobs and runs of tasks that are unknown here."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ MOST = 1_000
 
 
 def missing_tables(conn: Connection) -> list[str]:
-    """The names of Duly's tables that are not there."""
+    """Return the names of Duly's tables that are missing."""
     return sorted(set(metadata.tables) - set(inspect(conn).get_table_names()))
 
 
 def missing_indexes(conn: Connection) -> dict[str, str]:
-    """The indexes and named constraints that are not there, each with the SQL that makes it."""
+    """Return missing indexes and named constraints, each with the SQL that creates it."""
     missing: dict[str, str] = {}
     for table in complete().sorted_tables:
-        held = _held(conn, table)
+        existing = _existing(conn, table)
         for name, statement in _wanted(table):
-            if name not in held:
+            if name not in existing:
                 missing[name] = " ".join(str(statement.compile(dialect=conn.dialect)).split())
     return missing
 
 
 def unknown_jobs(conn: Connection, tasks: Sequence[str]) -> Sequence[Any]:
-    """The jobs, but for finished ones, whose task is not among these: their app, id and task."""
+    """Return app, id and task of unfinished jobs whose task is not among these."""
     statement = select(job.c.app, job.c.id, job.c.task).where(
         job.c.state != "finished", job.c.task.not_in(tasks)
     )
@@ -40,29 +40,29 @@ def unknown_jobs(conn: Connection, tasks: Sequence[str]) -> Sequence[Any]:
 
 
 def unknown_runs(conn: Connection, tasks: Sequence[str]) -> dict[str, int]:
-    """How many runs wait for each task that is not among these."""
-    statement = select(run.c.task, func.count().label("held")).where(
+    """Count the waiting runs of each task that is not among these."""
+    statement = select(run.c.task, func.count().label("number")).where(
         LIVE, run.c.state.in_(("ready", "scheduled")), run.c.task.not_in(tasks)
     )
     found = conn.execute(statement.group_by(run.c.task).order_by(run.c.task))
-    return {row.task: row.held for row in found}
+    return {row.task: row.number for row in found}
 
 
 def some_jobs(conn: Connection) -> Sequence[JobRow]:
-    """Up to a thousand jobs that are not finished, by id."""
+    """Return up to `MOST` unfinished jobs, by id."""
     statement = select(job).where(job.c.state != "finished").order_by(job.c.id).limit(MOST)
     return job_rows(conn.execute(statement))
 
 
 def live_workers(conn: Connection, now: datetime) -> Sequence[Row[Any]]:
-    """The workers whose lease goes on."""
+    """Return the workers whose lease is valid."""
     return conn.execute(select(worker).where(worker.c.lease_until > now)).all()
 
 
-def _held(conn: Connection, table: Table) -> set[str | None]:
+def _existing(conn: Connection, table: Table) -> set[str | None]:
     look = inspect(conn)
     indexes, unique = look.get_indexes(table.name), look.get_unique_constraints(table.name)
-    return {held["name"] for held in (*indexes, *unique)}
+    return {found["name"] for found in (*indexes, *unique)}
 
 
 def _wanted(table: Table) -> Iterator[tuple[str, Any]]:

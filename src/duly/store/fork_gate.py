@@ -1,8 +1,8 @@
-"""No fork in the middle of a transaction.
+"""Keep a process from forking during a transaction.
 
-SQLite keeps the locks of a process in its memory as well as in the file. A child that is forked
-while a thread of the parent is inside a transaction inherits "this process holds the lock" from a
-thread that does not exist there, and waits for it in vain.
+SQLite keeps a process's locks in memory as well as in the file. A child that is forked while a
+thread of the parent is in a transaction inherits the lock of a thread that does not exist in the
+child, and waits for it forever.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATIENCE = 2.0
-"""Seconds that a fork waits for transactions to end; then it goes on as it would without Duly."""
+"""Seconds for which a fork waits for open transactions; then it happens anyway."""
 
 
 class ForkGate:
-    """What transactions pass through, and what a fork closes while it happens."""
+    """A gate that transactions pass through and that a fork closes."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -26,7 +26,7 @@ class ForkGate:
 
     @contextmanager
     def passage(self) -> Iterator[None]:
-        """Held during a transaction; a thread that is inside already may enter again."""
+        """Enter for the time of a transaction; a thread may enter again while it is inside."""
         me = threading.get_ident()
         with self._changed:
             if not self._inside[me]:
@@ -43,14 +43,14 @@ class ForkGate:
                         self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody in and wait until everybody else is out."""
+        """Let no thread in, and wait until all other threads have left."""
         me = threading.get_ident()
         with self._changed:
             self._forking = me
             self._changed.wait_for(lambda: not set(self._inside) - {me}, PATIENCE)
 
     def open(self) -> None:
-        """Let everybody in again."""
+        """Let threads in again."""
         with self._changed:
             self._forking = None
             self._changed.notify_all()

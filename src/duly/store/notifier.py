@@ -1,9 +1,9 @@
-"""Notifier between processes: "there is something to do", sent after a commit, never relied upon.
+"""Wake other processes after a commit, as a hint that there is work to do.
 
-Polling stays the truth. A notice only makes another process look earlier, so that a call which
-one process enqueues starts in another within milliseconds. It goes out on a connection of Duly's
-own, never in the caller's transaction: there it would forbid two-phase commit and put all commits
-of the server in one queue.
+Correctness depends on polling alone. A notice only makes another process poll earlier, so that a
+call which one process enqueues starts in another within milliseconds. It is sent on a connection of
+Duly's own and never in the caller's transaction, where it would forbid two-phase commit and
+serialize all commits of the server.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from duly.model.identity import new_id
 
 log = logging.getLogger("duly.store")
 PAUSE = 0.005
-"""Seconds after a notice before the next one: a loop of calls must not send one for each."""
+"""Seconds between two notices, so that a loop of calls does not send one for each call."""
 
 LINGER = 5.0
-"""Seconds that the sending thread waits for something more to send before it ends."""
+"""Seconds for which the sending thread waits for another notice before it ends."""
 
 
 class Subscription(Protocol):
-    """A connection that hears notices."""
+    """A connection that receives notices."""
 
     def wait(self) -> bool:
-        """Wait for a notice; ``False`` when `stop` was called."""
+        """Wait for a notice; return ``False`` when `stop` was called."""
 
     def stop(self) -> None:
         """End the wait; callable from any thread."""
@@ -39,23 +39,23 @@ class Subscription(Protocol):
 
 
 class NoticeDialect(Protocol):
-    """What a dialect does whose database carries notices."""
+    """The part of a dialect whose database can send notices."""
 
     def send_notice(self, engine: Engine, sender: str) -> None:
-        """Send one, signed."""
+        """Send a notice with the name of its sender."""
 
     def subscribe(self, engine: Engine, sender: str) -> Subscription:
-        """Begin to listen to all senders but this one."""
+        """Subscribe to the notices of all other senders."""
 
 
 class Notifier:
-    """One process's notices.
+    """Sends and receives the notices of one process.
 
     Args:
-        engine: where they are sent.
-        ear: where they are heard: the same, or what reaches the server without a pooler between;
-            ``None``: nowhere.
-        dialect: ``None``: this database carries none, and others find out by looking.
+        engine: the engine that sends them.
+        ear: the engine that receives them: the same, or one that bypasses a pooler; ``None``:
+            they are not received.
+        dialect: ``None``: the database cannot send notices, so other processes only poll.
     """
 
     def __init__(self, engine: Engine, ear: Engine | None, dialect: NoticeDialect | None) -> None:
@@ -71,16 +71,16 @@ class Notifier:
 
     @property
     def can_subscribe(self) -> bool:
-        """Whether this process can hear notices."""
+        """Whether this process can receive notices."""
         return self._dialect is not None and self._listener is not None
 
     def send(self) -> None:
-        """Tell the others soon; many calls one after the other become few notices."""
+        """Wake the other processes soon; many calls in a row become few notices."""
         if self._dialect is None:
             return
         with self._changed:
             self._wanted = True
-            if not self._resting:  # waking the sender for nothing costs more than the call
+            if not self._resting:  # waking the sender early would cost more than the call
                 self._changed.notify_all()
             if self._sender is None:
                 self._sender = threading.Thread(
@@ -89,22 +89,22 @@ class Notifier:
                 self._sender.start()
 
     def settle(self) -> None:
-        """Wait until nothing is being sent, for five seconds at most.
+        """Wait until no notice is being sent, for at most `LINGER` seconds.
 
-        Whoever closes the engine's connections would miss the one that is in use.
+        Call it before the engine is disposed, which does not close a connection in use.
         """
         with self._changed:
             self._changed.wait_for(lambda: not (self._wanted or self._sending), LINGER)
 
     def subscribe(self) -> Subscription:
-        """Begin to listen.
+        """Subscribe to the notices of other processes.
 
         Raises:
-            LifecycleError: nothing can be heard here.
+            LifecycleError: this process cannot receive notices.
             SQLAlchemyError: the database does not answer.
         """
         if self._dialect is None or self._listener is None:
-            raise LifecycleError("this process cannot hear notices")
+            raise LifecycleError("this process cannot receive notices")
         return self._dialect.subscribe(self._listener, self._name)
 
     def _serve(self, dialect: NoticeDialect) -> None:
@@ -112,7 +112,9 @@ class Notifier:
             try:
                 dialect.send_notice(self._engine, self._name)
             except Exception as error:  # noqa: BLE001 - the next one may be sent
-                log.debug("a notice was not sent (%s); the others look by themselves", error)
+                log.debug(
+                    "A notice was not sent (%s); other processes find the work by polling.", error
+                )
             self._rest()
 
     def _rest(self) -> None:

@@ -1,4 +1,4 @@
-"""Bringing the tables up to date, and refusing those of a newer Duly."""
+"""Create and migrate the tables, and refuse those of a newer Duly."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from duly.store.dialect import StoreDialect
 HEAD = "0001"
 VERSION_TABLE = "duly_version"
 _one_at_a_time = threading.Lock()
-"""Alembic keeps the migration at work in a global: two in one process would mix them up."""
+"""Alembic keeps the current migration in a global, so a process runs one at a time."""
 
 
 def stored_version(conn: Connection) -> str | None:
-    """The revision of the tables in this database; ``None``: there are none yet."""
+    """Return the revision of the tables in this database; ``None``: there are none yet."""
     if not inspect(conn).has_table(VERSION_TABLE):
         return None
-    held: str | None = conn.execute(text("select version_num from duly_version")).scalar()
-    return held
+    version: str | None = conn.execute(text("select version_num from duly_version")).scalar()
+    return version
 
 
 def upgrade(conn: Connection, dialect: StoreDialect) -> None:
-    """Make or migrate the tables; one process does it, the others wait and find it done.
+    """Create or migrate the tables; other processes wait until one has done it.
 
     Raises:
-        SchemaTooNew: a newer Duly wrote them.
-        SchemaError: there are tables with rows, but nothing says of which version.
+        SchemaTooNew: a newer Duly wrote the tables.
+        SchemaError: there are tables with rows, but their version is unknown.
     """
     if stored_version(conn) == HEAD:
         return
@@ -49,12 +49,12 @@ def upgrade(conn: Connection, dialect: StoreDialect) -> None:
 
 
 def _clear_away(conn: Connection) -> None:
-    """Drop what the very first migration left when it was killed: each table commits alone.
+    """Drop the tables of a first migration that was killed, where each table commits alone.
 
-    The version and the first row are committed together after all tables, so these are empty.
+    The version is committed after all tables, together with the first row, so they are empty.
     """
-    held = set(inspect(conn).get_table_names()) & set(tables.metadata.tables)
-    made = [tables.metadata.tables[name] for name in sorted(held)]
+    existing = set(inspect(conn).get_table_names()) & set(tables.metadata.tables)
+    made = [tables.metadata.tables[name] for name in sorted(existing)]
     for table in made:
         if conn.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:
             raise SchemaError(

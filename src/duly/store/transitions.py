@@ -61,16 +61,19 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     waiting: dict[tuple[Any, ...], list[str]] = {}
     for change in changes:
         before = change.run
-        values = {**change.transition.columns(before, tx.now), **change.also}
+        values = change.transition.columns(before, tx.now)
+        values.update(change.also)
         if before.state == "running":
-            row = {f"to_{name}": value for name, value in values.items()}
-            row |= {"run": before.id, "seen_token": before.token, "seen_claim": before.claim_id}
-            running.setdefault((before.claim_id is not None, tuple(values)), []).append(row)
+            batch = running.setdefault((before.claim_id is not None, tuple(values)), [])
+            values["seen_id"], values["seen_token"] = before.id, before.token
+            if before.claim_id is not None:
+                values["seen_claim"] = before.claim_id
+            batch.append(values)
         else:
             alike = (before.state, before.token, *values.items())
             waiting.setdefault(alike, []).append(before.id)
-    for (claimed, names), rows in running.items():
-        tx.conn.execute(_leave_worker(claimed, names), rows)
+    for (claimed, _names), rows in running.items():
+        tx.conn.execute(_OF_CLAIM if claimed else _OF_TOKEN, rows)
     for (state, token, *items), ids in waiting.items():
         _move_alike(tx, ids, state, token, dict(items))
     tx.insert_new(attempt, [_attempt(change, tx.now) for change in changes if _failed(change)])
@@ -262,9 +265,8 @@ def _attempt(change: Change, now: datetime) -> dict[str, Any]:
 def _move_alike(
     tx: Transaction, run_ids: Sequence[str], state: str, token: int, values: Mapping[str, Any]
 ) -> None:
-    parameters = {f"to_{name}": value for name, value in values.items()}
-    parameters |= {"ids": run_ids, "seen_state": state, "seen_token": token}
-    moved = tx.conn.execute(_move(tx.dialect.name, tuple(values)), parameters).rowcount
+    parameters = {**values, "ids": run_ids, "seen_state": state, "seen_token": token}
+    moved = tx.conn.execute(_move(tx.dialect.name), parameters).rowcount
     if moved != len(run_ids):
         raise StateError(
             f"{len(run_ids) - moved} of {len(run_ids)} runs that were {state} have been changed by "
@@ -273,21 +275,10 @@ def _move_alike(
 
 
 @cache
-def _leave_worker(claimed: bool, names: tuple[str, ...]) -> Any:
-    fence = [
-        run.c.id == bindparam("run"),
-        run.c.token == bindparam("seen_token"),
-        run.c.state == "running",
-    ]
-    if claimed:
-        fence.append(run.c.claim_id == bindparam("seen_claim", type_=Id))
-    return update(run).where(*fence).values(_new_values(names))
-
-
-@cache
-def _move(database: str, names: tuple[str, ...]) -> Any:
+def _move(database: str) -> Any:
+    """The columns to set are those among the parameters; so it is in `_OF_CLAIM`."""
     seen = _state() == bindparam("seen_state"), run.c.token == bindparam("seen_token")
-    return update(run).where(among(database, run.c.id, "ids"), *seen).values(_new_values(names))
+    return update(run).where(among(database, run.c.id, "ids"), *seen)
 
 
 @cache
@@ -325,10 +316,12 @@ def _state() -> ColumnElement[str]:
     return run.c.state.concat("")
 
 
-def _new_values(names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: bindparam(f"to_{name}", type_=run.c[name].type) for name in names}
-
-
+_OF_TOKEN = (
+    update(run)
+    .where(run.c.id == bindparam("seen_id"), run.c.token == bindparam("seen_token"))
+    .where(run.c.state == "running")
+)
+_OF_CLAIM = _OF_TOKEN.where(run.c.claim_id == bindparam("seen_claim", type_=Id))
 _PLAIN = dict.fromkeys(
     (
         "unique_key", "reason", "result", "error_type", "error_message", "counters",

@@ -1,4 +1,4 @@
-"""Database URLs: which ones Duly takes, and which driver it uses for them."""
+"""Parse database URLs, and choose the driver for each."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _ASYNC_DRIVERS = {
     "mariadb+asyncmy": "asyncmy",
     "mariadb+aiomysql": "aiomysql",
 }
-"""And the package that each of them is."""
+"""Asyncio drivers, each with the package that contains it."""
 
 _SECRET = re.compile(r"(?<=:).*(?=@)|(?<=password=)[^&]*", re.DOTALL)
-"""Where a password may be in what is not even a URL."""
+"""Where a password may be in text that is not a URL."""
 
 _ASYNC_ONLY = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func"})
 
@@ -51,57 +51,57 @@ class Later(Enum):
 
 
 def parse_url(url: str | URL) -> URL:
-    """The URL that Duly connects with: the same database through a synchronous driver.
+    """Return the URL of the same database for a synchronous driver.
 
     Args:
-        url: an SQLAlchemy database URL; those of asyncio drivers are taken too.
+        url: an SQLAlchemy database URL; the driver may be one for asyncio.
 
     Raises:
-        DatabaseURLError: no URL, an unknown database, SQLite without a file, or a server of
-            MariaDB or MySQL without the name of a database.
+        DatabaseURLError: it is not a URL, its database is not supported, it is SQLite without a
+            file, or MariaDB or MySQL without the name of a database.
     """
     try:
-        held = make_url(url)
+        given = make_url(url)
     except (ArgumentError, ValueError):
         shown = _SECRET.sub("***", str(url))
         raise DatabaseURLError(
-            f"{shown!r} is no database URL; give for example 'sqlite:///app.db' or "
+            f"{shown!r} is not a valid database URL; give for example 'sqlite:///app.db' or "
             "'postgresql+psycopg://user:password@host/name'"
         ) from None
     try:
-        driver = _DRIVERS[held.drivername]
+        driver = _DRIVERS[given.drivername]
     except KeyError:
         raise DatabaseURLError(
-            f"no support for {held.drivername!r} databases; Duly runs on sqlite:///file, "
+            f"{given.drivername!r} databases are not supported; Duly runs on sqlite:///file, "
             "postgresql+psycopg://… and mysql+pymysql://… (MariaDB, MySQL)"
         ) from None
-    if driver == "sqlite" and _is_in_memory(held):
+    if driver == "sqlite" and _is_in_memory(given):
         raise DatabaseURLError(
-            f"{held.render_as_string()!r}: jobs in memory would be lost at exit, and the threads "
+            f"{given.render_as_string()!r}: jobs in memory would be lost at exit, and the threads "
             "of a scheduler cannot share them; give a file: sqlite:///app.db"
         )
-    if driver == "mysql+pymysql" and not held.database:
+    if driver == "mysql+pymysql" and not given.database:
         raise DatabaseURLError(
-            f"{held.render_as_string()!r} names no database; give mysql+pymysql://user@host/name"
+            f"{given.render_as_string()!r} does not name a database; give mysql+pymysql://user@host/name"
         )
-    tls = held.query.get("ssl")
-    if driver == "postgresql+psycopg" and tls is not None:  # asyncpg's word for libpq's sslmode
-        held = held.difference_update_query(["ssl"]).update_query_dict({"sslmode": tls})
-    return held.set(drivername=driver).difference_update_query(_ASYNC_ONLY)
+    tls = given.query.get("ssl")
+    if driver == "postgresql+psycopg" and tls is not None:  # asyncpg's name of libpq's sslmode
+        given = given.difference_update_query(["ssl"]).update_query_dict({"sslmode": tls})
+    return given.set(drivername=driver).difference_update_query(_ASYNC_ONLY)
 
 
 def parse_async_url(url: str | URL) -> URL:
-    """The URL of the same database for asyncio, with the host's own driver where it names one.
+    """Return the URL of the same database for asyncio, with the host's driver if it names one.
 
     Args:
-        url: one that `parse_url` takes.
+        url: a URL that `parse_url` accepts.
 
     Raises:
         ConfigurationError: no asyncio driver is installed for this database.
     """
-    held, plain = make_url(url), parse_url(url)
-    if held.drivername in _ASYNC_DRIVERS:
-        return held
+    given, plain = make_url(url), parse_url(url)
+    if given.drivername in _ASYNC_DRIVERS:
+        return given
     backend = plain.get_backend_name()
     drivers = [known for known in _ASYNC_DRIVERS if known.startswith(f"{backend}+")]
     for known in drivers:

@@ -1,4 +1,4 @@
-"""Jobs that are watched, and how they are doing."""
+"""Query watched jobs and their performance."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from duly.store.transaction import Transaction
 
 
 def any_due(conn: Connection, now: datetime) -> bool:
-    """Whether the rules of any job are to be looked at."""
+    """Return whether the watch rules of any job are due to be checked."""
     first: datetime | None = conn.execute(_FIRST).scalar()
     return first is not None and first <= now
 
 
 def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
-    """Jobs whose rules are to be looked at, locked; those that another worker has are left out."""
+    """Lock and return jobs whose watch rules are due, except for those that are locked already."""
     statement = select(job).where(WATCHED, job.c.watch_at <= tx.now).order_by(job.c.id)
     locked = tx.dialect.lock_rows(statement.limit(limit), skip_locked=True)
     return job_rows(tx.conn.execute(locked))
 
 
 def performance(conn: Connection, row: JobRow) -> Performance:
-    """How a job is doing."""
+    """Return the facts that a job's watch rules are checked against."""
     of_job = {"wanted": row.id}
     waiting = conn.execute(_WAITING_SINCE, of_job).scalar()
     running = conn.execute(_RUNNING_SINCE, of_job).scalar()

@@ -1,4 +1,4 @@
-"""The dialect of a database; of the others nothing is loaded, nor of SQLAlchemy's."""
+"""Load the dialect of one database, without those of the others or SQLAlchemy's for them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from duly.store.dialect import StoreDialect
 
 
 def dialect_of(backend: str, *, pooler: bool, idle_limit: float) -> StoreDialect:
-    """What differs on this database.
+    """Return the dialect of a database.
 
     Args:
-        backend: as a URL that `parse_url` has made names it.
+        backend: the backend's name in a URL that `parse_url` has returned.
         pooler: see `Store`.
         idle_limit: see `Store`.
     """
@@ -29,5 +29,5 @@ def dialect_of(backend: str, *, pooler: bool, idle_limit: float) -> StoreDialect
 
 
 def backend_of(conn: Connection) -> str:
-    """Which database a caller's connection speaks to, as `StoreDialect.name` says it."""
+    """Return the `StoreDialect.name` of the database of a caller's connection."""
     return "mysql" if conn.dialect.name == "mariadb" else conn.dialect.name

@@ -1,7 +1,7 @@
 """MariaDB and MySQL: row locks, one clock for all workers, no partial indexes.
 
-Always READ COMMITTED: under REPEATABLE READ, which is the servers' default, an *empty* claim locks
-the gap that it looked at, and everybody who wants to insert waits for it.
+The isolation is always READ COMMITTED: under REPEATABLE READ, the servers' default, an *empty*
+claim locks the gap that it scanned, and all inserts wait for it.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ from duly.store.transitions import claim_values
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 LOCK_TIMEOUT_S = 5
-"""Nobody's open transaction stops a worker for longer at a time."""
+"""The longest time in seconds for which a worker waits for another transaction."""
 
 RECYCLE_S = 1800
-"""Connections are replaced before any server or proxy thinks that they are idle."""
+"""Seconds after which a connection is replaced, before a server or proxy closes it as idle."""
 
 SQL_MODE = (
     "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION"
 )
 _LIMIT, _UNLIMITED = "duly_idle_limit", "duly_unlimited"
-"""Notes on a connection of Duly's own: its limit, and that a function was freed of it."""
+"""Marks on a connection of Duly's own: its idle limit, and that the limit is suspended."""
 
 _LOCK_NAME = "concat('duly:', md5(database()))"
-"""Such locks belong to the whole server."""
+"""The name includes the database, because such locks are global to the server."""
 
 NO_SUCH_TABLE = 1146
 NO_SUCH_VARIABLE = 1193
 TRANSIENT = frozenset({1020, 1205, 1213})
-"""The row has changed since it was read; waited too long for a lock; deadlock."""
+"""The row has changed since it was read; lock wait timeout; deadlock."""
 
 UNAVAILABLE = frozenset({
     0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055,  # the client: no connection
@@ -75,8 +75,8 @@ class MariaDB:
     """See `StoreDialect`.
 
     Args:
-        idle_limit: seconds after which MariaDB ends a transaction of Duly's that stands still;
-            MySQL cannot.
+        idle_limit: seconds after which MariaDB ends an idle transaction of Duly's; MySQL has no
+            such limit.
     """
 
     name = "mysql"
@@ -106,13 +106,13 @@ class MariaDB:
         return _engine(url, limit, limit, limit, pool_size=1, max_overflow=0, pool_timeout=patience)
 
     def begin_write(self, conn: Connection) -> None:
-        """Nothing: rows are locked as they are read."""
+        """Do nothing: rows are locked as they are read."""
 
     def begin_session(self, conn: Connection) -> None:
-        """Let the function think as long as it likes, in what certainly is a transaction.
+        """Suspend the idle limit, and refuse AUTOCOMMIT, which would not be noticed otherwise.
 
-        A connection in AUTOCOMMIT would say nothing. A host's own keeps its own limit: it is one of
-        the connection, not of the transaction, and would have to be put back.
+        A connection of the host keeps its own limit: it belongs to the connection and not to the
+        transaction, and would have to be restored.
         """
         if conn.execute(text("select @@autocommit")).scalar():
             raise TransactionError("the session's connection is set to AUTOCOMMIT")
@@ -121,14 +121,14 @@ class MariaDB:
             conn.info[_UNLIMITED] = True
 
     def holds_session(self, conn: Connection) -> bool:
-        """True: a statement outside of a transaction would begin another one."""
+        """Return true: a statement outside of a transaction would begin another one."""
         return True
 
     def cut_session(self, conn: Connection) -> None:
-        """Nothing: an open transaction stops nobody else."""
+        """Do nothing: an open transaction does not block others."""
 
     def server_identity(self, conn: Connection) -> str:
-        """The server's own id: a replica that takes over has another one."""
+        """Return the server's own id; a replica that takes over has another one."""
         known = conn.dialect.is_mariadb  # type: ignore[attr-defined]
         try:
             held = conn.execute(text("select @@server_uid" if known else "select @@server_uuid"))
@@ -149,10 +149,10 @@ class MariaDB:
 
     @contextmanager
     def migration_lock(self, conn: Connection) -> Iterator[None]:
-        """A lock of the connection: each statement that makes a table commits, and ends others.
+        """Take a lock of the connection, because each DDL statement commits and ends row locks.
 
-        Asked for again and again, since no answer may take longer than the read timeout. Who comes
-        next must see everything, so it is committed here, while the lock is held.
+        It is requested repeatedly, because no answer may take longer than the read timeout. The
+        migration is committed before the lock is released, so that the next process sees it.
         """
         while not conn.execute(text(f"select get_lock({_LOCK_NAME}, 5)")).scalar():
             pass
@@ -206,8 +206,8 @@ class MariaDB:
 def _ready(choice: Choice) -> Any:
     """Read in the order of the index: to sort the ready rows, the server would lock them all.
 
-    Among few rows the optimizer prefers another index, and it does not see that a key which is
-    NULL leaves nothing to sort.
+    The hint is needed because the optimizer prefers another index among few rows, and does not
+    infer that all keys are NULL, so that nothing needs sorting.
     """
     wanted = chosen_runs(choice).with_for_update(skip_locked=True)
     if choice is Choice.LISTED:
@@ -223,7 +223,7 @@ _CLAIMED: Select[Any] = select(*CLAIMED).where(_IDS)
 
 
 def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: Any) -> Engine:
-    """An engine all of whose connections have the settings that Duly's promises need."""
+    """Create an engine whose connections have the settings that Duly's promises need."""
     settings = (
         f"SET SESSION time_zone = '+00:00', sql_mode = '{SQL_MODE}',"
         f" innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}"
@@ -256,12 +256,12 @@ def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: A
 
 
 def _limit_again(conn: Connection) -> None:
-    """After a transactional function's transaction, which had no limit."""
+    """Restore the idle limit after the transaction of a transactional function."""
     if conn.info.pop(_UNLIMITED, False):
         conn.exec_driver_sql(f"SET SESSION idle_transaction_timeout = {conn.info[_LIMIT]}")
 
 
 def _code(error: DBAPIError) -> int | None:
-    """The number that the server or the driver gives an error."""
-    told = getattr(error.orig, "args", ())
-    return told[0] if told and isinstance(told[0], int) else None
+    """Return the number that the server or the driver gives an error."""
+    args = getattr(error.orig, "args", ())
+    return args[0] if args and isinstance(args[0], int) else None

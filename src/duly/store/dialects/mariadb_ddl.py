@@ -1,7 +1,6 @@
-"""How Duly's tables are made on MariaDB and MySQL.
+"""Compile the DDL of Duly's tables for MariaDB and MySQL.
 
-The migrations and the tables say what there is; these compilers, which only Duly's own engine has,
-say it in this database's words.
+Only Duly's own engine has these compilers; the tables and migrations are the same on all databases.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ INDEXES = {
     "duly_run_occupied": ("occupied", "worker_id"),
     "duly_run_notable": ("state",),
 }
-"""The columns of what is a partial index elsewhere: there are none here, so what its condition asks
-for comes into the index. Each ends with the primary key, as InnoDB's indexes do.
+"""Indexes that are partial elsewhere, with the columns of their conditions, which come first here.
 
-One whose condition is only ``… is not null`` needs nothing: NULLs do not clash in a unique index.
+Each ends with the primary key, as InnoDB's indexes do. An index whose condition is only ``… is not
+null`` needs no entry, because NULLs do not conflict in a unique index.
 """
 
 
 class DDL(MySQLDDLCompiler):
-    """InnoDB, every text compared byte by byte, and whole indexes instead of partial ones."""
+    """InnoDB tables, texts compared byte by byte, and full indexes in place of partial ones."""
 
     def post_create_table(self, table: Table) -> str:
-        """Names that differ in a capital, an accent or a space at the end are different names."""
+        """Set a collation in which case, accents and trailing spaces distinguish names."""
         held = mariadb_collation(self.dialect.is_mariadb)
         return f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={held}"
 
@@ -58,16 +57,16 @@ class DDL(MySQLDDLCompiler):
 
 
 class Types(MySQLTypeCompiler):
-    """Text that holds more than 64 KiB, instants to the microsecond, floats of 64 bits."""
+    """Texts of more than 64 KiB, instants with microseconds, and floats of 64 bits."""
 
     def visit_TEXT(self, type_: Any, **kw: Any) -> str:  # noqa: N802 - SQLAlchemy's names
-        """Up to 16 MiB: a TEXT is one byte too short for a result of 64 KiB."""
+        """Return a type for 16 MiB: TEXT is one byte too short for a result of 64 KiB."""
         return "MEDIUMTEXT"
 
     def visit_DATETIME(self, type_: Any, **kw: Any) -> str:  # noqa: N802
-        """In UTC; a TIMESTAMP would end in 2038."""
+        """Return a type for UTC instants; a TIMESTAMP would end in 2038."""
         return "DATETIME(6)"
 
     def visit_FLOAT(self, type_: Any, **kw: Any) -> str:  # noqa: N802
-        """What Python calls a float."""
+        """Return the type of Python's float."""
         return "DOUBLE"

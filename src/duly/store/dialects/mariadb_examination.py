@@ -1,4 +1,4 @@
-"""What there is to say about a MariaDB or MySQL server."""
+"""Examine a MariaDB or MySQL server."""
 
 from __future__ import annotations
 

@@ -124,23 +124,23 @@ class PostgreSQL:
         return self._set_up(engine, dict.fromkeys(names, limit * 1000))
 
     def begin_write(self, conn: Connection) -> None:
-        """Nothing: rows are locked as they are read."""
+        """Do nothing: rows are locked as they are read."""
 
     def begin_session(self, conn: Connection) -> None:
-        """Let the function think as long as it likes, and plan as the server is set to."""
+        """Suspend the idle limit, and restore the server's own planner settings."""
         conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         if _OWN in conn.info:
             conn.exec_driver_sql(_FREE_PLANNING)
 
     def holds_session(self, conn: Connection) -> bool:
-        """True: a statement outside of a transaction would begin another one."""
+        """Return true: a statement outside of a transaction would begin another one."""
         return True
 
     def cut_session(self, conn: Connection) -> None:
-        """Nothing: an open transaction stops nobody else."""
+        """Do nothing: an open transaction does not block others."""
 
     def server_identity(self, conn: Connection) -> str:
-        """The cluster's number and its timeline, which rises when a standby takes over."""
+        """Return the cluster's id and its timeline, which rises when a standby takes over."""
         try:
             with conn.begin_nested():
                 return str(conn.execute(_IDENTITY).scalar_one())
@@ -158,7 +158,7 @@ class PostgreSQL:
 
     @contextmanager
     def migration_lock(self, conn: Connection) -> Iterator[None]:
-        """An advisory lock until the transaction ends."""
+        """Take an advisory lock until the transaction ends."""
         conn.execute(text("set local lock_timeout = '60s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         yield

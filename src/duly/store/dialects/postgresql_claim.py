@@ -3,10 +3,10 @@
 The row lock is inside a materialized CTE: a plain ``IN (SELECT … LIMIT n)`` was seen to claim 12
 rows for LIMIT 1 under a bad plan.
 
-Whoever claims runs leaves dead entries in the index of ready runs, and while any session holds an
-older snapshot nothing can remove them: a walk from the beginning of the index passes them all. So
-it begins at marks, one for each priority: from each mark on to the next higher priority that has
-one. Compared as a row, a mark is a place in the index; entries before it are not even read.
+A claim leaves dead entries in the index of ready runs, and while any session holds an older
+snapshot they cannot be removed: a scan from the beginning of the index passes them all. So the scan
+begins at marks, one for each priority: from each mark to the next higher priority that has a mark.
+A comparison of rows makes a mark a position in the index, so that entries before it are not read.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def claim(
 
 
 def _places(marks: Sequence[Mark], last: Row[Any] | None) -> dict[str, str]:
-    """Where the walk begins and begins anew, and where each of its parts ends.
+    """Return where the scan begins, where it jumps to, and where each of its parts ends.
 
     Args:
-        marks: sorted.
-        last: what was claimed last; the walk goes on behind it.
+        marks: the low-water marks, sorted.
+        last: the run that was claimed last; the scan continues after it.
     """
     begin = _BEGINNING
     if last is not None:
@@ -83,12 +83,12 @@ def _places(marks: Sequence[Mark], last: Row[Any] | None) -> dict[str, str]:
 
 
 def _array(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
-    """A parameter that takes an array as text: the drivers are slow at arrays."""
+    """Return a parameter that takes an array as text, because drivers adapt arrays slowly."""
     return cast(bindparam(name, type_=Text), ARRAY(kind))
 
 
 def _walk(choice: Choice) -> Select[Any]:
-    """The next runs in claim order, locked: part after part, until there are enough."""
+    """Select and lock the next runs in claim order, part by part, until there are enough."""
     start = (
         func.unnest(
             _array("priorities", SmallInteger()),
@@ -115,7 +115,7 @@ def _claiming(chosen: Select[Any]) -> Any:
 
 
 _ANSWER = [cast(held, Text).label(held.name) if held.type is Id else held for held in CLAIMED]
-"""The drivers make objects of UUIDs, three for each run, which would have to be made texts."""
+"""As text: the drivers would make UUID objects, three for each run, to be converted again."""
 
 _LISTED = _claiming(chosen_runs(Choice.LISTED).with_for_update(skip_locked=True))
 _CLAIMS = {choice: _claiming(_walk(choice)) for choice in (Choice.PLAIN, Choice.PREFETCH)}

@@ -1,4 +1,4 @@
-"""NOTIFY and LISTEN."""
+"""Notices between processes by NOTIFY and LISTEN."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Listener:
     """See `Subscription`.
 
     Args:
-        pooled: a connection, which is taken out of its pool.
-        own: who is not listened to.
+        pooled: a connection, which is detached from its pool.
+        own: the name of this process, whose notices are ignored.
     """
 
     def __init__(self, pooled: Any, own: str) -> None:
         self._own = own.encode()
         self._connection = pooled.driver_connection
         pooled.detach()
-        self._pooled = pooled  # collected, it would close the connection
+        self._pooled = pooled  # garbage collection would close the connection
         self._connection.autocommit = True
         self._connection.execute(f"listen {CHANNEL}")
         self._awake, self._stop = socket.socketpair()

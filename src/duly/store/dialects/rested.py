@@ -1,7 +1,7 @@
-"""Connections that rested in a pool, looked at before they are used again.
+"""Detect pooled connections that the server has closed, before they are used again.
 
-What ends a connection from the other side makes its socket readable, so that needs no round trip
-to be seen: asking each time, as SQLAlchemy's ``pool_pre_ping`` does, took a tenth of an enqueue.
+A server that closes a connection makes its socket readable, which needs no round trip to detect. A
+ping each time, as with SQLAlchemy's ``pool_pre_ping``, took a tenth of an enqueue.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from sqlalchemy.exc import InvalidatePoolError
 
 
 def refuse_dead(engine: Engine) -> None:
-    """Open new connections in the place of those that their server has left.
+    """Replace pooled connections that the server has closed.
 
     Args:
-        engine: of a driver whose connections have a ``fileno``.
+        engine: an engine whose driver's connections have a ``fileno``.
     """
 
     def look(connection: Any, _record: Any, _proxy: Any) -> None:
@@ -45,4 +45,4 @@ def _by_select(descriptor: int) -> bool:
 
 
 _is_readable: Callable[[int], bool] = _by_poll if hasattr(select, "poll") else _by_select
-"""Select takes no descriptor above 1,023; Windows has nothing else."""
+"""``select`` takes no descriptor above 1,023, but Windows has nothing else."""

@@ -1,4 +1,4 @@
-"""What is looked at on every database server, whichever it is."""
+"""Examinations that all database servers share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from duly.model.finding import Finding
 
 
 def isolation(conn: Connection) -> Finding:
-    """Whether transactions see each other as Duly's statements expect."""
+    """Report whether the isolation level is the one that Duly's statements expect."""
     level = conn.get_isolation_level()
     if level == "READ COMMITTED":
         return Finding("isolation", "ok", "READ COMMITTED")

@@ -1,7 +1,7 @@
 """SQLite: one file, many processes of one machine, one writer at a time.
 
-Writers begin with BEGIN IMMEDIATE: a transaction that reads first and writes later cannot be
-rescued by any busy timeout (its snapshot is too old, SQLITE_BUSY_SNAPSHOT).
+Writers begin with BEGIN IMMEDIATE: no busy timeout helps a transaction that reads first and writes
+later, because its snapshot may be too old (SQLITE_BUSY_SNAPSHOT).
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ class SQLite:
         return engine
 
     def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
-        """None: a worker's life is proved by a file lock, not by its beats."""
+        """Return ``None``: a worker is alive as long as it holds its file lock."""
         return None
 
     def begin_write(self, conn: Connection) -> None:
-        """Nothing: the transaction began as a writer."""
+        """Do nothing: the transaction began as a writer."""
 
     def begin_session(self, conn: Connection) -> None:
-        """Take the writers' lock, whatever the host's engine has or has not begun."""
+        """Take the writers' lock, whether or not the host's engine has begun a transaction."""
         driver: Any = conn.connection.driver_connection
         if driver.in_transaction:
             conn.execute(_TAKE_LOCK)
@@ -81,25 +81,25 @@ class SQLite:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
 
     def holds_session(self, conn: Connection) -> bool:
-        """See `StoreDialect.holds_session`; else the statement would commit on its own."""
+        """See `StoreDialect.holds_session`; otherwise a statement would commit by itself."""
         driver: Any = conn.connection.driver_connection
         return bool(driver.in_transaction)
 
     def cut_session(self, conn: Connection) -> None:
         """See `StoreDialect.cut_session`.
 
-        After the rollback a statement that was already on its way would commit on its own.
+        Without ``query_only``, a statement after the rollback would commit by itself.
         """
         driver: Any = conn.connection.driver_connection
         driver.execute("PRAGMA query_only = ON")
         driver.rollback()
 
     def server_identity(self, conn: Connection) -> str:
-        """A file has no server."""
+        """Return nothing: a file has no server."""
         return ""
 
     def server_time(self, conn: Connection) -> datetime:
-        """SQLite has no clock of its own: the process's."""
+        """Return the time of this process's clock, which SQLite uses."""
         held = conn.execute(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
         return datetime.fromisoformat(held).replace(tzinfo=UTC)
 
@@ -109,11 +109,11 @@ class SQLite:
 
     @contextmanager
     def migration_lock(self, conn: Connection) -> Iterator[None]:
-        """Nothing: a writer is alone."""
+        """Do nothing: there is one writer at a time."""
         yield
 
     def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
-        """Nothing: a writer is alone."""
+        """Return the statement unchanged: there is one writer at a time."""
         return statement
 
     def upsert(
@@ -131,7 +131,7 @@ class SQLite:
         choice: Choice = Choice.PLAIN,
         marks: Sequence[Mark] = (),
     ) -> Sequence[Row[Any]]:
-        """See `StoreDialect.claim`; SQLite returns the rows in no order, so they are sorted."""
+        """See `StoreDialect.claim`; SQLite returns the rows unordered, so they are sorted."""
         rows = conn.execute(_CLAIMS[choice], claim).all()
         return sorted(rows, key=claim_order)
 
@@ -146,14 +146,14 @@ class SQLite:
         )
 
     def is_transient(self, error: BaseException) -> bool:
-        """See `StoreDialect.is_transient`: another connection writes, or has written meanwhile."""
+        """See `StoreDialect.is_transient`: another connection is writing or has written."""
         return isinstance(error, OperationalError) and " is locked" in str(error.orig)
 
 
 def prepare(engine: Engine) -> None:
     """Give an engine WAL, a busy timeout, foreign keys and transactions that begin as writers.
 
-    A connection to a file on a network file system raises `ConfigurationError`.
+    Connecting to a file on a network file system then raises `ConfigurationError`.
     """
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -174,9 +174,9 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 
 def _use_wal(cursor: Any) -> None:
-    """Switch a new file to WAL. Where others do so too SQLite refuses at once, without waiting.
+    """Switch a new file to WAL; SQLite refuses at once while another process does the same.
 
-    So wait as a writer, which does wait, until whoever was first has done it, and ask again.
+    So wait for the writers' lock, which honours the busy timeout, and try again.
     """
     for others in range(MOST_SWITCHING, -1, -1):
         try:

@@ -1,4 +1,4 @@
-"""What there is to say about an SQLite file and the library that reads it."""
+"""Examine an SQLite file and the SQLite library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from duly.model.finding import Finding
 from duly.store.dialects.sqlite_file_system import file_system, mounts
 
 RESET_FIXED = (3, 51, 3)
-"""Before it, of two processes that write one may reset the write-ahead log under the other."""
+"""Before this version, a writer may reset the write-ahead log while another process uses it."""
 
 SYNCHRONOUS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
 LEAST_TIMEOUT_MS = 5_000
@@ -38,7 +38,7 @@ def _place(conn: Connection) -> str:
 
 
 def reset_bug(version: tuple[int, ...], processes: int) -> Finding:
-    """Whether the library's version is safe for so many processes."""
+    """Report whether the library's version is safe for this number of processes."""
     shown = ".".join(map(str, version))
     fixed = ".".join(map(str, RESET_FIXED))
     if version >= RESET_FIXED or processes <= 1:
@@ -53,7 +53,7 @@ def reset_bug(version: tuple[int, ...], processes: int) -> Finding:
 
 
 def settings(journal: str, synchronous: int, patience: int) -> Finding:
-    """Whether a connection works as Duly's promises need."""
+    """Report whether a connection has the settings that Duly's promises need."""
     level = SYNCHRONOUS.get(synchronous, str(synchronous))
     told = f"journal_mode {journal}, synchronous {level}, busy_timeout {patience} ms"
     if journal.lower() == "wal" and synchronous >= 2 and patience >= LEAST_TIMEOUT_MS:

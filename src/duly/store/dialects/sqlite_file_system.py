@@ -1,4 +1,4 @@
-"""Where an SQLite file lies: not on another machine, whose memory no process here can share."""
+"""Refuse SQLite files on network file systems, where processes cannot share memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def refuse_network(file: Path) -> None:
-    """Refuse a file that cannot be used in WAL mode: its index is memory that processes share.
+    """Refuse a file on which WAL mode cannot work, because its index is shared memory.
 
     Args:
         file: the database.
 
     Raises:
-        ConfigurationError: it lies on a network file system.
+        ConfigurationError: the file is on a network file system.
     """
     kind = file_system(file.resolve(), mounts())
     if kind in NETWORK:
@@ -37,7 +37,7 @@ def refuse_network(file: Path) -> None:
 
 
 def mounts() -> str:
-    """What is mounted, as Linux tells; empty where there is no such list."""
+    """Return Linux's list of mounted file systems; empty on other systems."""
     try:
         return MOUNTS.read_text(errors="surrogateescape")
     except OSError:
@@ -45,7 +45,7 @@ def mounts() -> str:
 
 
 def file_system(file: Path, mounts: str) -> str | None:
-    """The type of the file system that holds a file.
+    """Return the type of the file system that contains a file.
 
     Args:
         file: an absolute path without symbolic links; the file need not exist.

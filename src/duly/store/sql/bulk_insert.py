@@ -1,9 +1,10 @@
-"""Many rows in few statements: the fastest way that each database's driver has.
+"""Insert many rows with few statements, in the fastest way of each database's driver.
 
-A statement's text is made once for each table, set of columns and dialect, and values are converted
-column by column, as the column's type does it. SQLite and MariaDB take tuples (MariaDB's drivers
-make statements of many rows of them). PostgreSQL takes an array for each column that differs and a
-single value for each that does not; the arrays go over as text, because drivers are slow at it.
+The SQL is generated once for each table, set of columns and dialect, and values are converted by
+column, with the processor of the column's type. SQLite and MariaDB take tuples, which MariaDB's
+drivers combine into statements of many rows. PostgreSQL takes an array for each column whose values
+differ and a single value for every other column; arrays are sent as text, because drivers adapt
+arrays slowly.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Table, insert, text
 
 CHUNK = 1000
-"""Rows in one statement; more make it no faster."""
+"""The largest number of rows in one statement; more rows are not faster."""
 
 SEVERAL = (500, 100, 20)
-"""Rows in one statement on SQLite, where a statement for each took half as long again."""
+"""Numbers of rows in one statement on SQLite; one statement for each row took 50 % longer."""
 
 Convert = Callable[[Any], Any]
 Columns = Mapping[str, list[Any]]
@@ -32,18 +33,17 @@ def insert_rows(
     *,
     on_conflict_ignore: bool = False,
 ) -> int:
-    """Insert rows that all have the same keys; columns without one get the database's default.
+    """Insert rows that all have the same keys; other columns get the database's default.
 
     Args:
-        conn: any connection to a database that Duly knows, also the host's.
-        table: where to.
-        rows: what; values are converted as the columns' types say.
-        on_conflict_ignore: pass over the rows whose keys are taken, in the table or by a row
-            before them; otherwise such a row is an error.
+        conn: a connection, which may be the host's.
+        table: the table.
+        rows: the values by column, as the columns' types take them.
+        on_conflict_ignore: whether to skip rows whose unique keys exist already, in the table or
+            in an earlier row; otherwise such a row is an error.
 
     Returns:
-        How many rows were stored; -1 if some may have been passed over and the database does not
-        tell (MariaDB).
+        The number of inserted rows; -1 on MariaDB, which does not report how many were skipped.
     """
     insert_chunk = _by_arrays if conn.dialect.name == "postgresql" else _by_tuples
     stored = 0
@@ -54,7 +54,7 @@ def insert_rows(
 
 
 def _columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """The values by column, without columns that hold nothing and would get nothing anyway."""
+    """Return the values by column, without columns of only NULLs that have no default."""
     kept = _with_defaults(table)
     if len(rows) == 1:  # one call at a time goes this way
         row = rows[0].items()
@@ -96,7 +96,7 @@ def _several(statement: str, width: int, size: int) -> str:
 def _values_statement(
     table: Table, names: tuple[str, ...], ignore: bool, dialect: Dialect
 ) -> tuple[str, list[str], list[Convert | None]]:
-    """The statement for one row, the columns in the order of its places, and their converters."""
+    """Return the statement for one row, its columns in order, and their converters."""
     made = (_PASSING_OVER[dialect.name](table) if ignore else insert(table)).inline()
     compiled: Any = made.compile(dialect=positional(dialect), column_keys=list(names))
     order = list(compiled.positiontup)
@@ -104,7 +104,7 @@ def _values_statement(
 
 
 def positional(dialect: Dialect) -> Dialect:
-    """The same dialect with places instead of names, which MariaDB's drivers take as well."""
+    """Return the dialect with positional parameters, which MariaDB's drivers also take."""
     made: Any = type(dialect)
     return dialect if dialect.positional else made(paramstyle="format")
 
@@ -116,7 +116,7 @@ def _on_sqlite(table: Table) -> Any:
 
 
 def _on_mariadb(table: Table) -> Any:
-    """A row that is there is set to what it is; IGNORE would also pass over, or cut, bad values."""
+    """Set an existing row's key to itself; INSERT IGNORE would also skip or truncate bad values."""
     from sqlalchemy.dialects.mysql import insert  # noqa: PLC0415 - see `dialect_of`
 
     key = next(iter(table.primary_key))
@@ -129,7 +129,7 @@ _PASSING_OVER: Mapping[str, Callable[[Table], Any]] = {
     "mariadb": _on_mariadb,
 }
 _SILENT = frozenset({"mysql", "mariadb"})
-"""Their counts say the same for a row that was stored and for one that was set to what it is."""
+"""Databases whose row counts do not distinguish inserted rows from skipped ones."""
 
 
 def _by_arrays(conn: Connection, table: Table, columns: Columns, ignore: bool) -> int:
@@ -158,7 +158,7 @@ def _arrays_statement(
     ignore: bool,
     dialect: Dialect,
 ) -> tuple[str, list[str] | None, dict[str, Convert | None]]:
-    """The statement, the columns in the order of its places, and the columns' converters.
+    """Return the statement, its columns in order, and their converters.
 
     The order is ``None`` for a driver that takes names, which are those of the columns.
     """
@@ -179,19 +179,19 @@ def _arrays_statement(
 
 
 def plain_type(table: Table, name: str, dialect: Dialect) -> str:
-    """The column's type without its length: a cast to that would cut what is too long."""
+    """Return the column's type without its length, which a cast would truncate to."""
     kind: str = dialect.type_compiler_instance.process(table.c[name].type)
     return kind.partition("(")[0]
 
 
 def converter(table: Table, name: str, dialect: Dialect) -> Convert | None:
-    """What makes a value one that this dialect's driver takes; ``None``: it is one."""
+    """Return the function that converts values for the driver; ``None``: none is needed."""
     held: Convert | None = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
     return held
 
 
 def converted(values: list[Any], convert: Convert | None) -> list[Any]:
-    """A column's values as the driver takes them."""
+    """Convert a column's values for the driver."""
     if convert is None:
         return values
     return [convert(values[0])] * len(values) if _is_alike(values) else list(map(convert, values))
@@ -202,7 +202,7 @@ def _is_alike(values: list[Any]) -> bool:
 
 
 def array(values: Sequence[Any]) -> str:
-    """Values as PostgreSQL writes an array of them."""
+    """Format values as a PostgreSQL array literal."""
     return f"{{{','.join(map(_element, values))}}}"
 
 

@@ -1,8 +1,8 @@
-"""Changing many rows, each to values of its own, in as few round trips as the driver allows.
+"""Update many rows, each to values of its own, with as few round trips as the driver allows.
 
-The counterpart of `bulk`: the text of a statement is made once for each table, set of columns and
-dialect. SQLite takes tuples, PostgreSQL one array for each column. MariaDB takes all as one JSON
-text: its drivers send an UPDATE for each tuple.
+The counterpart of `bulk_insert`: the SQL is generated once for each table, set of columns and
+dialect. SQLite takes tuples and PostgreSQL an array for each column. MariaDB takes one JSON text,
+because its drivers would send an UPDATE for each tuple.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from duly.store.sql.bulk_insert import CHUNK, Convert, array, converted, convert
 from duly.store.sql.columns import Instant, mariadb_collation
 
 Columns = Mapping[str, Sequence[Any]]
-"""Values by column, all of the same number and in the same order of rows."""
+"""Values by column, in the same order of rows."""
 
 
 def update_rows(conn: Connection, table: Table, where: Columns, to: Columns) -> int:
-    """Set columns of many rows; returns how many rows were found.
+    """Set columns of many rows and return the number of matched rows.
 
     Args:
         conn: the connection.
-        table: whose.
-        where: what each row must hold to be changed: its key, and what the caller has seen.
-        to: what it is set to.
+        table: the table.
+        where: columns that must match for a row to be changed: its key, and what the caller read.
+        to: the new values.
     """
     number = len(next(iter(where.values())))
     found = 0
@@ -67,7 +67,7 @@ def _update(conn: Connection, table: Table, where: Columns, to: Columns) -> int:
 def _tuples(
     table: Table, where: tuple[str, ...], to: tuple[str, ...], dialect: Dialect
 ) -> tuple[str, list[int], list[Convert | None]]:
-    """The statement for one row, which value goes where in it, and what converts them."""
+    """Return the statement for one row, the order of its parameters, and their converters."""
     names = (*where, *to)
     places = {f"a{place}": place for place in range(len(names))}
     seen = [table.c[name] == bindparam(f"a{place}") for place, name in enumerate(where)]
@@ -83,7 +83,7 @@ def _tuples(
 def _json(
     table: Table, where: tuple[str, ...], to: tuple[str, ...], dialect: Any
 ) -> tuple[str, list[Convert | None]]:
-    """Joined in this order each row is found by its key."""
+    """Return a statement that joins the JSON text first, so that each row is found by its key."""
     quote = dialect.identifier_preparer.quote
     names = (*where, *to)
     kinds = [_json_kind(table, name, dialect) for name in names]
@@ -97,7 +97,7 @@ def _json(
 
 
 def _json_kind(table: Table, name: str, dialect: Any) -> str:
-    """The column's type in full: a host's engine does not know how Duly's tables are made."""
+    """Return the column's full type, which a host's engine cannot derive."""
     held = table.c[name].type
     if isinstance(held, Instant):
         return "DATETIME(6)"

@@ -13,9 +13,9 @@ from duly.model.text import replace_unstorable
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC instant to the microsecond; text of fixed width on SQLite, so that it sorts.
+    """An aware UTC instant with microseconds; on SQLite text of fixed width, so that it sorts.
 
-    MariaDB's driver has no zones: there it is handed over, and taken back, without one.
+    MariaDB's driver does not support time zones, so values are passed without one there.
     """
 
     impl = DateTime(timezone=True)
@@ -36,11 +36,11 @@ class Instant(TypeDecorator[datetime]):
         return _READ.get(dialect.name, _aware)(value)
 
     def bind_processor(self, dialect: Dialect) -> Any:
-        """The function itself: SQLAlchemy's layers around it cost more than it does."""
+        """Return the function itself, without SQLAlchemy's wrappers, which cost more than it."""
         return _WRITE.get(dialect.name, _naive)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """The function itself."""
+        """Return the function itself; see `bind_processor`."""
         return _READ.get(dialect.name, _aware)
 
 
@@ -77,11 +77,11 @@ _READ = {"sqlite": _parsed}
 
 
 Id = String(36).with_variant(UUID(as_uuid=False), "postgresql")
-"""A UUID, text in Python."""
+"""A UUID, which is text in Python."""
 
 
 class Words(TypeDecorator[str]):
-    """Text from people: asked for or stored, it never holds what a database would refuse."""
+    """Text from users; characters that a database would refuse are replaced."""
 
     impl = String
     cache_ok = True
@@ -92,7 +92,7 @@ class Words(TypeDecorator[str]):
 
 
 Name = Words(191)
-"""A name that people choose: job ids, task names, tags."""
+"""A name chosen by users: a job id, a task's name, a tag."""
 
 
 def mariadb_collation(is_mariadb: bool) -> str:
@@ -101,4 +101,4 @@ def mariadb_collation(is_mariadb: bool) -> str:
 
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""A rising number that the database gives."""
+"""A rising number that the database assigns."""
