@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 import re
 from typing import Any
 
 import pytest
 
+from duly import Scheduler
 from tests.support.sources import ROOT
 
 DOCS = ROOT / "docs"
@@ -65,13 +67,35 @@ def test_the_number_is_the_code_s(page: str, passage: str, constant: str) -> Non
     assert re.sub(r"\s+", " ", words) in re.sub(r"\s+", " ", (DOCS / page).read_text())
 
 
-@pytest.mark.parametrize("profile", ["normal", "fast"])
-def test_the_heartbeat_profiles_are_the_code_s(profile: str) -> None:
-    """The table in the engine's design is `duly.model.worker.PROFILES`."""
-    heartbeat = pkgutil.resolve_name("duly.model.worker:PROFILES")[profile]
-    times = (heartbeat.interval, heartbeat.lease, heartbeat.fence, heartbeat.rescue)
-    row = " | ".join([f"`{profile}`", *(f"{seconds:g} s" for seconds in times)])
-    assert f"| {row} |" in (DOCS / "design" / "engine.md").read_text()
+DEFAULTS = [
+    # page, a passage in which {} is the default, the call and its parameter
+    ("guides/running.md", "`grace` seconds to finish ({},", Scheduler, "grace"),
+    ("guides/running.md", "after `wait` seconds ({} by default)", Scheduler.run_due, "wait"),
+    ("guides/fastapi.md", "Scheduler(…, grace={})", Scheduler, "grace"),
+    ("guides/flask.md", "Scheduler(…, grace={})", Scheduler, "grace"),
+    ("guides/backfill.md", "a backfill of more than {} runs", Scheduler.backfill, "limit"),
+]
+
+
+@pytest.mark.parametrize(("page", "passage", "call", "parameter"), DEFAULTS)
+def test_the_default_is_the_code_s(page: str, passage: str, call: Any, parameter: str) -> None:
+    """A default that a guide mentions is the one in the signature."""
+    default = inspect.signature(call).parameters[parameter].default
+    words = passage.format(f"{default:,}")
+    assert words in re.sub(r"\s+", " ", (DOCS / page).read_text())
+
+
+def test_the_heartbeat_s_times_are_the_code_s() -> None:
+    """The engine's design and the guide on running state the times of both profiles."""
+    profiles = pkgutil.resolve_name("duly.model.worker:PROFILES")
+    design = (DOCS / "design" / "engine.md").read_text()
+    for name, beat in profiles.items():
+        times = (beat.interval, beat.lease, beat.fence, beat.rescue)
+        assert " | ".join([f"| `{name}`", *(f"{seconds:g} s" for seconds in times)]) in design
+    normal, fast = profiles["normal"], profiles["fast"]
+    guide = re.sub(r"\s+", " ", (DOCS / "guides" / "running.md").read_text())
+    assert f"(every {normal.rescue:g} s, or {fast.rescue:g} s with" in guide
+    assert f"lease of {normal.lease:g} s ({fast.lease:g} s)" in guide
 
 
 def value_of(constant: str) -> float:
