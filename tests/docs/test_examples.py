@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from tests.support.documents import Example, examples, named, pages
@@ -11,6 +13,10 @@ EXAMPLES = [example for page in pages() for example in examples(page)]
 PROGRAMS = [example for example in EXAMPLES if example.name is None]
 # test_servers.py runs these.
 SERVERS = {"fastapi_app", "flask_app"}
+PUBLIC = {
+    *("duly", "duly.errors", "duly.forecast", "duly.web"),
+    *("duly.integrations.fastapi", "duly.integrations.flask"),
+}
 
 
 @pytest.mark.processes
@@ -24,6 +30,18 @@ def test_the_example_runs(example: Example, children: Children) -> None:
 def test_no_example_is_left_out() -> None:
     """Every block either runs as a program or has a test of its own; none is skipped."""
     assert {example.name for example in EXAMPLES if example.name} == SERVERS
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_the_example_uses_public_names_only(example: Example) -> None:
+    """A reader learns nothing that may change without notice."""
+    tree = ast.parse(example.code)
+    imported = {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert {name for name in imported if name.split(".")[0] == "duly"} <= PUBLIC
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not {name for name in attributes if name.startswith("_") or name == "store"}
 
 
 @pytest.mark.parametrize("name", sorted(SERVERS))
