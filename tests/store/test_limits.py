@@ -152,5 +152,6 @@ def test_keys_are_looked_at_in_turns(store: Store, monkeypatch: pytest.MonkeyPat
             held = claim(tx, 100, behind)
         behind = held.behind
         got += [row.id for row in held.rows]
-    keys = [all_runs(store)[run_id].concurrency_key for run_id in got]
+    stored = all_runs(store)
+    keys = [stored[run_id].concurrency_key for run_id in got]
     assert sorted(keys) == [f"k{number:03}" for number in range(700)]

@@ -326,7 +326,7 @@ def test_a_session_is_for_transactional_functions_only(ledger: Ledger) -> None:
     ):
         with pytest.raises(ConfigurationError, match=words):
             task(transactional=True)(function)
-    with pytest.raises(ConfigurationError, match="give True, or what makes"):
+    with pytest.raises(ConfigurationError, match="give True, or a factory of sessions"):
         task(transactional="yes")(plain)  # type: ignore[arg-type]
     task(transactional=True)(only_run)
     job = ledger.scheduler.job
