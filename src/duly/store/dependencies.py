@@ -121,7 +121,7 @@ def lock_ended(tx: Transaction, run_ids: Iterable[str]) -> list[EndedRun]:
     return [EndedRun(*row) for row in tx.conn.execute(locked)]
 
 
-def places(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
+def parent_rows(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
     """Return all dependency rows of these children, each with the uid of its parent."""
     statement = (
         select(dependency, job.c.uid.label("parent_uid"))
@@ -132,7 +132,7 @@ def places(conn: Connection, children: Collection[str]) -> Sequence[Row[Any]]:
     return conn.execute(statement).all()
 
 
-def fill_places(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def update_parent_rows(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
     """Update rows: ``child``, ``parent``, and the new ``to_run``, ``to_fits``, ``to_decided``."""
     if rows:
         tx.conn.execute(_FILL, rows)
@@ -170,8 +170,8 @@ def held_back(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
     return list(reversed(run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))))
 
 
-def told(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """Mark locked runs as used: their children are decided."""
+def mark_resolved(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """Mark locked runs as resolved: all their children are decided."""
     if run_ids:
         tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(feeds=False))
 

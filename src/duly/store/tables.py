@@ -23,11 +23,11 @@ from duly.store.sql.columns import Id, Instant, Name, Serial
 
 metadata = MetaData()
 
-# Literal conditions: a partial index serves only a query that repeats its condition word for word.
-# On MariaDB they select ranges of whole indexes (dialects/mariadb_ddl.py): for these it must find
-# column = value everywhere, and both sides of an "or" in the same index. Every row that is written
-# is held against all of them, and for "state in (…)" SQLite makes a table each time: that took 40 %
-# of an insert.
+# The conditions are literals: a partial index serves only a query that repeats its condition word
+# for word. On MariaDB they select ranges of full indexes (dialects/mariadb_ddl.py), which requires
+# "column = value" everywhere, and both sides of an "or" in the same index. Every written row is
+# checked against all of them, and SQLite builds a table for each "state in (…)", which took 40 % of
+# an insert.
 ACTIVE = text("state = 'active'")
 FAILING = text("consecutive_failures > 0")
 UNRESOLVED = text("state = 'unresolved'")
@@ -63,8 +63,8 @@ OF_JOB = text("job_id is not null")
 
 def _partial(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
     """An index of the rows that meet a condition."""
-    told = {"sqlite_where": where, "postgresql_where": where}
-    return Index(name, *columns, unique=unique, info=told)
+    conditions = {"sqlite_where": where, "postgresql_where": where}
+    return Index(name, *columns, unique=unique, info=conditions)
 
 
 job = Table(
@@ -324,9 +324,10 @@ limit = Table(
 
 
 def complete() -> MetaData:
-    """The tables with all that making them takes: what ``info`` holds for single dialects, too.
+    """Return the tables with the options of single dialects, which creating them needs.
 
-    SQLAlchemy loads each dialect that it is told something for: 40 ms, so this is not done above.
+    They are kept in ``info`` until then: SQLAlchemy loads each dialect that an option names,
+    which takes 40 ms.
     """
     for table in metadata.tables.values():
         table.dialect_kwargs.update(table.info)

@@ -226,7 +226,7 @@ class Execution:
     def _in_transaction(self) -> Callable[[Attempt, Task], Callable[..., Any]]:
         from duly.worker.transactional import Transactions  # noqa: PLC0415 - brings the ORM: 50 ms
 
-        return Transactions(self._store).around
+        return Transactions(self._store).wrap
 
     def _start_waiting(self, queue: str) -> None:
         while attempt := self.in_flight.next(queue, self._store.clock.monotonic()):

@@ -1,9 +1,9 @@
-"""Resolving: runs that ended become runs of the jobs that come after theirs.
+"""Turn ended runs of parents into runs of the jobs that depend on them.
 
-A run of a parent that ended, and whose ``feeds`` is still true, is the fact that nobody has acted
-on. Completions write nothing else: two parents that end at once would each see the other running.
-Here the children are locked first; all that is read afterwards is what everybody before has
-committed, and who comes second finds ``feeds`` false.
+A parent's run that has ended and whose ``feeds`` is still true has not been resolved. Completions
+write nothing else: two parents that ended at once would each see the other one running. Here the
+children are locked first, so that everything read afterwards includes what earlier resolvers have
+committed; a second resolver finds ``feeds`` false.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from duly.decisions.apply import cancel_replaced, revive_run
-from duly.decisions.policy import admit
+from duly.decisions.policy import Admission, admit
 from duly.model.job import Occupancy
+from duly.model.policy import JobOptions
 from duly.model.transition import skip
 from duly.store import dependencies, jobs, runs
 from duly.store.dependencies import EndedRun
@@ -29,9 +30,9 @@ _AGAINST = {"success": "did not succeed", "failure": "did not fail"}
 
 
 def resolve(store: Store) -> bool:
-    """Decide the children of runs that ended; says whether any could be decided.
+    """Decide the children of runs that have ended, and return whether any could be decided.
 
-    Nothing is waited for: what somebody else has locked is left for the next call.
+    Children that another transaction has locked are left for the next call.
     """
     return store.run(_resolve)
 
@@ -42,25 +43,25 @@ def _resolve(tx: Transaction) -> bool:
         return False
     parents = {row.job_id for row in found}
     children = dependencies.children_of(tx.conn, parents)
-    names = {child for held in children.values() for child in held}
+    names = {child for of_parent in children.values() for child in of_parent}
     locked = jobs.lock(tx, names, skip_locked=True)
     ended = dependencies.lock_ended(tx, [row.id for row in found])
-    told = _Resolver(tx, locked, ended).tell()
-    dependencies.told(tx, told)
+    resolved = _Resolver(tx, locked, ended).resolve()
+    dependencies.mark_resolved(tx, resolved)
     _release(tx, parents - children.keys())
-    return bool(told)
+    return bool(resolved)
 
 
 def _release(tx: Transaction, childless: Iterable[str]) -> None:
-    """Runs of jobs that nobody comes after any more need not be looked at again."""
-    held = [row.id for row in jobs.lock(tx, childless, skip_locked=True)] if childless else []
-    if held:
-        dependencies.mark_parents(tx, held)
+    """Clear ``feeds`` of jobs without children, so that their runs are not looked at again."""
+    ids = [row.id for row in jobs.lock(tx, childless, skip_locked=True)] if childless else []
+    if ids:
+        dependencies.mark_parents(tx, ids)
 
 
 @dataclass(slots=True)
-class _Place:
-    """A dependency row: the parent's newest run that ended, and whether it has been used."""
+class _Parent:
+    """A dependency row: a parent's newest ended run, and whether a decision has used it."""
 
     parent: str
     parent_uid: str
@@ -75,10 +76,10 @@ class _Place:
 
 
 class _Resolver:
-    """One batch of runs that ended.
+    """Resolves one batch of ended runs.
 
     Args:
-        tx: a transaction that has locked the rest.
+        tx: a transaction that has locked the children and the runs.
         locked: the children.
         ended: the runs.
     """
@@ -90,57 +91,58 @@ class _Resolver:
         self._ended = ended
         self._jobs = {row.id: row for row in locked}
         self._children = dependencies.children_of(tx.conn, {row.job_id for row in ended})
-        self._places: dict[str, dict[str, _Place]] = {}
-        for row in dependencies.places(tx.conn, self._jobs):
-            self._places.setdefault(row.child_id, {})[row.parent_id] = _Place(
+        self._parents: dict[str, dict[str, _Parent]] = {}
+        for row in dependencies.parent_rows(tx.conn, self._jobs):
+            self._parents.setdefault(row.child_id, {})[row.parent_id] = _Parent(
                 row.parent_id, row.parent_uid, row.outcome, row.run_id, row.fits, row.decided
             )
-        self._held: dict[str, Occupancy] = runs.occupancy(tx.conn, list(self._jobs))
+        self._occupancy: dict[str, Occupancy] = runs.occupancy(tx.conn, list(self._jobs))
         self._decisions = dependencies.decisions(tx, [row.id for row in ended])
         self._rows: list[dict[str, Any]] = []
-        self._filled: dict[tuple[str, str], _Place] = {}
+        self._changed: dict[tuple[str, str], _Parent] = {}
 
-    def tell(self) -> list[str]:
-        """Decide; returns the ids of the runs whose children are all decided."""
-        told = []
+    def resolve(self) -> list[str]:
+        """Decide the children, and return the ids of the runs that are completely resolved."""
+        resolved = []
         for run in self._ended:
             children = self._children.get(run.job_id, [])
             if all(child in self._jobs for child in children):
                 for child in children:
-                    self._take(run, self._jobs[child], self._places[child])
-                told.append(run.id)
+                    self._take(run, self._jobs[child], self._parents[child])
+                resolved.append(run.id)
         self._store_rows()
-        dependencies.fill_places(self._tx, [_row(*held) for held in self._filled.items()])
-        return told
+        changed = [_row(child, parent) for (child, _), parent in self._changed.items()]
+        dependencies.update_parent_rows(self._tx, changed)
+        return resolved
 
-    def _take(self, run: EndedRun, child: JobRow, places: dict[str, _Place]) -> None:
-        """One parent's run ended: perhaps the last one that the child waits for."""
-        own = places[run.job_id]
+    def _take(self, run: EndedRun, child: JobRow, parents: dict[str, _Parent]) -> None:
+        """Record one parent's run, and decide the child if it was the last one it waits for."""
+        own = parents[run.job_id]
         if run.job_uid != own.parent_uid:  # of a job that was removed and added again since
             return
-        good = releases(own.outcome, run.state)
+        fits = releases(own.outcome, run.state)
         made = self._decisions.get((child.uid, run.id))
-        if len(places) == 1:
-            own.run_id, own.fits = run.id, good
+        if len(parents) == 1:
+            own.run_id, own.fits = run.id, fits
         elif own.run_id is None or run.id >= own.run_id:
-            own.decided &= run.id == own.run_id  # the same run ends again when it was retried
-            own.run_id, own.fits = run.id, good
-            self._filled[child.id, run.job_id] = own
+            own.decided &= run.id == own.run_id  # the same run ends again after a retry by hand
+            own.run_id, own.fits = run.id, fits
+            self._changed[child.id, run.job_id] = own
         elif made is None:
             return  # a newer run of this parent counts
-        against = next((held for held in places.values() if not held.fits), None)
+        against = next((parent for parent in parents.values() if not parent.fits), None)
         if made is not None:
-            moved_on = len(places) > 1 and not all(held.decided for held in places.values())
+            moved_on = len(parents) > 1 and not all(p.decided for p in parents.values())
             if made.state == "skipped" and own.run_id == run.id and not moved_on:
                 self._reconsider(child, made, against)
-        elif len(places) == 1 or all(held.waits for held in places.values()):
+        elif len(parents) == 1 or all(parent.waits for parent in parents.values()):
             self._decide(child, run.id, against)
-            for parent, held in places.items() if len(places) > 1 else ():
-                held.decided = True
-                self._filled[child.id, parent] = held
+            for name, parent in parents.items() if len(parents) > 1 else ():
+                parent.decided = True
+                self._changed[child.id, name] = parent
 
-    def _decide(self, child: JobRow, completed_by: str, against: _Place | None) -> None:
-        """All parents have run: make the child's run, or the record that it does not run."""
+    def _decide(self, child: JobRow, completed_by: str, against: _Parent | None) -> None:
+        """Make the child's run, or the record that it does not run: all parents have ended."""
         _trigger, options, problem = definition_of(child)
         origin = Origin(
             "dependency", None, child.id, child.uid, feeds=child.feeds,
@@ -151,32 +153,37 @@ class _Resolver:
             self._tx.run_id(), origin, task=child.task, args=child.args, options=options,
             now=self._tx.now, due_at=self._tx.now,
         )  # fmt: skip
-        reason = _refusal(child, problem, against)
-        where = "skip" if reason else admit(options, "dependency", self._held[child.id])
-        if where == "skip":
-            reason = reason or f"overlap={options.overlap}: an earlier run is unfinished"
+        admission, reason = self._admit(child, options, _refusal(child, problem, against))
+        if admission == "skip":
             end_new(row, skip(reason), options, self._tx.now)
             self._tx.record("run.skipped", job_id=child.id, run_id=row["id"], reason=reason)
-        elif where != "ready":
-            self._make_room(child, where)
+        elif admission != "ready":
+            self._cancel_replaced(child, admission)
             wait_for_slot(row)
         self._rows.append(row)
 
-    def _reconsider(self, child: JobRow, made: RunRow, against: _Place | None) -> None:
-        """A parent was retried by hand and ended again: what it kept from running may run now."""
+    def _reconsider(self, child: JobRow, made: RunRow, against: _Parent | None) -> None:
+        """Start a skipped run, if the parent that prevented it has been retried and allows it."""
         _trigger, options, problem = definition_of(child)
-        reason = _refusal(child, problem, against)
-        where = "skip" if reason else admit(options, "dependency", self._held[child.id])
-        if where == "skip":
+        admission, reason = self._admit(child, options, _refusal(child, problem, against))
+        if admission == "skip":
             blamed = against.run_id if against else made.parent_run_id
-            reason = reason or f"overlap={options.overlap}: an earlier run is unfinished"
             runs.change(self._tx, [made.id], reason=reason, parent_run_id=blamed)
             return
-        self._make_room(child, where)
-        revive_run(self._tx, made, waits=where != "ready", feeds=child.feeds)
+        self._cancel_replaced(child, admission)
+        revive_run(self._tx, made, waits=admission != "ready", feeds=child.feeds)
 
-    def _make_room(self, child: JobRow, where: str) -> None:
-        if where == "replace":
+    def _admit(
+        self, child: JobRow, options: JobOptions, refusal: str | None
+    ) -> tuple[Admission, str]:
+        """Return whether the child's run may start, and why it is skipped if it is."""
+        if refusal:
+            return "skip", refusal
+        admission = admit(options, "dependency", self._occupancy[child.id])
+        return admission, f"overlap={options.overlap}: an earlier run is unfinished"
+
+    def _cancel_replaced(self, child: JobRow, admission: Admission) -> None:
+        if admission == "replace":
             self._store_rows()
             cancel_replaced(self._tx, [child.id])
 
@@ -185,8 +192,8 @@ class _Resolver:
         runs.add(self._tx, rows)
 
 
-def _refusal(child: JobRow, problem: str | None, against: _Place | None) -> str | None:
-    """Why a child whose parents have all run does not run."""
+def _refusal(child: JobRow, problem: str | None, against: _Parent | None) -> str | None:
+    """Return why a child does not run although all its parents have ended, if it does not."""
     if against is not None:
         return f"{against.parent!r} {_AGAINST[against.outcome]}: run {against.run_id}"
     if child.state == "paused":
@@ -194,8 +201,8 @@ def _refusal(child: JobRow, problem: str | None, against: _Place | None) -> str 
     return f"the job cannot be read: {problem}" if problem else None
 
 
-def _row(key: tuple[str, str], held: _Place) -> dict[str, Any]:
+def _row(child: str, parent: _Parent) -> dict[str, Any]:
     return {
-        "child": key[0], "parent": key[1], "to_run": held.run_id, "to_fits": held.fits,
-        "to_decided": held.decided,
+        "child": child, "parent": parent.parent, "to_run": parent.run_id,
+        "to_fits": parent.fits, "to_decided": parent.decided,
     }  # fmt: skip

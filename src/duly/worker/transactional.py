@@ -22,11 +22,11 @@ from duly.worker.session_guard import SessionGuard
 
 log = logging.getLogger("duly.worker")
 TRIES = 3
-"""How often in all a function is called that a deadlock or a serialization failure rolls back."""
+"""The limit of calls of a function whose transaction a conflict rolls back."""
 
 
 class Transactions:
-    """Calls transactional functions.
+    """Wraps transactional functions.
 
     Args:
         store: the database.
@@ -36,26 +36,26 @@ class Transactions:
         self._store = store
         self._sessions = Sessions(store)
 
-    def around(self, attempt: Attempt, task: Task) -> Callable[..., Any]:
-        """The task's function inside a transaction that ends its run.
+    def wrap(self, attempt: Attempt, task: Task) -> Callable[..., Any]:
+        """Return a function that calls the task's in a transaction which also ends its run.
 
-        A coroutine function where the task's is one. When it returns, the run is over for the
-        database, too (``attempt.committed``). When it raises, nothing was committed, or nobody
-        knows because an acknowledgement was lost: then the run's row knows.
+        It is a coroutine function if the task's is one. After it has returned, the run has ended in
+        the database, too (``attempt.committed``). If it raises, nothing is committed, unless the
+        acknowledgement of the commit was lost; the run's row then tells.
         """
         attempt.transactional = True
-        call = Call(self._store, self._sessions, attempt, task)
+        call = TransactionalCall(self._store, self._sessions, attempt, task)
         return call.run_async if task.is_async else call.run
 
 
-class Call:
-    """One attempt of a transactional run.
+class TransactionalCall:
+    """The call of a transactional function for one attempt.
 
     Args:
         store: the database.
-        sessions: where its session comes from.
+        sessions: opens its session.
         attempt: the attempt.
-        task: what is called.
+        task: the task.
     """
 
     def __init__(self, store: Store, sessions: Sessions, attempt: Attempt, task: Task) -> None:
