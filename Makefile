@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs build bench chaos simulate format pins clean
+.PHONY: help demo test test-fast lint types docs build bench chaos simulate format pins clean
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ lint: $(VENV)/.dev ## Check style (ruff), spelling, types (mypy) and walls (impo
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.dev ## Check what mypy and pyright say about programs that use Duly
+	$(BIN)/python -m pytest tests/typing $(ARGS)
 
 docs: $(VENV)/.docs ## Build the documentation into build/site; a broken link or an undocumented name fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -18,16 +18,30 @@ if TYPE_CHECKING:
     from duly.errors import DulyError as DulyError
     from duly.errors import RetryAfter as RetryAfter
     from duly.errors import Snooze as Snooze
+    from duly.model.backfill import Backfill as Backfill
     from duly.model.event import Event as Event
+    from duly.model.finding import Finding as Finding
     from duly.model.job import JobRecord as JobRecord
     from duly.model.policy import CatchUp as CatchUp
     from duly.model.policy import JobDefaults as JobDefaults
     from duly.model.policy import Retry as Retry
+    from duly.model.run import AttemptRecord as AttemptRecord
+    from duly.model.run import LogLine as LogLine
+    from duly.model.run import Progress as Progress
     from duly.model.run import RunRecord as RunRecord
+    from duly.model.step import Step as Step
     from duly.model.watch import Watch as Watch
     from duly.model.worker import Heartbeat as Heartbeat
+    from duly.model.worker import WorkerRecord as WorkerRecord
+    from duly.operations.jobs.find import MissedRange as MissedRange
+    from duly.operations.status import Health as Health
+    from duly.operations.status import QueueStatus as QueueStatus
+    from duly.operations.status import Status as Status
+    from duly.operations.task_function import TaskFunction as TaskFunction
     from duly.scheduler import Scheduler as Scheduler
+    from duly.store.control import Stopped as Stopped
     from duly.store.host.engine import prepare_engine as prepare_engine
+    from duly.store.limits import KeyLimit as KeyLimit
     from duly.triggers import Trigger as Trigger
     from duly.triggers import all_of as all_of
     from duly.triggers import any_of as any_of
@@ -45,24 +59,38 @@ if TYPE_CHECKING:
     from duly.triggers import weekends as weekends
 
 _HOMES = {
+    "AttemptRecord": "duly.model.run",
+    "Backfill": "duly.model.backfill",
     "CatchUp": "duly.model.policy",
     "Clock": "duly.clock",
     "Discard": "duly.errors",
     "DulyError": "duly.errors",
     "Event": "duly.model.event",
+    "Finding": "duly.model.finding",
+    "Health": "duly.operations.status",
     "Heartbeat": "duly.model.worker",
     "JobDefaults": "duly.model.policy",
     "JobRecord": "duly.model.job",
+    "KeyLimit": "duly.store.limits",
+    "LogLine": "duly.model.run",
+    "MissedRange": "duly.operations.jobs.find",
+    "Progress": "duly.model.run",
+    "QueueStatus": "duly.operations.status",
     "Retry": "duly.model.policy",
     "RetryAfter": "duly.errors",
     "Run": "duly.context",
     "RunRecord": "duly.model.run",
     "Scheduler": "duly.scheduler",
     "Snooze": "duly.errors",
+    "Status": "duly.operations.status",
+    "Step": "duly.model.step",
+    "Stopped": "duly.store.control",
     "SystemClock": "duly.clock",
+    "TaskFunction": "duly.operations.task_function",
     "Trigger": "duly.triggers",
     "VirtualClock": "duly.clock",
     "Watch": "duly.model.watch",
+    "WorkerRecord": "duly.model.worker",
     "all_of": "duly.triggers",
     "any_of": "duly.triggers",
     "at": "duly.triggers",

@@ -16,7 +16,9 @@ from duly.model.release import check_version
 from duly.model.settings import Orphans, Settings
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core, Upkeep
+from duly.operations.enqueue import DirectEnqueue, Enqueue
 from duly.registry import Registry
+from duly.store.host.session_types import HostSession
 from duly.store.store import Store
 from duly.store.url import Later
 from duly.worker.loop import State
@@ -45,17 +47,12 @@ def _awaitable(
 
     @functools.wraps(operation)
     async def call(self: Aio, /, *args: P.args, **options: P.kwargs) -> R:
-        session: Any = options.get("session")
-        if not hasattr(session, "run_sync"):
-            return await asyncio.to_thread(operation, self._core, *args, **options)
-        await asyncio.to_thread(self._core.store.prepare)
-
-        def join(sync_session: Any) -> R:
-            options["session"] = sync_session
+        def work(session: HostSession | None) -> R:
+            if session is not None:
+                options["session"] = session
             return operation(self._core, *args, **options)
 
-        joined: R = await session.run_sync(join)
-        return joined
+        return await self._hop(work, options.get("session"))
 
     return call
 
@@ -75,7 +72,7 @@ def _awaitable_step(
     return call
 
 
-class Scheduler:
+class Scheduler(DirectEnqueue):
     """A durable job scheduler on one database.
 
     Args:
@@ -143,7 +140,7 @@ class Scheduler:
             pooler=pooler,
             listen_url=listen_url,
         )
-        self._core = self._new_core(url, settings, clock or SystemClock())
+        super().__init__(self._new_core(url, settings, clock or SystemClock()))
         self.aio = Aio(self._core)
 
     def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
@@ -201,7 +198,6 @@ class Scheduler:
     orphans = _call(op.declare.orphans)
 
     # Calling tasks
-    enqueue = _call(op.enqueue.enqueue)
     enqueue_many = _call(op.enqueue.enqueue_many)
 
     # Jobs
@@ -287,7 +283,7 @@ class Scheduler:
         return f"<Scheduler {self.settings.name!r} on {self.store}>"
 
 
-class Aio:
+class Aio(Enqueue[Coroutine[Any, Any, str]]):
     """The awaitable form of a scheduler's calls, for coroutines: ``await scheduler.aio.add(...)``.
 
     A call runs in a thread, so that it does not block the event loop. With an asyncio session it
@@ -297,12 +293,24 @@ class Aio:
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    async def _hop(self, work: Callable[[Any], R], session: Any) -> R:
+        """Call ``work`` in a thread; or where an asyncio session does its own work."""
+        if not hasattr(session, "run_sync"):
+            return await asyncio.to_thread(work, session)
+        await asyncio.to_thread(self._core.store.prepare)
+        joined: R = await session.run_sync(work)
+        return joined
+
+    async def _perform(
+        self, operation: Callable[[Core, HostSession | None], str], session: HostSession | None
+    ) -> str:
+        return await self._hop(lambda own: operation(self._core, own), session)
+
     # Declaring tasks and jobs in code
     job = _awaitable(op.jobs.find.job)
     orphans = _awaitable(op.declare.orphans)
 
     # Calling tasks
-    enqueue = _awaitable(op.enqueue.enqueue)
     enqueue_many = _awaitable(op.enqueue.enqueue_many)
 
     # Jobs

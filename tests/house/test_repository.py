@@ -30,7 +30,7 @@ GROUPS = {
     "docs": ["build", "docs"],
 }
 COMMANDS = {
-    *("help", "demo", "test", "test-fast", "lint", "docs", "build", "bench", "chaos"),
+    *("help", "demo", "test", "test-fast", "lint", "types", "docs", "build", "bench", "chaos"),
     *("simulate", "format", "pins", "clean"),
 }
 

@@ -27,11 +27,18 @@ def test_every_call_that_may_block_has_an_awaitable_form() -> None:
     assert calls(Aio) <= calls(Scheduler)
 
 
-# `Scheduler.job` is also a decorator; `Aio.job` only reads a job.
+# `Scheduler.job` is also a decorator; `Aio.job` only reads a job. `enqueue` has typed forms.
 @pytest.mark.parametrize("name", sorted(calls(Aio) - {"job"}))
 def test_both_forms_are_one_operation(name: str) -> None:
     """They have the same parameters and the same docstring, and ``aio`` returns a coroutine."""
     sync, awaitable = getattr(Scheduler, name), getattr(Aio, name)
     assert inspect.signature(awaitable) == inspect.signature(sync)
     assert inspect.getdoc(awaitable) == inspect.getdoc(sync)
-    assert inspect.iscoroutinefunction(awaitable)
+    assert inspect.iscoroutinefunction(awaitable) or name == "enqueue"
+
+
+def test_the_awaitable_enqueue_returns_a_coroutine(scheduler: Scheduler) -> None:
+    """Nothing happens before it is awaited."""
+    call = scheduler.aio.enqueue("no such task")
+    assert inspect.iscoroutine(call)
+    call.close()

@@ -13,7 +13,7 @@ import pytest
 
 from duly import JobDefaults, Retry, Run
 from duly.errors import ConfigurationError, DuplicateTask, UnknownOption, UnknownTask
-from duly.operations.enqueue import TaskFunction
+from duly.operations.task_function import TaskFunction
 from duly.registry import Registry, Task
 
 

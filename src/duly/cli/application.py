@@ -13,7 +13,7 @@ import click
 
 from duly.cli.lazy import FAILED
 from duly.errors import did_you_mean
-from duly.operations.enqueue import TaskFunction
+from duly.operations.task_function import TaskFunction
 from duly.scheduler import Scheduler
 
 application_argument = click.argument("app", metavar="APP")

@@ -16,13 +16,14 @@ from duly.model.release import Release
 from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
 from duly.operations.definition import Definition, declaration_text, define, trigger_of
-from duly.operations.enqueue import TaskFunction, enqueue
+from duly.operations.enqueue import DirectEnqueue
 from duly.operations.jobs.add import put
 from duly.operations.jobs.change import change
 from duly.operations.jobs.dependencies import relinked
 from duly.operations.jobs.find import job as find_job
 from duly.operations.jobs.find import read_job
 from duly.operations.jobs.pause import CODE, GONE, is_paused_by_code, pause_jobs, resume_jobs
+from duly.operations.task_function import TaskFunction
 from duly.registry import ExecutorName, Registry, SessionFactory
 from duly.store import declarations, history, jobs
 from duly.store.rows import JobRow, definition_of, event_record, overridden
@@ -72,10 +73,7 @@ def task(
             function, name=name, options=options, transactional=transactional, executor=executor
         )
 
-        def enqueue_task(*args: Any, **options: Any) -> str:
-            return enqueue(core, *args, **options)
-
-        return TaskFunction(registered, enqueue_task)
+        return TaskFunction(registered, DirectEnqueue(core).enqueue)
 
     return cast(TaskDecorator, register)
 

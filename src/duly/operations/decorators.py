@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, TypeVarTuple, overload
 
 from duly.context import Run
-from duly.operations.enqueue import TaskFunction
+from duly.operations.task_function import TaskFunction
 from duly.store.host.session_types import OrmAsyncSession, OrmSession
 
 P = ParamSpec("P")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import (
     Any,
-    Concatenate,
     Generic,
-    Literal,
     ParamSpec,
-    TypedDict,
     TypeVar,
     Unpack,
     get_args,
@@ -27,6 +22,7 @@ from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
 from duly.operations.core import Core
 from duly.operations.inputs import blamed
+from duly.operations.task_function import Args, CallOptions, Delay, TaskFunction, Unique
 from duly.registry import AnyTask, Task
 from duly.store import runs
 from duly.store.host.session_types import HostSession
@@ -34,29 +30,10 @@ from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run
 from duly.worker.claims.claim import Claim
 
-P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
-Unique = Literal["until_start", "until_done"]
-"""Until when a unique key is held."""
-
-Delay = float | timedelta
-Args = Mapping[str, Any]
-
-
-class CallOptions(TypedDict, total=False):
-    """The options of `enqueue`, which explains them."""
-
-    delay: Delay | None
-    at: datetime | None
-    priority: int | None
-    queue: str | None
-    concurrency_key: str | None
-    unique_key: str | None
-    unique: Unique
-    session: HostSession | None
-    actor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,101 +62,126 @@ class Call:
         return max(now if self.at is None else self.at, now) + (self.delay or timedelta())
 
 
-# A call without options is checked against the task's own parameters. Python's type system cannot
-# add keywords to those, so in a call with options only the options are checked: there is a form
-# for each option that may be the only one.
-@overload
-def enqueue(
-    core: Core, task: TaskFunction[..., Q, Any], /, *args: Q.args, **arguments: Q.kwargs
-) -> str: ...
-@overload
-def enqueue(core: Core, task: Callable[Q, Any], /, *args: Q.args, **arguments: Q.kwargs) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, args: Args, **options: Unpack[CallOptions]) -> str: ...
-@overload
-def enqueue(core: Core, task: str, /, **options_and_arguments: Any) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, delay: Delay | None, **more: Any) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, at: datetime | None, **more: Any) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, priority: int | None, **more: Any) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, queue: str | None, **more: Any) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, concurrency_key: str | None, **more: Any) -> str: ...
-@overload
-def enqueue(
-    core: Core, task: AnyTask, /, *, unique_key: str | None, unique: Unique = ..., **more: Any
-) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, session: HostSession | None, **more: Any) -> str: ...
-@overload
-def enqueue(core: Core, task: AnyTask, /, *, actor: str | None, **more: Any) -> str: ...
-def enqueue(  # type: ignore[misc]  # it accepts them all
-    core: Core,
-    task: AnyTask,
-    /,
-    *positional: Any,
-    args: Args | None = None,
-    delay: Delay | None = None,
-    at: datetime | None = None,
-    priority: int | None = None,
-    queue: str | None = None,
-    concurrency_key: str | None = None,
-    unique_key: str | None = None,
-    unique: Unique = "until_start",
-    session: HostSession | None = None,
-    actor: str | None = None,
-    **arguments: Any,
-) -> str:
-    """Have a task called once, durably, as soon as a worker has a free slot.
+class Enqueue(Generic[S]):
+    """The call `enqueue` in both forms: of `Scheduler`, and the awaitable one of `Aio`.
 
-    Args:
-        task: a registered function or its name.
-        positional: its arguments, in order.
-        args: or its arguments by name. A task with a parameter named like an option here must use
-            this form.
-        delay: seconds (or a timedelta) before it may start.
-        at: or the aware instant before which it may not start.
-        priority: smaller starts first; default: the task's.
-        queue: default: the task's.
-        concurrency_key: of all runs with this key one runs at a time, or as many as `set_limit`
-            allows; default: the task's.
-        unique_key: 1 to 191 characters. While a run holds this key no second one is created, and
-            the id of the first is returned.
-        unique: until when the key is held: ``until_start`` or ``until_done``.
-        session: see `add`.
-        actor: see `add`.
-        arguments: or its arguments as keywords.
-
-    Returns:
-        The run's id.
-
-    Raises:
-        UnknownTask: the function is not registered.
-        ArgumentsError: the arguments do not fit the function.
-        ConfigurationError: both ``args`` and other arguments, both ``delay`` and ``at``, or an
-            option out of range.
-        NaiveDatetimeError: ``at`` has no time zone.
+    ``S`` is what a call gives: the run's id, or a coroutine that returns it. All other calls are
+    listed in the tables of these classes; the forms of this one would not survive there in pyright.
     """
-    if args is not None and (positional or arguments):
-        raise ConfigurationError("give the arguments either as args={…} or one by one")
-    registered = core.registry.find(task)
-    call = _call(
-        registered, core.settings.defaults, delay=delay, at=at, priority=priority, queue=queue,
-        concurrency_key=concurrency_key, unique=unique,
-    )  # fmt: skip
-    if positional:
-        arguments = registered.signature.by_name(positional, arguments)
-    encoded = registered.signature.encode(arguments if args is None else args)
-    if session is None and unique_key is None:
-        return _enqueue_plain(core, call, encoded, actor)
-    keys = None if unique_key is None else [_checked_key(unique_key)]
-    ids = core.transact(
-        lambda tx: insert_calls(tx, call, [encoded], keys), session=session, actor=actor
-    )
-    return ids[0]
+
+    def _perform(
+        self, operation: Callable[[Core, HostSession | None], str], session: HostSession | None
+    ) -> S:
+        """Call an operation on the core, with the caller's session."""
+        raise NotImplementedError
+
+    # A call without options is checked against the task's own parameters. Python's type system
+    # cannot add keywords to those, so in a call with options only the options are checked: there
+    # is a form for each option that may be the only one.
+    @overload
+    def enqueue(
+        self, task: TaskFunction[..., Q, Any], /, *args: Q.args, **arguments: Q.kwargs
+    ) -> S: ...
+    @overload
+    def enqueue(self, task: Callable[Q, Any], /, *args: Q.args, **arguments: Q.kwargs) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, args: Args, **options: Unpack[CallOptions]) -> S: ...
+    @overload
+    def enqueue(self, task: str, /, **options_and_arguments: Any) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, delay: Delay | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, at: datetime | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, priority: int | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, queue: str | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, concurrency_key: str | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(
+        self, task: AnyTask, /, *, unique_key: str | None, unique: Unique = ..., **more: Any
+    ) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, session: HostSession | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *, actor: str | None, **more: Any) -> S: ...
+    def enqueue(  # type: ignore[misc]
+        self,
+        task: AnyTask,
+        /,
+        *positional: Any,
+        args: Args | None = None,
+        delay: Delay | None = None,
+        at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        unique_key: str | None = None,
+        unique: Unique = "until_start",
+        session: HostSession | None = None,
+        actor: str | None = None,
+        **arguments: Any,
+    ) -> S:
+        """Have a task called once, durably, as soon as a worker has a free slot.
+
+        Args:
+            task: a registered function or its name.
+            positional: its arguments, in order.
+            args: or its arguments by name. A task with a parameter named like an option here must
+                use this form.
+            delay: seconds (or a timedelta) before it may start.
+            at: or the aware instant before which it may not start.
+            priority: smaller starts first; default: the task's.
+            queue: default: the task's.
+            concurrency_key: of all runs with this key one runs at a time, or as many as `set_limit`
+                allows; default: the task's.
+            unique_key: 1 to 191 characters. While a run holds this key no second one is created,
+                and the id of the first is returned.
+            unique: until when the key is held: ``until_start`` or ``until_done``.
+            session: see `add`.
+            actor: see `add`.
+            arguments: or its arguments as keywords.
+
+        Returns:
+            The run's id.
+
+        Raises:
+            UnknownTask: the function is not registered.
+            ArgumentsError: the arguments do not fit the function.
+            ConfigurationError: both ``args`` and other arguments, both ``delay`` and ``at``, or an
+                option out of range.
+            NaiveDatetimeError: ``at`` has no time zone.
+        """
+
+        def operation(core: Core, session: HostSession | None) -> str:
+            registered = core.registry.find(task)
+            call = _call(
+                registered, core.settings.defaults, delay=delay, at=at, priority=priority,
+                queue=queue, concurrency_key=concurrency_key, unique=unique,
+            )  # fmt: skip
+            encoded = _encode(registered, positional, args, arguments)
+            if session is None and unique_key is None:
+                return _enqueue_plain(core, call, encoded, actor)
+            keys = None if unique_key is None else [_checked_key(unique_key)]
+            ids = core.transact(
+                lambda tx: insert_calls(tx, call, [encoded], keys), session=session, actor=actor
+            )
+            return ids[0]
+
+        return self._perform(operation, session)
+
+
+class DirectEnqueue(Enqueue[str]):
+    """`Enqueue` that blocks its caller until the run is stored."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def _perform(
+        self, operation: Callable[[Core, HostSession | None], str], session: HostSession | None
+    ) -> str:
+        return operation(self._core, session)
 
 
 def enqueue_many(
@@ -237,50 +239,6 @@ def enqueue_many(
     return core.transact(
         lambda tx: insert_calls(tx, call, args, keys), session=session, actor=actor
     )
-
-
-def _method(
-    operation: Callable[Concatenate[Core, T, P], R],
-) -> Callable[Concatenate[T, P], R]:
-    """Turn an operation on a task into a method of the task, for type checkers too."""
-
-    @functools.wraps(operation)
-    def call(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
-        result: R = self._enqueue(self.name, *args, **options)
-        return result
-
-    signature = inspect.signature(operation)
-    _core, *others = signature.parameters.values()
-    call.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
-    return call
-
-
-class TaskFunction(Generic[P, Q, R]):
-    """A registered function: calling it is a plain call; `enqueue` makes a durable one.
-
-    ``P`` are the parameters of the function, ``Q`` those of them that a caller gives, without the
-    `Run` and the session that Duly supplies.
-
-    Attributes:
-        task: the task in the registry.
-        name: the task's name.
-    """
-
-    def __init__(self, task: Task, enqueue: Callable[..., str]) -> None:
-        self.task = task
-        self.name = task.name
-        self._enqueue = enqueue
-        functools.update_wrapper(self, task.function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function here and now."""
-        result: R = self.task.function(*args, **kwargs)
-        return result
-
-    enqueue = _method(enqueue)
-
-    def __repr__(self) -> str:
-        return f"<task {self.name!r}>"
 
 
 def insert_calls(
@@ -382,6 +340,14 @@ def _call(
     moment = None if at is None else instant("at", at)
     wait = None if delay is None else timedelta(seconds=SECONDS("delay", delay))
     return Call(task, options, moment, wait, unique)
+
+
+def _encode(task: Task, positional: Sequence[Any], args: Args | None, arguments: Args) -> str:
+    if args is not None and (positional or arguments):
+        raise ConfigurationError("give the arguments either as args={…} or one by one")
+    if positional:
+        arguments = task.signature.by_name(positional, arguments)
+    return task.signature.encode(arguments if args is None else args)
 
 
 def _checked_key(unique_key: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The type of ``session=``: what a host application may hold open on the scheduler's database.
+"""The types of sessions: what a host application may hold open on the scheduler's database.
 
 SQLAlchemy's ORM takes 50 ms to import, so only type checkers see these imports.
 """
@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
     from sqlalchemy.orm import Session, scoped_session
 
-HostSession: TypeAlias = (
-    "Session | scoped_session[Any] | Connection"
-    " | AsyncSession | async_scoped_session[Any] | AsyncConnection"
-)
-"""A session or connection of the host. The asyncio ones need the awaitable form of a call."""
-
-OrmSession: TypeAlias = "Session"
-"""The session of a transactional plain function."""
-
-OrmAsyncSession: TypeAlias = "AsyncSession"
-"""The session of a transactional coroutine function."""
+    HostSession: TypeAlias = (
+        Session
+        | scoped_session[Any]
+        | Connection
+        | AsyncSession
+        | async_scoped_session[Any]
+        | AsyncConnection
+    )
+    OrmSession: TypeAlias = Session
+    OrmAsyncSession: TypeAlias = AsyncSession
+else:
+    HostSession = OrmSession = OrmAsyncSession = object

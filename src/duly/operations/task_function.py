@@ -1,0 +1,88 @@
+"""A decorated function: it is called as before, and enqueued durably."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+
+from duly.registry import Task
+from duly.store.host.session_types import HostSession
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+Unique = Literal["until_start", "until_done"]
+"""Until when a unique key is held."""
+
+Delay = float | timedelta
+Args = Mapping[str, Any]
+
+
+class CallOptions(TypedDict, total=False):
+    """The options of `enqueue`, which explains them."""
+
+    delay: Delay | None
+    at: datetime | None
+    priority: int | None
+    queue: str | None
+    concurrency_key: str | None
+    unique_key: str | None
+    unique: Unique
+    session: HostSession | None
+    actor: str | None
+
+
+class TaskFunction(Generic[P, Q, R]):
+    """A registered function: calling it is a plain call; `enqueue` makes a durable one.
+
+    ``P`` are the parameters of the function, ``Q`` those of them that a caller gives, without the
+    `Run` and the session that Duly supplies.
+
+    Attributes:
+        task: the task in the registry.
+        name: the task's name.
+    """
+
+    def __init__(self, task: Task, enqueue: Callable[..., str]) -> None:
+        self.task = task
+        self.name = task.name
+        self._enqueue = enqueue
+        functools.update_wrapper(self, task.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now."""
+        result: R = self.task.function(*args, **kwargs)
+        return result
+
+    @overload
+    def enqueue(self, *args: Q.args, **arguments: Q.kwargs) -> str: ...
+    @overload
+    def enqueue(self, *, args: Args, **options: Unpack[CallOptions]) -> str: ...
+    @overload
+    def enqueue(self, *, delay: Delay | None, **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, at: datetime | None, **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, priority: int | None, **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, queue: str | None, **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, concurrency_key: str | None, **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, unique_key: str | None, unique: Unique = ..., **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, session: HostSession | None, **more: Any) -> str: ...
+    @overload
+    def enqueue(self, *, actor: str | None, **more: Any) -> str: ...
+    def enqueue(self, *args: Any, **options_and_arguments: Any) -> str:
+        """Have this task called once, durably: `Scheduler.enqueue`, which explains the options.
+
+        Returns:
+            The run's id.
+        """
+        return self._enqueue(self.name, *args, **options_and_arguments)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r}>"

@@ -1,0 +1,147 @@
+"""A program that uses the calls as they are documented: no checker finds anything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import assert_type
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, scoped_session
+
+from duly import (
+    AttemptRecord,
+    Backfill,
+    CatchUp,
+    Event,
+    Finding,
+    Health,
+    JobDefaults,
+    JobRecord,
+    LogLine,
+    MissedRange,
+    Retry,
+    Run,
+    RunRecord,
+    Scheduler,
+    Status,
+    Step,
+    Watch,
+    WorkerRecord,
+    cron,
+    every,
+)
+
+scheduler = Scheduler(
+    "sqlite:///app.db", timezone="Europe/Madrid", defaults=JobDefaults(retry=Retry(attempts=3))
+)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@scheduler.task(retry=Retry(attempts=3, wait=30), timeout=120, on_crash="fail")
+def send(order: int, text: str = "") -> str:
+    return f"{order} {text}"
+
+
+@scheduler.task("fetch", retry=5, expires=timedelta(minutes=5))
+async def fetch(run: Run, url: str) -> int:
+    run.count(fetched=1)
+    return len(url)
+
+
+@scheduler.task()
+def remind(exchange_id: int, days_before: int, run: Run) -> dict[str, int]:
+    return {"attempt": run.attempt}
+
+
+@scheduler.task(transactional=True)
+def charge(session: Session, amount: int) -> None: ...
+
+
+@scheduler.task(transactional=True)
+async def refund(amount: int, session: AsyncSession) -> None: ...
+
+
+@scheduler.job(
+    cron("*/10 * * * *"), id="check", misfire_grace=30, overlap="skip", catch_up="latest"
+)
+async def check(run: Run) -> dict[str, int]:
+    return {"expired": 3}
+
+
+@scheduler.job(after=["check"], on="failure", queue="slow", watch=3600)
+@scheduler.task()
+def tidy(days: int = 30) -> None: ...
+
+
+@scheduler.job(every(hours=1), catch_up=CatchUp("all"), watch=Watch(late_after=60), args={"n": 1})
+def count(n: int) -> int:
+    return n
+
+
+def call(session: Session, scoped: scoped_session[Session], connection: Connection) -> None:
+    assert_type(send(7), str)
+    assert_type(send.enqueue(7, text="hello"), str)
+    assert_type(scheduler.enqueue(send, order=7, text="hello"), str)
+    scheduler.enqueue(send, 7)
+    scheduler.enqueue(send, args={"order": 7}, delay=5, unique_key="7", unique="until_done")
+    scheduler.enqueue(send, order=7, delay=timedelta(seconds=5), priority=-1, session=session)
+    scheduler.enqueue(send, order=7, at=START, session=scoped)
+    scheduler.enqueue(send, order=7, session=connection, actor="ana")
+    scheduler.enqueue("send", order=7)
+    scheduler.enqueue(fetch, url="https://example.org")
+    scheduler.enqueue(remind, exchange_id=7, days_before=3)
+    scheduler.enqueue(charge, amount=3)
+    scheduler.enqueue(refund, amount=3)
+    send.enqueue(order=7, delay=3, queue="slow")
+    fetch.enqueue(url="https://example.org")
+    scheduler.enqueue_many(send, [{"order": 7}, {"order": 8}], unique_keys=["7", None])
+    add = scheduler.add(send, every(minutes=5), id="j", args={"order": 7}, tags=["a"], replace=True)
+    assert_type(add, JobRecord)
+    scheduler.add("send", cron("0 9 * * *"), overlap="queue", max_running=2, session=session)
+    scheduler.add_many([{"task": send, "trigger": every(hours=1)}])
+
+
+def query(run_id: str) -> None:
+    assert_type(scheduler.job("check"), JobRecord)
+    assert_type(scheduler.jobs(state="paused"), list[JobRecord])
+    assert_type(scheduler.runs(state=["failed", "missed"]), list[RunRecord])
+    assert_type(scheduler.run_now("check", wait=10), RunRecord)
+    assert_type(scheduler.attempts(run_id), list[AttemptRecord])
+    assert_type(scheduler.run_log(run_id), list[LogLine])
+    assert_type(scheduler.missed("check"), list[MissedRange])
+    assert_type(scheduler.workers(), list[WorkerRecord])
+    assert_type(scheduler.status(), Status)
+    assert_type(scheduler.health(), Health)
+    assert_type(scheduler.examine(), list[Finding])
+    assert_type(scheduler.run_due(), Step)
+    assert_type(scheduler.backfill("check", START, START, dry_run=True), Backfill)
+    assert_type(scheduler.edit("check", trigger=every(hours=2), retry=None), JobRecord)
+    assert_type(scheduler.pause(tag="a", reason="holidays"), int)
+    assert_type(scheduler.next_fires("check"), list[datetime])
+    scheduler.on("run.failed", show)
+    with scheduler.running():
+        pass
+
+
+def show(event: Event) -> None: ...
+
+
+async def call_async(session: AsyncSession, ids: Sequence[str]) -> None:
+    assert_type(await fetch(run_of(), "https://example.org"), int)
+    assert_type(await scheduler.aio.enqueue(send, order=7), str)
+    await scheduler.aio.enqueue(send, order=7, session=session)
+    await scheduler.aio.enqueue(fetch, url="https://example.org")
+    await scheduler.aio.enqueue(remind, exchange_id=7, days_before=3)
+    await scheduler.aio.add(send, every(hours=1), args={"order": 7}, overlap="allow")
+    assert_type(await scheduler.aio.job("check"), JobRecord)
+    assert_type(await scheduler.aio.runs(job="check", state="failed"), list[RunRecord])
+    assert_type(await scheduler.aio.status(), Status)
+    assert_type([await scheduler.aio.retry(run_id) for run_id in ids], list[RunRecord])
+    await scheduler.aio.start()
+    await scheduler.aio.stop(grace=5)
+
+
+def run_of() -> Run:
+    raise NotImplementedError

@@ -1,0 +1,98 @@
+"""A program with one mistake in each line that ends in ``# error``: both checkers find them all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from duly import Run, Scheduler, cron, every
+
+scheduler = Scheduler("sqlite:///app.db")
+Scheduler("sqlite:///app.db", heartbeat="quick")  # error
+Scheduler("sqlite:///app.db", timezon="Europe/Madrid")  # error
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@scheduler.task()
+def send(order: int, text: str = "") -> str:
+    return f"{order} {text}"
+
+
+@scheduler.task()
+async def fetch(run: Run, url: str) -> int:
+    return len(url)
+
+
+# Options of tasks and jobs
+scheduler.task(retri=3)  # error
+scheduler.task(retry="3")  # error
+scheduler.task(on_crash="again")  # error
+scheduler.task(overlap="skip")  # error
+scheduler.task(executor="fork")  # error
+scheduler.job(every(hours=1), overlap="skp")  # error
+scheduler.job(every(hours=1), catch_up="newest")  # error
+scheduler.job(every(hours=1), misfire_grac=30)  # error
+scheduler.job(every(hours=1), timeout="5")  # error
+scheduler.job(after="a", on="failed")  # error
+scheduler.add(send, every(hours=1), overlap="skp")  # error
+scheduler.add(send, every(hours=1), max_runing=2)  # error
+scheduler.add(send, every(hours=1), retry="often")  # error
+scheduler.add(send, every(hours=1), args=[7])  # error
+scheduler.add(send, every(hours=1), session="session")  # error
+scheduler.add(send, "0 9 * * *")  # error
+scheduler.add(7, cron("0 9 * * *"))  # error
+scheduler.edit("j", overlap="skp")  # error
+scheduler.edit("j", revision="3")  # error
+
+# Plain calls
+send("7")  # error
+send()  # error
+send(7, txt="hello")  # error
+send(7).order  # error
+
+# Enqueued calls
+send.enqueue(order="7")  # error
+send.enqueue()  # error
+send.enqueue(order=7, txt="hello")  # error
+fetch.enqueue(ulr="https://example.org")  # error
+fetch.enqueue(url=7)  # error
+scheduler.enqueue(send, order="7")  # error
+scheduler.enqueue(send)  # error
+scheduler.enqueue(send, order=7, txt="hello")  # error
+scheduler.enqueue(send, order=7, dealy=3)  # error
+scheduler.enqueue(send, order=7, delay="3")  # error
+scheduler.enqueue(send, order=7, unique_key="k", unique="for ever")  # error
+scheduler.enqueue(send, args={"order": 7}, dealy=3)  # error
+scheduler.enqueue(send, args=[7])  # error
+scheduler.enqueue(fetch, url=7)  # error
+scheduler.enqueue(7)  # error
+scheduler.enqueue_many(send, [{"order": 7}], unique="for ever")  # error
+
+# Results and queries
+scheduler.job("j").next_fire  # error
+scheduler.runs(state="faild")  # error
+scheduler.jobs(order="name")  # error
+scheduler.run("id").to_json()  # error
+scheduler.pause("j").value  # error
+scheduler.status().worker  # error
+scheduler.backfill("j", START, "now")  # error
+scheduler.run_nwo("j")  # error
+
+
+async def call_async() -> None:
+    await scheduler.aio.enqueu(send, order=7)  # error
+    await scheduler.aio.nonsense()  # error
+    await scheduler.aio.enqueue(send, order="7")  # error
+    await scheduler.aio.enqueue(send)  # error
+    await scheduler.aio.enqueue(send, ordr=7)  # error
+    await scheduler.aio.enqueue(fetch, url=7)  # error
+    await scheduler.aio.enqueue(send, order=7, delay="3")  # error
+    await scheduler.aio.add(send, every(hours=1), overlap="skp")  # error
+    await scheduler.aio.pause("j", reason=3)  # error
+    (await scheduler.aio.job("j")).next_fire  # error
+    await send(7)  # error
+    await fetch("https://example.org")  # error
+    (await fetch(run_of(), "https://example.org")).upper()  # error
+
+
+def run_of() -> Run:
+    raise NotImplementedError
