@@ -32,11 +32,11 @@ class Worker:
         queues = {"default": places, "quick": 5}
         self.scheduler = Scheduler(url, heartbeat=BEAT, grace=1, queues=queues)
         self.route, self.leave = route, threading.Event()
-        self.held: list[Run] = []
+        self.runs: list[Run] = []
 
         @self.scheduler.task(name="hold")
         def hold(run: Run) -> str:
-            self.held.append(run)
+            self.runs.append(run)
             assert self.leave.wait(110)
             return "done"
 
@@ -63,23 +63,25 @@ def test_a_worker_cut_off_beyond_its_lease_is_fenced_and_everything_is_decided_o
         look.add("count", every(seconds=1), id=f"j{n}", catch_up="all", queue="quick")
     own_run = look.enqueue("hold")
     cut.scheduler.start()
-    wait_until(lambda: cut.held)
+    wait_until(lambda: cut.runs)
     others_run = look.enqueue("hold")
     other.scheduler.start()
-    wait_until(lambda: other.held)
+    wait_until(lambda: other.runs)
     life = cut.id
     proxy.do(cut.route.swallow, True)
     wait_until(lambda: cut.id != life, what="the fence")
-    assert cut.held[0].lease_lost
-    wait_until(lambda: len(other.held) == 2, what="the rescue")
+    assert cut.runs[0].lease_lost
+    wait_until(lambda: len(other.runs) == 2, what="the rescue")
     proxy.do(cut.route.swallow, False)
     wait_until(lambda: cut.id not in (None, life), what="the new life")
-    assert not any(run.lease_lost for run in other.held)
+    assert not any(run.lease_lost for run in other.runs)
     for worker in (cut, other):
         worker.leave.set()
     for run_id in (own_run, others_run):
         wait_until(lambda run_id=run_id: look.run(run_id).state == "succeeded")  # type: ignore[misc]
-    assert [(look.run(held).crashes, look.run(held).attempt) for held in (own_run, others_run)] == [
+    assert [
+        (look.run(run_id).crashes, look.run(run_id).attempt) for run_id in (own_run, others_run)
+    ] == [
         (1, 2),
         (0, 1),
     ]

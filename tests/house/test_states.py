@@ -47,7 +47,7 @@ def written_states(source: Source) -> Iterator[int]:
                 yield node.lineno
         elif isinstance(node, ast.Dict):
             states = [v for k, v in zip(node.keys, node.values, strict=True) if _is_state(k)]
-            if any(isinstance(held, ast.Constant) and held.value in RUN_ONLY for held in states):
+            if any(isinstance(state, ast.Constant) and state.value in RUN_ONLY for state in states):
                 yield node.lineno
     for found in re.finditer(r"(?i)\bset\s+state\s*=", source.text):
         yield source.text.count("\n", 0, found.start()) + 1

@@ -101,8 +101,8 @@ def template_statements() -> list[str]:
             note.write_text(json.dumps(_dump(url)))
             databases.drop(url)
             databases.close()
-    held: list[str] = json.loads(note.read_text())
-    return held
+    statements: list[str] = json.loads(note.read_text())
+    return statements
 
 
 def end_session() -> None:

@@ -92,12 +92,12 @@ def test_a_bad_row_does_not_stop_the_others(run: Run, caplog: pytest.LogCaptureF
 
 def test_progress_follows_each_row(run: Run) -> None:
     """A row counts as done when its block ends; the total is known if the rows have a length."""
-    told = []
+    seen = []
     for item in run.track(["a", "b"]):
-        told.append(run.reported)
+        seen.append(run.reported)
         with item:
             pass
-    assert told == [None, Progress(1, 2)]
+    assert seen == [None, Progress(1, 2)]
     assert run.reported == Progress(2, 2)
 
     def rows() -> Iterator[int]:
@@ -192,8 +192,8 @@ def test_a_row_that_cannot_be_logged_is_isolated_all_the_same(
 ) -> None:
     """A broken ``__repr__`` or ``__str__`` stops no other row, and log lines stay short."""
     for item in run.track([row, "good"]):
-        with item as held:
-            if held is row:
+        with item as current:
+            if current is row:
                 raise error
     assert run.counters == {"ok": 1, "failed": 1}
 
@@ -225,7 +225,7 @@ def test_counters_are_only_counted_up_by_counting(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tell", "told"),
+    ("tell", "expected"),
     [
         (lambda run: run.progress(3, 10, "mails"), Progress(3, 10, "mails")),
         (lambda run: run.progress(3.9, 10.2), Progress(3, 10)),
@@ -236,10 +236,12 @@ def test_counters_are_only_counted_up_by_counting(run: Run) -> None:
         (lambda run: run.progress(1, None, "a\x00b\ud800"), Progress(1, None, "a␀b?")),
     ],
 )
-def test_progress_is_always_storable(run: Run, tell: Callable[[Run], None], told: Progress) -> None:
+def test_progress_is_always_storable(
+    run: Run, tell: Callable[[Run], None], expected: Progress
+) -> None:
     """Numbers fit a 64-bit column, notes are cut to size, and NUL and surrogates are replaced."""
     tell(run)
-    assert run.reported == told
+    assert run.reported == expected
 
 
 @pytest.mark.parametrize("done", ["3", None, float("nan"), float("inf"), [1]], ids=repr)
@@ -289,7 +291,7 @@ def test_the_log_keeps_the_first_thousand_lines() -> None:
     for number in range(MAX_LINES + 5):
         log.add(line(str(number)))
     assert log.dropped == 5
-    assert [held.message for held in log.take()] == [str(number) for number in range(MAX_LINES)]
+    assert [line.message for line in log.take()] == [str(number) for number in range(MAX_LINES)]
 
 
 def test_the_log_keeps_256_kib() -> None:
@@ -298,7 +300,7 @@ def test_the_log_keeps_256_kib() -> None:
     for _ in range(40):
         log.add(line("x" * 10_000))
     kept = log.take()
-    assert sum(len(held.message) for held in kept) <= MAX_LOG_BYTES
+    assert sum(len(line.message) for line in kept) <= MAX_LOG_BYTES
     assert (len(kept), log.dropped) == (26, 14)
 
 
@@ -307,7 +309,7 @@ def test_bytes_are_counted_not_characters() -> None:
     log = RunLog()
     for _ in range(10):
         log.add(line("😀" * 10_000))
-    assert sum(len(held.message.encode()) for held in log.take()) <= MAX_LOG_BYTES
+    assert sum(len(line.message.encode()) for line in log.take()) <= MAX_LOG_BYTES
 
 
 def test_one_long_line_does_not_fill_the_log() -> None:
@@ -316,7 +318,7 @@ def test_one_long_line_does_not_fill_the_log() -> None:
     log.add(line("before"))
     log.add(line("x" * 10_000_000))
     log.add(line("after"))
-    kept = [held.message for held in log.take()]
+    kept = [line.message for line in log.take()]
     assert kept[0] == "before"
     assert "… cut …" in kept[1]
     assert kept[2:] == ["after"]
@@ -327,7 +329,7 @@ def test_lines_are_taken_once() -> None:
     """Taking lines empties the log, and the limits apply to the whole run all the same."""
     log = RunLog()
     log.add(line("one"))
-    assert [held.message for held in log.take()] == ["one"]
+    assert [line.message for line in log.take()] == ["one"]
     assert log.take() == []
     for _ in range(MAX_LINES):
         log.add(line("more"))

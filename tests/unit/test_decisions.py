@@ -61,8 +61,10 @@ def decide(
     keep: int = 10_000,
     **options: Any,
 ) -> Decision:
-    held = JobOptions().with_overrides(options, "here")
-    return decide_due(trigger, held, cursor=after(cursor), fired=fired, now=after(now), keep=keep)
+    job_options = JobOptions().with_overrides(options, "here")
+    return decide_due(
+        trigger, job_options, cursor=after(cursor), fired=fired, now=after(now), keep=keep
+    )
 
 
 def shown(decision: Decision) -> dict[str, Any]:
@@ -91,11 +93,11 @@ def test_a_time_that_is_due_runs() -> None:
 
 def test_latest_runs_the_newest_of_several() -> None:
     """The others become one missed range with first, last and count."""
-    held = decide(now=45)
-    assert shown(held) == {
+    decision = decide(now=45)
+    assert shown(decision) == {
         "run": [(40, "catch_up")], "missed": [(10, 30, 3)], "next": 50, "last": 40,
     }  # fmt: skip
-    assert held.missed[0].reason == "catch_up=latest"
+    assert decision.missed[0].reason == "catch_up=latest"
 
 
 def test_all_runs_each_oldest_first() -> None:
@@ -108,27 +110,27 @@ def test_all_runs_each_oldest_first() -> None:
 
 def test_all_runs_the_newest_up_to_its_limit() -> None:
     """Older times become one missed range whose reason names the limit."""
-    held = decide(now=100, catch_up=CatchUp("all", limit=3))
-    assert shown(held) == {
+    decision = decide(now=100, catch_up=CatchUp("all", limit=3))
+    assert shown(decision) == {
         "run": [(80, "catch_up"), (90, "catch_up"), (100, "catch_up")],
         "missed": [(10, 70, 7)], "next": 110, "last": 100,
     }  # fmt: skip
-    assert held.missed[0].reason == "catch_up: over 3"
+    assert decision.missed[0].reason == "catch_up: over 3"
 
 
 def test_all_leaves_out_what_is_too_old() -> None:
     """``max_age`` is measured back from now and is inclusive."""
-    held = decide(now=100, catch_up=CatchUp("all", max_age=20))
-    assert shown(held)["run"] == [(80, "catch_up"), (90, "catch_up"), (100, "catch_up")]
-    assert shown(held)["missed"] == [(10, 70, 7)]
-    assert held.missed[0].reason == "catch_up.max_age is 20 s"
+    decision = decide(now=100, catch_up=CatchUp("all", max_age=20))
+    assert shown(decision)["run"] == [(80, "catch_up"), (90, "catch_up"), (100, "catch_up")]
+    assert shown(decision)["missed"] == [(10, 70, 7)]
+    assert decision.missed[0].reason == "catch_up.max_age is 20 s"
 
 
 def test_limit_and_age_together() -> None:
     """Each missed time is in exactly one of two adjacent ranges."""
-    held = decide(now=100, catch_up=CatchUp("all", limit=5, max_age=20))
-    assert shown(held)["missed"] == [(10, 50, 5), (60, 70, 2)]
-    assert [reason.reason for reason in held.missed] == [
+    decision = decide(now=100, catch_up=CatchUp("all", limit=5, max_age=20))
+    assert shown(decision)["missed"] == [(10, 50, 5), (60, 70, 2)]
+    assert [reason.reason for reason in decision.missed] == [
         "catch_up: over 5", "catch_up.max_age is 20 s",
     ]  # fmt: skip
 
@@ -174,15 +176,15 @@ def test_a_grace_of_zero_runs_only_at_the_instant() -> None:
 def test_no_grace_means_any_lateness() -> None:
     """A yearly job that is ten months late runs."""
     yearly = cron("0 0 1 1 *", tz="UTC")
-    held = decide(yearly, cursor=0, now=300 * 86_400)
-    assert shown(held)["run"] == [(0, "schedule")]
+    decision = decide(yearly, cursor=0, now=300 * 86_400)
+    assert shown(decision)["run"] == [(0, "schedule")]
 
 
 def test_the_end_of_the_schedule() -> None:
     """A time at ``end`` still counts, none follows it, and the job is finished."""
-    held = decide(now=100, catch_up="all", end=after(30))
-    assert [moment for moment, _ in shown(held)["run"]] == [10, 20, 30]
-    assert held.next_fire_at is None
+    decision = decide(now=100, catch_up="all", end=after(30))
+    assert [moment for moment, _ in shown(decision)["run"]] == [10, 20, 30]
+    assert decision.next_fire_at is None
 
 
 def test_a_one_off_is_decided_once() -> None:
@@ -194,26 +196,26 @@ def test_a_one_off_is_decided_once() -> None:
 
 def test_max_fires_counts_what_was_fired_before() -> None:
     """With two of three fires used, one more runs, the rest are missed and the job is finished."""
-    held = decide(now=40, catch_up="all", max_fires=3, fired=2)
-    assert shown(held) == {
+    decision = decide(now=40, catch_up="all", max_fires=3, fired=2)
+    assert shown(decision) == {
         "run": [(10, "catch_up")], "missed": [(20, 20, 1), (30, 30, 1), (40, 40, 1)],
         "next": None, "last": 40,
     }  # fmt: skip
-    assert {missed.reason for missed in held.missed} == {"max_fires is 3"}
+    assert {missed.reason for missed in decision.missed} == {"max_fires is 3"}
 
 
 def test_a_missed_time_does_not_count_as_a_fire() -> None:
     """A missed time does not count towards max_fires."""
-    held = decide(now=25, cursor=20, catch_up="latest", misfire_grace=1, max_fires=1)
-    assert shown(held)["run"] == []
-    assert held.next_fire_at == after(30)
+    decision = decide(now=25, cursor=20, catch_up="latest", misfire_grace=1, max_fires=1)
+    assert shown(decision)["run"] == []
+    assert decision.next_fire_at == after(30)
 
 
 def test_a_month_of_seconds_is_decided_by_arithmetic() -> None:
     """2.6 million missed times become one range, quickly, with exact count and ends."""
-    held = decide(every(seconds=1, anchor=START), cursor=1, now=30 * 86_400)
-    assert shown(held)["missed"] == [(1, 30 * 86_400 - 1, 30 * 86_400 - 1)]
-    assert shown(held)["run"] == [(30 * 86_400, "catch_up")]
+    decision = decide(every(seconds=1, anchor=START), cursor=1, now=30 * 86_400)
+    assert shown(decision)["missed"] == [(1, 30 * 86_400 - 1, 30 * 86_400 - 1)]
+    assert shown(decision)["run"] == [(30 * 86_400, "catch_up")]
 
 
 # ------------------------------------------------------------------------- start of schedule
@@ -232,12 +234,12 @@ def test_a_one_off_in_the_past_is_due_at_once() -> None:
 
 def test_start_and_end_are_inclusive() -> None:
     """A time exactly at the start or the end belongs to the schedule."""
-    held = JobOptions(start=after(100), end=after(120))
-    assert first_fire(TEN, held, START) == after(100)
-    assert next_fire(TEN, held, START) == after(100)
-    assert next_fire(TEN, held, after(100)) == after(110)
-    assert next_fire(TEN, held, after(110)) == after(120)
-    assert next_fire(TEN, held, after(120)) is None
+    options = JobOptions(start=after(100), end=after(120))
+    assert first_fire(TEN, options, START) == after(100)
+    assert next_fire(TEN, options, START) == after(100)
+    assert next_fire(TEN, options, after(100)) == after(110)
+    assert next_fire(TEN, options, after(110)) == after(120)
+    assert next_fire(TEN, options, after(120)) is None
     assert first_fire(TEN, JobOptions(end=START), START) is None
 
 
@@ -265,12 +267,12 @@ class Job:
     def tick(self, now: datetime, keep: int) -> list[Decision]:
         made = []
         while self.cursor is not None and self.cursor <= now:
-            held = decide_due(
+            decision = decide_due(
                 self.trigger, self.options, cursor=self.cursor, fired=self.fired, now=now, keep=keep
             )
-            assert held.next_fire_at is None or held.next_fire_at > self.cursor
-            self.cursor, self.fired = held.next_fire_at, self.fired + len(held.run)
-            made.append(held)
+            assert decision.next_fire_at is None or decision.next_fire_at > self.cursor
+            self.cursor, self.fired = decision.next_fire_at, self.fired + len(decision.run)
+            made.append(decision)
         return made
 
 
@@ -356,14 +358,14 @@ def test_each_time_is_decided_exactly_once(
         due = [moment for moment in times if moment > previous]
         fired, active = job.fired, job.cursor is not None
         made = job.tick(now, keep)
-        ran = [moment for held in made for moment, _cause in held.run]
+        ran = [moment for decision in made for moment, _cause in decision.run]
         if active:
             wanted = wanted_runs(due, options, now)
             if options.max_fires is not None:
                 wanted = wanted[: options.max_fires - fired]
             assert ran == wanted
         parts = [(moment, moment, 1) for moment in ran]
-        parts += [(m.first, m.last, m.count) for held in made for m in held.missed]
+        parts += [(m.first, m.last, m.count) for decision in made for m in decision.missed]
         for low, high, count in sorted(parts):
             inside = [moment for moment in times if low <= moment <= high]
             assert (inside[0], inside[-1], len(inside)) == (low, high, count)
@@ -384,9 +386,9 @@ def test_a_walk_in_several_steps_decides_as_one_walk_does(mode: Any) -> None:
     options = JobOptions(catch_up=CatchUp(mode, limit=7))
     job = Job(Listed(moments), options, moments[0])
     made = job.tick(after(570), keep=10)
-    ran = [moment for held in made for moment, _cause in held.run]
+    ran = [moment for decision in made for moment, _cause in decision.run]
     assert ran == list(moments[-7 if mode == "all" else -1 :])
-    assert sum(m.count for held in made for m in held.missed) == len(moments) - len(ran)
+    assert sum(m.count for decision in made for m in decision.missed) == len(moments) - len(ran)
     assert len(made) <= 30
 
 
@@ -407,18 +409,18 @@ def test_a_walk_in_several_steps_decides_as_one_walk_does(mode: Any) -> None:
 @pytest.mark.parametrize("cause", ["schedule", "manual", "catch_up"])
 def test_where_a_run_goes(overlap: str, active: int, waiting: int, where: str, cause: Any) -> None:
     """The overlap policies as a table, for every cause."""
-    held = Occupancy(active, waiting)
-    assert admit(JobOptions().with_overrides({"overlap": overlap}, ""), cause, held) == where
+    occupancy = Occupancy(active, waiting)
+    assert admit(JobOptions().with_overrides({"overlap": overlap}, ""), cause, occupancy) == where
     more = {"ready": (1, 0), "skip": (0, 0), "wait": (0, 1), "replace": (0, 1)}[where]
-    assert (held.active - active, held.waiting - waiting) == more
+    assert (occupancy.active - active, occupancy.waiting - waiting) == more
 
 
 def test_catching_up_all_waits_in_line() -> None:
     """With ``catch_up="all"`` every time runs, one after another, under any overlap policy."""
     for overlap in ("skip", "queue", "cancel_running"):
         options = JobOptions().with_overrides({"overlap": overlap, "catch_up": "all"}, "")
-        held = Occupancy()
-        assert [admit(options, "catch_up", held) for _ in range(4)] == [
+        occupancy = Occupancy()
+        assert [admit(options, "catch_up", occupancy) for _ in range(4)] == [
             "ready", "wait", "wait", "wait",
         ]  # fmt: skip
 
@@ -426,8 +428,8 @@ def test_catching_up_all_waits_in_line() -> None:
 def test_max_running_counts_active_and_waiting() -> None:
     """With two of three slots taken, one more run may start and the next may not."""
     options = JobOptions(max_running=3)
-    held = Occupancy(active=1, waiting=1)
-    assert [admit(options, "schedule", held) for _ in range(2)] == ["ready", "skip"]
+    occupancy = Occupancy(active=1, waiting=1)
+    assert [admit(options, "schedule", occupancy) for _ in range(2)] == ["ready", "skip"]
 
 
 # ----------------------------------------------------------------------------------- jitter

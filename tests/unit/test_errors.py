@@ -32,18 +32,18 @@ from duly.errors import (
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CLASSES = [
-    held
-    for _name, held in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(held, BaseException) and held.__module__ == errors.__name__
+    kind
+    for _name, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, BaseException) and kind.__module__ == errors.__name__
 ]
 
 
-@pytest.mark.parametrize("held", CLASSES, ids=lambda held: held.__name__)
-def test_the_tree_has_one_root(held: type[BaseException]) -> None:
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_the_tree_has_one_root(kind: type[BaseException]) -> None:
     """``except DulyError`` catches every error of Duly; signals have a root of their own."""
-    assert issubclass(held, DulyError) != issubclass(held, RunSignal)
-    assert issubclass(held, Exception)
-    assert held.__doc__
+    assert issubclass(kind, DulyError) != issubclass(kind, RunSignal)
+    assert issubclass(kind, Exception)
+    assert kind.__doc__
 
 
 def test_the_drawing_at_the_head_is_the_tree() -> None:
@@ -61,7 +61,7 @@ def test_the_drawing_at_the_head_is_the_tree() -> None:
         path.append((depth, name))
         for builtin in re.findall(r"also (\w+)", note):
             assert issubclass(getattr(errors, name), getattr(builtins, builtin))
-    assert set(seen) == {held.__name__ for held in CLASSES}
+    assert set(seen) == {kind.__name__ for kind in CLASSES}
     for name, parent in seen.items():
         bases = {base.__name__ for base in getattr(errors, name).__bases__}
         assert parent is None or parent in bases
@@ -113,15 +113,15 @@ def test_an_unknown_name_comes_with_a_suggestion() -> None:
 def test_a_long_cron_text_is_cut_in_the_message() -> None:
     """A megabyte of input does not fill the log."""
     text = "9" * 1_000_000
-    held = CronError("bad", expression=text, text=text, position=0)
-    assert len(str(held)) < 250
-    assert held.expression == text
+    error = CronError("bad", expression=text, text=text, position=0)
+    assert len(str(error)) < 250
+    assert error.expression == text
 
 
 def test_naive_errors_name_the_value() -> None:
     """The message also says how to repair the value."""
-    held = NaiveDatetimeError(NOON.replace(tzinfo=None), "end=")
-    assert str(held).startswith("end= is the naive datetime '2026-05-04T12:00:00'")
+    error = NaiveDatetimeError(NOON.replace(tzinfo=None), "end=")
+    assert str(error).startswith("end= is the naive datetime '2026-05-04T12:00:00'")
 
 
 @pytest.mark.parametrize(

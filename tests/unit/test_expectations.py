@@ -1,4 +1,4 @@
-"""A simulation's client must not expect more than its calls' answers have told it."""
+"""A simulation's client must not expect more than the answers to its calls imply."""
 
 from __future__ import annotations
 

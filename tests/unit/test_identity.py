@@ -24,17 +24,17 @@ def test_a_random_id_is_a_uuid_of_version_4() -> None:
     made = {new_id() for _ in range(1000)}
     assert len(made) == 1000
     for text in made:
-        held = uuid.UUID(text)
-        assert (str(held), held.version, held.variant) == (text, 4, uuid.RFC_4122)
+        parsed = uuid.UUID(text)
+        assert (str(parsed), parsed.version, parsed.variant) == (text, 4, uuid.RFC_4122)
 
 
 def test_a_run_id_is_a_uuid_of_version_7_with_its_millisecond(ids: RunIds) -> None:
     """RFC 9562: version, variant, and the Unix time in milliseconds in the first 48 bits."""
     moment = NOON + timedelta(milliseconds=678)
     text = ids.make(moment)
-    held = uuid.UUID(text)
-    assert (str(held), held.version, held.variant) == (text, 7, uuid.RFC_4122)
-    assert held.int >> 80 == int(moment.timestamp() * 1000)
+    parsed = uuid.UUID(text)
+    assert (str(parsed), parsed.version, parsed.variant) == (text, 7, uuid.RFC_4122)
+    assert parsed.int >> 80 == int(moment.timestamp() * 1000)
 
 
 def test_ids_rise_within_one_millisecond(ids: RunIds) -> None:

@@ -28,18 +28,22 @@ RETRYING = RunPolicy(retry=Retry(attempts=3, wait=30, factor=2, jitter=0))
 
 
 def claim(policy: RunPolicy = RunPolicy(), **values: Any) -> Claim:  # noqa: B008 - frozen
-    held = Claim(
+    made = Claim(
         id="r", job_id=None, task="t", args="{}", scheduled_for=None, due_at=NOON, cause="enqueue",
         queue="default", attempt=1, max_attempts=policy.max_attempts, crashes=0, quarantined=False,
         started_at=NOON, token=1, claim_id="c", unique_key=None, policy=policy,
     )  # fmt: skip
-    return replace(held, **values)
+    return replace(made, **values)
 
 
 def ended(
-    held: Claim, *, value: Any = None, error: BaseException | None = None, stop_reason: Any = None
+    claimed: Claim,
+    *,
+    value: Any = None,
+    error: BaseException | None = None,
+    stop_reason: Any = None,
 ) -> Transition:
-    return decide_outcome(held, CallResult(value, error), stop_reason, NOON)
+    return decide_outcome(claimed, CallResult(value, error), stop_reason, NOON)
 
 
 # ------------------------------------------------------------------------------ the rules
@@ -275,20 +279,20 @@ def check_storable(outcome: Transition) -> None:
 @given(st.text(), st.integers(1, 300))
 def test_clean_text_is_text_that_every_database_takes(text: str, limit: int) -> None:
     """It has no NUL, no lone surrogate and a limited length; text that complies is unchanged."""
-    held = storable_text(text, limit)
-    assert len(held) <= max(limit, 0)
-    assert "\x00" not in held
-    held.encode()
+    cleaned = storable_text(text, limit)
+    assert len(cleaned) <= max(limit, 0)
+    assert "\x00" not in cleaned
+    cleaned.encode()
     if len(text) <= limit and "\x00" not in text and text.isprintable():
-        assert held == text
+        assert cleaned == text
 
 
 def test_a_long_text_keeps_both_ends() -> None:
     """The beginning of an error says where it happened, and the end says why."""
-    held = storable_text("begin " + "x" * 1000 + " end", 100)
-    assert held.startswith("begin ")
-    assert held.endswith(" end")
-    assert "… cut …" in held
+    cleaned = storable_text("begin " + "x" * 1000 + " end", 100)
+    assert cleaned.startswith("begin ")
+    assert cleaned.endswith(" end")
+    assert "… cut …" in cleaned
 
 
 def test_showing_never_fails() -> None:

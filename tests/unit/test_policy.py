@@ -101,10 +101,10 @@ def test_durations_may_be_timedeltas() -> None:
         wait=60, max_wait=3600
     )
     assert CatchUp(max_age=timedelta(hours=1)) == CatchUp(max_age=3600)  # type: ignore[arg-type]
-    held = options(
+    checked = options(
         timeout=timedelta(seconds=5), misfire_grace=timedelta(minutes=1), jitter=timedelta(0)
     )
-    assert (held.timeout, held.misfire_grace, held.jitter) == (5, 60, 0)
+    assert (checked.timeout, checked.misfire_grace, checked.jitter) == (5, 60, 0)
 
 
 # --------------------------------------------------------------------------------- values
@@ -112,26 +112,26 @@ def test_durations_may_be_timedeltas() -> None:
 
 def test_short_forms() -> None:
     """An integer stands for a Retry, a mode for a CatchUp, and text for an instant."""
-    held = options(retry=3, catch_up="all", start="2026-05-04T14:00:00+02:00")
-    assert held.retry == Retry(attempts=3)
-    assert held.catch_up == CatchUp("all")
-    assert held.start == NOON
+    checked = options(retry=3, catch_up="all", start="2026-05-04T14:00:00+02:00")
+    assert checked.retry == Retry(attempts=3)
+    assert checked.catch_up == CatchUp("all")
+    assert checked.start == NOON
     assert options(retry={"attempts": 2, "wait": 1}).retry == Retry(2, 1)
     assert options(catch_up={"mode": "all", "limit": 5}).catch_up == CatchUp("all", 5)
 
 
 def test_the_short_forms_hold_for_defaults_too() -> None:
     """``JobDefaults(retry=3)`` means what ``retry=3`` means for a job."""
-    held = JobDefaults(
+    checked = JobDefaults(
         retry=3,  # type: ignore[arg-type]
         catch_up="all",  # type: ignore[arg-type]
         timeout=timedelta(minutes=1),  # type: ignore[arg-type]
         end=datetime(2026, 5, 4, 14, tzinfo=timezone(timedelta(hours=2))),
     )
-    assert held == options(retry=3, catch_up="all", timeout=60, end=NOON)
-    assert held.end is not None
-    assert held.end.tzinfo is UTC
-    assert encode_policy(held) == encode_policy(
+    assert checked == options(retry=3, catch_up="all", timeout=60, end=NOON)
+    assert checked.end is not None
+    assert checked.end.tzinfo is UTC
+    assert encode_policy(checked) == encode_policy(
         options(retry=3, catch_up="all", timeout=60, end=NOON)
     )
 
@@ -213,14 +213,14 @@ def test_a_catch_up_out_of_range_is_refused(bad: dict[str, Any]) -> None:
 def test_the_largest_allowed_values_work() -> None:
     """A grace of a century and the maximum of every option cause no error later."""
     century = 100 * 365 * 86400.0
-    held = options(
+    checked = options(
         misfire_grace=century, expires=century, timeout=century, jitter=century, keep=36_500,
         priority=-32768, max_running=1000, queue="ü" * 64, retry=Retry(1000, century, 1e9, century),
     )  # fmt: skip
-    assert held.run_policy.keep_until("failed", NOON).year == 2126
-    assert held.retry is not None
-    assert NOON + held.retry.delay(999, "x") > NOON
-    assert decode_options(encode_policy(held)) == held
+    assert checked.run_policy.keep_until("failed", NOON).year == 2126
+    assert checked.retry is not None
+    assert NOON + checked.retry.delay(999, "x") > NOON
+    assert decode_options(encode_policy(checked)) == checked
 
 
 def test_task_options_are_options() -> None:
@@ -267,13 +267,13 @@ OPTIONS = st.builds(
 
 
 @given(OPTIONS)
-def test_options_survive_being_stored(held: JobOptions) -> None:
+def test_options_survive_being_stored(checked: JobOptions) -> None:
     """Every combination of options is read back equal, and equal options give equal text."""
-    text = encode_policy(held)
+    text = encode_policy(checked)
     again = decode_options(text)
-    assert again == held
+    assert again == checked
     assert encode_policy(again) == text
-    assert decode_run_policy(encode_policy(held.run_policy)) == held.run_policy
+    assert decode_run_policy(encode_policy(checked.run_policy)) == checked.run_policy
 
 
 def test_what_is_default_is_not_stored() -> None:

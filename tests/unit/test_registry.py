@@ -120,9 +120,9 @@ def test_a_name_from_the_database_imports_nothing() -> None:
 def test_a_task_of_another_scheduler_is_unknown_here() -> None:
     """A decorated function is found by its name, in this registry only."""
     here, there = Registry(), Registry()
-    held: TaskFunction[..., ..., Any] = TaskFunction(register(there, send_mail), lambda *_: "")
+    decorated: TaskFunction[..., ..., Any] = TaskFunction(register(there, send_mail), lambda *_: "")
     with pytest.raises(UnknownTask, match="'send_mail'"):
-        here.find(held)
+        here.find(decorated)
 
 
 def test_functions_that_do_not_return_once_are_refused() -> None:
@@ -181,9 +181,14 @@ def test_job_options_win_over_task_options_and_those_over_defaults() -> None:
     """The job's options override the task's, which override the defaults."""
     task = register(Registry(), send_mail, retry=2, timeout=60)
     defaults = JobDefaults(retry=Retry(9), timeout=9, priority=9, queue="nine")
-    held = task.options_over(defaults, {"timeout": 5, "overlap": "allow"})
-    assert held.retry == Retry(2)
-    assert (held.timeout, held.priority, held.queue, held.overlap) == (5, 9, "nine", "allow")
+    merged = task.options_over(defaults, {"timeout": 5, "overlap": "allow"})
+    assert merged.retry == Retry(2)
+    assert (merged.timeout, merged.priority, merged.queue, merged.overlap) == (
+        5,
+        9,
+        "nine",
+        "allow",
+    )
     with pytest.raises(UnknownOption, match="unknown option 'timout' for a job of task"):
         task.options_over(defaults, {"timout": 5})
 
@@ -195,20 +200,22 @@ def test_a_registered_function_is_still_that_function() -> None:
         """Add."""
         return a + b
 
-    held: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), add), lambda *_: "")
-    assert held(1) == 2
-    assert held(1, b=5) == 6
-    assert held.name == "add"
-    assert held.__doc__ == "Add."
-    assert vars(held)["__name__"] == "add"
-    assert str(inspect.signature(held)) == str(inspect.signature(add))
-    assert repr(held) == "<task 'add'>"
+    decorated: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), add), lambda *_: "")
+    assert decorated(1) == 2
+    assert decorated(1, b=5) == 6
+    assert decorated.name == "add"
+    assert decorated.__doc__ == "Add."
+    assert vars(decorated)["__name__"] == "add"
+    assert str(inspect.signature(decorated)) == str(inspect.signature(add))
+    assert repr(decorated) == "<task 'add'>"
 
 
 def test_a_registered_method_of_a_coroutine_is_awaited_by_its_caller() -> None:
     """Calling a registered coroutine function returns its coroutine."""
-    held: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), fetch), lambda *_: "")
-    assert asyncio.run(held()) == 7
+    decorated: TaskFunction[..., ..., Any] = TaskFunction(
+        register(Registry(), fetch), lambda *_: ""
+    )
+    assert asyncio.run(decorated()) == 7
 
 
 def test_enqueue_of_the_function_is_enqueue_with_its_name() -> None:
@@ -219,8 +226,8 @@ def test_enqueue_of_the_function_is_enqueue_with_its_name() -> None:
         calls.append((args, kwargs))
         return "id"
 
-    held: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), other), enqueue)
-    assert held.enqueue(to="ana", delay=5) == "id"
+    decorated: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), other), enqueue)
+    assert decorated.enqueue(to="ana", delay=5) == "id"
     assert calls == [(("other",), {"to": "ana", "delay": 5})]
 
 

@@ -59,11 +59,11 @@ def round_trip(annotation: Any, value: Any) -> Any:
     def work(value: Any) -> None: ...
 
     work.__annotations__["value"] = annotation
-    held = signature(work)
-    text = held.encode({"value": value})
+    parameters = signature(work)
+    text = parameters.encode({"value": value})
     assert text.isascii()
-    assert held.accept(text) == text
-    return held.decode(text)["value"]
+    assert parameters.accept(text) == text
+    return parameters.decode(text)["value"]
 
 
 # ------------------------------------------------------------------------ what is refused
@@ -74,7 +74,7 @@ def test_arguments_are_not_converted() -> None:
 
     def work(n: int, flag: bool = False, word: str = "") -> None: ...
 
-    held = signature(work)
+    parameters = signature(work)
     for given, what in (
         ({"n": "7"}, "n: Input should be a valid integer"),
         ({"n": 7.0}, "n: Input should be a valid integer"),
@@ -83,7 +83,7 @@ def test_arguments_are_not_converted() -> None:
         ({"n": 7, "word": 7}, "word: Input should be a valid string"),
     ):
         with pytest.raises(ArgumentsError, match=what):
-            held.encode(given)
+            parameters.encode(given)
 
 
 def test_unknown_names_are_refused_with_the_nearest_one() -> None:
@@ -272,11 +272,11 @@ def test_constraints_hold_when_stored_and_when_read() -> None:
 
     def work(stars: Annotated[int, Field(ge=1, le=5)]) -> None: ...
 
-    held = signature(work)
+    parameters = signature(work)
     with pytest.raises(ArgumentsError, match="stars: Input should be less than or equal to 5"):
-        held.encode({"stars": 6})
+        parameters.encode({"stars": 6})
     with pytest.raises(ArgumentsError, match="stars"):
-        held.decode('{"stars":6}')
+        parameters.decode('{"stars":6}')
 
 
 def test_defaults_are_not_stored() -> None:
@@ -309,8 +309,8 @@ def test_a_parameter_without_annotation_takes_any_json_value() -> None:
 
     def work(value, *, other=None): ...
 
-    held = signature(work)
-    assert held.decode(held.encode({"value": {"a": [1, None, "x"]}})) == {
+    parameters = signature(work)
+    assert parameters.decode(parameters.encode({"value": {"a": [1, None, "x"]}})) == {
         "value": {"a": [1, None, "x"]}
     }
 
@@ -320,10 +320,10 @@ def test_free_names_are_kept() -> None:
 
     def work(n: int, **rest: Any) -> None: ...
 
-    held = signature(work)
+    parameters = signature(work)
     given = {"n": 1, "p0": "mine", "model_config": "mine", "with space": [1]}
-    assert held.decode(held.encode(given)) == given
-    assert held.names == ("n",)
+    assert parameters.decode(parameters.encode(given)) == given
+    assert parameters.names == ("n",)
 
 
 def test_free_names_keep_their_type() -> None:
@@ -331,10 +331,10 @@ def test_free_names_keep_their_type() -> None:
 
     def work(**rest: int) -> None: ...
 
-    held = signature(work)
-    assert held.decode(held.encode({"a": 1})) == {"a": 1}
+    parameters = signature(work)
+    assert parameters.decode(parameters.encode({"a": 1})) == {"a": 1}
     with pytest.raises(ArgumentsError, match="a: "):
-        held.encode({"a": "text"})
+        parameters.encode({"a": "text"})
 
 
 @pytest.mark.parametrize("name", ["self", "model_config", "p0", "schema", "json", "copy", "class_"])
@@ -342,8 +342,8 @@ def test_any_parameter_name_will_do(name: str) -> None:
     """Names with a meaning for the validation library are ordinary here."""
     scope: dict[str, Any] = {}
     exec(f"def work({name}: int, p1: int = 0): ...", scope)
-    held = signature(scope["work"])
-    assert held.decode(held.encode({name: 3})) == {name: 3}
+    parameters = signature(scope["work"])
+    assert parameters.decode(parameters.encode({name: 3})) == {name: 3}
 
 
 # --------------------------------------------------------------------------- the context
@@ -354,12 +354,12 @@ def test_the_run_is_not_an_argument() -> None:
 
     def work(n: int, run: Run) -> None: ...
 
-    held = signature(work)
-    assert held.names == ("n",)
-    assert held.injected == {"run": Run}
-    assert held.encode({"n": 1}) == '{"n":1}'
+    parameters = signature(work)
+    assert parameters.names == ("n",)
+    assert parameters.injected == {"run": Run}
+    assert parameters.encode({"n": 1}) == '{"n":1}'
     with pytest.raises(ArgumentsError, match="run: Duly supplies it; leave it out"):
-        held.encode({"n": 1, "run": {}})
+        parameters.encode({"n": 1, "run": {}})
 
 
 def test_an_optional_run_is_supplied_too() -> None:
@@ -372,10 +372,10 @@ def test_an_optional_run_is_supplied_too() -> None:
     def noted(n: int, run: Annotated[Run, "context"]) -> None: ...
 
     for function in (modern, old, noted):
-        held = signature(function)
-        assert held.names == ("n",)
-        assert held.injected == {"run": Run}
-        assert held.encode({"n": 1}) == '{"n":1}'
+        parameters = signature(function)
+        assert parameters.names == ("n",)
+        assert parameters.injected == {"run": Run}
+        assert parameters.encode({"n": 1}) == '{"n":1}'
 
 
 def test_free_names_cannot_hide_the_run() -> None:
@@ -481,13 +481,13 @@ def test_a_validator_that_raises_counts_as_an_invalid_argument() -> None:
 
     def work(touchy: Touchy) -> None: ...
 
-    held = signature(work)
-    text = held.encode({"touchy": Touchy(n=1)})
-    assert held.decode(text) == {"touchy": Touchy(n=1)}
+    parameters = signature(work)
+    text = parameters.encode({"touchy": Touchy(n=1)})
+    assert parameters.decode(text) == {"touchy": Touchy(n=1)}
     with pytest.raises(ArgumentsError, match="a validator failed: KeyError"):
-        held.decode('{"touchy":{"n":2}}')
+        parameters.decode('{"touchy":{"n":2}}')
     with pytest.raises(ArgumentsError):
-        held.encode({"touchy": {"n": 2}})
+        parameters.encode({"touchy": {"n": 2}})
 
 
 def test_stored_arguments_that_no_longer_match_say_what_changed() -> None:
@@ -520,12 +520,12 @@ def test_external_json_is_stored_in_canonical_form() -> None:
 
     def work(n: int, word: str = "") -> None: ...
 
-    held = signature(work)
-    assert held.accept(' { "word": "\u00fc", "n": 1 } ') == '{"n":1,"word":"\\u00fc"}'
+    parameters = signature(work)
+    assert parameters.accept(' { "word": "\u00fc", "n": 1 } ') == '{"n":1,"word":"\\u00fc"}'
     with pytest.raises(ArgumentsError, match="n: "):
-        held.accept('{"n":"1"}')
+        parameters.accept('{"n":"1"}')
     with pytest.raises(PayloadError, match="bytes of JSON"):
-        held.accept(json.dumps({"n": 1, "word": "x" * 70_000}))
+        parameters.accept(json.dumps({"n": 1, "word": "x" * 70_000}))
 
 
 def test_the_schema_describes_the_arguments() -> None:
