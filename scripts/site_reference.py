@@ -1,6 +1,6 @@
 """A griffe extension: a method made from an operation is documented as that operation.
 
-``enqueue = _call(op.enqueue.enqueue)`` is an attribute to a reader of the source alone. Here it
+``pause = _call(op.jobs.pause.pause)`` is an attribute to a reader of the source alone. Here it
 becomes a method with the operation's signature, without the core, and its docstring.
 """
 
