@@ -77,7 +77,7 @@ def test_a_second_signal_does_not_wait_for_the_grace(
     child = children.python("-c", CALL, "run", "jobs:make", "--grace", "3000")
     wait_until((tmp_path / "entered").exists)
     child.signal(signal.SIGTERM)
-    child.wait_for("SIGTERM: stopping")
+    child.wait_for("SIGTERM: shutting down")
     child.signal(signal.SIGTERM)
     assert child.wait() == 0, child.output()
     assert look.run(run_id).state == "ready"
@@ -129,9 +129,9 @@ def test_once_says_that_the_database_is_away(tmp_path: Path) -> None:
         (["jobs"], "MODULE:ATTRIBUTE"),
         (["nojobs:scheduler"], "no module 'nojobs'"),
         (["jobs:schedule"], "did you mean jobs:scheduler?"),
-        (["jobs:number"], "no Scheduler but int; did you mean jobs:scheduler?"),
-        (["jobs:beat"], "no Scheduler but TaskFunction"),
-        (["jobs:scheduler", "--queues", "mail=many"], "is no queue"),
+        (["jobs:number"], "not a Scheduler but of type int; did you mean jobs:scheduler?"),
+        (["jobs:beat"], "not a Scheduler but of type TaskFunction"),
+        (["jobs:scheduler", "--queues", "mail=many"], "is not a valid queue"),
         (["jobs:scheduler", "--queues", "mail=0"], "1 or more"),
     ],
 )

@@ -98,7 +98,7 @@ def test_the_default_is_a_week_from_now(call: Call) -> None:
     ("arguments", "words"),
     [
         (["--from", "2026-01-01"], "does not identify an instant"),
-        (["--to", "soon"], "no ISO 8601 instant"),
+        (["--to", "soon"], "not a valid ISO 8601 instant"),
         (["--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"], "is before"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_trigger_as_json_is_taken() -> None:
         (["next", "61 * * * *"], "minute field"),
         (["next", "* * * * *", "--tz", "Mars/Olympus"], "Mars/Olympus"),
         (["next", "* * * * *", "--after", "2026-01-01"], "does not identify an instant"),
-        (["next", "* * * * *", "--after", "soon"], "no ISO 8601 instant"),
+        (["next", "* * * * *", "--after", "soon"], "not a valid ISO 8601 instant"),
         (["next", '{"kind":"lunar"}'], "lunar"),
         (["next", "* * * * *", "-n", "0"], "0 is not in the range"),
         (["explian", "* * * * *"], "No such command"),

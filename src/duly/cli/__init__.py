@@ -1,1 +1,1 @@
-"""The command line: ``duly --help``."""
+"""The command line interface; see ``duly --help``."""

@@ -1,4 +1,4 @@
-"""The scheduler that a command line names: ``module:attribute``."""
+"""Loading the scheduler that a command line names as ``module:attribute``."""
 
 from __future__ import annotations
 
@@ -22,41 +22,42 @@ app_dir_option = click.option(
     default=".",
     show_default=True,
     type=click.Path(exists=True, file_okay=False),
-    help="Folder that APP is imported from",
+    help="Folder to import APP from",
 )
 
 
 def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
-    """Import an application and take its scheduler.
+    """Import an application and return its scheduler.
 
     Args:
-        app: ``module:attribute``; the attribute is a `Scheduler`, or a function without
-            parameters that makes one; it may be a dotted path.
-        app_dir: a folder that is put at the front of ``sys.path``.
+        app: ``module:attribute``, where the attribute, which may be a dotted path, is a
+            `Scheduler` or a function without parameters that returns one.
+        app_dir: the folder to insert at the front of ``sys.path``.
 
     Raises:
-        click.BadParameter: there is no such module or attribute, or it is no scheduler.
-        SystemExit: the application's own code failed while it was imported; its traceback is
-            printed.
+        click.BadParameter: there is no such module or attribute, or it is not a scheduler.
+        SystemExit: the application's own code failed; its traceback is printed.
     """
     name, _, path = app.partition(":")
     if not name or not path:
-        _refuse(f"{app!r} names no attribute; write MODULE:ATTRIBUTE, such as myapp.jobs:scheduler")
+        _refuse(f"{app!r} has no attribute; write MODULE:ATTRIBUTE, such as myapp.jobs:scheduler")
     folder = str(Path(app_dir).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     module = _import(name, folder)
-    held: Any = module
+    value: Any = module
     for part in path.split("."):
-        if not hasattr(held, part):
+        if not hasattr(value, part):
             known = [key for key in vars(module) if not key.startswith("_")]
-            _refuse(f"{name!r} has no {path!r}{_hint(module, name) or did_you_mean(path, known)}")
-        held = getattr(held, part)
-    if callable(held) and not isinstance(held, TaskFunction):
-        held = _make(held, app)
-    if not isinstance(held, Scheduler):
-        _refuse(f"{app!r} gives no Scheduler but {type(held).__name__}{_hint(module, name)}")
-    scheduler: Scheduler = held
+            hint = _hint(module, name) or did_you_mean(path, known)
+            _refuse(f"module {name!r} has no attribute {path!r}{hint}")
+        value = getattr(value, part)
+    if callable(value) and not isinstance(value, TaskFunction):
+        value = _call(value, app)
+    if not isinstance(value, Scheduler):
+        kind = type(value).__name__
+        _refuse(f"{app!r} is not a Scheduler but of type {kind}{_hint(module, name)}")
+    scheduler: Scheduler = value
     return scheduler
 
 
@@ -66,15 +67,15 @@ def _import(name: str, folder: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             _refuse(
-                f"there is no module {error.name!r}; it is looked for in {folder} and among the "
-                "installed packages (--app-dir names another folder)"
+                f"there is no module {error.name!r} in {folder} or among the installed packages; "
+                "--app-dir sets another folder"
             )
         _fail(f"{name!r} could not be imported")
     except Exception:  # noqa: BLE001 - whatever the application's code raises
         _fail(f"{name!r} could not be imported")
 
 
-def _make(factory: Any, app: str) -> Any:
+def _call(factory: Any, app: str) -> Any:
     try:
         return factory()
     except Exception:  # noqa: BLE001 - whatever the application's code raises
@@ -82,7 +83,7 @@ def _make(factory: Any, app: str) -> Any:
 
 
 def _hint(module: ModuleType, name: str) -> str:
-    """What else in the module is a scheduler."""
+    """Return a suggestion of the schedulers in the module, if there are any."""
     found = [key for key, value in vars(module).items() if isinstance(value, Scheduler)]
     return f"; did you mean {' or '.join(f'{name}:{key}' for key in found)}?" if found else ""
 
@@ -93,5 +94,5 @@ def _refuse(problem: str) -> NoReturn:
 
 def _fail(problem: str) -> NoReturn:
     traceback.print_exc()
-    click.echo(f"duly: {problem}; the error is above", err=True)
+    click.echo(f"duly: {problem}; see the traceback above", err=True)
     raise SystemExit(FAILED)

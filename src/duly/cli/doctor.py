@@ -1,4 +1,4 @@
-"""``duly doctor``: what is wrong with a scheduler and its database, or will be."""
+"""``duly doctor``: checks a scheduler and its database for problems."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from duly.model.finding import Finding
 @app_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON")
 def doctor_command(app: str, app_dir: str, as_json: bool) -> None:
-    """Look at the clock, the time zones, the database of APP, and what is stored there.
+    """Check the clock, the time zone data and the database of APP for problems.
 
-    One line a check: how it is (ok, warning, problem), what was found, what to do. Nothing is
-    written, and no table is made. APP: see "duly run --help".
+    Each check prints one line: its result (ok, warning or problem), what was found, and what to
+    do. Nothing is written, and no tables are created. APP: see "duly run --help".
 
-    Exit codes: 0 all is ok, or there are only warnings; 1 there is a problem, or APP failed to
-    load; 2 something in the call is wrong.
+    Exit codes: 0 no problem, though perhaps warnings; 1 there is a problem, or APP could not be
+    loaded; 2 an argument is wrong.
     """
     scheduler = load_scheduler(app, app_dir)
     configure_logging("warning", as_json=as_json)
-    found = scheduler.examine()
+    findings = scheduler.examine()
     scheduler.store.dispose()
-    well = all(one.level != "problem" for one in found)
+    ok = all(finding.level != "problem" for finding in findings)
     if as_json:
-        click.echo(json.dumps({"ok": well, "checks": [asdict(one) for one in found]}, indent=2))
+        click.echo(
+            json.dumps({"ok": ok, "checks": [asdict(finding) for finding in findings]}, indent=2)
+        )
     else:
-        click.echo("\n".join(map(_line, found)))
-    raise SystemExit(0 if well else FAILED)
+        click.echo("\n".join(map(_line, findings)))
+    raise SystemExit(0 if ok else FAILED)
 
 
-def _line(found: Finding) -> str:
-    line = f"{found.level:<8} {found.check}: {' '.join(found.text.split())}"
-    return line if found.advice is None else f"{line} -> {' '.join(found.advice.split())}"
+def _line(finding: Finding) -> str:
+    line = f"{finding.level:<8} {finding.check}: {' '.join(finding.text.split())}"
+    return line if finding.advice is None else f"{line} -> {' '.join(finding.advice.split())}"

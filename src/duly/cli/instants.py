@@ -1,4 +1,4 @@
-"""Instants on a command line."""
+"""Parsing of instants on the command line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from duly.errors import NaiveDatetimeError
 
 
 def parse_instant(text: str | None, option: str) -> datetime:
-    """The instant that a text names; now, where there is none.
+    """Return the instant that a text denotes, or the current time for ``None``.
 
     Args:
-        text: ISO 8601 with its offset.
-        option: which option it was given to.
+        text: ISO 8601 with a UTC offset.
+        option: the option that the text was given to, for the error message.
 
     Raises:
-        click.BadParameter: it cannot be read, or has no offset.
+        click.BadParameter: the text is not valid, or has no UTC offset.
     """
     if text is None:
         return SystemClock().now()
@@ -28,5 +28,6 @@ def parse_instant(text: str | None, option: str) -> datetime:
         raise click.BadParameter(str(error), param_hint=option) from error
     except ValueError as error:
         raise click.BadParameter(
-            f"{text!r} is no ISO 8601 instant, such as 2026-03-08T00:00:00Z", param_hint=option
+            f"{text!r} is not a valid ISO 8601 instant, such as 2026-03-08T00:00:00Z",
+            param_hint=option,
         ) from error

@@ -1,4 +1,4 @@
-"""A group of commands that are loaded when they are asked for, so that ``--help`` comes at once."""
+"""A group of commands that are imported when they are used, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import click
 from duly.errors import DulyError, StoreError
 
 FAILED = 1
-WRONG_CALL = 2
+WRONG_USAGE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """One command that is not loaded yet.
+    """A command that is not imported yet.
 
     Attributes:
-        module: where it is.
-        attribute: what it is there.
-        summary: one line about it, for the list of commands.
+        module: the module that defines it.
+        attribute: its name in the module.
+        summary: the line for the list of commands.
     """
 
     module: str
@@ -31,10 +31,10 @@ class LazyCommand:
 
 
 class LazyGroup(click.Group):
-    """Commands by name; Duly's errors become one line and an exit code.
+    """A group of lazily imported commands, which reports errors as one line and an exit code.
 
     Args:
-        entries: the commands.
+        entries: the commands by name.
         options: see `click.Group`.
     """
 
@@ -43,26 +43,26 @@ class LazyGroup(click.Group):
         self.entries = dict(entries)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, as they are to be listed."""
+        """Return the names of the commands, in the order of the list."""
         return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command."""
+        """Import a command."""
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
-        held: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
-        return held
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without loading any."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for."""
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except DulyError as error:
             click.echo(f"duly: {error}", err=True)
-            ctx.exit(FAILED if isinstance(error, StoreError) else WRONG_CALL)
+            ctx.exit(FAILED if isinstance(error, StoreError) else WRONG_USAGE)

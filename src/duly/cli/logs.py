@@ -1,4 +1,4 @@
-"""What an operator reads while a command runs: one line for each thing that happened."""
+"""The log of a command: one line on standard error for each event."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import sys
 
 LEVELS = ("debug", "info", "warning", "error")
 TIME = "%Y-%m-%dT%H:%M:%S%z"
-_CHATTY = ("alembic", "sqlalchemy", "asyncio")
+_VERBOSE = ("alembic", "sqlalchemy", "asyncio")
 
 
 class JsonLines(logging.Formatter):
-    """A log record as one line of JSON."""
+    """Formats a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""
-        held = {
+        fields = {
             "at": self.formatTime(record, TIME),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
-            held["error"] = self.formatException(record.exc_info)
-        return json.dumps(held)
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
-    """Send log lines to standard error, unless the application has its own logging already.
+    """Write log lines to standard error, unless the application has configured logging.
 
     Args:
-        level: one of `LEVELS`; the least that is written.
-        as_json: each line is a JSON object.
+        level: the lowest level to write; one of `LEVELS`.
+        as_json: whether each line is a JSON object.
     """
     root = logging.getLogger()
     if root.handlers:
@@ -42,5 +42,5 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     handler.setFormatter(JsonLines() if as_json else text)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in _CHATTY:
+    for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -1,4 +1,4 @@
-"""The ``duly`` command. Each group of commands is a file of its own, loaded when asked for."""
+"""The ``duly`` command. Each subcommand has a module, which is imported when it is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 try:
     import click
 except ImportError:
-    sys.exit("the command line needs click: pip install 'duly[cli]'")
+    sys.exit("the command line requires click: pip install 'duly[cli]'")
 
 from duly.cli.lazy import LazyCommand, LazyGroup
 
@@ -15,7 +15,7 @@ COMMANDS = {
     name: LazyCommand(f"duly.cli.{module}", f"{name}_command", summary)
     for name, module, summary in (
         ("run", "run", "Fire and execute the jobs of an application."),
-        ("worker", "run", "Execute runs, but fire nothing."),
+        ("worker", "run", "Execute runs without firing jobs."),
         ("doctor", "doctor", "Check a scheduler and its database for problems."),
         ("next", "triggers", "Print the next fires of a trigger."),
         ("explain", "triggers", "Explain a trigger and point out its surprises."),
@@ -31,5 +31,5 @@ COMMANDS = {
 def main() -> None:
     """Duly, a durable job scheduler.
 
-    Exit codes: 0 done, 1 it failed, 2 something in the call is wrong.
+    Exit codes: 0 success, 1 failure, 2 an argument is wrong.
     """

@@ -1,4 +1,4 @@
-"""``duly run`` and ``duly worker``: a process that does nothing but take part."""
+"""``duly run`` and ``duly worker``: a process that fires and executes, or only executes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from duly.scheduler import Scheduler
 
 log = logging.getLogger("duly.cli")
 DEFAULT_CONCURRENCY = 10
-"""How many runs of a queue are executed at once where nobody says."""
+"""The number of concurrent runs of a queue for which none is configured."""
 _OPTIONS = (
     application_argument,
     app_dir_option,
     click.option(
         "--queues",
         metavar="A,B=5",
-        help="Queues to execute, with how many runs at once; default: the scheduler's own",
+        help="Queues to execute, with the number of concurrent runs; default: as configured",
     ),
     click.option(
         "--grace",
         type=click.FloatRange(min=0),
-        help="Seconds that running functions get at the end; default: the scheduler's own",
+        help="Seconds that running functions get to finish at shutdown; default: as configured",
     ),
     click.option(
         "--log-level", type=click.Choice(LEVELS), default="info", show_default=True,
-        help="What is written to standard error",
+        help="Lowest level of log lines on standard error",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Write JSON"),
+    click.option("--json", "as_json", is_flag=True, help="Write logs and results as JSON"),
 )  # fmt: skip
 
 
@@ -47,22 +47,22 @@ def _options(command: Any) -> Any:
 
 @click.command("run")
 @_options
-@click.option("--once", is_flag=True, help="Do what is due, and end when nothing is any more")
+@click.option("--once", is_flag=True, help="Exit when nothing is due any longer")
 def run_command(  # noqa: PLR0917 - click gives them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
     as_json: bool, once: bool,
 ) -> None:  # fmt: skip
-    """Fire and execute the jobs of APP until it is summary to stop.
+    """Fire and execute the jobs of APP until the process is told to stop.
 
-    APP is MODULE:ATTRIBUTE, such as myapp.jobs:scheduler: a Scheduler, or a function that makes
-    one. SIGTERM and Ctrl-C end it in order: what does not finish within the grace is given back to
-    other workers. A second signal does not wait for the grace.
+    APP is MODULE:ATTRIBUTE, such as myapp.jobs:scheduler: a Scheduler, or a function that returns
+    one. SIGTERM and Ctrl-C shut it down gracefully: runs that do not finish within the grace period
+    are given back to other workers. A second signal skips the grace period.
 
-    With --once it fires and executes what is due and ends: for cron, and for platforms that freeze
-    processes.
+    With --once, the command fires and executes what is due, and exits. Use it with cron, and on
+    platforms that freeze processes.
 
-    Exit codes: 0 stopped in order, 1 the database does not answer (--once, start="required") or
-    APP failed to load, 2 something in the call is wrong.
+    Exit codes: 0 graceful shutdown, 1 the database does not respond (with --once, or with
+    start="required") or APP could not be loaded, 2 an argument is wrong.
     """
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     if queues is not None:
@@ -78,15 +78,15 @@ def run_command(  # noqa: PLR0917 - click gives them by name
 def worker_command(  # noqa: PLR0917 - click gives them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str, as_json: bool
 ) -> None:
-    """Execute runs of APP, but fire nothing.
+    """Execute runs of APP without firing its jobs.
 
-    For more hands, or for hands for some queues only, beside a process that fires: "duly run", or
+    Use it to add capacity, for all queues or for some, beside a process that fires: "duly run", or
     the application itself. APP, signals and exit codes: see "duly run --help".
     """
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
-    held = scheduler.settings.queues
+    configured = scheduler.settings.queues
     scheduler.configure_worker(
-        queues=held if queues is None else _read_queues(queues, held), fires=False
+        queues=configured if queues is None else _read_queues(queues, configured), fires=False
     )
     _serve(scheduler, app, grace)
 
@@ -101,14 +101,14 @@ def _serve(scheduler: Scheduler, app: str, grace: float | None) -> None:
     seconds = scheduler.settings.grace if grace is None else grace
     with StopSignals(scheduler.skip_grace) as signals:
         try:
-            log.info("%s: %s", app, _described(scheduler))
+            log.info("Starting %s: %s.", app, _describe(scheduler))
             scheduler.start()
             signals.wait()
         finally:
-            why = " and ".join(signals.taken) or "an error"
-            log.info("%s: stopping; what runs gets %g s", why, seconds)
+            cause = " and ".join(signals.received) or "Error"
+            log.info("%s: shutting down; running functions have %g s to finish.", cause, seconds)
             scheduler.stop(seconds)
-            log.info("stopped")
+            log.info("Stopped.")
 
 
 def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> None:
@@ -128,23 +128,23 @@ def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> No
         click.echo(f"runs: {summary or 'nothing was due'}")
 
 
-def _described(scheduler: Scheduler) -> str:
-    held = scheduler.settings
-    queues = ", ".join(f"{name}={places}" for name, places in held.queues.items())
-    fires = "fires and executes" if held.fires else "executes, fires nothing"
-    return f"{fires}; queues {queues}; {len(scheduler.registry.names())} tasks"
+def _describe(scheduler: Scheduler) -> str:
+    settings = scheduler.settings
+    queues = ", ".join(f"{name}={limit}" for name, limit in settings.queues.items())
+    role = "fires and executes" if settings.fires else "executes without firing"
+    return f"{role}; queues {queues}; {len(scheduler.registry.names())} tasks"
 
 
-def _read_queues(text: str, held: Mapping[str, int]) -> dict[str, int]:
-    """``a,b=5``; a queue without a number keeps the scheduler's own."""
+def _read_queues(text: str, configured: Mapping[str, int]) -> dict[str, int]:
+    """Parse ``a,b=5``; a queue without a number keeps its configured one."""
     queues: dict[str, int] = {}
     for part in text.split(","):
         name, equals, count = part.strip().partition("=")
         if not name or (equals and not count.isdecimal()):
             raise click.BadParameter(
-                f"{part!r} is no queue; write names with commas between, each with how many runs "
-                "at once if you like: mail,reports=2",
+                f"{part!r} is not a valid queue; separate queues by commas, each optionally with "
+                "its number of concurrent runs: mail,reports=2",
                 param_hint="--queues",
             )
-        queues[name] = int(count) if equals else held.get(name, DEFAULT_CONCURRENCY)
+        queues[name] = int(count) if equals else configured.get(name, DEFAULT_CONCURRENCY)
     return queues

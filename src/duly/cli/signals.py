@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a command obeys them: end in order, then at once, then whatever happens."""
+"""SIGTERM and SIGINT: the first shuts down gracefully, the second at once, the third kills."""
 
 from __future__ import annotations
 
@@ -11,76 +11,79 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LOOK_EVERY = 1.0
+POLL_INTERVAL_S = 1.0
 
 
 class Interrupted(BaseException):
-    """The first signal came while something was done that nothing else ends."""
+    """The first signal arrived during work that only an exception can end."""
 
 
 class StopSignals:
-    """Counts the signals that ask this process to end; handlers set before are called as well.
+    """Counts the signals that ask this process to stop; previous handlers are called as well.
 
-    A handler does next to nothing: it may have interrupted anything, also a lock that it would
-    wait for. And it cannot run while the main thread is inside a call that the signal did not end.
-    So the interpreter itself writes to a pipe, which `wait` watches.
+    The handler does very little, because it may interrupt code that holds a lock. Nor can it run
+    while the main thread is in a call that the signal did not end, so the interpreter itself writes
+    to a pipe, which `wait` watches.
 
     Args:
-        skip_grace: called at the second signal; at the third the process ends on the spot.
+        skip_grace: called at the second signal; the third one ends the process immediately.
+
+    Attributes:
+        received: the names of the signals so far.
     """
 
     def __init__(self, skip_grace: Callable[[], None]) -> None:
         self._skip_grace = skip_grace
-        self._before: dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
         self._raises = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._woke_before = -1
-        self.taken: list[str] = []
+        self._previous_fd = -1
+        self.received: list[str] = []
 
     def __enter__(self) -> StopSignals:
-        self._woke_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._previous_fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in SIGNALS:
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN:  # as for what a shell starts in the background
-                self._before[number] = before
-                signal.signal(number, self._take)
+            previous = signal.getsignal(number)
+            if previous is not signal.SIG_IGN:  # which shells set for background processes
+                self._previous[number] = previous
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        signal.set_wakeup_fd(self._woke_before)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+        signal.set_wakeup_fd(self._previous_fd)
         os.close(self._reader)
         os.close(self._writer)
 
     def wait(self) -> None:
         """Wait for the first signal."""
-        while not self.taken:
-            if select.select([self._reader], [], [], LOOK_EVERY)[0]:
+        while not self.received:
+            if select.select([self._reader], [], [], POLL_INTERVAL_S)[0]:
                 os.read(self._reader, 1)
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """The first signal ends what is done inside the ``with``."""
+        """End the block of this context manager at the first signal."""
         self._raises = True
         try:
-            if not self.taken:
+            if not self.received:
                 yield
         except Interrupted:
             pass
         finally:
             self._raises = False
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if len(self.taken) == 2:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if len(self.received) == 2:
             os._exit(128 + number)
-        self.taken.append(signal.Signals(number).name)
-        if len(self.taken) == 2:
+        self.received.append(signal.Signals(number).name)
+        if len(self.received) == 2:
             self._skip_grace()
-        before = self._before[number]
-        if callable(before) and before is not signal.default_int_handler:
-            before(number, frame)
+        previous = self._previous[number]
+        if callable(previous) and previous is not signal.default_int_handler:
+            previous(number, frame)
         if self._raises:
             self._raises = False
             raise Interrupted

@@ -1,4 +1,4 @@
-"""``duly next`` and ``duly explain``: what a trigger will do, before it is put into a job."""
+"""``duly next`` and ``duly explain``: what a trigger does, before a job uses it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import click
 from duly.cli.instants import parse_instant
 from duly.triggers import Explanation, Trigger, cron, decode, explain
 
-MOST = 1000
+MAX_FIRES = 1000
 _ARGUMENT = click.argument("trigger", metavar="TRIGGER")
 _OPTIONS = (
     click.option("--tz", default="UTC", show_default=True, help="Time zone, such as Europe/Madrid"),
-    click.option("--after", metavar="INSTANT", help="ISO 8601 with its offset; default: now"),
+    click.option("--after", metavar="INSTANT", help="ISO 8601 with an offset; default: now"),
     click.option("--json", "as_json", is_flag=True, help="Print JSON"),
     click.option(
         "-n",
         "count",
-        type=click.IntRange(1, MOST),
+        type=click.IntRange(1, MAX_FIRES),
         default=10,
         show_default=True,
-        help="How many fires",
+        help="Number of fires",
     ),
 )
 
@@ -38,7 +38,8 @@ def _options(command: Any) -> Any:
 def next_command(trigger: str, count: int, tz: str, after: str | None, as_json: bool) -> None:
     """Print the next fires of TRIGGER.
 
-    TRIGGER is a cron text ("0 9 * * 1-5", "@daily") or a trigger as JSON, as the API shows it.
+    TRIGGER is a crontab expression ("0 9 * * 1-5", "@daily") or the JSON form of a trigger, as in
+    the REST API.
     """
     explanation = _explain(trigger, count, tz, after)
     fires = [fire for fire in explanation.fires if "excluded" not in fire.marks]
@@ -54,9 +55,9 @@ def next_command(trigger: str, count: int, tz: str, after: str | None, as_json: 
 @click.command("explain")
 @_options
 def explain_command(trigger: str, count: int, tz: str, after: str | None, as_json: bool) -> None:
-    """Explain TRIGGER in English, with its next fires and what may surprise.
+    """Explain TRIGGER in English, with its next fires and possible surprises.
 
-    Fires that a clock change or a calendar touches are marked. TRIGGER: see "duly next".
+    Fires affected by a clock change or a calendar are marked. TRIGGER: see "duly next --help".
     """
     explanation = _explain(trigger, count, tz, after)
     click.echo(json.dumps(_plain(explanation), indent=2) if as_json else str(explanation))

@@ -1,7 +1,7 @@
-"""FastAPI: the scheduler as a dependency.
+"""FastAPI: the scheduler as a dependency of endpoints.
 
-Its life needs no adapter: ``FastAPI(lifespan=scheduler.lifespan)``, or inside a lifespan of your
-own ``async with scheduler.lifespan(app): ...``.
+To start and stop the scheduler, use ``FastAPI(lifespan=scheduler.lifespan)``, or
+``async with scheduler.lifespan(app): ...`` inside a lifespan of your own.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from duly.scheduler import Scheduler
 
 
 def get_scheduler(connection: HTTPConnection) -> Scheduler:
-    """The scheduler of the application that serves this request or WebSocket.
+    """Return the scheduler of the application that handles this request or WebSocket.
 
     Args:
-        connection: given by FastAPI.
+        connection: supplied by FastAPI.
 
     Raises:
-        ConfigurationError: the application did not enter the lifespan of a scheduler.
+        ConfigurationError: the application has not entered the lifespan of a scheduler.
     """
-    held = getattr(connection.app.state, "duly", None)
-    if not isinstance(held, Scheduler):
+    scheduler = getattr(connection.app.state, "duly", None)
+    if not isinstance(scheduler, Scheduler):
         raise ConfigurationError(
-            "this application has no scheduler; make it with FastAPI(lifespan=scheduler.lifespan), "
-            "or enter scheduler.lifespan(app) in its own lifespan. A mounted application is told: "
-            "mounted.state.duly = scheduler"
+            "this application has no scheduler; create it with "
+            "FastAPI(lifespan=scheduler.lifespan), or enter scheduler.lifespan(app) in its own "
+            "lifespan. For a mounted application, set mounted.state.duly = scheduler"
         )
-    return held
+    return scheduler
 
 
 SchedulerDep = Annotated[Scheduler, Depends(get_scheduler)]
-"""Annotate a parameter of an endpoint with it: ``async def pay(scheduler: SchedulerDep): ...``."""
+"""The annotation for parameters of endpoints: ``async def pay(scheduler: SchedulerDep): ...``."""

@@ -1,4 +1,4 @@
-"""Flask: the scheduler lives with the application, and every run is inside its context."""
+"""Flask: starts and stops the scheduler, and runs tasks in the application context."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from duly.integrations.wsgi import WSGILifespan, end_in_order_on_sigterm
 from duly.scheduler import Scheduler
 
 URL = "DULY_URL"
-"""Where an application's configuration names the database."""
+"""The key for the database URL in an application's configuration."""
 
 RELOAD_GRACE = 1.0
-"""Seconds that running functions get when the development server reloads: somebody waits."""
+"""Seconds that running functions get when the development server reloads; short, as you wait."""
 
 
 class AppContextForRuns:
-    """Around every run of a scheduler: the context of its application.
+    """Enters the context of an application around every run of a scheduler.
 
     Attributes:
-        app: whose.
+        app: the application.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -55,33 +55,35 @@ def init_app(
     access: Callable[[Any], Any] | None = None,
     start: bool | None = None,
 ) -> None:
-    """Join a scheduler and an application.
+    """Connect a scheduler to an application.
 
-    Every run executed in this process is inside ``app.app_context()``; the scheduler is found at
-    ``app.extensions["duly"]`` and by `get_scheduler`; it stops when the process ends, and what
-    does not finish within its grace is given back. Jobs may be declared before or after this call.
+    Every run in this process executes inside ``app.app_context()``. The scheduler is available as
+    ``app.extensions["duly"]`` and through `get_scheduler`. It stops when the process ends; runs
+    that do not finish within its grace period are given back. Jobs may be declared before or after
+    this call.
 
     Args:
-        app: the application. Its ``config["DULY_URL"]`` is the database of a scheduler that was
-            made without one; a scheduler that was made with one keeps it.
-        scheduler: one scheduler per application. A scheduler that does not run may be given to
-            a newer application (as tests with an application factory do); its runs then are in
-            the context of that one, and on its database.
-        web: where to mount the dashboard and the REST API, for example ``"/duly"``.
-        access: for ``web``: says who sends a request, as for `duly.web.web_app`. It is called
-            inside a request context of the application, so ``flask.session`` and what builds on
-            it work.
-        start: ``None``: where the application is served (``flask run``, ``app.run()``, a worker
-            of gunicorn; behind another server at its first request) and nowhere else: not in
-            a shell, a command, a migration, a test, or the reloader's parent. ``True``: here and
-            now, wherever this is. ``False``: never; you call ``scheduler.start()`` yourself.
+        app: the application. If the scheduler was created without a database URL, it uses
+            ``app.config["DULY_URL"]``.
+        scheduler: the scheduler of this application. A scheduler that is not running can be
+            connected to another application later, as tests with an application factory do; it
+            then uses the context and the database of that application.
+        web: the path of the dashboard and the REST API, for example ``"/duly"``; default: none.
+        access: required with ``web``: a function that returns who sends a request, as for
+            `duly.web.web_app`. It is called in a request context of the application, so it can use
+            ``flask.session``.
+        start: ``None`` starts the scheduler in the process that serves the application (with
+            ``flask run``, ``app.run()`` or in a gunicorn worker; behind other servers at the first
+            request), and not in shells, commands, migrations, tests or the reloader's parent.
+            ``True`` starts it now. ``False`` leaves it to you to call ``scheduler.start()``.
 
     Raises:
-        ConfigurationError: the application has a scheduler already, ``web`` without ``access``,
-            or another argument is wrong.
-        DatabaseURLError: neither the scheduler nor the application says which database.
-        LifecycleError: the scheduler runs already, for another application.
-        DatabaseUnavailable: only of a scheduler made with ``start="required"``.
+        ConfigurationError: the application already has a scheduler, ``web`` was given without
+            ``access``, or another argument is not valid.
+        DatabaseURLError: neither the scheduler nor the application has a database URL.
+        LifecycleError: the scheduler is running for another application.
+        DatabaseUnavailable: the database does not respond, and the scheduler was created with
+            ``start="required"``.
     """
     _check(app, scheduler, web, access)
     if scheduler.takes_database and URL in app.config:
@@ -98,62 +100,66 @@ def init_app(
 
 
 def get_scheduler() -> Scheduler:
-    """The scheduler of the current application.
+    """Return the scheduler of the current application.
 
     Raises:
-        ConfigurationError: the application has none.
+        ConfigurationError: the application has no scheduler.
     """
     try:
-        held: Scheduler = current_app.extensions["duly"]
+        scheduler: Scheduler = current_app.extensions["duly"]
     except KeyError:
         raise ConfigurationError(
             f"the application {current_app.name!r} has no scheduler; call "
-            "init_app(app, scheduler) when you make it"
+            "init_app(app, scheduler) when you create it"
         ) from None
-    return held
+    return scheduler
 
 
 def _check(app: object, scheduler: object, web: object, access: object) -> None:
     if not isinstance(app, Flask) or not isinstance(scheduler, Scheduler):
         given = f"{type(app).__name__}, {type(scheduler).__name__}"
-        raise ConfigurationError(f"init_app({given}): give a Flask application and a Scheduler")
+        raise ConfigurationError(
+            f"init_app({given}) is not valid; give a Flask application and a Scheduler"
+        )
     if "duly" in app.extensions:
         raise ConfigurationError(
-            f"the application {app.name!r} has a scheduler already; call init_app once for each"
+            f"the application {app.name!r} already has a scheduler; call init_app once for each"
         )
     if not scheduler.has_database and URL not in app.config:
         raise DatabaseURLError(
-            f"the scheduler was made without a database URL, and app.config[{URL!r}] is not set; "
-            "load the configuration before init_app, or give the URL to Scheduler(…)"
+            f"the scheduler has no database URL, and app.config[{URL!r}] is not set; load the "
+            "configuration before init_app, or pass the URL to Scheduler(…)"
         )
     if web is None and access is not None:
-        raise ConfigurationError('access= is for the dashboard; say where it is: web="/duly"')
+        raise ConfigurationError('access= is for the dashboard; set its path, too: web="/duly"')
     if web is not None and access is None:
         raise ConfigurationError(
-            f"web={web!r} needs access=, a callable that says who sends a request: "
+            f"web={web!r} requires access=, a function that returns who sends a request: "
             "access=lambda request: Principal(name='ana', role='operator')"
         )
     if web is not None and (not isinstance(web, str) or not web.strip("/") or web[0] != "/"):
-        raise ConfigurationError(f'web={web!r}; give the path of the dashboard: web="/duly"')
+        raise ConfigurationError(
+            f'web={web!r} is not valid; give the path of the dashboard: web="/duly"'
+        )
 
 
 def _give_context(app: Flask, scheduler: Scheduler) -> None:
-    held = _contexts.get(scheduler, lambda: None)()
-    if held is None:
-        held = AppContextForRuns(app)
-        scheduler.around(held)
-        _contexts[scheduler] = weakref.ref(held)
+    context = _contexts.get(scheduler, lambda: None)()
+    if context is None:
+        context = AppContextForRuns(app)
+        scheduler.around(context)
+        _contexts[scheduler] = weakref.ref(context)
     elif scheduler.state != "stopped":
         raise LifecycleError(
-            f"the scheduler runs for the application {held.app.name!r}; stop it before another "
-            "application takes it"
+            f"the scheduler is running for the application {context.app.name!r}; stop it before "
+            "you connect it to another application"
         )
-    held.app = app
+    context.app = app
 
 
 def _start_where_served(app: Flask, scheduler: Scheduler) -> None:
     lifespan = WSGILifespan(scheduler, grace=RELOAD_GRACE if is_running_from_reloader() else None)
-    # Whoever wraps an application in middleware assigns this method; so Flask's documentation.
+    # Flask documents this assignment as the way to add WSGI middleware.
     app.wsgi_app = lifespan.at_first_request(app.wsgi_app)  # type: ignore[method-assign]
     app.run = _serving_run(app, lifespan)  # type: ignore[method-assign]
     if lifespan.begin_in_gunicorn():
@@ -164,19 +170,19 @@ def _start_where_served(app: Flask, scheduler: Scheduler) -> None:
 
 
 def _begin_in_flask_run(app: Flask, lifespan: WSGILifespan, command: click.Context) -> None:
-    """Begin once ``flask run`` has loaded the application, in the process that serves."""
+    """Begin in the process that serves, once ``flask run`` has loaded the application."""
     reload = command.params["reload"]
     script = command.find_object(ScriptInfo)
     if script is None or _is_reloaders_parent(get_debug_flag() if reload is None else reload):
         return
     lifespan.require_database()
     end_in_order_on_sigterm()
-    # Where loading fails under the reloader, an error page is served and this never is true.
+    # If loading fails under the reloader, Flask serves an error page and this never becomes true.
     lifespan.begin_when(lambda: getattr(script, "_loaded_app", None) is app)
 
 
 def _serving_run(app: Flask, lifespan: WSGILifespan) -> Callable[..., None]:
-    """``app.run``, which begins the scheduler where it is going to serve."""
+    """Return ``app.run``, extended to begin the scheduler in the process that serves."""
     run = app.run
 
     @functools.wraps(run)
@@ -197,12 +203,12 @@ def _serving_run(app: Flask, lifespan: WSGILifespan) -> Callable[..., None]:
 
 
 def _is_reloaders_parent(reload: bool) -> bool:
-    """Whether this process only starts another one, which serves."""
+    """Return whether this process only starts another one, which serves."""
     return reload and not is_running_from_reloader()
 
 
 def _mount(app: Flask, scheduler: Scheduler, path: str, access: Any) -> None:
-    # Only who mounts the dashboard pays for it.
+    # Imported here, because it loads Starlette, which only the dashboard needs.
     from duly.integrations.flask_dashboard import mount  # noqa: PLC0415
 
     mount(app, scheduler, path.rstrip("/"), access)

@@ -24,16 +24,17 @@ def mount(app: Flask, scheduler: Scheduler, path: str, access: Access) -> None:
     """Serve the dashboard and the REST API under a path of the application.
 
     Raises:
-        ConfigurationError: ``access`` cannot be called.
+        ConfigurationError: ``access`` is not callable.
     """
     dashboard = LazyASGIMiddleware(web_app(scheduler, access=within_app_context(app, access)))
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {path: dashboard})  # type: ignore[method-assign]
 
 
 def within_app_context(app: Flask, access: Any) -> Any:
-    """The same access callable, called inside a request context of the application.
+    """Return an access callable that is called in a request context of the application.
 
-    What signs people in by itself (`duly.web.local_key`) knows nothing of Flask and stays as it is.
+    Callables that sign users in themselves (`duly.web.local_key`) do not use Flask, so they are
+    returned unchanged.
     """
     if not callable(access) or isinstance(access, SupportsSignIn):
         return access
@@ -42,25 +43,25 @@ def within_app_context(app: Flask, access: Any) -> Any:
     ):
 
         @functools.wraps(access)
-        async def ask(request: Request) -> Any:
+        async def access_in_context(request: Request) -> Any:
             with _context(app, request):
                 return await access(request)
 
-        return ask
+        return access_in_context
 
     @functools.wraps(access)
-    def ask_plainly(request: Request) -> Any:
+    def access_in_context_sync(request: Request) -> Any:
         with _context(app, request):
             return access(request)
 
-    return ask_plainly
+    return access_in_context_sync
 
 
 class LazyASGIMiddleware:
-    """An ASGI application as a WSGI one.
+    """Runs an ASGI application as a WSGI application.
 
-    Its event loop is made when the first request comes: one that was made before a fork would have
-    no thread after it.
+    Its event loop is created at the first request, because the thread of an event loop does not
+    survive a fork.
 
     Args:
         application: an ASGI application without a lifespan.
@@ -68,19 +69,19 @@ class LazyASGIMiddleware:
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._inside: Any = None
+        self._middleware: Any = None
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request."""
+        """Handle a request."""
         with self._lock:
-            if self._inside is None:
-                self._inside = ASGIMiddleware(self._application)
-        answer: Iterable[bytes] = self._inside(environ, start_response)
-        return answer
+            if self._middleware is None:
+                self._middleware = ASGIMiddleware(self._application)
+        response: Iterable[bytes] = self._middleware(environ, start_response)
+        return response
 
 
 def _context(app: Flask, request: Request) -> RequestContext:
-    """Flask's own view of the request; its body is not there, since the dashboard reads it."""
+    """Return Flask's context of a request, without the body, which the dashboard reads."""
     environ = request.scope["wsgi_environ"]
     return app.request_context({**environ, "wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"})

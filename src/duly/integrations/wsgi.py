@@ -24,21 +24,21 @@ from duly.errors import DulyError
 from duly.scheduler import Scheduler
 
 log = logging.getLogger("duly")
-LOOK_EVERY = 0.02
-FROM_A_SERVER = {"SERVER_SOFTWARE", "REMOTE_PORT"}
-"""Servers tell an application one of these or both; test clients tell neither."""
+POLL_INTERVAL_S = 0.02
+SERVER_KEYS = {"SERVER_SOFTWARE", "REMOTE_PORT"}
+"""Keys that servers set in the WSGI environment, at least one of them; test clients set neither."""
 
 WSGIApplication = Callable[..., Iterable[bytes]]
 
 
 class WSGILifespan:
-    """The life of a scheduler in the processes of one WSGI application.
+    """Starts and stops a scheduler in the processes of one WSGI application.
 
-    A process forked from one in which the scheduler has begun stays without it.
+    If a process forks after the scheduler has started, the child process does not start it again.
 
     Args:
-        scheduler: what starts and stops.
-        grace: how many seconds running functions get at the end; default: the scheduler's own.
+        scheduler: the scheduler to start and stop.
+        grace: the seconds that running functions get to finish; default: the scheduler's own.
     """
 
     def __init__(self, scheduler: Scheduler, *, grace: float | None = None) -> None:
@@ -49,7 +49,7 @@ class WSGILifespan:
         _all.add(self)
 
     def begin(self) -> None:
-        """Start, in the background, unless that was done before; stop when the process ends."""
+        """Start in the background, unless that has happened; stop when the process ends."""
         with self._lock:
             if self._begun_in is not None:
                 return
@@ -58,30 +58,30 @@ class WSGILifespan:
         _in_background(self._start)
 
     def require_database(self) -> None:
-        """Contact the database now, if the host must not be served without it.
+        """Connect to the database now, if the scheduler was created with ``start="required"``.
 
         Raises:
-            DatabaseUnavailable: only of a scheduler made with ``start="required"``.
+            DatabaseUnavailable: the database does not respond.
         """
         if self._scheduler.settings.required:
             self._scheduler.store.prepare()
 
     def begin_when(self, ready: Callable[[], bool]) -> None:
-        """`begin` as soon as ``ready()`` is true: the application is loaded, and to be served."""
+        """Call `begin` as soon as ``ready()`` is true, that is, when the application is loaded."""
 
         def wait() -> None:
             never, clock = threading.Event(), self._scheduler.clock
             while not ready():
-                clock.wait(never, LOOK_EVERY)
+                clock.wait(never, POLL_INTERVAL_S)
             self.begin()
 
         _in_background(wait)
 
     def begin_in_gunicorn(self) -> bool:
-        """`begin` once this worker of gunicorn has booted; in any other process nothing.
+        """Call `begin` once this gunicorn worker has booted; do nothing in other processes.
 
         Returns:
-            Whether this is one.
+            Whether this process is a gunicorn worker.
         """
         worker = _gunicorn_worker()
         if worker is None:
@@ -90,17 +90,17 @@ class WSGILifespan:
         return True
 
     def at_first_request(self, application: WSGIApplication) -> WSGIApplication:
-        """The same application; a request that a server brings begins the scheduler."""
+        """Return the application, extended to call `begin` at the first request from a server."""
 
         def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            if self._begun_in is None and not FROM_A_SERVER.isdisjoint(environ):
+            if self._begun_in is None and not SERVER_KEYS.isdisjoint(environ):
                 self.begin()
             return application(environ, start_response)
 
         return serve
 
     def end(self) -> None:
-        """Stop what was begun in this very process: runs that do not finish are given back."""
+        """Stop the scheduler if this process started it; unfinished runs are given back."""
         if self._begun_in == os.getpid():
             self._scheduler.stop(self._grace)
 
@@ -108,15 +108,15 @@ class WSGILifespan:
         try:
             self._scheduler.start()
         except DulyError as error:
-            log.critical("the scheduler could not start: %s", error)
+            log.critical("The scheduler could not start: %s", error)
             if self._scheduler.settings.required:
                 os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_in_order_on_sigterm() -> None:
-    """Let SIGTERM end this process as `sys.exit` does, where it would end it on the spot.
+    """Make SIGTERM exit this process through `sys.exit`, so that exit handlers are called.
 
-    A handler that somebody has set stays.
+    A handler that is already set is kept.
     """
     here = threading.current_thread() is threading.main_thread()
     if here and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -124,9 +124,10 @@ def end_in_order_on_sigterm() -> None:
 
 
 def _gunicorn_worker() -> Any:
-    """The worker object of gunicorn, if this code runs in a worker that boots or was just forked.
+    """Return gunicorn's worker object, if this process is a gunicorn worker that is booting.
 
-    Gunicorn tells an application nothing about it; but its call that makes a worker is going on.
+    Gunicorn does not pass it to the application, but its call that creates the worker is on the
+    stack.
     """
     frame = inspect.currentframe()
     while frame is not None:
