@@ -1,4 +1,4 @@
-"""Applications built on Duly: they use its public door only, as any user would."""
+"""Applications built on Duly, which use only its public API, as any user would."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from duly import Scheduler
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """One application as `apps.demo` shows it.
+    """An application that `apps.demo` serves.
 
     Attributes:
-        name: its place in the address, for example ``expireeye``.
-        title: its name for people.
-        about: one sentence.
-        app: the application object, to be mounted.
+        name: the path segment under which it is mounted, for example ``expireeye``.
+        title: its display name.
+        about: a description in one sentence.
+        app: the ASGI application to mount.
         scheduler: its scheduler, for the dashboard.
-        running: what must surround the serving of ``app``: start, sample data, end.
-        accounts: who may sign in: address, password, role.
-        hints: what to try.
+        running: returns a context manager that starts it, adds sample data and stops it.
+        accounts: the accounts for signing in: address, password and role.
+        hints: suggestions of what to try.
     """
 
     name: str

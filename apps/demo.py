@@ -1,6 +1,6 @@
 """``python -m apps.demo``: the applications of this repository in one process, on SQLite.
 
-``HOST`` and ``PORT`` say where (default 127.0.0.1:8000); the databases are kept under ``var/``.
+``HOST`` and ``PORT`` set the address (default: 127.0.0.1:8000). The databases are in ``var/``.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def main() -> None:
 def assemble(
     demos: Sequence[Demo], key: str, announce: Callable[[], None] = lambda: None
 ) -> Starlette:
-    """One application out of several: an index, each of them, and a dashboard for each.
+    """Return an application with an index, the given applications, and a dashboard for each.
 
     Args:
-        demos: what to show.
-        key: opens the dashboards.
-        announce: called once everything runs.
+        demos: the applications.
+        key: the key for the dashboards.
+        announce: called once everything is running.
     """
     access = local_key(key=key)
 
@@ -64,7 +64,7 @@ def assemble(
             yield
 
     async def index(request: Request) -> Response:
-        here = request.url.hostname in _LOOPBACK  # nobody else is to read the key from the page
+        here = request.url.hostname in _LOOPBACK  # others must not read the key from the page
         html = _PAGE.format("".join(_card(demo, key if here else None) for demo in demos))
         return HTMLResponse(html, headers={"content-security-policy": _POLICY})
 
@@ -86,14 +86,14 @@ def assemble(
 
 
 def welcome(demos: Sequence[Demo], key: str, address: str) -> str:
-    """What the terminal says."""
+    """Return the text for the terminal."""
     lines = ["", f"  Duly's demo is at {address}", ""]
     for demo in demos:
         lines += [f"  {demo.title:<12} {address}/{demo.name}/    {demo.about}"]
         lines += [f"    {email}  {password}  ({role})" for email, password, role in demo.accounts]
         lines += [f"    - {hint}" for hint in demo.hints]
-        lines += [f"    Its jobs, in Duly's dashboard: {address}/duly/{demo.name}/?key={key}", ""]
-    return "\n".join([*lines, "  Ctrl-C ends it.", ""])
+        lines += [f"    Its jobs in Duly's dashboard: {address}/duly/{demo.name}/?key={key}", ""]
+    return "\n".join([*lines, "  Press Ctrl-C to stop.", ""])
 
 
 def _say(text: str) -> None:

@@ -19,8 +19,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m apps.expireeye", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--workers", type=int, default=1, help="processes on one database")
-    parser.add_argument("--make-operator", metavar="EMAIL", help="give this user the role and end")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="number of processes on one database"
+    )
+    parser.add_argument(
+        "--make-operator", metavar="EMAIL", help="make this user an operator, and exit"
+    )
     options = parser.parse_args()
     try:
         settings = Settings.from_environment()
@@ -28,8 +32,10 @@ def main() -> None:
         parser.exit(2, f"cannot start: {error}\n")
     if options.make_operator:
         found = asyncio.run(_promote(settings, options.make_operator))
-        parser.exit(0 if found else 1, "done\n" if found else "no user has this address\n")
-    os.environ["JWT_SECRET"] = settings.jwt_secret  # all workers must sign alike
+        parser.exit(
+            0 if found else 1, "done\n" if found else "there is no user with this address\n"
+        )
+    os.environ["JWT_SECRET"] = settings.jwt_secret  # all workers must use the same key
     uvicorn.run(
         "apps.expireeye.app:from_environment",
         factory=True,

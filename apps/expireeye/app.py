@@ -33,7 +33,7 @@ _FIRST_TRY_SECONDS = 5.0
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
         settings: its configuration.
@@ -74,7 +74,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 
 
 def _operators_of(services: Services) -> Callable[[Request], Awaitable[Principal | None]]:
-    """Who may open Duly's dashboard: operators, by the session of our own pages."""
+    """Return the access function of Duly's dashboard, which admits signed-in operators."""
 
     async def access(request: Request) -> Principal | None:
         user = (await visit_of(request, services)).user
@@ -90,13 +90,13 @@ def from_environment() -> FastAPI:
     settings = Settings.from_environment()
     set_up_logging(settings.log_level)
     app = create_app(settings)
-    gc.freeze()  # what is loaded by now stays: collections in a busy run need not look through it
+    gc.freeze()  # loaded modules stay, so the garbage collector need not scan them
     return app
 
 
 @contextlib.asynccontextmanager
 async def _running(services: Services) -> AsyncIterator[None]:
-    """Tables, follower and scheduler, in this order; ended in the other."""
+    """Start tables, follower and scheduler; stop them in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(services.database.close)
         creating = asyncio.create_task(services.database.create_tables_when_reachable())
@@ -110,16 +110,16 @@ async def _running(services: Services) -> AsyncIterator[None]:
 
 
 async def _start(services: Services) -> None:
-    """Start the scheduler; whatever is wrong with it, requests are served and `ready` says so."""
+    """Start the scheduler; if that fails, requests are served and readiness reports it."""
     scheduler = services.scheduler
     if not services.settings.scheduler_enabled:
         scheduler.attach(asyncio.get_running_loop())
         return
     try:
         await scheduler.aio.start()
-        log.info("scheduler started")
+        log.info("Scheduler started.")
     except DulyError:
-        log.exception("the scheduler does not start")
+        log.exception("The scheduler could not start; serving requests without it.")
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -40,19 +40,19 @@ class Database:
         self.begin = async_sessionmaker(self.engine, expire_on_commit=False).begin
 
     async def create_tables(self) -> None:
-        """Create what is missing; several processes may do so at once."""
+        """Create missing tables; several processes may do so at once."""
         async with self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
             await connection.run_sync(Base.metadata.create_all)
 
     async def create_tables_when_reachable(self) -> None:
-        """As `create_tables`, trying again for as long as the database is away."""
+        """Call `create_tables`, and try again until the database is available."""
         while True:
             try:
                 return await self.create_tables()
             except (SQLAlchemyError, OSError) as error:
-                log.error("database not usable yet, trying again: %s", error)
+                log.error("The database is not available; trying again: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def close(self) -> None:

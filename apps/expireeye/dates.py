@@ -1,4 +1,4 @@
-"""What an expiry date means: text from a person in, one instant in UTC out."""
+"""Expiry dates: conversion of user input to an instant in UTC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FULL = re.compile(
 
 
 class BadDate(ValueError):
-    """A text that names no expiry date; the message says what would."""
+    """A text is not a valid expiry date; the message gives valid examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def parse_expiry(text: str, zone: str) -> Expiry:
     except (ValueError, OverflowError):
         pass
     raise BadDate(
-        f"{text[:40]!r} is no date; write 2026-01-31, 2026-01-31T18:00 or 2026-01-31T18:00:00Z"
+        f"{text[:40]!r} is not a valid date; "
+        "write 2026-01-31, 2026-01-31T18:00 or 2026-01-31T18:00:00Z"
     )
 
 

@@ -15,7 +15,7 @@ from apps.expireeye.settings import Settings
 
 
 def demo(folder: Path) -> Demo:
-    """The application with sample data, its database in ``folder``."""
+    """Return the application with sample data and its database in ``folder``."""
     settings = Settings(
         database_url=f"sqlite:///{folder / 'expireeye.db'}",
         scheduler_heartbeat="fast",
@@ -33,14 +33,14 @@ def demo(folder: Path) -> Demo:
     return Demo(
         name="expireeye",
         title="ExpireEye",
-        about="Watches the expiry dates of your products and tells you live.",
+        about="Watches the expiry dates of your products and notifies you live.",
         app=app,
         scheduler=services.scheduler,
         running=running,
         accounts=((*MEMBER, "member"), (*OPERATOR, "operator")),
         hints=(
             "Sign in as the member and keep the page open: within a minute the milk and the fresh "
-            "pasta expire, and a notice appears by itself.",
+            "pasta expire, and a notification appears.",
             "Add a product that expires 20 seconds from now, and watch it.",
             "Sign in as the operator and open Scheduler: run the check, change how often it runs, "
             "restart the demo, and find the change kept.",
@@ -49,7 +49,7 @@ def demo(folder: Path) -> Demo:
 
 
 def _kept_secret(file: Path) -> str:
-    """The same key at every start, so that a restart signs nobody out."""
+    """Return a persistent key, so that a restart does not sign users out."""
     if not file.exists():
         file.touch(mode=0o600)
         file.write_text(secrets.token_urlsafe(32))

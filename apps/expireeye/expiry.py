@@ -1,4 +1,4 @@
-"""What happens to products whose date has passed. The caller owns the transaction."""
+"""Expiring products whose date has passed, in the transaction of the caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from apps.expireeye.notices import STORED_TYPE
 log = logging.getLogger(__name__)
 
 GROUP = 100
-"""Items that share a savepoint: many enough to be fast, few enough to hold up no request."""
+"""Items per savepoint: enough to be fast, but not so many that requests are delayed."""
 PARK_AFTER = 5
 PARK_FOR = timedelta(hours=1)
 
@@ -43,7 +43,7 @@ class DueItem:
 
 @dataclass(slots=True)
 class Batch:
-    """What became of some items."""
+    """The result of processing a batch of items."""
 
     expired: list[DueItem] = field(default_factory=list)
     failed: int = 0
@@ -59,14 +59,14 @@ class Batch:
 async def due_items(
     session: AsyncSession, now: datetime, *, after: DueItem | None, limit: int
 ) -> Sequence[DueItem]:
-    """Active items whose date lies strictly before ``now``, oldest first, parked ones left out.
+    """Return active items whose date is before ``now``, oldest first, without parked ones.
 
-    They stay locked until the transaction ends; one that its owner is changing right now waits
-    for the next tick.
+    They are locked until the transaction ends. Items that their owner is editing are left to the
+    next tick.
 
     Args:
-        after: the last item of the batch before, so that a failing item is met once a run.
-        limit: at most so many.
+        after: the last item of the previous batch, so that a run meets a failing item only once.
+        limit: the largest number of items.
     """
     wanted = (
         select(
@@ -94,10 +94,10 @@ async def due_items(
 
 
 async def expire_batch(session: AsyncSession, items: Sequence[DueItem], now: datetime) -> Batch:
-    """Expire all items that can be; one that fails does not take the others with it.
+    """Expire items; the failure of one does not affect the others.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database is away; no item is to blame.
+        sqlalchemy.exc.OperationalError: the database is not available, so no item is at fault.
     """
     batch = Batch()
     for start in range(0, len(items), GROUP):
@@ -106,7 +106,7 @@ async def expire_batch(session: AsyncSession, items: Sequence[DueItem], now: dat
 
 
 async def oldest_overdue(session: AsyncSession, now: datetime) -> datetime | None:
-    """The date of the item that has waited longest for the check; ``None`` when none waits."""
+    """Return the date of the oldest item that is due and not yet expired, if any."""
     wanted = select(func.min(UserProduct.expiry_date)).where(
         UserProduct.status == "active", UserProduct.expiry_date < now
     )
@@ -114,17 +114,16 @@ async def oldest_overdue(session: AsyncSession, now: datetime) -> datetime | Non
 
 
 async def _expire_group(session: AsyncSession, items: Sequence[DueItem], now: datetime) -> Batch:
-    """Expire items in one savepoint; when it fails, each half gets one of its own.
+    """Expire items in one savepoint; if that fails, bisect to isolate the failing item.
 
-    So it goes on until the culprit stands alone: a hundred items cost four statements, not four
-    hundred, and a bad one among them some fifty.
+    A hundred items take four statements instead of four hundred, or about fifty if one fails.
     """
     try:
         async with session.begin_nested():
             return await _expire(session, items, now)
     except (OperationalError, InterfaceError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others go on
+    except Exception as error:  # noqa: BLE001 - one bad item must not stop the others
         if len(items) == 1:
             await _record_failure(session, items[0], now, error)
             return Batch(failed=1)
@@ -135,7 +134,7 @@ async def _expire_group(session: AsyncSession, items: Sequence[DueItem], now: da
 
 
 async def _expire(session: AsyncSession, items: Sequence[DueItem], now: datetime) -> Batch:
-    """Turn items to ``expired`` if they are still active, and store their notices."""
+    """Mark items as expired if they are still active, and store their notifications."""
     flipped = await session.scalars(
         update(UserProduct)
         .where(UserProduct.id.in_([item.id for item in items]), UserProduct.status == "active")
@@ -151,7 +150,7 @@ async def _expire(session: AsyncSession, items: Sequence[DueItem], now: datetime
 async def _store_notices(
     session: AsyncSession, items: Sequence[DueItem], now: datetime
 ) -> list[Notification]:
-    """One notice for each item and date, unless there has been one."""
+    """Store a notification for each item and date, unless there is one already."""
     if not items:
         return []
     rows = [
@@ -177,7 +176,7 @@ async def _store_notices(
 async def _record_failure(
     session: AsyncSession, item: DueItem, now: datetime, error: Exception
 ) -> None:
-    """Count one more failed run of an item in a row; from the fifth on it is parked for a time."""
+    """Count a failure of an item; after five in a row it is parked for an hour."""
     failures = await session.scalar(
         update(UserProduct)
         .where(UserProduct.id == item.id)
@@ -189,6 +188,8 @@ async def _record_failure(
         .execution_options(synchronize_session=False)
     )
     if failures == PARK_AFTER:
-        log.error("item %s has failed in %s runs, parked for an hour: %s", item.id, failures, error)
+        log.error(
+            "Item %s has failed in %s runs; skipping it for an hour: %s", item.id, failures, error
+        )
     else:
-        log.warning("item %s failed (run %s in a row): %s", item.id, failures, error)
+        log.warning("Item %s failed (%s in a row): %s", item.id, failures, error)

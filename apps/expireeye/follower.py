@@ -1,4 +1,4 @@
-"""Brings stored notices to the users connected to this process, whichever process stored them."""
+"""Delivers stored notifications to the users connected to this process."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ class Follower:
         pushed = 0
         for count, notice in enumerate(notices):
             if count % _AT_ONCE == 0:
-                await asyncio.sleep(0)  # a socket that reads may empty its queue meanwhile
+                await asyncio.sleep(0)  # lets sockets empty their queues
             if notice.id in self._seen or not self._hub.count(notice.user_id):
                 continue
             taken = self._hub.send(notice.user_id, Frame.of(pushed_message(notice), notice.id))
             log.info(
-                "notification %s to user %s: %s",
-                notice.id, notice.user_id, "queued" if taken else "not taken",
+                "Notification %s for user %s: %s.",
+                notice.id, notice.user_id, "queued" if taken else "queue full",
             )  # fmt: skip
             self._seen.add(notice.id)
             pushed += taken
@@ -98,14 +98,14 @@ class Follower:
         return pushed
 
     async def run(self) -> None:
-        """Follow until cancelled; nothing is asked of the database while nobody is connected."""
+        """Follow until cancelled; there are no queries while no user is connected."""
         try:
             while True:
                 await self._wanted.wait()
                 try:
                     await self.poll()
                 except (SQLAlchemyError, OSError) as error:
-                    log.warning("notices cannot be followed now: %s", error)
+                    log.warning("Reading new notifications failed; trying again: %s", error)
                 if not self._users:
                     self._wanted.clear()
                 await asyncio.sleep(POLL_SECONDS)
@@ -138,7 +138,7 @@ class Follower:
         try:
             await self._record_deliveries()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("last deliveries not recorded, they will be repeated: %s", error)
+            log.warning("The last deliveries were not recorded and will be repeated: %s", error)
 
     async def _record_deliveries(self) -> None:
         delivered: Sequence[int] = self._hub.take_delivered()

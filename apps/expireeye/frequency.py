@@ -1,4 +1,4 @@
-"""How often the check runs, as a person chooses it."""
+"""The frequency of the check, by name or as a crontab expression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the application can do what it is for."""
+"""The readiness of the application."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from apps.expireeye.jobs import CHECK
 from apps.expireeye.services import Services
 from duly import DulyError
 
-PATIENCE = 3
-"""Intervals without a successful run after which the application is not ready."""
+OVERDUE_INTERVALS = 3
+"""The number of intervals without a successful run after which the application is not ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Readiness:
 
 
 async def readiness(services: Services) -> Readiness:
-    """Look at the scheduler, the database and the age of the last successful run.
+    """Check the scheduler, the database and the age of the last successful run.
 
-    The patience begins anew when this process starts and when the job is changed, so that neither
-    a restart nor a shorter interval makes a healthy application look ill.
+    The count restarts when this process starts and when the job is changed, so that neither a
+    restart nor a shorter interval makes a healthy application appear unready.
     """
     now = services.clock.now()
     try:
@@ -53,7 +53,7 @@ async def readiness(services: Services) -> Readiness:
         engine,
         health.database,
         None if success is None else (now - success).total_seconds(),
-        overdue=now - since > PATIENCE * interval(trigger, since),
+        overdue=now - since > OVERDUE_INTERVALS * interval(trigger, since),
     )
 
 

@@ -1,4 +1,4 @@
-"""Duly's runs in the words of ExpireEye."""
+"""The history of the check: Duly's runs with the outcomes of ExpireEye."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _RANGES = 100
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the history: a run, or ticks in a row that were missed.
+    """An entry of the history: a run, or consecutive ticks that were missed.
 
     Attributes:
-        at: when it started; when it should have, if it never did.
-        ticks: how many ticks the line speaks of.
-        duration: seconds; ``None`` while it runs, or when it never started.
-        detail: an error's message, or why there was no run.
+        at: when the run started, or should have started.
+        ticks: the number of ticks.
+        duration: seconds; ``None`` if the run has not finished or never started.
+        detail: the error message, or the reason why there was no run.
     """
 
     at: datetime
@@ -52,7 +52,7 @@ class Entry:
 
     @classmethod
     def of(cls, run: RunRecord) -> Entry:
-        """The line for a run."""
+        """Return the entry of a run."""
         return cls(
             at=run.started_at or run.scheduled_for or run.due_at,
             outcome=outcome_of(run),
@@ -68,10 +68,10 @@ class Entry:
 
 
 def outcome_of(run: RunRecord) -> str:
-    """One of `OUTCOMES`, or ``running`` or ``waiting`` for a run that is not over.
+    """Return one of `OUTCOMES`, or ``running`` or ``waiting`` for an unfinished run.
 
-    A run that succeeded with failed items is ``partial``; one that was given back at a stop, or
-    whose process died, is ``interrupted`` until it is started again.
+    A run that succeeded although items failed is ``partial``. A run that was given back at
+    shutdown, or whose process died, is ``interrupted`` until it starts again.
     """
     if run.state == "succeeded":
         return "partial" if run.counters.get("failed") else "ok"
@@ -81,7 +81,7 @@ def outcome_of(run: RunRecord) -> str:
 
 
 async def history(scheduler: Scheduler, *, limit: int, outcome: str | None = None) -> list[Entry]:
-    """The check's newest lines, at most ``limit``, of one outcome if given."""
+    """Return the newest entries, at most ``limit``, optionally only those with one outcome."""
     found = await _runs(scheduler, limit, outcome)
     if outcome in (None, "missed"):
         for gap in await scheduler.aio.missed(CHECK, limit=_RANGES):
@@ -90,13 +90,13 @@ async def history(scheduler: Scheduler, *, limit: int, outcome: str | None = Non
 
 
 async def last_executed(scheduler: Scheduler) -> Entry | None:
-    """The newest run that was executed and is over."""
+    """Return the newest run that was executed and has finished."""
     runs = await scheduler.aio.runs(job=CHECK, state=_EXECUTED, limit=1)
     return Entry.of(runs[0]) if runs else None
 
 
 async def last_success_at(scheduler: Scheduler) -> datetime | None:
-    """When the newest successful run ended."""
+    """Return when the newest successful run finished."""
     runs: list[RunRecord] = await scheduler.aio.runs(job=CHECK, state="succeeded", limit=1)
     return runs[0].finished_at if runs else None
 

@@ -1,4 +1,4 @@
-"""The catalogue that all share, and the items that each user owns."""
+"""The shared catalogue, and the items of each user."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def add_item(
     """
     product = await session.get(Product, product_id)
     if product is None:
-        raise Problem(404, "not_found", "No such product.", "productId")
+        raise Problem(404, "not_found", "This product does not exist.", "productId")
     item = UserProduct(
         user_id=user.id,
         product_id=product_id,
@@ -205,7 +205,7 @@ def checked_name(name: str) -> str:
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= MAX_NAME or "\0" in name:
-        raise Problem(422, "bad_name", f"A name has 1 to {MAX_NAME} characters.", "name")
+        raise Problem(422, "bad_name", f"A name must have 1 to {MAX_NAME} characters.", "name")
     return name
 
 

@@ -1,4 +1,4 @@
-"""The one job of ExpireEye. Locks, history, retries and retention are Duly's."""
+"""The only job of ExpireEye. Duly takes care of locks, history, retries and retention."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from apps.expireeye.expiry import Batch, DueItem, due_items, expire_batch
 from apps.expireeye.frequency import interval
-from apps.expireeye.logs import names_run
+from apps.expireeye.logs import log_run_id
 from apps.expireeye.services import Services
 from duly import Run
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 CHECK = "check_product_expiry"
 BUDGET = 0.8
-"""Share of the interval after which a run leaves what remains to the next one."""
+"""The share of the interval after which a run leaves the remaining items to the next run."""
 
 
 def declare_jobs(services: Services) -> None:
@@ -24,7 +24,7 @@ def declare_jobs(services: Services) -> None:
     database, scheduler = services.database, services.scheduler
     follower, metrics = services.follower, services.metrics
 
-    scheduler.around(names_run)
+    scheduler.around(log_run_id)
 
     @scheduler.job(
         settings.frequency.trigger,
@@ -35,7 +35,7 @@ def declare_jobs(services: Services) -> None:
         keep=settings.history_retention_days,
     )
     async def check_product_expiry(run: Run) -> dict[str, int]:
-        """Expire every product whose date has passed, and tell its owner."""
+        """Expire every product whose date has passed, and notify its owner."""
         now, begun = run.now(), clock.monotonic()
         run.count(checked=0, expired=0, notified=0, pushed=0, failed=0)
         last: DueItem | None = None
@@ -43,7 +43,7 @@ def declare_jobs(services: Services) -> None:
             async with database.begin() as session:
                 items = await due_items(session, now, after=last, limit=settings.expiry_batch_size)
                 batch = await expire_batch(session, items, now)
-            tell(batch)
+            log_batch(batch)
             run.count(
                 checked=len(items),
                 expired=len(batch.expired),
@@ -58,7 +58,11 @@ def declare_jobs(services: Services) -> None:
                 break
         summary = {**run.counters, "durationMs": round((clock.monotonic() - begun) * 1000)}
         metrics.run_done(summary)
-        log.log(logging.INFO if run.counters["checked"] else logging.DEBUG, "checked: %s", summary)
+        log.log(
+            logging.INFO if run.counters["checked"] else logging.DEBUG,
+            "Check finished: %s",
+            summary,
+        )
         return summary
 
     async def seconds_between_ticks(now: datetime) -> float:
@@ -66,9 +70,11 @@ def declare_jobs(services: Services) -> None:
         return interval(trigger, now).total_seconds()
 
 
-def tell(batch: Batch) -> None:
-    """Log what a committed batch has done."""
+def log_batch(batch: Batch) -> None:
+    """Log the changes of a committed batch."""
     for item in batch.expired:
-        log.info("item %s has expired", item.id)
+        log.info("Item %s has expired.", item.id)
     for notice in batch.notices:
-        log.info("notification %s stored: user %s, %r", notice.id, notice.user_id, notice.message)
+        log.info(
+            "Notification %s stored for user %s: %r", notice.id, notice.user_id, notice.message
+        )

@@ -1,4 +1,4 @@
-"""How often one address may try something."""
+"""Rate limits per network address."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _MAX_ADDRESSES = 10_000
 
 
 class RateLimit:
-    """Counts events per key in a sliding window, in this process's memory.
+    """Counts events per key in a sliding window, in the memory of this process.
 
     Args:
-        limit: events allowed within the window.
+        limit: the number of events allowed within the window.
         window: its length in seconds.
         clock: its steady clock measures the window.
     """
@@ -25,7 +25,7 @@ class RateLimit:
         self._events: dict[str, deque[float]] = {}
 
     def reached(self, key: str) -> bool:
-        """Whether ``key`` has used up its events."""
+        """Return whether ``key`` has reached the limit."""
         return len(self._recent(key)) >= self._limit
 
     def record(self, key: str) -> None:

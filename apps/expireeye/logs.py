@@ -1,4 +1,4 @@
-"""Log lines that say which job and run they belong to."""
+"""Logging with the job and the run on every line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _current: ContextVar[str] = ContextVar("expireeye_run", default="")
 
 
 @contextmanager
-def names_run(run: Run) -> Iterator[None]:
-    """Around a run: its job and id appear on every line."""
+def log_run_id(run: Run) -> Iterator[None]:
+    """Add the job and the id of a run to every line logged inside the block."""
     token = _current.set(f" [{run.job_id} {run.id}]")
     try:
         yield

@@ -1,4 +1,4 @@
-"""What Prometheus may read about this process."""
+"""The Prometheus metrics of this process."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Metrics:
         )
 
     def listen(self, scheduler: Scheduler) -> None:
-        """Count what becomes of ticks that this process decides."""
+        """Count the outcomes of the ticks that this process decides."""
         for kind in _OUTCOMES:
             scheduler.on(kind, self._count)
 
     def run_done(self, summary: dict[str, int]) -> None:
-        """Count a run that came to its end."""
+        """Count a finished run."""
         self.runs.labels("partial" if summary["failed"] else "ok").inc()
         self.run_seconds.observe(summary["durationMs"] / 1000)
         self.expired.inc(summary["expired"])

@@ -1,4 +1,4 @@
-"""What every answer carries and every request must respect."""
+"""Middleware: security headers for responses and a size limit for requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from apps.expireeye.problems import Problem
 
 MAX_BODY = 64 * 1024
-_TOO_BIG = f"A request has at most {MAX_BODY} bytes."
+_TOO_BIG = f"The body is larger than {MAX_BODY} bytes."
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -23,7 +23,7 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the security headers to every answer, and keeps personal pages out of caches."""
+    """Adds the security headers to every response, and keeps personal pages out of caches."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,7 +44,7 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses request bodies over 64 KiB, announced or not."""
+    """Refuses request bodies over 64 KiB, whether or not their length is announced."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Stored notices, and the one place that knows how they look on the wire."""
+"""Stored notifications, and the format in which they are pushed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from apps.expireeye.problems import not_found
 
 STORED_TYPE = "warning"
 WIRE_TYPES = {STORED_TYPE: "product_expiration"}
-"""A notice's ``type`` in the database and the list, and what a pushed message calls it."""
+"""The ``type`` of a stored notification, and the one of the pushed message."""
 
 
 def pushed_message(notice: Notification) -> dict[str, Any]:
-    """The message that a socket receives: exactly these six keys."""
+    """Return the message for a socket, which has exactly these six keys."""
     return {
         "id": notice.id,
         "type": WIRE_TYPES[notice.type],
@@ -33,7 +33,7 @@ def pushed_message(notice: Notification) -> dict[str, Any]:
 async def list_notices(
     session: AsyncSession, user: User, *, unread: bool = False, after_id: int = 0, limit: int = 100
 ) -> Sequence[Notification]:
-    """The user's notices: newest first, or in order of their ids after ``after_id``."""
+    """Return a user's notifications: newest first, or in the order of ids after ``after_id``."""
     wanted = select(Notification).where(Notification.user_id == user.id)
     if unread:
         wanted = wanted.where(Notification.read.is_(False))
@@ -45,7 +45,7 @@ async def list_notices(
 
 
 async def count_unread(session: AsyncSession, user_id: int) -> int:
-    """How many notices the user has not read."""
+    """Return the number of unread notifications of a user."""
     wanted = select(func.count()).where(
         Notification.user_id == user_id, Notification.read.is_(False)
     )
@@ -53,10 +53,10 @@ async def count_unread(session: AsyncSession, user_id: int) -> int:
 
 
 async def mark_read(session: AsyncSession, user: User, notice_id: int) -> None:
-    """Mark one notice as read.
+    """Mark a notification as read.
 
     Raises:
-        Problem: 404 when there is none, or it is another user's.
+        Problem: 404, it does not exist or belongs to another user.
     """
     mine = (Notification.id == notice_id) & (Notification.user_id == user.id)
     if await session.scalar(select(Notification.id).where(mine)) is None:
@@ -65,12 +65,12 @@ async def mark_read(session: AsyncSession, user: User, notice_id: int) -> None:
 
 
 async def mark_all_read(session: AsyncSession, user: User) -> None:
-    """Mark every notice of the user as read."""
+    """Mark all notifications of a user as read."""
     mine = (Notification.user_id == user.id) & Notification.read.is_(False)
     await session.execute(update(Notification).where(mine).values(read=True))
 
 
 async def mark_pushed(session: AsyncSession, ids: Sequence[int], now: datetime) -> None:
-    """Remember that these notices have reached a socket."""
+    """Record that notifications have reached a socket."""
     new = Notification.id.in_(ids) & Notification.first_pushed_at.is_(None)
     await session.execute(update(Notification).where(new).values(first_pushed_at=now))

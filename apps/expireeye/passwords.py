@@ -1,4 +1,4 @@
-"""Passwords as stored: scrypt with a salt of their own (OWASP's N=2^14, r=8, p=5)."""
+"""Password hashes: scrypt with a random salt and OWASP's parameters N=2^14, r=8, p=5."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _N, _R, _P = 2**14, 8, 5
 
 
 def hash_password(password: str) -> str:
-    """The text to store; slow on purpose (about 0.2 s), so call it in a thread."""
+    """Return the hash to store; this is slow on purpose (about 0.2 s), so call it in a thread."""
     salt = secrets.token_bytes(16)
     return f"scrypt${_N}${_R}${_P}${_text(salt)}${_text(_scrypt(password, salt, _N, _R, _P))}"
 
 
 def verify_password(password: str, stored: str) -> bool:
-    """Whether ``password`` is the one behind ``stored``; as slow as `hash_password`."""
+    """Return whether a password matches a stored hash; as slow as `hash_password`."""
     try:
         scheme, n, r, p, salt, expected = stored.split("$")
     except ValueError:
         return False
     if scheme != "scrypt":
         return False
-    held = _scrypt(password, base64.b64decode(salt), int(n), int(r), int(p))
-    return hmac.compare_digest(held, base64.b64decode(expected))
+    actual = _scrypt(password, base64.b64decode(salt), int(n), int(r), int(p))
+    return hmac.compare_digest(actual, base64.b64decode(expected))
 
 
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
@@ -36,5 +36,5 @@ def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-NOBODY = "scrypt$16384$8$5$AAAAAAAAAAAAAAAAAAAAAA==$" + _text(bytes(32))
-"""Compared against when the address is unknown, so that the answer takes as long."""
+DUMMY_HASH = "scrypt$16384$8$5$AAAAAAAAAAAAAAAAAAAAAA==$" + _text(bytes(32))
+"""The hash to verify against for an unknown address, so that the response takes equally long."""

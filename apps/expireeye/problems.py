@@ -1,4 +1,4 @@
-"""Errors as the API and the pages show them: ``{"error": {"code", "message", "field"}}``."""
+"""Error responses of the API and the pages: ``{"error": {"code", "message", "field"}}``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Problem(Exception):
 
     Args:
         status: the HTTP status.
-        code: one word for programs.
-        message: one sentence for people.
-        field: the input at fault, where it is one.
+        code: a code for programs.
+        message: a sentence for people.
+        field: the input that is not valid, if there is one.
         headers: further response headers.
     """
 
@@ -38,7 +38,7 @@ class Problem(Exception):
         self.headers = headers
 
     def response(self) -> JSONResponse:
-        """The error as JSON."""
+        """Return the error as a JSON response."""
         body = {"code": self.code, "message": self.message}
         if self.field:
             body["field"] = self.field
@@ -46,8 +46,8 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """404: it does not exist, or belongs to somebody else."""
-    return Problem(404, "not_found", f"No such {what}.")
+    """Return the error for something that does not exist or belongs to another user."""
+    return Problem(404, "not_found", f"This {what} does not exist.")
 
 
 _CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -55,7 +55,7 @@ Respond = Callable[[Request, Problem], Awaitable[Response]]
 
 
 def install(app: FastAPI, page: Respond) -> None:
-    """Make ``app`` answer every error in this form; browsers get ``page`` instead of JSON."""
+    """Register the error handlers; browsers receive ``page`` instead of JSON."""
 
     async def respond(request: Request, problem: Problem) -> Response:
         if "text/html" in request.headers.get("accept", ""):
@@ -75,7 +75,7 @@ def install(app: FastAPI, page: Respond) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
-        return Problem(500, "internal_error", "Something went wrong here.").response()
+        return Problem(500, "internal_error", "An unexpected error occurred.").response()
 
     @app.exception_handler(HTTPException)
     async def failed(request: Request, error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""Open sockets of this process, and how a message reaches them without waiting for any."""
+"""The open sockets of this process, and the queues that deliver messages to them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Socket:
             self._queue.put_nowait(frame)
         except asyncio.QueueFull:
             if not self.dropped.is_set():
-                log.warning("socket of user %s dropped: it does not read", self.user_id)
+                log.warning("Dropping a socket of user %s: its queue is full.", self.user_id)
             self.dropped.set()
             return False
         return True
@@ -94,7 +94,7 @@ class Hub:
         self._delivered: set[int] = set()
 
     def attach(self, websocket: WebSocket, user_id: int) -> Socket | None:
-        """Register a socket; ``None`` when the user holds as many as are allowed."""
+        """Register a socket; return ``None`` if the user has reached the limit."""
         if len(self._sockets[user_id]) >= self._max_per_user:
             return None
         socket = Socket(websocket, user_id, self._note_delivery)
@@ -111,11 +111,11 @@ class Hub:
         self._metrics.open_sockets.dec()
 
     def count(self, user_id: int) -> int:
-        """How many sockets the user has here."""
+        """Return the number of sockets of a user in this process."""
         return len(self._sockets.get(user_id, ()))
 
     def send(self, user_id: int, frame: Frame) -> bool:
-        """Queue a frame for every socket of a user; says whether any took it."""
+        """Queue a frame for all sockets of a user; return whether at least one accepted it."""
         taken = [socket.offer(frame) for socket in self._sockets.get(user_id, ())]
         if taken and not all(taken):
             self._metrics.pushes.labels("failed").inc()
@@ -132,4 +132,4 @@ class Hub:
 
 
 SOCKET_ERRORS = (WebSocketDisconnect, TimeoutError, OSError, RuntimeError)
-"""What a broken or stalled connection raises."""
+"""The errors that a broken or stalled connection raises."""

@@ -1,4 +1,4 @@
-"""Something to look at: two accounts and a shelf whose next product expires in half a minute."""
+"""Sample data: two accounts with products, the first of which expires in half a minute."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHELF = (
 
 
 async def seed(services: Services) -> None:
-    """Make the demo accounts once, and put two products before their end at every start."""
+    """Create the demo accounts once, and let two products expire soon after every start."""
     now = services.clock.now()
     async with services.database.begin() as session:
         accounts: tuple[tuple[tuple[str, str], Role], ...]

@@ -1,4 +1,4 @@
-"""What the application object holds: each part made once, from the settings."""
+"""The services of the application, created once from the settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONNECTS_PER_MINUTE = 120
 
 
 class Services:
-    """The parts, wired.
+    """The services of one application object.
 
     Args:
         settings: the configuration.

@@ -1,4 +1,4 @@
-"""Configuration from the environment; a wrong value stops the start and names its variable."""
+"""The configuration from environment variables. An invalid value prevents the start."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from duly.errors import TriggerError
 
 
 class SettingsError(ValueError):
-    """A variable holds a value that cannot be used; the message begins with its name."""
+    """The value of a variable is not valid; the message begins with the variable's name."""
 
 
 class Settings(BaseModel):
-    """All that can be configured; each field is the variable of the same name in capitals.
+    """The configuration. Each field is set by the variable of the same name in upper case.
 
     Attributes:
-        environment: ``production`` insists on a ``JWT_SECRET``.
+        environment: ``production`` requires a ``JWT_SECRET``.
         expiry_check_frequency: ``10s``, ``minute``, ``hour``, ``daily``, or cron fields. A change
-            made by the operator at run time wins over it until it is reset.
-        misfire_grace_seconds: how late a tick may be; default by frequency.
-        allowed_origins: origins of sockets beside the site's own, separated by commas.
-        metrics_networks: who may read ``/metrics``, separated by commas.
-        scheduler_heartbeat: Duly's profile; ``fast`` notices a dead process within seconds.
+            made by an operator at run time takes precedence until it is reset.
+        misfire_grace_seconds: how late a tick may still run; the default depends on the frequency.
+        allowed_origins: allowed origins of sockets besides the site's own, separated by commas.
+        metrics_networks: the networks that may read ``/metrics``, separated by commas.
+        scheduler_heartbeat: Duly's profile; ``fast`` detects a dead process within seconds.
     """
 
     model_config = ConfigDict(
@@ -56,16 +56,16 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the variables; one that is empty counts as not set.
+        """Read the variables; empty variables count as not set.
 
         Args:
-            environ: default: the process's own environment.
+            environ: the variables; default: those of this process.
 
         Raises:
-            SettingsError: a value cannot be used.
+            SettingsError: a value is not valid.
         """
-        held = os.environ if environ is None else environ
-        given = {name: value for name, value in held.items() if value}
+        variables = os.environ if environ is None else environ
+        given = {name: value for name, value in variables.items() if value}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -75,7 +75,7 @@ class Settings(BaseModel):
 
     @property
     def frequency(self) -> Frequency:
-        """The declared frequency of the check."""
+        """The configured frequency of the check."""
         declared = frequency(self.expiry_check_frequency, self.scheduler_timezone)
         grace = self.misfire_grace_seconds
         return declared if grace is None else Frequency(declared.trigger, grace)
@@ -96,7 +96,7 @@ class Settings(BaseModel):
     @classmethod
     def _zone(cls, value: str) -> str:
         if not is_time_zone(value):
-            raise ValueError(f"{value!r} is no IANA time zone such as Europe/Madrid")
+            raise ValueError(f"{value!r} is not an IANA time zone; give for example Europe/Madrid")
         return value
 
     @field_validator("log_level", mode="before")
@@ -111,7 +111,7 @@ class Settings(BaseModel):
             frequency(value, "UTC")
         except TriggerError as error:
             raise ValueError(
-                f"{value!r} is neither 10s, minute, hour, daily nor cron fields: {error}"
+                f"{value!r} is not 10s, minute, hour, daily or a crontab expression: {error}"
             ) from error
         return value
 
@@ -121,7 +121,9 @@ class Settings(BaseModel):
         try:
             url = make_url(value)
         except ArgumentError:
-            raise ValueError("it is no database URL such as sqlite:///var/expireeye.db") from None
+            raise ValueError(
+                "not a valid database URL; give for example sqlite:///var/expireeye.db"
+            ) from None
         if url.get_backend_name() not in ("sqlite", "postgresql"):
             raise ValueError(f"{url.get_backend_name()} is not supported; use sqlite or postgresql")
         return value

@@ -17,11 +17,11 @@ SESSION = timedelta(hours=12)
 
 
 class Tokens:
-    """Makes and reads tokens. A token of one purpose is worthless for another.
+    """Issues and verifies tokens. A token for one purpose is not valid for another.
 
     Args:
         secret: the signing key, the same in every process.
-        clock: what decides that a token has expired.
+        clock: the clock that decides when tokens expire.
     """
 
     def __init__(self, secret: str, clock: Clock) -> None:
@@ -29,12 +29,12 @@ class Tokens:
         self._clock = clock
 
     def issue(self, purpose: Purpose, lifetime: timedelta, **claims: Any) -> str:
-        """A token that carries ``claims`` for ``lifetime``."""
+        """Return a token with ``claims`` that is valid for ``lifetime``."""
         expires = (self._clock.now() + lifetime).timestamp()
         return str(self._serializer(purpose).dumps({**claims, "expires": int(expires)}))
 
     def read(self, purpose: Purpose, token: str) -> dict[str, Any] | None:
-        """The claims of a token, or ``None`` when it is forged, expired or for something else."""
+        """Return the claims of a token, or ``None`` if it is not valid for this purpose."""
         try:
             claims = self._serializer(purpose).loads(token)
         except BadData:

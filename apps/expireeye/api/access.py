@@ -1,4 +1,4 @@
-"""Who is asking, and may they: shared by every route."""
+"""Authentication and authorization, shared by all routes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from apps.expireeye.services import Services
 
 
 def services_of(connection: HTTPConnection) -> Services:
-    """What the application object holds."""
-    held: Services = connection.app.state.services
-    return held
+    """Return the services of the application."""
+    services: Services = connection.app.state.services
+    return services
 
 
-Held = Annotated[Services, Depends(services_of)]
+ServicesDep = Annotated[Services, Depends(services_of)]
 
 
 def address_of(connection: HTTPConnection) -> str:
@@ -28,7 +28,7 @@ def address_of(connection: HTTPConnection) -> str:
 
 
 def allow(limited: bool, seconds: int) -> None:
-    """Refuse a caller who tries too often.
+    """Refuse a caller who has reached a rate limit.
 
     Raises:
         Problem: 429, when ``limited``.
@@ -45,7 +45,7 @@ async def user_by_id(session: AsyncSession, claims: dict[str, object] | None) ->
     return await session.get(User, claims["user"]) if claims and claims.get("user") else None
 
 
-async def signed_in(connection: HTTPConnection, services: Held) -> User:
+async def signed_in(connection: HTTPConnection, services: ServicesDep) -> User:
     """The user of the bearer token.
 
     Raises:
@@ -58,7 +58,7 @@ async def signed_in(connection: HTTPConnection, services: Held) -> User:
         if user is not None:
             return user
     raise Problem(
-        401, "not_signed_in", "A valid bearer token is needed.",
+        401, "not_signed_in", "A valid bearer token is required.",
         headers={"WWW-Authenticate": "Bearer"},
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ async def operator(user: Member) -> User:
         Problem: 401, or 403 for a member.
     """
     if user.role != "operator":
-        raise Problem(403, "forbidden", "Only an operator may do this.")
+        raise Problem(403, "forbidden", "Only operators may do this.")
     return user
 
 

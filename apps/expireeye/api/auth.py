@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from apps.expireeye import accounts
-from apps.expireeye.api.access import Held, address_of, allow
+from apps.expireeye.api.access import ServicesDep, address_of, allow
 from apps.expireeye.api.schemas import Credentials, Registration, show_user
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import LOGIN_WINDOW
@@ -17,15 +17,15 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 
 
 @router.post("/register", status_code=201)
-async def open_account(body: Registration, services: Held) -> dict[str, Any]:
-    """Open an account."""
+async def open_account(body: Registration, services: ServicesDep) -> dict[str, Any]:
+    """Create an account."""
     async with services.database.begin() as session:
         user = await accounts.register(session, services.clock.now(), **body.model_dump())
         return show_user(user)
 
 
 @router.post("/login")
-async def log_in(request: Request, body: Credentials, services: Held) -> dict[str, Any]:
+async def log_in(request: Request, body: Credentials, services: ServicesDep) -> dict[str, Any]:
     """Exchange address and password for a bearer token."""
     address = address_of(request)
     allow(services.failed_logins.reached(address), LOGIN_WINDOW)

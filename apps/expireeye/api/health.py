@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from apps.expireeye.api.access import Held, address_of
+from apps.expireeye.api.access import ServicesDep, address_of
 from apps.expireeye.expiry import oldest_overdue
 from apps.expireeye.health import readiness
 from apps.expireeye.problems import Problem
@@ -18,13 +18,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health/live")
 async def live() -> dict[str, str]:
-    """The process answers."""
+    """Report that the process responds."""
     return {"status": "ok"}
 
 
 @router.get("/health/ready")
-async def ready(services: Held) -> JSONResponse:
-    """The scheduler is up and the check has succeeded lately."""
+async def ready(services: ServicesDep) -> JSONResponse:
+    """Report whether the scheduler is running and the check has succeeded recently."""
     state = await readiness(services)
     body = {
         "status": "ok" if state.ready else "unavailable",
@@ -36,10 +36,10 @@ async def ready(services: Held) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def metrics(request: Request, services: Held) -> Response:
-    """Prometheus text, for the networks that may read it."""
+async def metrics(request: Request, services: ServicesDep) -> Response:
+    """Return the Prometheus metrics to networks that may read them."""
     if not _inside(address_of(request), services.settings.metrics_networks):
-        raise Problem(403, "forbidden", "Metrics are not for this network.")
+        raise Problem(403, "forbidden", "This network may not read the metrics.")
     now = services.clock.now()
     async with services.database.session() as session:
         oldest = await oldest_overdue(session, now)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from apps.expireeye import notices
-from apps.expireeye.api.access import Held, Member
+from apps.expireeye.api.access import Member, ServicesDep
 from apps.expireeye.api.schemas import show_notice
 
 router = APIRouter(prefix="/notifications", tags=["notifications"])
@@ -18,7 +18,7 @@ MAX_ID = 2**31 - 1
 @router.get("")
 async def list_notifications(
     user: Member,
-    services: Held,
+    services: ServicesDep,
     unread: bool = False,
     after_id: Annotated[int, Query(alias="afterId", ge=0, le=MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
@@ -33,14 +33,14 @@ async def list_notifications(
 
 
 @router.post("/{notice_id}/read", status_code=204)
-async def read_one(user: Member, notice_id: int, services: Held) -> None:
+async def read_one(user: Member, notice_id: int, services: ServicesDep) -> None:
     """Mark a notice as read."""
     async with services.database.begin() as session:
         await notices.mark_read(session, user, min(notice_id, MAX_ID))
 
 
 @router.post("/read-all", status_code=204)
-async def read_all(user: Member, services: Held) -> None:
+async def read_all(user: Member, services: ServicesDep) -> None:
     """Mark all notices as read."""
     async with services.database.begin() as session:
         await notices.mark_all_read(session, user)

@@ -1,4 +1,4 @@
-"""The operator's view of the scheduler: thin calls on Duly."""
+"""The scheduler for operators: a thin layer over Duly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from apps.expireeye.api.access import Held, Operator
+from apps.expireeye.api.access import Operator, ServicesDep
 from apps.expireeye.api.schemas import FrequencyChange, show_entry, show_job
 from apps.expireeye.frequency import NAMED, frequency
 from apps.expireeye.history import Outcome, history, last_executed, outcome_of
@@ -24,7 +24,7 @@ RUN_WAIT = 30.0
 
 
 @router.get("/status")
-async def status(_: Operator, services: Held) -> dict[str, Any]:
+async def status(_: Operator, services: ServicesDep) -> dict[str, Any]:
     """Whether the scheduler runs, what it will do next and did last."""
     scheduler = services.scheduler
     state = await scheduler.aio.status()
@@ -36,7 +36,7 @@ async def status(_: Operator, services: Held) -> dict[str, Any]:
 @router.get("/history")
 async def runs(
     _: Operator,
-    services: Held,
+    services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     outcome: Outcome | None = None,
 ) -> dict[str, Any]:
@@ -46,7 +46,7 @@ async def runs(
 
 
 @router.post("/jobs/check_product_expiry/run")
-async def run_now(user: Operator, services: Held) -> JSONResponse:
+async def run_now(user: Operator, services: ServicesDep) -> JSONResponse:
     """Run the check now; answers with its summary, or with 202 when it takes long."""
     run = await run_check(services, user)
     if not run.is_terminal:
@@ -56,7 +56,7 @@ async def run_now(user: Operator, services: Held) -> JSONResponse:
 
 
 @router.patch("/jobs/check_product_expiry")
-async def change(user: Operator, body: FrequencyChange, services: Held) -> dict[str, Any]:
+async def change(user: Operator, body: FrequencyChange, services: ServicesDep) -> dict[str, Any]:
     """Change how often the check runs; it holds until it is reset, across restarts."""
     if body.frequency not in NAMED:
         raise Problem(422, "unknown_frequency", f"Choose one of {', '.join(NAMED)}.", "frequency")
@@ -64,7 +64,7 @@ async def change(user: Operator, body: FrequencyChange, services: Held) -> dict[
 
 
 async def run_check(services: Services, user: User) -> RunRecord:
-    """Run the check by hand and wait for it.
+    """Run the check now and wait until it has finished.
 
     Raises:
         Problem: 409 while a run is in progress.
@@ -74,12 +74,12 @@ async def run_check(services: Services, user: User) -> RunRecord:
             CHECK, wait=RUN_WAIT, actor=actor(user)
         )
     except OverlapError:
-        raise Problem(409, "already_running", "A run of the check is in progress.") from None
+        raise Problem(409, "already_running", "The check is already running.") from None
     return run
 
 
 async def change_frequency(services: Services, user: User, name: str) -> JobRecord:
-    """Give the job another frequency by hand."""
+    """Change the frequency of the job."""
     chosen = frequency(name, services.settings.scheduler_timezone)
     job: JobRecord = await services.scheduler.aio.edit(
         CHECK, trigger=chosen.trigger, misfire_grace=chosen.grace, actor=actor(user)

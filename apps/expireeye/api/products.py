@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 
 from apps.expireeye import inventory
-from apps.expireeye.api.access import Held, Member
+from apps.expireeye.api.access import Member, ServicesDep
 from apps.expireeye.api.schemas import ItemChange, NewItem, NewProduct, show_item, show_product
 from apps.expireeye.dates import BadDate, Expiry, parse_expiry
 from apps.expireeye.inventory import Page
@@ -24,7 +24,7 @@ Size = Annotated[int, Query(ge=1, le=200)]
 
 @router.get("/products")
 async def list_products(
-    _: Member, services: Held, q: str = "", page: Number = 1, size: Size = 50
+    _: Member, services: ServicesDep, q: str = "", page: Number = 1, size: Size = 50
 ) -> dict[str, Any]:
     """Search the catalogue."""
     async with services.database.session() as session:
@@ -33,7 +33,7 @@ async def list_products(
 
 
 @router.post("/products", status_code=201)
-async def create_product(_: Member, body: NewProduct, services: Held) -> dict[str, Any]:
+async def create_product(_: Member, body: NewProduct, services: ServicesDep) -> dict[str, Any]:
     """Add a catalogue entry."""
     async with services.database.begin() as session:
         return show_product(await inventory.add_product(session, body.name))
@@ -51,7 +51,7 @@ class ItemFilter:
 
 @router.get("/user-products")
 async def list_items(
-    user: Member, services: Held, wanted: Annotated[ItemFilter, Depends(ItemFilter)]
+    user: Member, services: ServicesDep, wanted: Annotated[ItemFilter, Depends(ItemFilter)]
 ) -> dict[str, Any]:
     """The caller's own items."""
     limit = None if wanted.days is None else services.clock.now() + timedelta(days=wanted.days)
@@ -64,7 +64,7 @@ async def list_items(
 
 
 @router.post("/user-products", status_code=201)
-async def create_item(user: Member, body: NewItem, services: Held) -> dict[str, Any]:
+async def create_item(user: Member, body: NewItem, services: ServicesDep) -> dict[str, Any]:
     """Give the caller an item of a catalogue entry."""
     expiry = read_expiry(body.expiry_date, user)
     async with services.database.begin() as session:
@@ -81,7 +81,7 @@ async def create_item(user: Member, body: NewItem, services: Held) -> dict[str, 
 
 
 @router.get("/user-products/{item_id}")
-async def show_one(user: Member, item_id: str, services: Held) -> dict[str, Any]:
+async def show_one(user: Member, item_id: str, services: ServicesDep) -> dict[str, Any]:
     """One of the caller's items."""
     async with services.database.session() as session:
         return show_item(await inventory.get_item(session, user, item_id))
@@ -89,7 +89,7 @@ async def show_one(user: Member, item_id: str, services: Held) -> dict[str, Any]
 
 @router.patch("/user-products/{item_id}")
 async def change_item(
-    user: Member, item_id: str, body: ItemChange, services: Held
+    user: Member, item_id: str, body: ItemChange, services: ServicesDep
 ) -> dict[str, Any]:
     """Change date, quantity or note; a date in the future makes an expired item active."""
     now = services.clock.now()
@@ -106,7 +106,7 @@ async def change_item(
 
 
 @router.delete("/user-products/{item_id}", status_code=204)
-async def delete_item(user: Member, item_id: str, services: Held) -> None:
+async def delete_item(user: Member, item_id: str, services: ServicesDep) -> None:
     """Delete one of the caller's items."""
     async with services.database.begin() as session:
         await inventory.remove_item(session, user, item_id)
@@ -116,7 +116,7 @@ def read_expiry(text: str, user: User) -> Expiry:
     """An expiry date as the user means it.
 
     Raises:
-        Problem: 422 when it is no date.
+        Problem: 422, the text is not a valid date.
     """
     try:
         return parse_expiry(text, user.time_zone)

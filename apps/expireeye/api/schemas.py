@@ -1,4 +1,4 @@
-"""Bodies of requests, and rows as the API shows them."""
+"""The bodies of requests, and conversions of rows to responses."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class NewItem(Body):
 
 
 class ItemChange(Body):
-    """PATCH /user-products/{id}: what is absent stays."""
+    """PATCH /user-products/{id}: absent fields stay unchanged."""
 
     expiry_date: str | None = Field(None, max_length=40)
     quantity: int | None = Field(None, ge=1, le=1_000_000)
@@ -94,7 +94,7 @@ def show_item(owned: Owned) -> dict[str, Any]:
 
 
 def show_notice(notice: Notification) -> dict[str, Any]:
-    """A stored notice as the list shows it; the pushed message has another shape."""
+    """Return a notification for the list; pushed messages have another format."""
     return {
         "id": notice.id,
         "type": notice.type,

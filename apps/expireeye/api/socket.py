@@ -1,4 +1,4 @@
-"""The socket that notices are pushed through."""
+"""The WebSocket for pushing notifications."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOO_BIG = 1009
 
 
 class Refused(Exception):
-    """The connection is to be closed with a code."""
+    """The connection is refused and closed with a code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -52,7 +52,7 @@ async def notifications(websocket: WebSocket) -> None:
     except Refused as refusal:
         await _close(websocket, refusal.code, str(refusal))
     except SOCKET_ERRORS as error:
-        log.debug("socket ended: %r", error)
+        log.debug("Socket closed: %r", error)
         await _close(websocket, 1011, "connection failed")
 
 
@@ -79,7 +79,7 @@ async def _authenticated(websocket: WebSocket, services: Services) -> int:
 
 
 async def _serve(websocket: WebSocket, socket: Socket, first: list[Frame]) -> None:
-    """Send and listen until either ends; whatever ended it is raised."""
+    """Send and receive until either ends, and raise the cause."""
     tasks = {
         asyncio.create_task(socket.pump(first)),
         asyncio.create_task(_listen(websocket, socket)),
@@ -98,7 +98,9 @@ async def _serve(websocket: WebSocket, socket: Socket, first: list[Frame]) -> No
 async def _listen(websocket: WebSocket, socket: Socket) -> None:
     while True:
         await _receive(websocket)
-        socket.offer(Frame.of({"type": "error", "message": "Nothing is expected here."}))
+        socket.offer(
+            Frame.of({"type": "error", "message": "This socket does not accept messages."})
+        )
 
 
 async def _receive(websocket: WebSocket) -> str:
@@ -121,7 +123,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _origin_allowed(websocket: WebSocket, allowed: tuple[str, ...]) -> bool:
-    """A program sends no origin and may come in; a page must be ours or on the list."""
+    """Return whether the origin is allowed: none (a program), this site, or a listed one."""
     origin = websocket.headers.get("origin")
     if origin is None or origin in allowed:
         return True

@@ -50,7 +50,7 @@ async def sign_in_form(browser: Visitor) -> Response:
 
 @router.post("/sign-in")
 async def sign_in(browser: Sender, sent: Sent) -> Response:
-    """Sign in, or say what was wrong."""
+    """Sign in, or show what is wrong."""
     failed, address = browser.services.failed_logins, address_of(browser.request)
     try:
         allow(failed.reached(address), LOGIN_WINDOW)
@@ -74,7 +74,7 @@ async def register_form(browser: Visitor) -> Response:
 
 @router.post("/register")
 async def register(browser: Sender, sent: Sent) -> Response:
-    """Open an account and sign in, or say what was wrong."""
+    """Create an account and sign in, or show what is wrong."""
     services = browser.services
     try:
         async with services.database.begin() as session:

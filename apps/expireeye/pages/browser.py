@@ -1,4 +1,4 @@
-"""The browser in front of us: who sits there, and how to show it something."""
+"""The visitor of a page: the session, and the responses that it can receive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from apps.expireeye.api.access import Held
+from apps.expireeye.api.access import ServicesDep
 from apps.expireeye.models import User
 from apps.expireeye.notices import count_unread
 from apps.expireeye.pages import formatting
@@ -30,11 +30,11 @@ templates.globals["formatting"] = formatting
 
 
 class SignInFirst(Exception):
-    """The page is for users only: the browser is sent to the sign-in page."""
+    """The page requires a signed-in user, so the browser is sent to the sign-in page."""
 
 
 class Browser:
-    """A request for a page, and the answers that it may get."""
+    """A request for a page, and the possible responses."""
 
     def __init__(self, request: Request, services: Services, visit: Visit) -> None:
         self.request = request
@@ -43,17 +43,17 @@ class Browser:
 
     @property
     def user(self) -> User:
-        """Who is signed in.
+        """The signed-in user.
 
         Raises:
-            SignInFirst: nobody.
+            SignInFirst: the visitor is not signed in.
         """
         if self.visit.user is None:
             raise SignInFirst
         return self.visit.user
 
     async def show(self, template: str, *, status: int = 200, **context: Any) -> Response:
-        """A page, with the session's cookie renewed."""
+        """Return a page, and renew the cookie of the session."""
         user, services = self.visit.user, self.services
         unread = 0
         if user is not None:
@@ -87,12 +87,12 @@ class Browser:
         return f"{self.request.scope.get('root_path', '')}{app.url_path_for(name, **parameters)}"
 
 
-async def visitor(request: Request, services: Held) -> Browser:
+async def visitor(request: Request, services: ServicesDep) -> Browser:
     """Any browser."""
     return Browser(request, services, await visit_of(request, services))
 
 
-async def sender(request: Request, services: Held) -> Browser:
+async def sender(request: Request, services: ServicesDep) -> Browser:
     """A browser that sends a form of ours."""
     return Browser(request, services, await checked_visit(request, services))
 

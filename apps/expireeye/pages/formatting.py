@@ -1,4 +1,4 @@
-"""Facts said in words."""
+"""Values as the pages show them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FREQUENCIES = {
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """How far away a moment is, as the page's script says it too: "in 5 minutes"."""
+    """Return the distance to a moment, such as "in 5 minutes"; live.js does the same."""
     seconds = (moment - now).total_seconds()
     size = abs(seconds)
     if size < 1:
@@ -33,14 +33,14 @@ def relative(moment: datetime, now: datetime) -> str:
 
 
 def local(moment: datetime, zone: str) -> str:
-    """A moment on the wall clock of a zone."""
-    held = moment.astimezone(ZoneInfo(zone))
-    seconds = f":{held:%S}" if held.second else ""
-    return f"{held.day} {held:%b %Y, %H:%M}{seconds}"
+    """Return a moment in the local time of a zone."""
+    there = moment.astimezone(ZoneInfo(zone))
+    seconds = f":{there:%S}" if there.second else ""
+    return f"{there.day} {there:%b %Y, %H:%M}{seconds}"
 
 
 def good_until(owned: Owned, zone: str) -> str:
-    """The item's date as its owner gave it."""
+    """Return the date of an item as its owner entered it."""
     item = owned.item
     if item.expiry_is_date_only:
         day = last_good_day(Expiry(item.expiry_date, date_only=True), zone)
@@ -49,7 +49,7 @@ def good_until(owned: Owned, zone: str) -> str:
 
 
 def as_form(owned: Owned, zone: str) -> dict[str, str]:
-    """The item as its owner would type it."""
+    """Return the values of an item for its form."""
     item = owned.item
     expiry = Expiry(item.expiry_date, item.expiry_is_date_only)
     clock = item.expiry_date.astimezone(ZoneInfo(zone))
@@ -62,7 +62,7 @@ def as_form(owned: Owned, zone: str) -> dict[str, str]:
 
 
 def freshness(owned: Owned, now: datetime) -> str:
-    """One word for the look of an item: ``expired``, ``due``, ``soon`` or ``good``."""
+    """Return the appearance of an item: ``expired``, ``due``, ``soon`` or ``good``."""
     item = owned.item
     if item.status == "expired":
         return "expired"
@@ -70,19 +70,19 @@ def freshness(owned: Owned, now: datetime) -> str:
     return "due" if left < 0 else "soon" if left < 3 * 86400 else "good"
 
 
-def rhythm(job: JobRecord) -> str:
-    """When the job runs."""
+def schedule_text(job: JobRecord) -> str:
+    """Return the schedule of the job."""
     if job.state == "paused":
         return f"Paused{f': {job.paused_reason}' if job.paused_reason else ''}"
     if job.trigger is None:
-        return f"Not runnable: {job.unresolved_reason}"
+        return f"Cannot run: {job.unresolved_reason}"
     name = name_of(job.trigger)
     text = job.trigger.describe()
     return FREQUENCIES[name] if name and name != "daily" else text[:1].upper() + text[1:]
 
 
 def what_happened(entry: Entry) -> str:
-    """A line of the history in a sentence."""
+    """Return the description of an entry of the history."""
     count = entry.counters
     if entry.outcome in ("ok", "partial"):
         expired, failed = count.get("expired", 0), count.get("failed", 0)
@@ -96,14 +96,14 @@ def what_happened(entry: Entry) -> str:
         "running": "Running now",
         "waiting": "Waiting to start",
         "missed": "Missed: it could not start in time",
-        "skipped": "Skipped: the run before was not over",
+        "skipped": "Skipped: the previous run had not finished",
         "interrupted": "Interrupted",
     }
     return words.get(entry.outcome, entry.outcome)
 
 
-def took(entry: Entry) -> str:
-    """How long a run took."""
+def duration_text(entry: Entry) -> str:
+    """Return the duration of a run."""
     if entry.duration is None:
         return "-"
     return f"{entry.duration * 1000:.0f} ms" if entry.duration < 1 else f"{entry.duration:.1f} s"

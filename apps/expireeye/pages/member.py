@@ -40,11 +40,16 @@ class ItemForm:
         """The quantity.
 
         Raises:
-            Problem: 422 when it is none.
+            Problem: 422, it is not valid.
         """
         text = self.quantity.strip() or "1"
         if not text.isdecimal() or not 1 <= int(text) <= MAX_QUANTITY:
-            raise Problem(422, "bad_quantity", "A quantity is a number from 1.", "quantity")
+            raise Problem(
+                422,
+                "bad_quantity",
+                f"The quantity must be a number from 1 to {MAX_QUANTITY:,}.",
+                "quantity",
+            )
         return int(text)
 
 

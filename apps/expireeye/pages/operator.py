@@ -1,4 +1,4 @@
-"""The operator's page: what the scheduler does, in words."""
+"""The operator's page: the status and history of the scheduler."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def run_now(browser: Sender) -> Response:
 async def set_frequency(browser: Sender, frequency: Annotated[list[str], Form()]) -> Response:
     """Choose how often the check runs, or go back to what the configuration says."""
     user = _operator(browser)
-    wanted = frequency[-1]  # the button's own value follows that of the choice
+    wanted = frequency[-1]  # the value of the button follows that of the radio buttons
     if wanted == "configured":
         await browser.services.scheduler.aio.reset(CHECK, actor=actor(user))
     elif wanted in NAMED:
@@ -66,5 +66,5 @@ async def set_frequency(browser: Sender, frequency: Annotated[list[str], Form()]
 
 def _operator(browser: Browser) -> User:
     if browser.user.role != "operator":
-        raise Problem(403, "forbidden", "Only an operator may see this.")
+        raise Problem(403, "forbidden", "Only operators may see this page.")
     return browser.user

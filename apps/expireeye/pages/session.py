@@ -1,4 +1,4 @@
-"""The visitor's session: a signed cookie, and forms that only our own pages can send."""
+"""The visitor's session: a signed cookie, and forms protected against forgery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from apps.expireeye.api.access import Held, user_by_id
+from apps.expireeye.api.access import ServicesDep, user_by_id
 from apps.expireeye.models import User
 from apps.expireeye.services import Services
 from apps.expireeye.tokens import SESSION
@@ -19,7 +19,9 @@ COOKIE = "expireeye_session"
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_FOREIGN = "This form is out of date or came from elsewhere. Go back, reload and try again."
+_FOREIGN = (
+    "This form has expired or came from another site. Go back, reload the page and try again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,11 @@ class Visit:
 
     @classmethod
     def new(cls, user: User | None = None) -> Visit:
-        """A session under an id that nobody can have planted."""
+        """Return a session with a new random id, which protects against session fixation."""
         return cls(secrets.token_urlsafe(16), user)
 
 
-async def visit_of(request: Request, services: Held) -> Visit:
+async def visit_of(request: Request, services: ServicesDep) -> Visit:
     """The session of the cookie, or a new one."""
     claims = services.tokens.read("session", request.cookies.get(COOKIE, ""))
     if claims is None:
@@ -49,7 +51,7 @@ async def visit_of(request: Request, services: Held) -> Visit:
         return Visit(str(claims["id"]), await user_by_id(session, claims))
 
 
-async def checked_visit(request: Request, services: Held) -> Visit:
+async def checked_visit(request: Request, services: ServicesDep) -> Visit:
     """The session of a form or script of our own pages.
 
     Raises:

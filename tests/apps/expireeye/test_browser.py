@@ -38,7 +38,7 @@ def register(page: Page, site: Server, email: str = "ana@example.com") -> None:
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Your time zone").select_option("UTC")
-    page.get_by_role("button", name="Open account").click()
+    page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="My products")).to_be_visible(timeout=MOMENT)
 
 
@@ -69,7 +69,7 @@ def test_a_product_expires_before_the_eyes_of_its_owner(page: Page, site: Server
     page.get_by_role("link", name="Notifications").click()
     expect(page.locator(".notice")).to_contain_text("Product Milk & <i>honey</i> has expired")
     page.get_by_role("button", name="Mark as read").click()
-    expect(page.get_by_text("All read.")).to_be_visible()
+    expect(page.get_by_text("You have read everything.")).to_be_visible()
 
 
 def test_what_a_person_types_survives_a_live_update(page: Page, site: Server) -> None:
@@ -97,14 +97,14 @@ def test_the_operator_steers_the_check(
     _make_operator(children, sqlite_url)
     page.reload()
     page.get_by_role("link", name="Scheduler").click()
-    expect(page.get_by_text("Working as it should")).to_be_visible()
+    expect(page.get_by_text("Working normally")).to_be_visible()
     page.get_by_role("button", name="Run the check now").click()
     expect(page.get_by_role("status").filter(has_text="check")).to_be_visible(timeout=MOMENT)
-    expect(page.get_by_text("by hand").first).to_be_visible()
+    expect(page.get_by_text("manually").first).to_be_visible()
     page.get_by_label("Every minute").check()
-    page.get_by_role("button", name="Change the frequency").click()
-    expect(page.locator(".facts")).to_contain_text("Every minute changed by hand")
-    page.get_by_role("button", name="Back to the configured one").click()
+    page.get_by_role("button", name="Change frequency").click()
+    expect(page.locator(".facts")).to_contain_text("Every minute changed manually")
+    page.get_by_role("button", name="Reset to the configured frequency").click()
     expect(page.locator(".facts")).to_contain_text("Every 10 seconds")
     page.get_by_role("link", name="All details in Duly").click()
     job = page.get_by_role("link", name="check_product_expiry").first
@@ -169,7 +169,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(
         )
         assert unnamed == 0, path
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "main"
     context.close()

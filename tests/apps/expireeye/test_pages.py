@@ -111,7 +111,7 @@ def test_wrong_forms_come_back_with_what_was_typed(visitor: Visitor, world: Worl
     assert (answer.status_code, 'value="ana"' in answer.text) == (422, True)
     visitor.register("ana@example.com")
     wrong: list[tuple[str, dict[str, Any], str]] = [
-        ("date", {"name": "Milk & <b>", "date": "2026-02-31"}, "is no date"),
+        ("date", {"name": "Milk & <b>", "date": "2026-02-31"}, "is not a valid date"),
         ("name", {"name": " ", "date": "2026-02-01"}, "A name has"),
         ("quantity", {"name": "Milk", "date": "2026-02-01", "quantity": "none"}, "A quantity is"),
     ]
@@ -157,7 +157,7 @@ def test_notices_are_read(visitor: Visitor, world: World) -> None:
     visitor.send("/inbox/1/read")
     assert visitor.open("/inbox").text.count("Mark as read") == 2
     visitor.send("/inbox/read-all")
-    assert "All read." in visitor.open("/inbox").text
+    assert "You have read everything." in visitor.open("/inbox").text
     assert visitor.open("/inbox", show="all").text.count('class="notice"') == 3
     assert visitor.send("/inbox/99/read").status_code == 404
 
@@ -175,9 +175,9 @@ def test_the_operators_page(visitor: Visitor, world: World) -> None:
     assert len(world.runs()) == 1
     page = visitor.send("/operator/frequency", frequency="hour").text
     assert "Every hour" in page.split("<dt>Next")[0]
-    assert "changed by hand" in page
+    assert "changed manually" in page
     page = visitor.send("/operator/frequency", frequency="configured").text
-    assert "changed by hand" not in page
+    assert "changed manually" not in page
     assert "No run with this outcome." in visitor.open("/operator", outcome="error").text
     assert visitor.open("/duly/").status_code == 200
 
