@@ -65,7 +65,7 @@ def test_a_run_that_fails_shows_on_the_overview(
     assert is_same_load(signed_in)
 
 
-def test_what_one_types_survives_a_refresh(signed_in: Page, server: Server) -> None:
+def test_typed_text_survives_a_refresh(signed_in: Page, server: Server) -> None:
     """An open question keeps its text and its focus while the page below it is refreshed."""
     signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
     signed_in.get_by_role("button", name="Pause gated").click()

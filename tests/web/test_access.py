@@ -23,7 +23,7 @@ EVERY = pytest.mark.parametrize(
 
 
 def send(client: Client, site: Site, endpoint: Endpoint) -> Any:
-    """Send this endpoint with what it needs."""
+    """Send a valid request to an endpoint."""
     ids = {"job_id": "stock", "run_id": site.run_of("stock"), "name": "default"}
     path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], endpoint.path)
     if endpoint.method == "GET":
@@ -37,8 +37,8 @@ def send(client: Client, site: Site, endpoint: Endpoint) -> Any:
 
 
 @EVERY
-def test_nobody_may_do_nothing(site: Site, endpoint: Endpoint) -> None:
-    """Whoever is not signed in gets 401 everywhere, and nothing else."""
+def test_every_endpoint_requires_signing_in(site: Site, endpoint: Endpoint) -> None:
+    """Without signing in, every endpoint responds with 401 and changes nothing."""
     site.forward(10)
     before = site.scheduler.events()
     assert send(site.client(None), site, endpoint).status_code == 401
@@ -47,8 +47,8 @@ def test_nobody_may_do_nothing(site: Site, endpoint: Endpoint) -> None:
 
 @EVERY
 @pytest.mark.parametrize("role", ROLES)
-def test_each_role_may_do_what_it_may(site: Site, endpoint: Endpoint, role: str) -> None:
-    """A role that is too small gets 403 and changes nothing; one that is enough gets through."""
+def test_each_endpoint_requires_its_role(site: Site, endpoint: Endpoint, role: str) -> None:
+    """An insufficient role gets 403 and changes nothing; a sufficient one succeeds."""
     site.forward(10)
     enough = ROLES.index(role) >= ROLES.index(endpoint.role)
     before = site.scheduler.events()
@@ -60,15 +60,15 @@ def test_each_role_may_do_what_it_may(site: Site, endpoint: Endpoint, role: str)
         assert site.scheduler.events() == before
 
 
-def test_whoever_changes_something_needs_more_than_a_viewer() -> None:
-    """No unsafe endpoint is open to viewers, and each endpoint asks for a known role."""
+def test_viewers_can_change_nothing() -> None:
+    """Every unsafe endpoint requires more than the role viewer, and every role exists."""
     assert {held.role for held in ENDPOINTS} <= set(ROLES)
     assert not [held.path for held in ENDPOINTS if held.method != "GET" and held.role == "viewer"]
 
 
 @pytest.mark.parametrize("access", [None, "open", Principal("ana", "admin")])
-def test_the_application_is_not_made_without_access(sqlite_url: str, access: Any) -> None:
-    """An application that anybody could use does not come into being."""
+def test_the_web_application_requires_access(sqlite_url: str, access: Any) -> None:
+    """It cannot be created so that everyone has access."""
     with pytest.raises(ConfigurationError, match="access="):
         web_app(Scheduler(sqlite_url), access=access)
     with pytest.raises(TypeError, match="access"):
@@ -77,7 +77,7 @@ def test_the_application_is_not_made_without_access(sqlite_url: str, access: Any
 
 @pytest.mark.parametrize(("name", "role"), [("ana", "root"), ("", "viewer"), ("a\nb", "viewer")])
 def test_a_principal_has_a_name_and_a_known_role(name: str, role: Any) -> None:
-    """What the audit trail cannot name, or has no place among the roles, is refused."""
+    """A name that the audit trail cannot show and an unknown role are refused."""
     with pytest.raises(ConfigurationError):
         Principal(name, role)
 
@@ -101,7 +101,7 @@ async def coroutine(request: Request) -> Principal:
     ],
 )
 def test_access_may_be_sync_or_async(site: Site, access: Any, name: str) -> None:
-    """Plain functions, coroutine functions, and objects that are called all do."""
+    """Functions, coroutine functions and callable objects are accepted."""
     client = TestClient(web_app(site.scheduler, access=access), base_url="http://localhost")
     answer = client.get("/")
     assert answer.status_code == 200
@@ -109,15 +109,15 @@ def test_access_may_be_sync_or_async(site: Site, access: Any, name: str) -> None
 
 
 @pytest.mark.parametrize("answer", [True, "ana", {"name": "ana", "role": "admin"}])
-def test_anything_but_a_principal_lets_nobody_in(site: Site, answer: Any) -> None:
-    """An access callable that answers with something true has not said who it is."""
+def test_access_must_return_a_principal(site: Site, answer: Any) -> None:
+    """A true value that is not a principal does not grant access."""
     app = web_app(site.scheduler, access=lambda request: answer)
     with pytest.raises(TypeError, match="Principal"):
         TestClient(app).get("/api/v1/jobs")
 
 
-def test_an_access_that_fails_lets_nobody_in(site: Site) -> None:
-    """Its error is an error of the server, and says nothing of itself to the sender."""
+def test_a_failing_access_function_refuses_requests(site: Site) -> None:
+    """Its error is reported as a server error, without details."""
 
     def broken(request: Request) -> Principal:
         raise RuntimeError("the users' database at 10.0.0.7 is away")
@@ -129,8 +129,8 @@ def test_an_access_that_fails_lets_nobody_in(site: Site) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_what_one_may_not_do_is_not_offered(site: Site) -> None:
-    """A viewer's pages hold no form but the search."""
+def test_viewers_see_no_actions(site: Site) -> None:
+    """A viewer's pages have no form except the search."""
     for path in ("/", "/jobs", "/jobs/stock"):
         assert 'method="post"' not in site.client("viewer").page(path)
         assert 'method="post"' in site.client("operator").page(path)

@@ -12,7 +12,7 @@ from tests.web.site import API, Client, Site
 
 
 def test_a_job_with_its_next_fire_and_last_outcome(site: Site, client: Client) -> None:
-    """Definition, trigger in English, next fire, newest run: in one answer."""
+    """One response has the definition, the trigger in English, the next fire and the newest run."""
     site.forward(10)
     job = client.api("/jobs/stock")
     assert job["trigger"]["text"] == "every 10 seconds"
@@ -25,8 +25,8 @@ def test_a_job_with_its_next_fire_and_last_outcome(site: Site, client: Client) -
     assert job["options"]["overlap"] == "skip"
 
 
-def test_a_cron_says_its_text_and_zone(client: Client) -> None:
-    """The crontab text and the zone that it is bound to."""
+def test_a_cron_trigger_has_its_expression_and_zone(client: Client) -> None:
+    """The crontab expression and its time zone."""
     trigger = client.api("/jobs/letter")["trigger"]
     assert trigger["crontab"] == "0 9 * * 1-5"
     assert trigger["tz"] == "Europe/Madrid"
@@ -34,7 +34,7 @@ def test_a_cron_says_its_text_and_zone(client: Client) -> None:
 
 
 def test_the_revision_is_the_etag(site: Site, client: Client) -> None:
-    """It changes with the job."""
+    """The ETag changes with the job."""
     before = client.get(f"{API}/jobs/letter").headers["etag"]
     site.scheduler.edit("letter", tags=["mail", "daily"])
     after = client.get(f"{API}/jobs/letter")
@@ -60,7 +60,7 @@ def test_the_revision_is_the_etag(site: Site, client: Client) -> None:
 def test_jobs_are_filtered(
     site: Site, client: Client, query: dict[str, str], found: list[str]
 ) -> None:
-    """Every filter given must hold; an empty one is none."""
+    """All filters must match; empty ones are ignored."""
     site.forward(60)
     site.scheduler.pause("prices")
     assert [job["id"] for job in client.api("/jobs", **query)["items"]] == found
@@ -78,7 +78,7 @@ def collect(client: Client, path: str, **query: Any) -> tuple[list[str], int]:
 
 
 def test_runs_come_in_pages(site: Site, client: Client) -> None:
-    """Newest first, each once, while others are added; the last page says that it is the last."""
+    """Pages are stable while runs are added; the last page has no next one."""
     for _ in range(7):
         site.forward(10)
     held = [run.id for run in site.scheduler.runs()]
@@ -91,7 +91,7 @@ def test_runs_come_in_pages(site: Site, client: Client) -> None:
 
 
 def test_jobs_and_events_come_in_pages(site: Site, client: Client) -> None:
-    """Jobs by id, events by age."""
+    """Jobs are sorted by id, events by age."""
     assert collect(client, "/jobs", limit=2) == (["letter", "prices", "stock"], 2)
     events, pages = collect(client, "/events", limit=2)
     assert events == sorted(events)
@@ -104,7 +104,7 @@ def test_jobs_and_events_come_in_pages(site: Site, client: Client) -> None:
 
 
 def test_runs_are_filtered(prepared_sqlite_url: str) -> None:
-    """By state (several), job, tag, time and text."""
+    """Runs are filtered by states, job, tag, time and text."""
     site = Site(prepared_sqlite_url, start=datetime(2031, 3, 1, tzinfo=UTC))
     client = site.client()
     for _ in range(6):
@@ -124,8 +124,8 @@ def test_runs_are_filtered(prepared_sqlite_url: str) -> None:
     site.scheduler.stop(grace=0)
 
 
-def test_runs_that_came_after_another_run(site: Site, client: Client) -> None:
-    """By the id of their parent, as the facade takes it; what is no run's id is refused."""
+def test_runs_are_filtered_by_parent(site: Site, client: Client) -> None:
+    """Runs are filtered by their parent's id; a malformed id is refused."""
     site.scheduler.add("greet", after=["stock"], id="after_stock")
     site.forward(10)
     parent = site.run_of("stock")
@@ -136,7 +136,7 @@ def test_runs_that_came_after_another_run(site: Site, client: Client) -> None:
 
 
 def test_a_log_comes_in_pages(site: Site, client: Client) -> None:
-    """Each line has an id to go on after."""
+    """Each line has an id to continue after."""
     site.forward(60)
     path = f"/runs/{site.run_of('stock')}/log"
     (line,) = client.api(path, limit=1)
@@ -146,7 +146,7 @@ def test_a_log_comes_in_pages(site: Site, client: Client) -> None:
 
 
 def test_a_run_with_log_and_attempts(site: Site, client: Client) -> None:
-    """What it logged, and how each attempt failed, with the traceback."""
+    """A run's log lines and its failed attempts with their tracebacks."""
     site.forward(60)
     stock, prices = site.run_of("stock"), site.run_of("prices")
     assert client.api(f"/runs/{stock}")["progress"] == {"done": 7, "total": 7, "note": "done"}
@@ -158,13 +158,13 @@ def test_a_run_with_log_and_attempts(site: Site, client: Client) -> None:
 
 
 def test_next_fires(client: Client) -> None:
-    """As many as asked for."""
+    """The number of fires is as requested."""
     held = client.api("/jobs/letter/next", count=3)
     assert held["fires"] == ["2026-01-01T08:00:00Z", "2026-01-02T08:00:00Z", "2026-01-05T08:00:00Z"]
 
 
 def test_missed_ranges(site: Site, client: Client) -> None:
-    """What did not run after an outage, and why."""
+    """The nominal times that did not run after an outage, and why."""
     site.forward(50)
     (held,) = client.api("/jobs/stock/missed")
     assert (held["count"], held["reason"]) == (4, "catch_up=latest")
@@ -172,7 +172,7 @@ def test_missed_ranges(site: Site, client: Client) -> None:
 
 
 def test_pause_and_resume(site: Site, client: Client) -> None:
-    """With a reason; the audit trail names who did it."""
+    """A pause has a reason, and the audit trail names the user."""
     job = client.do("/jobs/stock/pause", {"reason": "stocktaking"}).json()
     assert (job["state"], job["paused_by"], job["paused_reason"]) == (
         "paused",
@@ -187,7 +187,7 @@ def test_pause_and_resume(site: Site, client: Client) -> None:
 
 
 def test_run_now(site: Site, client: Client) -> None:
-    """202 with the run and where to find it; other arguments win for this run only."""
+    """202 with the run and its location; other arguments apply to this run only."""
     answer = client.do("/jobs/prices/run", {"args": {"source": "mirror"}})
     assert answer.status_code == 202
     site.scheduler.tick()
@@ -198,7 +198,7 @@ def test_run_now(site: Site, client: Client) -> None:
 
 
 def test_cancel_retry_discard(site: Site, client: Client) -> None:
-    """A waiting run is cancelled; a failed one restarts, fails again, and is given up."""
+    """A waiting run is cancelled; a failed one is retried, fails again, and is discarded."""
     waiting = client.do("/jobs/stock/run").json()["id"]
     assert client.do(f"/runs/{waiting}/cancel").json()["state"] == "cancelled"
     site.forward(60)
@@ -212,7 +212,7 @@ def test_cancel_retry_discard(site: Site, client: Client) -> None:
 
 
 def test_the_switch(site: Site, client: Client) -> None:
-    """Off: nothing fires. On: what fell due is decided."""
+    """Switched off, nothing fires; switched on, due times are decided."""
     status = client.do("/scheduler/stop", {"reason": "moving house"}).json()
     assert status["stopped"] is True
     assert status["switch"] == {"by": "ana", "at": "2026-01-01T00:00:00Z", "reason": "moving house"}
@@ -224,7 +224,7 @@ def test_the_switch(site: Site, client: Client) -> None:
 
 
 def test_queues(site: Site, client: Client) -> None:
-    """A paused queue holds its runs back and says by whom and why."""
+    """A paused queue starts no runs, and says by whom and why it was paused."""
     held = {
         queue["name"]: queue
         for queue in client.do("/queues/default/pause", {"reason": "slow"}).json()
@@ -241,7 +241,7 @@ def test_queues(site: Site, client: Client) -> None:
 
 
 def test_status_and_workers(site: Site, client: Client) -> None:
-    """Counts by state, and this process among the workers."""
+    """The status has counts by state, and this process among the workers."""
     site.forward(60)
     status = client.api("/status")
     assert status["at"] == "2026-01-01T00:01:00Z"
@@ -254,7 +254,7 @@ def test_status_and_workers(site: Site, client: Client) -> None:
 
 
 def test_tasks_with_the_schema_of_their_arguments(client: Client) -> None:
-    """Every registered function; parameters that Duly supplies are none of its arguments."""
+    """All registered tasks are listed, without the parameters that Duly supplies."""
     tasks = {task["name"]: task for task in client.api("/tasks")}
     assert set(tasks) == {"count_stock", "fetch_prices", "greet", "send_letter"}
     assert tasks["count_stock"]["doc"] == "Count what is in stock."
@@ -263,7 +263,7 @@ def test_tasks_with_the_schema_of_their_arguments(client: Client) -> None:
 
 
 def test_health_says_what_is_wrong(site: Site, client: Client) -> None:
-    """Live is 200 as long as it answers; ready only while the engine of this process runs."""
+    """/health is always 200; /health/ready only while the scheduler of this process runs."""
     assert client.get(f"{API}/health").status_code == 200
     ready = client.get(f"{API}/health/ready")
     assert (ready.status_code, ready.json()["engine"]) == (503, "stopped")
@@ -272,7 +272,7 @@ def test_health_says_what_is_wrong(site: Site, client: Client) -> None:
 
 
 def test_times_are_instants(client: Client) -> None:
-    """Every time in an answer is in UTC and says so."""
+    """All times in responses are in UTC with an offset."""
     at = client.api("/status")["at"]
     assert datetime.fromisoformat(at) == datetime(2026, 1, 1, tzinfo=UTC)
     assert at.endswith("Z")

@@ -19,10 +19,8 @@ def paused(site: Site) -> bool:
 
 
 @pytest.mark.parametrize("token", [None, "", "another", TOKEN[:-1]])
-def test_a_token_that_does_not_fit_is_refused(
-    site: Site, client: Client, token: str | None
-) -> None:
-    """Both by header and by a form's field, the token must be this browser's."""
+def test_a_wrong_token_is_refused(site: Site, client: Client, token: str | None) -> None:
+    """In a header or a form field, the token must match the browser's cookie."""
     headers = {} if token is None else {"X-CSRF-Token": token}
     fields = {} if token is None else {"csrf_token": token}
     assert client.post(PAUSE, json={}, headers=headers).status_code == 403
@@ -30,8 +28,8 @@ def test_a_token_that_does_not_fit_is_refused(
     assert not paused(site)
 
 
-def test_without_the_cookie_no_token_fits(site: Site) -> None:
-    """A browser that never opened a page of ours has no token."""
+def test_without_the_cookie_every_token_is_refused(site: Site) -> None:
+    """A browser that has not opened a page has no valid token."""
     client = site.client("admin")
     client.cookies.delete("duly_csrf")
     for token in ("", TOKEN):
@@ -57,7 +55,7 @@ def test_without_the_cookie_no_token_fits(site: Site) -> None:
     ],
 )
 def test_a_token_alone_is_not_enough(site: Site, headers: dict[str, str], status: int) -> None:
-    """The browser must say that the request came from our own pages; silence is no."""
+    """The browser must state that the request comes from the same site."""
     client = site.client("admin")
     del client.headers["sec-fetch-site"]
     answer = client.post(PAUSE, json={}, headers={"X-CSRF-Token": TOKEN, **headers})
@@ -66,7 +64,7 @@ def test_a_token_alone_is_not_enough(site: Site, headers: dict[str, str], status
 
 
 def test_bearer_requests_are_exempt(site: Site) -> None:
-    """No browser adds a bearer token by itself, so a program needs neither token nor origin."""
+    """Browsers never send a bearer token on their own, so such requests need no CSRF token."""
     app = web_app(site.scheduler, access=local_key(key="k" * 32))
     client = TestClient(app, headers={"Authorization": f"Bearer {'k' * 32}"})
     assert client.post("/api/v1/jobs/stock/pause", json={"reason": "x"}).status_code == 200
@@ -74,7 +72,7 @@ def test_bearer_requests_are_exempt(site: Site) -> None:
 
 
 def test_a_basic_password_is_not_exempt(site: Site) -> None:
-    """Browsers do send this one by themselves."""
+    """Browsers send basic credentials on their own."""
     client = site.client("admin")
     del client.headers["sec-fetch-site"]
     answer = client.post(PAUSE, json={}, headers={"Authorization": "Basic YW5hOng="})
@@ -82,7 +80,7 @@ def test_a_basic_password_is_not_exempt(site: Site) -> None:
 
 
 def test_a_page_brings_the_token_and_its_cookie(site: Site) -> None:
-    """Whoever opens a page can send its forms."""
+    """A browser that opens a page can submit its forms."""
     client = site.client("operator")
     client.cookies.delete("duly_csrf")
     page = client.get(f"{MOUNT}/jobs")
@@ -107,6 +105,6 @@ def test_cookies_are_closed(site: Site, host: str, secure: bool) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-def test_methods_that_nobody_answers_change_nothing(client: Client, method: str) -> None:
-    """What no endpoint takes is 405."""
+def test_unsupported_methods_change_nothing(client: Client, method: str) -> None:
+    """A method without an endpoint gets 405."""
     assert client.request(method, PAUSE).status_code == 405

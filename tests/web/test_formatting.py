@@ -1,4 +1,4 @@
-"""Times and spans in words."""
+"""The formatting of times, durations and names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_spans(seconds: float | None, text: str) -> None:
-    """Two units at most, never "60 s"."""
+    """A duration has at most two units, and is never "60 s"."""
     assert formatting.span(seconds) == text
 
 
@@ -37,7 +37,7 @@ def test_spans(seconds: float | None, text: str) -> None:
     ],
 )  # fmt: skip
 def test_relative_times(seconds: float, text: str) -> None:
-    """One unit; the script says the same."""
+    """A relative time has one unit, as in the script."""
     assert formatting.relative(NOW + timedelta(seconds=seconds), NOW) == text
 
 
@@ -50,7 +50,7 @@ def test_relative_times(seconds: float, text: str) -> None:
     ],
 )
 def test_short_times(moment: datetime, text: str) -> None:
-    """The day only where it is not today, the year only where it is not this one."""
+    """The date is shown unless it is today, the year unless it is this year."""
     assert formatting.short_time(moment, NOW, ZoneInfo("Europe/Madrid")) == text
 
 
@@ -59,17 +59,17 @@ def test_short_times(moment: datetime, text: str) -> None:
     [("UTC", "UTC"), ("Asia/Kathmandu", "UTC+05:45"), ("America/St_Johns", "UTC-03:30")],
 )
 def test_offsets(name: str, offset: str) -> None:
-    """Hours and minutes, with a sign."""
+    """An offset has a sign, hours and minutes."""
     assert formatting.offset(NOW.astimezone(ZoneInfo(name))) == offset
 
 
 def test_names_may_be_broken() -> None:
-    """After what joins their parts, and they stay text."""
+    """Names may be broken after separators, and are escaped."""
     assert formatting.breakable("a_b.c&d<e") == "a_<wbr>b.<wbr>c&amp;d&lt;e"
 
 
-def test_the_time_line_holds_every_job(site: Site) -> None:
-    """From the next second to the next month: in order, from 0 to 1000, with ticks between."""
+def test_the_timeline_contains_every_job(site: Site) -> None:
+    """Points and ticks are in order, from 0 to 1000, for seconds as well as months."""
     jobs = [Job.model_validate(job) for job in site.scheduler.jobs()]
     ahead = [jobs[0].model_copy(update={"next_fire_at": NOW + timedelta(seconds=s)}) for s in
              (-3, 0, 1, 1.1, 60, 3600, 86400 * 20)]  # fmt: skip

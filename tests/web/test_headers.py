@@ -19,7 +19,7 @@ PLACES = [
 @pytest.mark.parametrize("path", PLACES)
 @pytest.mark.parametrize("role", ["viewer", None])
 def test_every_answer_carries_the_policy(site: Site, path: str, role: str | None) -> None:
-    """Pages, JSON, files and errors, signed in or not: the same strict policy."""
+    """Pages, JSON, files and errors have the same strict policy, signed in or not."""
     headers = site.client(role).get(path).headers
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
@@ -28,7 +28,7 @@ def test_every_answer_carries_the_policy(site: Site, path: str, role: str | None
 
 
 def test_an_unexpected_error_carries_it_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when something breaks that nobody foresaw."""
+    """The response to an unexpected error has the headers, too."""
 
     def broken() -> None:
         raise RuntimeError("the cellar is flooded")
@@ -41,8 +41,8 @@ def test_an_unexpected_error_carries_it_too(site: Site, monkeypatch: pytest.Monk
         assert "cellar" not in answer.text
 
 
-def test_what_is_somebodys_is_not_kept(client: Client) -> None:
-    """Pages and JSON are not cached; files that are the same for all may be, by their version."""
+def test_private_responses_are_not_cached(client: Client) -> None:
+    """Pages and JSON are not cached; static files are, by their version."""
     page = client.page("/")
     assert client.get(f"{MOUNT}/").headers["cache-control"] == "no-store"
     assert client.get(f"{API}/jobs").headers["cache-control"] == "no-store"
@@ -53,7 +53,7 @@ def test_what_is_somebodys_is_not_kept(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/stock", "/runs", "/nowhere"])
 def test_pages_hold_no_inline_script_or_style(client: Client, path: str) -> None:
-    """Nothing that the policy would block, and nothing from elsewhere."""
+    """Pages contain nothing that the policy blocks, and load nothing from other sites."""
     text = client.get(MOUNT + path).text
     for forbidden in ("<style", " style=", " onclick=", "javascript:", "http://", "//cdn"):
         assert forbidden not in text

@@ -17,7 +17,7 @@ def browser(site: Site, access: LocalKey) -> TestClient:
 
 
 def test_it_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A generated key is long, another each time, and printed where it is made."""
+    """A generated key is long and unique, and is printed once."""
     first, second = local_key(), local_key()
     assert first.key != second.key
     assert len(first.key) >= 43
@@ -28,7 +28,7 @@ def test_it_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_signs_a_browser_in(site: Site) -> None:
-    """The key moves from the address into a closed cookie; the rest of the address stays."""
+    """The key moves from the URL into an HttpOnly cookie; the rest of the URL is kept."""
     access = local_key(key="correct horse battery")
     client = browser(site, access)
     assert client.get("/jobs").status_code == 401
@@ -44,8 +44,8 @@ def test_it_signs_a_browser_in(site: Site) -> None:
 @pytest.mark.parametrize(
     "key", ["", "wrong", "correct horse batter", "correct horse battery ", "ключ"]
 )
-def test_another_key_opens_nothing(site: Site, key: str) -> None:
-    """Neither in the address, nor as a cookie, nor as a bearer token."""
+def test_a_wrong_key_is_refused(site: Site, key: str) -> None:
+    """It is refused in the URL, as a cookie and as a bearer token."""
     access = local_key(key="correct horse battery")
     client = browser(site, access)
     assert client.get("/", params={"key": key}).status_code == 401
@@ -55,7 +55,7 @@ def test_another_key_opens_nothing(site: Site, key: str) -> None:
 
 
 def test_it_is_a_bearer_token_too(site: Site) -> None:
-    """For programs."""
+    """Programs can send the key as a bearer token."""
     access = local_key(key="k" * 32, name="ci", role="viewer")
     client = browser(site, access)
     headers = {"Authorization": f"bearer {access.key}"}
@@ -66,6 +66,6 @@ def test_it_is_a_bearer_token_too(site: Site) -> None:
 
 
 def test_a_short_key_is_refused() -> None:
-    """What can be guessed is no key."""
+    """A key that can be guessed is not accepted."""
     with pytest.raises(ConfigurationError, match="16"):
         local_key(key="secret")

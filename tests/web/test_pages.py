@@ -12,14 +12,14 @@ from tests.web.site import API, MOUNT, Client, Site
 
 
 def text_of(html: str) -> str:
-    """What a reader sees: without tags, spaces drawn together."""
+    """Return the visible text, without tags and with normalized spaces."""
     body = html.partition("<main")[2].partition(">")[2].partition("</main>")[0]
     words = " ".join(re.sub(r"<[^>]*>", " ", body.replace("<wbr>", "")).split())
     return re.sub(r" ([,.:;])", r"\1", words)
 
 
 def test_overview_when_all_is_well(site: Site, client: Client) -> None:
-    """It says so, and shows what comes next and what happened last."""
+    """The overview says so, and shows the next fires and the newest runs."""
     site.forward(10)
     shown = text_of(client.page("/"))
     assert "Nothing is late or failing." in shown
@@ -31,7 +31,7 @@ def test_overview_when_all_is_well(site: Site, client: Client) -> None:
 
 
 def test_overview_shows_trouble_first(site: Site, client: Client) -> None:
-    """Late, failing, unresolved and dead, each with a link, above everything else."""
+    """Late, failing and unresolved jobs and dead letters are listed first, with links."""
     site.forward(60)
     site.clock.advance(30)
     page = client.page("/")
@@ -44,7 +44,7 @@ def test_overview_shows_trouble_first(site: Site, client: Client) -> None:
 
 
 def test_overview_says_when_it_does_not_show_all(site: Site, client: Client) -> None:
-    """Of many jobs in trouble some are shown, and that there are more."""
+    """If many jobs have problems, some are shown, with a note that there are more."""
     for number in range(30):
         site.scheduler.add("greet", every(hours=1), id=f"many {number:02}")
     site.clock.advance(7200)
@@ -55,7 +55,7 @@ def test_overview_says_when_it_does_not_show_all(site: Site, client: Client) -> 
 
 
 def test_overview_shows_which_version_a_worker_runs(site: Site, client: Client) -> None:
-    """The application's, where it said one, and Duly's."""
+    """The version of the application, if there is one, and of Duly."""
     url = site.scheduler.store.url.render_as_string(hide_password=False)
     other = Scheduler(url, clock=site.clock, version="1.4.2")
     other.tick()
@@ -66,13 +66,13 @@ def test_overview_shows_which_version_a_worker_runs(site: Site, client: Client) 
 
 
 def test_overview_without_workers(site: Site, client: Client) -> None:
-    """When nobody fires, the page says that instead of looking calm."""
+    """Without a live worker, the page shows a warning."""
     site.clock.advance(3600)
     assert "No worker is alive." in client.page("/")
 
 
 def test_empty_pages(site: Site, client: Client) -> None:
-    """Without jobs and runs every page says what to do."""
+    """Without jobs and runs, every page says what to do."""
     for job in ("stock", "prices", "letter"):
         site.scheduler.remove(job)
     assert "No job will fire." in client.page("/")
@@ -81,7 +81,7 @@ def test_empty_pages(site: Site, client: Client) -> None:
 
 
 def test_jobs_page(site: Site, client: Client) -> None:
-    """Trigger in English, next fire, last outcome; search and filter in the address."""
+    """It shows the trigger in English, the next fire and the last outcome, and can be searched."""
     site.forward(60)
     site.scheduler.pause("letter", reason="holidays")
     shown = text_of(client.page("/jobs"))
@@ -93,7 +93,7 @@ def test_jobs_page(site: Site, client: Client) -> None:
 
 
 def test_jobs_come_in_pages(site: Site, client: Client) -> None:
-    """Fifty at once; the link to the others keeps the search."""
+    """A page has fifty jobs; the link to the next one keeps the search."""
     for number in range(60):
         site.scheduler.add("greet", every(hours=1), id=f"many {number:02}")
     page = client.page("/jobs", text="many")
@@ -105,7 +105,7 @@ def test_jobs_come_in_pages(site: Site, client: Client) -> None:
 
 
 def test_job_page(site: Site, client: Client) -> None:
-    """Definition, next fires, runs with skipped and missed and their reasons."""
+    """It shows the definition, the next fires, the runs, and the reasons of missed times."""
     site.forward(10)
     site.forward(50)
     shown = text_of(client.page("/jobs/stock"))
@@ -118,7 +118,7 @@ def test_job_page(site: Site, client: Client) -> None:
 
 
 def test_job_page_marks_clock_changes(site: Site, client: Client) -> None:
-    """The offset of each next fire shows where summer time begins."""
+    """The UTC offset of each fire shows where summer time begins."""
     site.scheduler.add("greet", cron("0 9 * * SUN", tz="Europe/Madrid"), id="sundays")
     site.clock.advance(timedelta(days=80).total_seconds())
     site.scheduler.tick()
@@ -128,7 +128,7 @@ def test_job_page_marks_clock_changes(site: Site, client: Client) -> None:
 
 
 def test_run_page(site: Site, client: Client) -> None:
-    """State line, log, result, error with traceback, arguments."""
+    """It shows the timeline, the log, the result, the error with traceback, and the arguments."""
     site.forward(60)
     good = text_of(client.page(f"/runs/{site.run_of('stock')}"))
     assert "Scheduled for 01:01:00 catch-up Started 01:01:00" in good
@@ -141,7 +141,7 @@ def test_run_page(site: Site, client: Client) -> None:
 
 
 def test_the_run_of_a_removed_job(site: Site, client: Client) -> None:
-    """History stays, and says that its job is gone."""
+    """The run is kept, and its page says that the job was removed."""
     site.forward(10)
     run = site.run_of("stock")
     site.scheduler.remove("stock")
@@ -157,7 +157,7 @@ def test_times_name_their_instant_and_zone(site: Site, client: Client) -> None:
 
 
 def test_forms_work(site: Site, client: Client) -> None:
-    """Run, pause with a reason, resume, cancel, retry, discard, queues, the switch."""
+    """Each form does what it says: jobs, runs, queues and the scheduler."""
     answer = client.submit("/jobs/stock/run")
     run = site.run_of("stock")
     assert answer.headers["location"] == f"{MOUNT}/runs/{run}?done=started"
@@ -197,15 +197,17 @@ def test_forms_work(site: Site, client: Client) -> None:
         (f"{MOUNT}/\r\nSet-Cookie: a=b", None),
     ],
 )
-def test_a_form_leads_back_to_our_pages_only(client: Client, back: str, leads: str | None) -> None:
-    """The page that a form names is one under this mount, or else the job's own."""
+def test_a_form_redirects_only_to_pages_under_the_mount(
+    client: Client, back: str, leads: str | None
+) -> None:
+    """Any other target is replaced by the job's own page."""
     answer = client.submit("/jobs/stock/pause", back=back)
     assert answer.headers["location"] == (leads or f"{MOUNT}/jobs/stock?done=paused")
     assert "set-cookie" not in answer.headers
 
 
 def test_pages_on_each_database(database_url: str) -> None:
-    """Pages and API read the same on SQLite and PostgreSQL."""
+    """Pages and API have the same content on every database."""
     site = Site(database_url)
     try:
         site.forward(60)

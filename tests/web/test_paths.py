@@ -21,8 +21,8 @@ IDS = [
 
 
 @pytest.mark.parametrize("job_id", IDS)
-def test_any_id_can_be_looked_up_and_steered(site: Site, client: Client, job_id: str) -> None:
-    """Percent-encoded, an id is one segment of the path, whatever it holds."""
+def test_any_id_can_be_read_and_controlled(site: Site, client: Client, job_id: str) -> None:
+    """Percent-encoded, any id is one segment of the path."""
     site.scheduler.add("greet", every(hours=1), id=job_id)
     name = quote(job_id, safe="")
     assert client.api(f"/jobs/{name}")["id"] == job_id
@@ -35,7 +35,7 @@ def test_any_id_can_be_looked_up_and_steered(site: Site, client: Client, job_id:
 
 @pytest.mark.parametrize("job_id", IDS)
 def test_pages_link_to_any_id(site: Site, client: Client, job_id: str) -> None:
-    """The link on the jobs page leads to the job, and its forms lead back to it."""
+    """The jobs page links to the job, and the job's forms return to it."""
     site.scheduler.add("greet", every(hours=1), id=job_id, tags=["odd"])
     page = client.page("/jobs", tag="odd")
     (link,) = set(re.findall(r'class="name" href="([^"]*)"', page))
@@ -49,14 +49,14 @@ def test_pages_link_to_any_id(site: Site, client: Client, job_id: str) -> None:
 
 
 def test_without_a_mount(site: Site) -> None:
-    """Served alone, the same addresses begin at the root."""
+    """Without a mount, the paths begin at the root."""
     client = TestClient(web_app(site.scheduler, access=lambda request: Principal("ana")))
     assert 'href="/jobs/stock"' in client.get("/").text
     assert client.get("/api/v1/jobs/stock").status_code == 200
 
 
 async def test_an_id_that_looks_encoded() -> None:
-    """A percent sign is one too: ``%252F`` is the text ``%2F``, and no slash."""
+    """``%252F`` denotes the text ``%2F``, not a slash."""
     seen = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -72,6 +72,6 @@ async def test_an_id_that_looks_encoded() -> None:
 
 
 def test_a_name_that_cannot_be_stored(client: Client) -> None:
-    """Control characters are in no id: 404, and no question to the database."""
+    """An id with control characters gets 404 without a query."""
     for name in ("%00", "a%0Ab", "%1F", "%7F"):
         assert client.get(f"{API}/jobs/{name}").status_code == 404

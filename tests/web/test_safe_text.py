@@ -52,7 +52,7 @@ def test_a_search_is_shown_as_text(client: Client) -> None:
         assert "&lt;script&gt;alert(1)" in text
 
 
-def test_a_message_comes_from_us_only(client: Client) -> None:
+def test_a_url_cannot_inject_a_message(client: Client) -> None:
     """The address can choose a message after an action, but not write one."""
     assert "The job was paused." in client.page("/jobs", done="paused")
     assert "buy now" not in client.page("/jobs", done="buy now")
