@@ -178,9 +178,9 @@ def test_quiet_runs_are_quiet(world: World, caplog: pytest.LogCaptureFixture) ->
         item = world.item(ana, "Milk", world.soon(5))
         world.tick()
     messages = [record.getMessage() for record in caplog.records]
-    assert f"item {item} has expired" in messages
-    assert any(m.startswith("notification 1 stored") for m in messages)
-    assert any(m.startswith("checked:") for m in messages)
+    assert f"Item {item} has expired." in messages
+    assert any(m.startswith("Notification 1 stored") for m in messages)
+    assert any(m.startswith("Check finished:") for m in messages)
 
 
 def _no_commit(_connection: object) -> None:

@@ -60,7 +60,7 @@ def test_a_form_that_is_not_ours_is_refused(visitor: Visitor, world: World) -> N
     for headers in foreign:
         answer = visitor.send("/my-products", headers={**headers, "accept": "text/html"}, **form)
         assert answer.status_code == 403, headers
-        assert "came from elsewhere" in answer.text
+        assert "came from another site" in answer.text
     for token in (
         "",
         "nonsense",
@@ -112,8 +112,8 @@ def test_wrong_forms_come_back_with_what_was_typed(visitor: Visitor, world: Worl
     visitor.register("ana@example.com")
     wrong: list[tuple[str, dict[str, Any], str]] = [
         ("date", {"name": "Milk & <b>", "date": "2026-02-31"}, "is not a valid date"),
-        ("name", {"name": " ", "date": "2026-02-01"}, "A name has"),
-        ("quantity", {"name": "Milk", "date": "2026-02-01", "quantity": "none"}, "A quantity is"),
+        ("name", {"name": " ", "date": "2026-02-01"}, "A name must have"),
+        ("quantity", {"name": "Milk", "date": "2026-02-01", "quantity": "none"}, "The quantity must be"),
     ]
     for field, form, said in wrong:
         answer = visitor.send("/my-products", **form)
@@ -178,7 +178,7 @@ def test_the_operators_page(visitor: Visitor, world: World) -> None:
     assert "changed manually" in page
     page = visitor.send("/operator/frequency", frequency="configured").text
     assert "changed manually" not in page
-    assert "No run with this outcome." in visitor.open("/operator", outcome="error").text
+    assert "There are no runs with this outcome." in visitor.open("/operator", outcome="error").text
     assert visitor.open("/duly/").status_code == 200
 
 

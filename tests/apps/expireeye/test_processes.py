@@ -192,9 +192,9 @@ def test_09_a_push_reaches_the_process_that_holds_the_socket(site: Site) -> None
     wait_until(lambda: site.notices()[0].first_pushed_at, what="the stored push")
     # the console is enough to follow it from detection to push
     run = rf"\[{CHECK} [0-9a-f-]{{36}}\]"
-    a.wait_for(rf"expireeye\.jobs {run}: item {notice.user_product_id} has expired")
-    a.wait_for(rf"expireeye\.jobs {run}: notification {notice.id} stored: user {ana}")
-    b.wait_for(rf"expireeye\.follower: notification {notice.id} to user {ana}: queued")
+    a.wait_for(rf"expireeye\.jobs {run}: Item {notice.user_product_id} has expired")
+    a.wait_for(rf"expireeye\.jobs {run}: Notification {notice.id} stored for user {ana}")
+    b.wait_for(rf"expireeye\.follower: Notification {notice.id} for user {ana}: queued")
 
 
 def test_13_a_socket_that_stops_reading_delays_nobody(sqlite_site: Site) -> None:
