@@ -71,10 +71,10 @@ def test_other_errors(
 ) -> None:
     """Each of Duly's errors has its status; a secret in its text is hidden."""
 
-    def fails(**_filters: Any) -> None:
+    async def fails(**_filters: Any) -> None:
         raise error
 
-    monkeypatch.setattr(site.scheduler, "jobs", fails)
+    monkeypatch.setattr(site.scheduler.aio, "jobs", fails)
     answer = site.client().get(f"{API}/jobs")
     assert "geheim" not in check(answer, status, f"urn:duly:problem:{kind}")
     assert (answer.headers.get("retry-after") is not None) == (status == 503)
