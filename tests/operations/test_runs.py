@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from duly import Event, Retry, Run, Scheduler, VirtualClock, every
-from duly.errors import OverlapError, StateError, UnknownTask
+from duly.errors import ArgumentsError, ConfigurationError, OverlapError, StateError, UnknownTask
 from duly.model.policy import Overlap
 from tests.operations.conftest import START, Make, after, with_tasks
 from tests.store.conftest import at_once
@@ -39,6 +39,28 @@ def test_a_call_is_stored_and_then_made_once(scheduler: Scheduler) -> None:
     )  # fmt: skip
     scheduler.tick()
     assert scheduler.runs() == [done]
+
+
+def test_arguments_may_be_given_in_order(make: Make) -> None:
+    """By position, by name, or both; too many and doubled ones are refused."""
+    scheduler, seen = make(), list[tuple[int, str]]()
+    by_name: Any = "work"
+
+    @scheduler.task()
+    def work(run: Run, n: int, word: str = "") -> None:
+        seen.append((n, word))
+
+    scheduler.enqueue(work, 1)
+    scheduler.enqueue(work, 2, word="two", delay=0)
+    work.enqueue(3, "three")
+    scheduler.tick()
+    assert sorted(seen) == [(1, ""), (2, "two"), (3, "three")]
+    with pytest.raises(ArgumentsError, match="it takes 2 in order, and 3 were given"):
+        scheduler.enqueue(by_name, 1, "two", 3)
+    with pytest.raises(ArgumentsError, match="n is given twice"):
+        scheduler.enqueue(by_name, 1, n=1)
+    with pytest.raises(ConfigurationError, match="one by one"):
+        scheduler.enqueue(by_name, 1, args={"n": 1}, delay=1)
 
 
 def test_the_function_itself_enqueues(make: Make) -> None:

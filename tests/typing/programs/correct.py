@@ -85,6 +85,8 @@ def call(session: Session, scoped: scoped_session[Session], connection: Connecti
     assert_type(send.enqueue(7, text="hello"), str)
     assert_type(scheduler.enqueue(send, order=7, text="hello"), str)
     scheduler.enqueue(send, 7)
+    scheduler.enqueue(send, 7, text="hello", delay=5)
+    send.enqueue(7, priority=3)
     scheduler.enqueue(send, args={"order": 7}, delay=5, unique_key="7", unique="until_done")
     scheduler.enqueue(send, order=7, delay=timedelta(seconds=5), priority=-1, session=session)
     scheduler.enqueue(send, order=7, at=START, session=scoped)

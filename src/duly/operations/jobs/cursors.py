@@ -1,4 +1,4 @@
-"""Where a job goes on when its trigger or its bounds change: its cursor, and its state."""
+"""The cursor and the state of a job after its trigger or its bounds have changed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from duly.triggers import After, Trigger
 
 
 def resting(trigger: Trigger, following: datetime | None) -> JobState:
-    """The state of a job that waits for its next time; one that waits for others has none."""
+    """Return the state of a job whose next time is ``following``; one with parents needs none."""
     return "active" if following or isinstance(trigger, After) else "finished"
 
 
 def new_cursor(
     tx: Transaction, row: JobRow, trigger: Trigger, options: JobOptions
 ) -> dict[str, Any]:
-    """Where a job goes on under a new trigger or new bounds, and the state that follows from it."""
+    """Return the columns that continue a job under a new trigger or new bounds."""
     last = _decide_overdue(tx, row)
     if trigger.kind == "at":
         following = first_fire(trigger, options, tx.now)
         if following is not None and last is not None and following <= last:
-            following = max(tx.now, last + INSTANT)  # that time has its decision: at once, then
+            following = max(tx.now, last + INSTANT)  # that time is decided: fire at once
     else:
         following = next_fire(trigger, options, max(tx.now, last) if last else tx.now)
     if options.max_fires is not None and row.fired_count >= options.max_fires:
@@ -40,15 +40,13 @@ def new_cursor(
 
 
 def _decide_overdue(tx: Transaction, row: JobRow) -> datetime | None:
-    """Decide what fell due under the old definition; returns the last time that is decided."""
-    held = row
-    while held.state == "active" and held.next_fire_at and held.next_fire_at <= tx.now:
-        decide_and_store(tx, [held])
-        held = jobs.lock(tx, [row.id])[0]
-    if held.state in _HOLDING and held.next_fire_at and held.next_fire_at <= tx.now:
-        return _miss_held(tx, held)
-    last: datetime | None = held.last_nominal
-    return last
+    """Decide what fell due under the old definition; return the last time that is decided."""
+    while row.state == "active" and row.next_fire_at and row.next_fire_at <= tx.now:
+        decide_and_store(tx, [row])
+        row = jobs.lock(tx, [row.id])[0]
+    if row.state in _HOLDING and row.next_fire_at and row.next_fire_at <= tx.now:
+        return _miss_overdue(tx, row)
+    return row.last_nominal
 
 
 _HOLDING = {
@@ -56,8 +54,8 @@ _HOLDING = {
 }  # fmt: skip
 
 
-def _miss_held(tx: Transaction, row: JobRow) -> datetime:
-    """Times held back under the old trigger have nothing to be caught up with any more."""
+def _miss_overdue(tx: Transaction, row: JobRow) -> datetime:
+    """Record the overdue times of a job that does not fire as missed; return the last of them."""
     trigger = definition_of(row).trigger
     count = 1
     first = last = row.next_fire_at or tx.now

@@ -1,4 +1,4 @@
-"""Storing which jobs come after which, and what becomes of children when jobs are steered."""
+"""Dependencies: which jobs run after which, kept true while jobs are stored and changed."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def relinked(
     replace: bool = True,
     declared: bool = False,
 ) -> Iterator[None]:
-    """Around the storing of jobs: what they depend on is checked before it and stored after it.
+    """Check what jobs depend on before they are stored in the ``with``, and link them after it.
 
-    Locks everything that has to do with it before anything else is locked.
+    The jobs and all their old and new parents are locked first, so that lock orders agree.
 
     Args:
         tx: the transaction.
         wanted: the triggers that are about to be stored.
         replace: whether some of these jobs may exist.
-        declared: whether triggers that were edited by hand stay as they are.
+        declared: whether the triggers come from code, so that those edited by hand stay.
 
     Raises:
-        DependencyError: an unknown parent, a circle, too long a chain.
+        DependencyError: a parent is unknown, or the jobs form a circle or too long a chain.
     """
     rows = lock_related(tx, wanted, replace=replace)
     if rows is None:
         yield
         return
     edited = {name for name, row in rows.items() if declared and "trigger" in overridden(row)}
-    changing = {name: held for name, held in wanted.items() if name not in edited}
+    changing = {name: trigger for name, trigger in wanted.items() if name not in edited}
     _check(tx, changing, {*rows, *wanted})
     yield
     _link(tx, sorted(wanted))
@@ -50,10 +50,10 @@ def relinked(
 def lock_related(
     tx: Transaction, wanted: Mapping[str, Trigger], *, replace: bool = True
 ) -> dict[str, JobRow] | None:
-    """Lock jobs and all that they depend on or shall depend on; ``None``: nothing does."""
+    """Lock jobs and all their old and new parents; ``None``: they have no parents."""
     before = dependencies.parents_of(tx.conn, list(wanted)) if replace else {}
     parents = {name for names in before.values() for name in names}
-    parents |= {name for held in wanted.values() for name in parents_in(held)}
+    parents |= {name for trigger in wanted.values() for name in parents_in(trigger)}
     if not parents:
         return None
     dependencies.lock_graph(tx)
@@ -61,10 +61,10 @@ def lock_related(
 
 
 def refuse_in_use(tx: Transaction, job_ids: Sequence[str]) -> None:
-    """Before locked jobs are removed: no other job may come after them.
+    """Refuse to remove locked jobs that other jobs run after; forget the dependencies otherwise.
 
     Raises:
-        JobInUse: one does.
+        JobInUse: another job runs after one of them.
     """
     for parent, children in dependencies.children_of(tx.conn, job_ids).items():
         left = [child for child in children if child not in job_ids]
@@ -74,15 +74,15 @@ def refuse_in_use(tx: Transaction, job_ids: Sequence[str]) -> None:
 
 
 def catch_up_paused(tx: Transaction, row: JobRow) -> None:
-    """A child is resumed: what it did not run meanwhile is decided by its catch-up policy."""
+    """Revive runs that a resumed child has skipped, as its catch-up policy says."""
     trigger, options, _problem = definition_of(row)
     if not isinstance(trigger, After) or row.paused_at is None or options.catch_up.mode == "none":
         return
     limit = options.catch_up.limit if options.catch_up.mode == "all" else 1
     skipped = dependencies.held_back(tx, row, limit)
-    held = runs.occupancy(tx.conn, [row.id])[row.id]
+    occupancy = runs.occupancy(tx.conn, [row.id])[row.id]
     for run in skipped:
-        where = admit(options, "catch_up", held)
+        where = admit(options, "catch_up", occupancy)
         if where == "replace":
             cancel_replaced(tx, [row.id])
         if where != "skip":
@@ -90,7 +90,7 @@ def catch_up_paused(tx: Transaction, row: JobRow) -> None:
 
 
 def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) -> None:
-    wanted = {name: set(parents_in(held)) for name, held in changing.items()}
+    wanted = {name: set(parents_in(trigger)) for name, trigger in changing.items()}
     for child, parents in wanted.items():
         for parent in sorted(parents):
             if parent not in known:
@@ -100,16 +100,18 @@ def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) ->
                 )
     linked = {name: parents for name, parents in wanted.items() if parents}
     graph = dependencies.connected(tx.conn, set(linked).union(*linked.values()))
-    check_graph(graph | {name: held for name, held in wanted.items() if held or name in graph})
+    check_graph(
+        graph | {name: parents for name, parents in wanted.items() if parents or name in graph}
+    )
 
 
 def parents_in(trigger: Trigger) -> tuple[str, ...]:
-    """The jobs that a trigger waits for."""
+    """Return the ids of the jobs that a trigger waits for."""
     return trigger.parents if isinstance(trigger, After) else ()
 
 
 def _link(tx: Transaction, children: Sequence[str]) -> None:
-    """Make the dependency rows of locked jobs what their stored triggers say."""
+    """Store the dependencies of locked jobs as their stored triggers name them."""
     before = dependencies.parents_of(tx.conn, children)
     touched: set[str] = set()
     for row in jobs.lock(tx, children):
@@ -118,9 +120,9 @@ def _link(tx: Transaction, children: Sequence[str]) -> None:
             continue
         after = trigger if isinstance(trigger, After) else None
         wanted = dict.fromkeys(after.parents, after.on) if after else {}
-        held = before.get(row.id, {})
-        gone = [name for name in held if wanted.get(name) != held[name]]
-        fresh = [name for name in wanted if held.get(name) != wanted[name]]
+        stored = before.get(row.id, {})
+        gone = [name for name in stored if wanted.get(name) != stored[name]]
+        fresh = [name for name in wanted if stored.get(name) != wanted[name]]
         dependencies.unlink(tx, row.id, gone)
         if after:
             dependencies.link(tx, row.id, fresh, after.on)
