@@ -216,8 +216,8 @@ def _begun(engine: Engine) -> Made:
 
 REFUSED: dict[str, tuple[Callable[[Engine], Made], str]] = {
     "two_phase": (lambda engine: sessionmaker(engine, twophase=True), "two-phase"),
-    "joined": (_joined, "somebody else began"),
-    "begun": (_begun, "somebody else began"),
+    "joined": (_joined, "which Duly did not begin"),
+    "begun": (_begun, "which Duly did not begin"),
     "no_session": (lambda _engine: object, "it made a builtins.object"),
     "autocommit": (
         lambda engine: sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),

@@ -32,10 +32,10 @@ Seconds = float | timedelta
 CatchUpMode = Literal["latest", "all", "none"]
 
 QUARANTINE_AFTER = 2
-"""After so many crashes a run executes with nothing beside it: a crash blames all that ran."""
+"""The number of crashes after which a run executes alone, since a crash blames all that ran."""
 
 CRASH_LIMIT = 3
-"""So many crashes, the last of them alone, make a run fail."""
+"""The number of crashes that make a run fail, if it executed alone in the last of them."""
 
 KEEP_DAYS = {"succeeded": 30, "failed": 90}
 KEEP_DAYS_OTHERWISE = 30
@@ -149,13 +149,13 @@ def _group(group: type[Any], short: str) -> Check:
     def check(name: str, value: Any) -> Any:
         if isinstance(value, group):
             return value
-        held = value if isinstance(value, Mapping) else {short: value}
+        values = value if isinstance(value, Mapping) else {short: value}
         known = [field.name for field in fields(group)]
-        for option in held:
+        for option in values:
             if option not in known:
                 raise UnknownOption(str(option), known, f"in {name}=")
         try:
-            return group(**held)
+            return group(**values)
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}={value!r}: {error}") from None
 
@@ -208,11 +208,11 @@ class JobOptions:
         jitter: seconds over which starts are spread; the nominal time does not move.
         start: no nominal time before this instant.
         end: no nominal time after this instant.
-        max_fires: the job is finished after so many fires.
+        max_fires: the number of fires after which the job is finished.
         concurrency_key: (t) of all runs with the same key, whatever their job, task, queue or
             worker, one runs at a time, or as many as ``scheduler.set_limit`` says.
-        watch: see `Watch`; a number means ``expected_every`` so many seconds.
-        ping: (t) an address that is called after each success, so that somebody else notices when
+        watch: see `Watch`; a number stands for ``expected_every`` in seconds.
+        ping: (t) an address that is called after each success, so that another service notices when
             everything here is dead.
 
     Raises:
@@ -273,7 +273,7 @@ class JobOptions:
             where: how to name the place in an error, for example ``"for job 'x'"``.
 
         Raises:
-            UnknownOption: a name that is no option.
+            UnknownOption: a name is not an option.
             ConfigurationError: a value of the wrong kind or out of range.
         """
         if not overrides:
@@ -326,9 +326,9 @@ def encode_policy(value: JobOptions | RunPolicy) -> str | None:
     """JSON text of what differs from the defaults; ``None`` when nothing does."""
     changed = {}
     for field in fields(value):
-        held = getattr(value, field.name)
-        if field.default is not MISSING and held != field.default:
-            changed[field.name] = _plain(held)
+        current = getattr(value, field.name)
+        if field.default is not MISSING and current != field.default:
+            changed[field.name] = _plain(current)
     return payload.encode(changed) if changed else None
 
 
@@ -339,10 +339,10 @@ def decode_options(text: str | None) -> JobOptions:
     Raises:
         ConfigurationError: an option that this version does not know.
     """
-    held = payload.decode(text) if text else {}
-    if not isinstance(held, dict):
+    stored = payload.decode(text) if text else {}
+    if not isinstance(stored, dict):
         raise ConfigurationError(f"options must be names and values, not {text!r}")
-    return JobOptions().with_overrides(held, "in a stored job")
+    return JobOptions().with_overrides(stored, "in a stored job")
 
 
 @lru_cache(maxsize=1024)

@@ -22,10 +22,10 @@ def newest(conn: Connection, app: str) -> str:
 def add(tx: Transaction, release: Release, job_ids: Collection[str]) -> None:
     """Record that a release declares these jobs, unless it is recorded already."""
     whose = (declaration.c.app == release.app, declaration.c.version == release.version)
-    held = set(tx.conn.execute(select(declaration.c.job_id).where(*whose)).scalars())
+    stored = set(tx.conn.execute(select(declaration.c.job_id).where(*whose)).scalars())
     fresh = [
         {"app": release.app, "version": release.version, "job_id": job_id}
-        for job_id in sorted(set(job_ids) - held)
+        for job_id in sorted(set(job_ids) - stored)
     ]
     tx.insert_new(declaration, fresh)
 

@@ -71,8 +71,8 @@ def add_many(
     else:
         if rows:  # a host's transaction may read an older snapshot, without these jobs
             raise DatabaseBusy(
-                f"whether a job {rows[0]['id']!r} exists cannot be told in this transaction; "
-                "it reads the database as it was before somebody stored that job: begin it again"
+                f"whether a job {rows[0]['id']!r} exists cannot be known in this transaction: "
+                "it reads the database as it was before another one stored that job; begin it again"
             )
     pairs = [{"tag": tag, "job_id": name} for name in uids.keys() - taken for tag in tags[name]]
     tx.insert_new(job_tag, pairs)

@@ -64,8 +64,8 @@ def all_keys(conn: Connection) -> list[KeyLimit]:
     """Return all keys that have a limit, sorted by key."""
     rows = conn.execute(select(limit).where(limit.c.max_running.is_not(None)).order_by(limit.c.key))
     found = {row.key: row.max_running for row in rows}
-    held = held_by_key(conn, list(found))
-    return [KeyLimit(key, most, held[key]) for key, most in found.items()]
+    active = held_by_key(conn, list(found))
+    return [KeyLimit(key, most, active[key]) for key, most in found.items()]
 
 
 def lock_keys(tx: Transaction, keys: Collection[str]) -> dict[str, int]:

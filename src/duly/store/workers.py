@@ -135,8 +135,8 @@ def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequ
     if not found:
         return []
     jobs.lock(tx, {row.job_id for row in found if row.job_id is not None})
-    held = _orphans(run).where(run.c.id.in_([row.id for row in found])).order_by(run.c.id)
-    return run_rows(tx.conn.execute(tx.dialect.lock_rows(held, skip_locked=True)))
+    orphans = _orphans(run).where(run.c.id.in_([row.id for row in found])).order_by(run.c.id)
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(orphans, skip_locked=True)))
 
 
 def any_orphans(conn: Connection) -> bool:

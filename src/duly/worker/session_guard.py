@@ -78,7 +78,7 @@ class SessionGuard:
             raise TransactionError("a two-phase session (twophase=True) cannot be transactional")
         if session.in_transaction() or _is_joined(session):
             raise TransactionError(
-                "the session is inside a transaction that somebody else began; "
+                "the session is already inside a transaction, which Duly did not begin; "
                 "transactional=… must make a new session, bound to an engine"
             )
         conn = self._conn = session.connection()
@@ -156,8 +156,8 @@ class SessionGuard:
 
     def _refuse(self, what: str) -> NoReturn:
         if self.broken is None:
-            told = f"the transaction of a transactional run {what}; {_ADVICE}"
-            self.broken = TransactionError(told)
+            message = f"the transaction of a transactional run {what}; {_ADVICE}"
+            self.broken = TransactionError(message)
         raise self.broken
 
     def _before_commit(self, session: Session) -> None:

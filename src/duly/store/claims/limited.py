@@ -110,11 +110,11 @@ def _keyed(
     ahead: Sequence[Any] = tx.conn.execute(_WITH_KEY.where(run.c.id.in_(ids))).all()
     best = {row.concurrency_key: row for row in sorted(ahead, key=claim_order)[: wanted["limit"]]}
     most = limits.lock_keys(tx, best)
-    held = limits.held_by_key(tx.conn, most)
+    active = limits.held_by_key(tx.conn, most)
     chosen: list[Row[Any]] = []
     for key, allowed in most.items():
-        places = min(allowed - held[key], wanted["limit"])
-        if places == 1 and held[key] == seen[key]:  # nothing was claimed during the wait
+        places = min(allowed - active[key], wanted["limit"])
+        if places == 1 and active[key] == seen[key]:  # nothing was claimed during the wait
             chosen.append(best[key])
         elif places > 0:
             chosen += tx.conn.execute(runs_of_key(), {**wanted, "key": key, "limit": places})

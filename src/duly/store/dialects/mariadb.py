@@ -131,8 +131,8 @@ class MariaDB:
         """Return the server's own id; a replica that takes over has another one."""
         known = conn.dialect.is_mariadb  # type: ignore[attr-defined]
         try:
-            held = conn.execute(text("select @@server_uid" if known else "select @@server_uuid"))
-            return str(held.scalar_one())
+            row = conn.execute(text("select @@server_uid" if known else "select @@server_uuid"))
+            return str(row.scalar_one())
         except DBAPIError as error:
             if _code(error) != NO_SUCH_VARIABLE:
                 raise
@@ -140,8 +140,8 @@ class MariaDB:
 
     def server_time(self, conn: Connection) -> datetime:
         """See `StoreDialect.server_time`."""
-        held: datetime = conn.execute(text("select utc_timestamp(6)")).scalar_one()
-        return held.replace(tzinfo=UTC)
+        now: datetime = conn.execute(text("select utc_timestamp(6)")).scalar_one()
+        return now.replace(tzinfo=UTC)
 
     def examine(self, conn: Connection, processes: int) -> list[Finding]:
         """See `StoreDialect.examine`."""

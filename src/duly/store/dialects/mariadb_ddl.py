@@ -42,8 +42,8 @@ class DDL(MySQLDDLCompiler):
 
     def post_create_table(self, table: Table) -> str:
         """Set a collation in which case, accents and trailing spaces distinguish names."""
-        held = mariadb_collation(self.dialect.is_mariadb)
-        return f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={held}"
+        collation = mariadb_collation(self.dialect.is_mariadb)
+        return f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={collation}"
 
     def visit_create_index(self, create: CreateIndex, **kw: Any) -> str:  # type: ignore[override]
         """See `INDEXES`."""

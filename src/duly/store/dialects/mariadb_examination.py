@@ -16,7 +16,7 @@ OLDEST = {True: (10, 6), False: (8, 0, 17)}
 
 _TABLES: BindParameter[list[str]] = bindparam("names", list(metadata.tables), expanding=True)
 _COLUMNS = text(
-    "select concat(table_name, '.', column_name) as place, collation_name as held"
+    "select concat(table_name, '.', column_name) as place, collation_name as collation"
     " from information_schema.columns where table_schema = database() and table_name in :names"
     " and collation_name is not null and collation_name <> :wanted order by place"
 ).bindparams(_TABLES)
@@ -32,7 +32,9 @@ def examine(conn: Connection, processes: int) -> list[Finding]:
     flush = int(conn.execute(text("select @@innodb_flush_log_at_trx_commit")).scalar_one())
     engines = list(conn.execute(_ENGINES).scalars())
     wanted = mariadb_collation(dialect.is_mariadb)
-    strange = [f"{row.place} ({row.held})" for row in conn.execute(_COLUMNS, {"wanted": wanted})]
+    strange = [
+        f"{row.place} ({row.collation})" for row in conn.execute(_COLUMNS, {"wanted": wanted})
+    ]
     return [
         _version(conn),
         isolation(conn),

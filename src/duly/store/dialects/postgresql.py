@@ -41,7 +41,7 @@ MIGRATION_LOCK = 0x64756C79
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 5_000
-"""Nobody's open transaction stops a worker for longer at a time."""
+"""The longest time that another open transaction may block a worker at once."""
 
 PLANNING: Mapping[str, int | str] = {
     "enable_seqscan": 0, "jit": 0, "plan_cache_mode": "force_generic_plan",
@@ -149,8 +149,8 @@ class PostgreSQL:
 
     def server_time(self, conn: Connection) -> datetime:
         """See `StoreDialect.server_time`."""
-        held: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
-        return held
+        now: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
+        return now
 
     def examine(self, conn: Connection, processes: int) -> list[Finding]:
         """See `StoreDialect.examine`."""

@@ -77,7 +77,7 @@ def _places(marks: Sequence[Mark], last: Row[Any] | None) -> dict[str, str]:
         marks = [mark for mark in marks if mark.priority > last.priority]
         begin = (str(last.priority), last.due_at.isoformat(), last.id)
     starts = [begin, *((str(at.priority), at.due_at.isoformat(), at.id) for at in marks)]
-    priorities, dues, ids = (array(held) for held in zip(*starts, strict=True))
+    priorities, dues, ids = (array(column) for column in zip(*starts, strict=True))
     befores = array([*(mark.priority for mark in marks), _END])
     return {"priorities": priorities, "dues": dues, "ids": ids, "befores": befores}
 
@@ -114,7 +114,9 @@ def _claiming(chosen: Select[Any]) -> Any:
     return update(run).where(run.c.id == ready.c.id).values(claim_values()).returning(*_ANSWER)
 
 
-_ANSWER = [cast(held, Text).label(held.name) if held.type is Id else held for held in CLAIMED]
+_ANSWER = [
+    cast(column, Text).label(column.name) if column.type is Id else column for column in CLAIMED
+]
 """As text: the drivers would make UUID objects, three for each run, to be converted again."""
 
 _LISTED = _claiming(chosen_runs(Choice.LISTED).with_for_update(skip_locked=True))

@@ -39,12 +39,12 @@ _HOLDERS = text(
 
 def examine(conn: Connection, processes: int) -> list[Finding]:
     """See `StoreDialect.examine`."""
-    held = {row.name: row.setting for row in conn.execute(_SETTINGS)}
+    settings = {row.name: row.setting for row in conn.execute(_SETTINGS)}
     return [
-        _version(conn, held["server_version"]),
+        _version(conn, settings["server_version"]),
         isolation(conn),
-        _autovacuum(held["autovacuum"], list(conn.execute(_NO_AUTOVACUUM).scalars())),
-        durability(held),
+        _autovacuum(settings["autovacuum"], list(conn.execute(_NO_AUTOVACUUM).scalars())),
+        durability(settings),
         _snapshots(conn),
     ]
 
@@ -68,26 +68,26 @@ def _autovacuum(setting: str, without: list[str]) -> Finding:
     return Finding("autovacuum", "ok", "on")
 
 
-def durability(held: dict[str, str]) -> Finding:
+def durability(settings: dict[str, str]) -> Finding:
     """Whether what the server has acknowledged outlives a crash of its machine."""
     names = ("fsync", "full_page_writes", "synchronous_commit")
-    off = [name for name in names if held[name] == "off"]
+    off = [name for name in names if settings[name] == "off"]
     if not off:
         return Finding("durability", "ok", "what was acknowledged outlives a crash")
     advice = "switch on what is off; Duly's promises hold for commits that the database keeps"
-    told = f"{', '.join(off)}: off; what was acknowledged may be lost in a crash"
-    return Finding("durability", "warning", told, advice)
+    text = f"{', '.join(off)}: off; what was acknowledged may be lost in a crash"
+    return Finding("durability", "warning", text, advice)
 
 
 def _snapshots(conn: Connection) -> Finding:
-    held = conn.execute(_HOLDERS).all()
+    holders = conn.execute(_HOLDERS).all()
     old = [
         f"{row.who} for {row.seconds:.0f} s" if row.seconds is not None else row.who
-        for row in held
+        for row in holders
         if (row.xids >= MANY_XIDS if row.seconds is None else row.seconds >= LONG_S)
     ]
     if not old:
-        oldest = max((row.seconds for row in held if row.seconds is not None), default=0.0)
+        oldest = max((row.seconds for row in holders if row.seconds is not None), default=0.0)
         return Finding("oldest snapshot", "ok", f"{oldest:.0f} s")
     return Finding(
         "oldest snapshot",

@@ -100,8 +100,8 @@ class SQLite:
 
     def server_time(self, conn: Connection) -> datetime:
         """Return the time of this process's clock, which SQLite uses."""
-        held = conn.execute(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
-        return datetime.fromisoformat(held).replace(tzinfo=UTC)
+        now = conn.execute(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
+        return datetime.fromisoformat(now).replace(tzinfo=UTC)
 
     def examine(self, conn: Connection, processes: int) -> list[Finding]:
         """See `StoreDialect.examine`."""

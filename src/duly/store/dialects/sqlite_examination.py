@@ -55,13 +55,13 @@ def reset_bug(version: tuple[int, ...], processes: int) -> Finding:
 def settings(journal: str, synchronous: int, patience: int) -> Finding:
     """Report whether a connection has the settings that Duly's promises need."""
     level = SYNCHRONOUS.get(synchronous, str(synchronous))
-    told = f"journal_mode {journal}, synchronous {level}, busy_timeout {patience} ms"
+    text = f"journal_mode {journal}, synchronous {level}, busy_timeout {patience} ms"
     if journal.lower() == "wal" and synchronous >= 2 and patience >= LEAST_TIMEOUT_MS:
-        return Finding("settings", "ok", told)
+        return Finding("settings", "ok", text)
     return Finding(
         "settings",
         "problem",
-        told,
+        text,
         "Duly asks each connection for wal, full and 10000 ms: see what else changes them, and "
         "whether the file and its folder can be written",
     )

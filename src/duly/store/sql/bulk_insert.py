@@ -140,13 +140,13 @@ def _by_arrays(conn: Connection, table: Table, columns: Columns, ignore: bool) -
     statement, order, converters = _arrays_statement(
         table, tuple(alike), differing, ignore, conn.dialect
     )
-    held: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for name, values in columns.items():
         if name in alike:
-            held[name] = converted(values[:1], converters[name])[0]
+            arrays[name] = converted(values[:1], converters[name])[0]
         else:
-            held[name] = array(converted(values, converters[name]))
-    parameters = held if order is None else tuple(held[name] for name in order)
+            arrays[name] = array(converted(values, converters[name]))
+    parameters = arrays if order is None else tuple(arrays[name] for name in order)
     return conn.exec_driver_sql(statement, parameters).rowcount
 
 
@@ -186,8 +186,8 @@ def plain_type(table: Table, name: str, dialect: Dialect) -> str:
 
 def converter(table: Table, name: str, dialect: Dialect) -> Convert | None:
     """Return the function that converts values for the driver; ``None``: none is needed."""
-    held: Convert | None = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
-    return held
+    processor: Convert | None = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    return processor
 
 
 def converted(values: list[Any], convert: Convert | None) -> list[Any]:

@@ -43,18 +43,18 @@ def _part(columns: Columns, first: int) -> Columns:
 
 
 def _update(conn: Connection, table: Table, where: Columns, to: Columns) -> int:
-    values = [list(held) for held in (*where.values(), *to.values())]
+    values = [list(column) for column in (*where.values(), *to.values())]
     if conn.dialect.name == "postgresql":
         statement, converters = _arrays(table, tuple(where), tuple(to), conn.dialect)
         arrays = {
-            f"a{place}": array(converted(held, convert))
-            for place, (held, convert) in enumerate(zip(values, converters, strict=True))
+            f"a{place}": array(converted(column, convert))
+            for place, (column, convert) in enumerate(zip(values, converters, strict=True))
         }
         return conn.execute(statement, arrays).rowcount
     if conn.dialect.name != "sqlite":
         sql, converters = _json(table, tuple(where), tuple(to), conn.dialect)
         columns = [
-            converted(held, convert) for held, convert in zip(values, converters, strict=True)
+            converted(column, convert) for column, convert in zip(values, converters, strict=True)
         ]
         rows = json.dumps(list(zip(*columns, strict=True)), default=str)
         return conn.exec_driver_sql(sql, (rows,)).rowcount
@@ -88,24 +88,24 @@ def _json(
     names = (*where, *to)
     kinds = [_json_kind(table, name, dialect) for name in names]
     columns = ", ".join(f"a{i} {kind} PATH '$[{i}]'" for i, kind in enumerate(kinds))
-    held = " AND ".join(f"held.{quote(name)} = many.a{i}" for i, name in enumerate(where))
-    sets = ", ".join(f"held.{quote(name)} = many.a{len(where) + i}" for i, name in enumerate(to))
+    matches = " AND ".join(f"target.{quote(name)} = many.a{i}" for i, name in enumerate(where))
+    sets = ", ".join(f"target.{quote(name)} = many.a{len(where) + i}" for i, name in enumerate(to))
     source = f"JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS many"
     place = dialect.identifier_preparer.format_table(table)
-    statement = f"UPDATE {source} STRAIGHT_JOIN {place} AS held ON {held} SET {sets}"  # noqa: S608
+    statement = f"UPDATE {source} STRAIGHT_JOIN {place} AS target ON {matches} SET {sets}"  # noqa: S608
     return statement, [converter(table, name, dialect) for name in names]
 
 
 def _json_kind(table: Table, name: str, dialect: Any) -> str:
     """Return the column's full type, which a host's engine cannot derive."""
-    held = table.c[name].type
-    if isinstance(held, Instant):
+    column_type = table.c[name].type
+    if isinstance(column_type, Instant):
         return "DATETIME(6)"
-    plain = held.impl_instance if isinstance(held, TypeDecorator) else held
+    plain = column_type.impl_instance if isinstance(column_type, TypeDecorator) else column_type
     if isinstance(plain, String):
         length = f"VARCHAR({plain.length})" if plain.length else "TEXT"
         return f"{length} CHARACTER SET utf8mb4 COLLATE {mariadb_collation(dialect.is_mariadb)}"
-    return str(dialect.type_compiler_instance.process(held))
+    return str(dialect.type_compiler_instance.process(column_type))
 
 
 @lru_cache(maxsize=64)
@@ -119,9 +119,11 @@ def _arrays(
         for place, name in enumerate(names)
     )
     sets = ", ".join(f"{quote(name)} = many.a{len(where) + i}" for i, name in enumerate(to))
-    held = " AND ".join(f"held.{quote(name)} = many.a{place}" for place, name in enumerate(where))
+    matches = " AND ".join(
+        f"target.{quote(name)} = many.a{place}" for place, name in enumerate(where)
+    )
     columns = ", ".join(f"a{place}" for place in range(len(names)))
     place = dialect.identifier_preparer.format_table(table)
     source = f"unnest({arrays}) AS many({columns})"
-    statement = f"UPDATE {place} AS held SET {sets} FROM {source} WHERE {held}"  # noqa: S608
+    statement = f"UPDATE {place} AS target SET {sets} FROM {source} WHERE {matches}"  # noqa: S608
     return text(statement), [converter(table, name, dialect) for name in names]
