@@ -24,6 +24,7 @@ from tests.unit.triggers.helpers import fires
 ZONES = sorted(available_timezones() - {"localtime", "posixrules", "Factory"})
 GAPS, FOLDS = ("shift", "skip", "first"), ("first", "last", "both")
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+pytestmark = pytest.mark.slow  # all zones of the tz database
 SHARDS = 8
 
 
@@ -70,7 +71,6 @@ def check(text, zone, policies, span):
     assert found == BruteForce(text, zone, gap, fold).fires(*span), (text, zone, gap, fold)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_every_zone_agrees_with_a_minute_scan_around_a_clock_change(shard):
     """In every zone, around one of its clock changes since 1970, no fire is wrong or missing."""
