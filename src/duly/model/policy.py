@@ -185,12 +185,12 @@ _OPTIONS: Mapping[str, Check] = {
 
 
 ON_TIME = timedelta(seconds=30)
-"""How late a fire may be with ``catch_up="none"`` when no misfire_grace says it."""
+"""How late a fire may be with ``catch_up="none"`` and without a misfire_grace."""
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Everything that may be set on a job (tasks take the part marked t; all are optional).
+    """The options of a job, all optional; a task takes those marked (t).
 
     Attributes:
         queue: (t) the lane its runs wait in.
@@ -202,9 +202,9 @@ class JobOptions:
         keep: (t) days of history.
         misfire_grace: seconds a fire may be late, nominal time to firing; ``None``: any.
         catch_up: see `CatchUp`; its mode's name is enough.
-        overlap: when another run is not over yet: ``skip`` this time, ``queue`` one, ``allow`` it,
+        overlap: when another run has not finished: ``skip`` this time, ``queue`` one, ``allow`` it,
             or ``cancel_running``.
-        max_running: how many runs count as "not over yet".
+        max_running: the number of unfinished runs from which ``overlap`` applies.
         jitter: seconds over which starts are spread; the nominal time does not move.
         start: no nominal time before this instant.
         end: no nominal time after this instant.
@@ -248,12 +248,12 @@ class JobOptions:
 
     @cached_property
     def run_policy_text(self) -> str | None:
-        """The same as it is stored."""
+        """The policy that each run carries, as it is stored."""
         return encode_policy(self.run_policy)
 
     @cached_property
     def allowed_lateness(self) -> tuple[timedelta | None, str]:
-        """How late a fire may be, and which option says so; ``None``: as late as it likes."""
+        """How late a fire may be, and the option that limits it; ``None``: no limit."""
         bounds = []
         if self.misfire_grace is not None:
             grace = self.misfire_grace
@@ -319,11 +319,11 @@ class JobOptionFields(TaskOptionFields, total=False):
 
 TASK_OPTIONS = frozenset(TaskOptionFields.__annotations__)
 JobDefaults = JobOptions
-"""What jobs and tasks get that say nothing themselves: ``Scheduler(defaults=JobDefaults(…))``."""
+"""Options for jobs and tasks that do not set their own: ``Scheduler(defaults=JobDefaults(…))``."""
 
 
 def encode_policy(value: JobOptions | RunPolicy) -> str | None:
-    """JSON text of what differs from the defaults; ``None`` when nothing does."""
+    """Return the values that differ from the defaults as JSON text; ``None`` if none does."""
     changed = {}
     for field in fields(value):
         current = getattr(value, field.name)
