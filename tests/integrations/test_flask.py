@@ -315,7 +315,7 @@ def test_what_was_begun_does_not_begin_again(on_file: Scheduler, starts: list[st
 
 def test_dashboard_and_access_come_together(app: Flask, on_file: Scheduler) -> None:
     """Neither an open dashboard nor an ``access`` that guards nothing."""
-    with pytest.raises(ConfigurationError, match=r"web='/duly' needs access="):
+    with pytest.raises(ConfigurationError, match=r"web='/duly' requires access="):
         init_app(app, on_file, web="/duly")
     with pytest.raises(ConfigurationError, match=r"access= is for the dashboard"):
         init_app(app, on_file, access=lambda _request: ANA)
@@ -330,7 +330,7 @@ def test_dashboard_and_access_come_together(app: Flask, on_file: Scheduler) -> N
 def test_one_application_has_one_scheduler(app: Flask, on_file: Scheduler) -> None:
     """A second `init_app` would start and enter everything twice."""
     init_app(app, on_file)
-    with pytest.raises(ConfigurationError, match=r"'shop' has a scheduler already"):
+    with pytest.raises(ConfigurationError, match=r"'shop' already has a scheduler"):
         init_app(app, on_file)
 
 

@@ -136,7 +136,7 @@ def test_everything_works_without_script(chromium: Browser, site: Server) -> Non
     expect(page.locator(".item")).to_contain_text("in the door")
     page.locator("summary", has_text="Change").click()
     page.get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("Nothing to watch yet.")).to_be_visible()
+    expect(page.get_by_text("No products yet.")).to_be_visible()
     context.close()
 
 
