@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from duly.context import Run
-from duly.executors.base import Work
+from duly.executors.base import Invocation
 from simulation.client import Client
 from simulation.database import SimulatedDatabase, SimulatedDialect
 from simulation.executor import Execution, draw_execution
@@ -121,15 +121,15 @@ class Environment:
 
         return scheduler
 
-    def _begin_execution(self, process: Process, work: Work) -> Execution:
+    def _begin_execution(self, process: Process, invocation: Invocation) -> Execution:
         seconds, outcome, cooperative = draw_execution(self.rng, healed=self.healed)
         self.step += 1
         execution = Execution(
-            len(self.executions) + 1, process.number, work.run.id, self.step, self.now + seconds,
-            outcome, cooperative,
+            len(self.executions) + 1, process.number, invocation.run.id, self.step,
+            self.now + seconds, outcome, cooperative,
         )  # fmt: skip
         self.executions.append(execution)
-        self.note(f"executes {execution.number}: run {work.run.id}, {seconds} s, {outcome}")
+        self.note(f"executes {execution.number}: run {invocation.run.id}, {seconds} s, {outcome}")
         return execution
 
     def _server_now(self) -> datetime:

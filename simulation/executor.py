@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from duly.errors import Discard, RetryAfter, Snooze
-from duly.executors.base import CallResult, Done, Work
+from duly.executors.base import CallResult, Done, I, Invocation
 
 Outcome = Literal["ok", "error", "snooze", "retry_after", "discard"]
 OUTCOMES: tuple[Outcome, ...] = (
@@ -69,29 +69,32 @@ class SteppedExecutor:
 
     Args:
         interruptible: ``True`` for coroutines, ``False`` for functions on threads.
-        begin: creates the execution of a submitted work.
+        begin: creates the execution of a submitted invocation.
         now: returns the world's time in seconds.
     """
 
     loop = None
 
     def __init__(
-        self, interruptible: bool, begin: Callable[[Work], Execution], now: Callable[[], float]
+        self,
+        interruptible: bool,
+        begin: Callable[[Invocation], Execution],
+        now: Callable[[], float],
     ) -> None:
         self.interruptible = interruptible
         self._begin = begin
         self._now = now
-        self._executions: dict[Work, tuple[Execution, Done]] = {}
+        self._executions: dict[Invocation, tuple[Execution, Done[Any]]] = {}
         self.current: Execution | None = None
 
-    def submit(self, work: Work, done: Done) -> None:
+    def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`."""
-        self._executions[work] = (self._begin(work), done)
+        self._executions[invocation] = (self._begin(invocation), done)
 
-    def interrupt(self, work: Work) -> None:
+    def interrupt(self, invocation: Invocation) -> None:
         """See `Executor.interrupt`."""
-        if work in self._executions:
-            execution = self._executions[work][0]
+        if invocation in self._executions:
+            execution = self._executions[invocation][0]
             if execution.cooperative or self.interruptible:
                 execution.interrupted = True
                 execution.ends_at = min(execution.ends_at, self._now() + STOPS_WITHIN)
@@ -115,23 +118,23 @@ class SteppedExecutor:
     def step(self) -> bool:
         """End the functions whose time has come, and return whether there were any."""
         ending = [
-            work
-            for work, (execution, _done) in self._executions.items()
+            invocation
+            for invocation, (execution, _done) in self._executions.items()
             if execution.ends_at <= self._now()
         ]
-        for work in ending:
-            if work in self._executions:  # ending one may have stopped another
-                execution, done = self._executions.pop(work)
-                done(work, self._end(work, execution))
+        for invocation in ending:
+            if invocation in self._executions:  # ending one may have stopped another
+                execution, done = self._executions.pop(invocation)
+                done(invocation, self._end(invocation, execution))
         return bool(ending)
 
-    def _end(self, work: Work, execution: Execution) -> CallResult:
+    def _end(self, invocation: Invocation, execution: Execution) -> CallResult:
         if execution.interrupted and self.interruptible:
             return CallResult(error=asyncio.CancelledError())
         self.current = execution
         try:
-            with work.surroundings():
-                value: Any = work.function(**work.arguments)
+            with invocation.surroundings():
+                value: Any = invocation.function(**invocation.arguments)
                 if asyncio.iscoroutine(value):
                     value = _run(value)
         except Exception as error:  # noqa: BLE001 - any exception is the function's outcome

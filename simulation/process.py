@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from duly.executors.base import Work
+from duly.executors.base import Invocation
 from simulation.executor import Execution, SteppedExecutor
 from simulation.scheduler import ProcessClock, SimulatedScheduler
 
@@ -16,7 +16,7 @@ class Process:
         number: its number, from 1.
         make_scheduler: creates its scheduler at each start.
         clock: its clock.
-        begin: creates the execution of a submitted work.
+        begin: creates the execution of a submitted invocation.
         now: returns the world's time in seconds.
 
     Attributes:
@@ -34,7 +34,7 @@ class Process:
         number: int,
         make_scheduler: Callable[[Process], SimulatedScheduler],
         clock: ProcessClock,
-        begin: Callable[[Process, Work], Execution],
+        begin: Callable[[Process, Invocation], Execution],
         now: Callable[[], float],
     ) -> None:
         self.number = number
@@ -97,7 +97,7 @@ class Process:
         raise RuntimeError("no function is being called")
 
     def _new_executors(self) -> tuple[SteppedExecutor, SteppedExecutor]:
-        def begin(work: Work) -> Execution:
-            return self._begin(self, work)
+        def begin(invocation: Invocation) -> Execution:
+            return self._begin(self, invocation)
 
         return SteppedExecutor(False, begin, self._now), SteppedExecutor(True, begin, self._now)

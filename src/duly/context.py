@@ -1,4 +1,4 @@
-"""What a running function may ask and tell: the `Run` it receives."""
+"""The `Run` that a running function receives: what it can ask, and what it can report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_LINES = 1000
 MAX_LOG_BYTES = 256 * 1024
 LONGEST_LINE = 16_000
 LARGEST = 2**63 - 1
-"""What a database's integer holds."""
+"""The largest number that every database stores as an integer."""
 
 log = logging.getLogger("duly.run")
 current_run: ContextVar[Run | None] = ContextVar("duly_current_run", default=None)
@@ -43,7 +43,11 @@ class RunFacts(Protocol):
 
 
 class RunLog:
-    """Captured log lines of one run, bounded to 1,000 lines and 256 KiB."""
+    """The captured log lines of one run, at most 1,000 lines and 256 KiB.
+
+    Attributes:
+        dropped: the number of lines beyond these bounds.
+    """
 
     __slots__ = ("_count", "_lines", "_lock", "_size", "dropped")
 
@@ -55,7 +59,7 @@ class RunLog:
         self._lock = threading.Lock()
 
     def add(self, line: LogLine) -> None:
-        """Keep a line, or count it as dropped once the bounds are reached."""
+        """Keep a line, or count it as dropped if it exceeds the bounds."""
         line = replace(line, message=storable_text(line.message, LONGEST_LINE))
         size = len(line.message.encode())
         with self._lock:
@@ -68,25 +72,30 @@ class RunLog:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to take."""
+        """Whether `take` would return nothing."""
         return not self._lines
 
     def take(self) -> list[LogLine]:
-        """The lines that nobody has taken yet."""
+        """Return the lines that were added since the last call."""
         with self._lock:
             lines, self._lines = self._lines, []
             return lines
 
 
 class Run(Injected):
-    """The run that is being executed, given to a function that annotates a parameter with it.
+    """The run that is being executed. A function receives it by annotating a parameter with `Run`.
 
     Attributes:
-        id: the run's id; also its `idempotency_key`, the same in every attempt.
-        job_id: the job it belongs to; ``None`` for an enqueued call.
-        scheduled_for: the nominal time; ``None`` outside a schedule.
-        attempt: 1 for the first try.
-        log: a logger whose lines are stored with the run.
+        id: the run's id, the same in every attempt.
+        job_id: the id of its job; ``None`` for an enqueued call.
+        task: the name of the task that is executed.
+        scheduled_for: the nominal time that it runs for, aware UTC; ``None`` outside a schedule.
+        due_at: when it could start at the earliest, aware UTC.
+        cause: why it was created, for example ``schedule``, ``manual`` or ``enqueue``.
+        attempt: the number of this attempt, from 1.
+        max_attempts: the number of attempts after which it fails for good.
+        started_at: when this attempt was claimed, aware UTC.
+        log: a logger whose lines are stored with the run, up to 1,000 lines and 256 KiB.
     """
 
     _captured: RunLog | None = None
@@ -118,113 +127,120 @@ class Run(Injected):
 
     @property
     def idempotency_key(self) -> str:
-        """A key that stays the same when the run is tried again."""
+        """A key that is the same in every attempt: give it to services that must not act twice."""
         return self.id
 
     @property
     def previous_success(self) -> datetime | None:
-        """When the job's last successful run before this one ended; asks the database."""
+        """When the last successful run of the job before this one ended; ``None`` if there is none.
+
+        Each access asks the database.
+        """
         return self._previous_success(self._facts)
 
     @property
     def cancelled(self) -> bool:
-        """Whether the function should stop: cancelled, timed out, shutting down, or lease lost."""
+        """Whether the function should stop.
+
+        That is so when the run is cancelled or has timed out, when the worker shuts down, and when
+        it has lost its lease. Functions on threads cannot be interrupted: long ones should ask.
+        """
         return self._cancelled or self.lease_lost
 
     @property
     def captured(self) -> RunLog:
-        """What it has logged; made for the first line, in whatever thread that comes."""
-        held: RunLog = vars(self).setdefault("_captured", RunLog())
-        return held
+        """What the run has logged; created by the first line, on whatever thread that is logged."""
+        captured: RunLog = vars(self).setdefault("_captured", RunLog())
+        return captured
 
     @property
-    def told_nothing(self) -> bool:
-        """Whether there are neither counters nor progress, and no line was dropped."""
+    def reported_nothing(self) -> bool:
+        """Whether there are no counters and no progress, and no log line was dropped."""
         logged: RunLog | None = self._captured
         return self.reported is None and not self._counters and not (logged and logged.dropped)
 
     @property
-    def logged(self) -> bool:
-        """Whether there are log lines that nobody has taken yet."""
+    def has_new_lines(self) -> bool:
+        """Whether there are log lines that were not taken yet."""
         return self._captured is not None and not self._captured.empty
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What `count` and `track` have counted so far; to be read only."""
+        """What `count` and `track` have counted so far, read-only."""
         return MappingProxyType(self._counters)
 
     def now(self) -> datetime:
-        """The present instant on the scheduler's clock, aware UTC."""
+        """Return the present by the scheduler's clock, aware UTC."""
         return self._now()
 
     def session(self) -> Any:
-        """The session of a transactional run, which the engine commits together with the run.
+        """Return the session of a transactional run, which is committed together with the run.
 
         Raises:
             LifecycleError: the task is not transactional.
         """
         if self.given_session is None:
             raise LifecycleError(
-                f"task {self.task!r} has no session; declare it with transactional=True"
+                f"task {self.task!r} has no session; declare the task with transactional=True"
             )
         return self.given_session
 
     def start_over(self) -> None:
-        """Forget progress and counters of a try that was rolled back; used by the engine."""
+        """Drop the progress and counters of a try that was rolled back; used by the worker."""
         self._counters.clear()
         self.reported = None
 
     def forget_reports(self) -> None:
-        """Drop progress, counters and log lines, which could not be stored; used by the engine."""
+        """Drop progress, counters and log lines that cannot be stored; used by the worker."""
         self.reported = None
         self._counters.clear()
         self.captured.take()
 
-    def tell_all(self, reported: Progress | None, counters: Mapping[str, int]) -> None:
-        """Take over what the function has told in another process; used by the engine."""
+    def apply_report(self, reported: Progress | None, counters: Mapping[str, int]) -> None:
+        """Take over what the function has reported in another process; used by executors."""
         self.reported = reported
         self._counters.update(counters)
 
     def request_stop(self) -> None:
-        """Ask the function to stop; used by the engine."""
+        """Make `cancelled` true; used by the worker."""
         self._cancelled = True
 
     def progress(self, done: int, total: int | None = None, note: str | None = None) -> None:
-        """Say how far the work is; stored about once a second.
+        """Report progress; the latest report is stored about once a second.
 
         Args:
-            done: units finished.
-            total: units in all, when known.
-            note: a few words, cut at 200 characters.
+            done: the number of units that are finished.
+            total: the number of all units, if it is known.
+            note: a short text for the dashboard, cut at 200 characters.
 
         Raises:
-            TypeError: what is no number, or a note that is no text.
-            ValueError: NaN or infinity.
+            TypeError: ``done`` or ``total`` is not a number, or ``note`` is not text.
+            ValueError: ``done`` or ``total`` is NaN or infinite.
         """
         if note is not None and not isinstance(note, str):
-            raise TypeError(f"the note of progress is text, not {type(note).__name__}")
-        held = storable_text(note[:200], 200) if note else None
-        self.reported = Progress(_number(done), None if total is None else _number(total), held)
+            raise TypeError(f"the note of progress must be text, not {type(note).__name__}")
+        text = storable_text(note[:200], 200) if note else None
+        self.reported = Progress(_number(done), None if total is None else _number(total), text)
 
     def count(self, **counters: int) -> None:
-        """Add to named counters; they are stored with the run.
+        """Add to named counters, which are stored with the run: ``run.count(sent=3)``.
 
         Raises:
-            TypeError: an amount that is no whole number.
+            TypeError: an amount is not an integer.
         """
         for name, amount in counters.items():
             self._counters[name] = _bounded(self._counters.get(name, 0) + _whole(name, amount))
 
     def track(self, rows: Iterable[T], *, total: int | None = None) -> Iterator[Item[T]]:
-        """Go through rows so that one bad row does not stop the others.
+        """Iterate over rows such that one bad row does not stop the others.
 
-        ``for item in run.track(rows): with item as row: ...``: an error inside the ``with`` is
-        logged and counted as ``failed``, else the row is counted as ``ok``; progress follows. The
-        loop ends early when the run is cancelled.
+        ``for item in run.track(rows): with item as row: ...``: an error inside the ``with`` block
+        is logged and counted as ``failed``; otherwise the row is counted as ``ok``. Progress is
+        reported after each row. The iteration ends early when the run is `cancelled`.
 
         Args:
-            rows: anything to iterate.
-            total: how many; default: ``len(rows)`` where it has one.
+            rows: any iterable.
+            total: the number of rows; default: ``len(rows)`` if it has a length.
         """
         if total is None and isinstance(rows, Sized):
             total = len(rows)
@@ -236,7 +252,7 @@ class Run(Injected):
 
 
 class Item(Generic[T]):
-    """One row of `Run.track`."""
+    """One row of `Run.track`: a context manager that isolates the errors of its block."""
 
     def __init__(self, run: Run, row: T) -> None:
         self._run = run
@@ -264,13 +280,13 @@ class Item(Generic[T]):
 
 def _whole(name: str, amount: object) -> int:
     if not isinstance(amount, int):
-        raise TypeError(f"counter {name!r} takes a whole number, not a {type(amount).__name__}")
+        raise TypeError(f"counter {name!r} takes an integer, not {type(amount).__name__}")
     return amount
 
 
 def _number(value: object) -> int:
     if not isinstance(value, int | float):
-        raise TypeError(f"progress is told in numbers, not in a {type(value).__name__}")
+        raise TypeError(f"progress must be a number, not {type(value).__name__}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"progress cannot be {value}")
     return _bounded(int(value))

@@ -211,7 +211,7 @@ def test_counters_add_up(run: Run) -> None:
 @pytest.mark.parametrize("amount", [float("nan"), 1.5, "1", None, [1], float("inf")], ids=repr)
 def test_a_counter_takes_whole_numbers_only(run: Run, amount: Any) -> None:
     """A value that could not be stored later is rejected here, in the function at fault."""
-    with pytest.raises(TypeError, match="counter 'sent' takes a whole number"):
+    with pytest.raises(TypeError, match="counter 'sent' takes an integer"):
         run.count(sent=amount)
     assert run.counters == {}
 

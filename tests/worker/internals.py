@@ -74,7 +74,7 @@ def firing_pace(scheduler: Scheduler) -> AdaptiveBatch:
 
 def assume_short_runs(scheduler: Scheduler) -> None:
     """Make the default queue claim ahead, as it does once its runs have proved to be short."""
-    worker_of(scheduler).execution.in_flight._lanes["default"]._mean = 1e-4
+    worker_of(scheduler).execution.in_flight._slots["default"]._mean = 1e-4
 
 
 def wakeup_event(scheduler: Scheduler) -> threading.Event:

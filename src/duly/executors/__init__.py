@@ -1,1 +1,1 @@
-"""Where functions run: threads, the host's event loop, and later processes and Celery."""
+"""Where functions run: threads, the host's event loop, or processes of their own."""

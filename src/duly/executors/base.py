@@ -1,53 +1,59 @@
-"""What an executor is given and what it gives back."""
+"""What an executor is given, and what it gives back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from duly.context import Run, current_run
 from duly.hooks import AroundRun
 
 
-@dataclass(slots=True, eq=False)
-class Work:
-    """One attempt as an executor sees it.
+class Invocation:
+    """One invocation of a task's function.
+
+    Args:
+        run: the run that the function executes.
+        steady: reads the clock that measures how long the invocation takes.
+        around: context managers to enter around it.
 
     Attributes:
-        function: what to call.
-        arguments: with what, by name.
-        run: its context.
-        steady: the clock that measures how long the call takes.
-        around: context managers to enter around the call.
+        function: what to call; set before the invocation is submitted.
+        arguments: its arguments by name.
         text: the arguments as they are stored, for a call in another process.
     """
 
+    __slots__ = ("arguments", "around", "function", "run", "steady", "text")
+
     function: Callable[..., Any]
     arguments: dict[str, Any]
-    run: Run
-    steady: Callable[[], float]
-    around: Sequence[AroundRun] = ()
-    text: str = "{}"
+    text: str
+
+    def __init__(
+        self, run: Run, steady: Callable[[], float], around: Sequence[AroundRun] = ()
+    ) -> None:
+        self.run = run
+        self.steady = steady
+        self.around = around
 
     def surroundings(self) -> Surroundings:
-        """The run as the current one, inside everything that belongs around it."""
+        """Return a context manager that makes the run the current one and enters ``around``."""
         return Surroundings(self)
 
 
 class Surroundings:
-    """See `Work.surroundings`; a generator in its place takes three times as long."""
+    """See `Invocation.surroundings`; a generator in its place takes three times as long."""
 
-    __slots__ = ("_stack", "_token", "_work")
+    __slots__ = ("_invocation", "_stack", "_token")
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
         self._stack: ExitStack | None = None
 
     def __enter__(self) -> None:
-        self._token = current_run.set(self._work.run)
-        if self._work.around:
+        self._token = current_run.set(self._invocation.run)
+        if self._invocation.around:
             try:
                 self._enter_all()
             except BaseException:
@@ -62,20 +68,21 @@ class Surroundings:
 
     def _enter_all(self) -> None:
         with ExitStack() as stack:
-            for enter in self._work.around:
-                stack.enter_context(enter(self._work.run))
+            for enter in self._invocation.around:
+                stack.enter_context(enter(self._invocation.run))
             self._stack = stack.pop_all()
 
 
 class CallResult(NamedTuple):
-    """How a call ended: with a value, or with an error; and how many seconds it took."""
+    """How a call ended: with a value or an error, and the seconds that it took."""
 
     value: Any = None
     error: BaseException | None = None
     seconds: float = 0
 
 
-Done = Callable[[Work, CallResult], None]
+I = TypeVar("I", bound=Invocation)  # noqa: E741 - one letter, as type variables are named
+Done = Callable[[I, CallResult], None]
 
 
 class Executor(Protocol):
@@ -87,11 +94,11 @@ class Executor(Protocol):
 
     interruptible: bool
 
-    def submit(self, work: Work, done: Done) -> None:
+    def submit(self, invocation: I, done: Done[I]) -> None:
         """Start a call; ``done`` is called exactly once, from any thread, when it has ended."""
 
-    def interrupt(self, work: Work) -> None:
+    def interrupt(self, invocation: Invocation) -> None:
         """Ask a call to end."""
 
     def stop(self) -> None:
-        """Take no more calls and let threads end once their calls have."""
+        """Accept no more calls, and let threads end once their calls have."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
-from duly.executors.base import CallResult, Done, Work
+from duly.executors.base import CallResult, Done, I, Invocation
 
 
 class EventLoopExecutor:
@@ -19,7 +20,7 @@ class EventLoopExecutor:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: threading.Thread | None = None
-        self._tasks: dict[Work, asyncio.Task[None]] = {}
+        self._tasks: dict[Invocation, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -31,23 +32,24 @@ class EventLoopExecutor:
         """The loop in use."""
         return self._loop
 
-    def submit(self, work: Work, done: Done) -> None:
+    def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`."""
         try:
-            self._running_loop().call_soon_threadsafe(self._begin, work, done)
+            self._running_loop().call_soon_threadsafe(self._begin, invocation, done)
         except RuntimeError as error:
             done(
-                work, CallResult(error=asyncio.CancelledError(f"the event loop is closed: {error}"))
+                invocation,
+                CallResult(error=asyncio.CancelledError(f"the event loop is closed: {error}")),
             )
 
-    def interrupt(self, work: Work) -> None:
+    def interrupt(self, invocation: Invocation) -> None:
         """Cancel the coroutine's task."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._cancel, work)
+            loop.call_soon_threadsafe(self._cancel, invocation)
 
     def stop(self) -> None:
-        """Stop the executor's own loop; the host's is left alone."""
+        """Stop the executor's own loop, but not the host's."""
         with self._lock:
             thread, loop = self._own, self._loop
             self._own = self._loop = None
@@ -66,32 +68,33 @@ class EventLoopExecutor:
                 self._own.start()
             return self._loop
 
-    def _begin(self, work: Work, done: Done) -> None:
-        task = asyncio.get_running_loop().create_task(_call(work, done), name=f"duly {work.run.id}")
-        self._tasks[work] = task
-        task.add_done_callback(lambda _task: self._ended(work, _task, done))
+    def _begin(self, invocation: Invocation, done: Done[Any]) -> None:
+        loop, name = asyncio.get_running_loop(), f"duly {invocation.run.id}"
+        task = loop.create_task(_call(invocation, done), name=name)
+        self._tasks[invocation] = task
+        task.add_done_callback(lambda _task: self._ended(invocation, _task, done))
 
-    def _ended(self, work: Work, task: asyncio.Task[None], done: Done) -> None:
-        del self._tasks[work]
-        if task.cancelled():  # before its first step: `_call` never got to speak
-            done(work, CallResult(error=asyncio.CancelledError()))
+    def _ended(self, invocation: Invocation, task: asyncio.Task[None], done: Done[Any]) -> None:
+        del self._tasks[invocation]
+        if task.cancelled():  # before its first step, so that `_call` reported nothing
+            done(invocation, CallResult(error=asyncio.CancelledError()))
 
-    def _cancel(self, work: Work) -> None:
-        task = self._tasks.get(work)
+    def _cancel(self, invocation: Invocation) -> None:
+        task = self._tasks.get(invocation)
         if task is not None:
             task.cancel()
 
 
-async def _call(work: Work, done: Done) -> None:
-    began = work.steady()
+async def _call(invocation: Invocation, done: Done[Any]) -> None:
+    began = invocation.steady()
     try:
-        with work.surroundings():
-            value = await work.function(**work.arguments)
+        with invocation.surroundings():
+            value = await invocation.function(**invocation.arguments)
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-        result = CallResult(error=error, seconds=work.steady() - began)
+        result = CallResult(error=error, seconds=invocation.steady() - began)
     else:
-        result = CallResult(value, seconds=work.steady() - began)
-    done(work, result)
+        result = CallResult(value, seconds=invocation.steady() - began)
+    done(invocation, result)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""Errors as facts: what is stored of them, and what crosses from one process to another."""
+"""Errors as facts: what is stored of them, and what is sent from one process to another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Facts = tuple[str, str, str | None]
 
 
 class RemoteError(Exception):
-    """An error of another process, which this one knows only the facts of.
+    """An error in another process, of which only the facts are known here.
 
     Attributes:
         facts: see `Facts`.
@@ -29,10 +29,10 @@ class RemoteError(Exception):
 
 
 def describe(error: BaseException) -> Facts:
-    """Type, message and traceback of an error, ready to be stored."""
-    for held in (error, error.__cause__):
-        if isinstance(held, RemoteError):
-            return held.facts
+    """Return the type, message and traceback of an error, ready to be stored."""
+    for known in (error, error.__cause__):
+        if isinstance(known, RemoteError):
+            return known.facts
     lines = traceback.format_exception(error, limit=-50)
     return (
         storable_text(type(error).__qualname__, 191),
@@ -42,31 +42,31 @@ def describe(error: BaseException) -> Facts:
 
 
 def packed(error: BaseException) -> dict[str, Any]:
-    """An error as plain values: its facts, and what it asks for if it is a signal."""
-    held: dict[str, Any] = {"facts": describe(error)}
+    """Return an error as plain values: its facts, and what it asks for if it is a signal."""
+    values: dict[str, Any] = {"facts": describe(error)}
     if isinstance(error, RetryAfter):
-        held["retry_after"] = error.delay.total_seconds()
+        values["retry_after"] = error.delay.total_seconds()
     elif isinstance(error, Snooze):
-        held["snooze_until"] = error.until.isoformat() if error.until else None
-        held["snooze"] = error.delay.total_seconds() if error.delay is not None else None
+        values["snooze_until"] = error.until.isoformat() if error.until else None
+        values["snooze"] = error.delay.total_seconds() if error.delay is not None else None
     elif isinstance(error, Discard):
-        held["discard"] = safe_str(error, MAX_MESSAGE)
-    return held
+        values["discard"] = safe_str(error, MAX_MESSAGE)
+    return values
 
 
-def unpacked(held: dict[str, Any]) -> BaseException:
-    """The error that `packed` made plain values of."""
-    kind, message, trace = held["facts"]
+def unpacked(values: dict[str, Any]) -> BaseException:
+    """Return the error that `packed` turned into plain values."""
+    kind, message, trace = values["facts"]
     error = RemoteError((kind, message, trace))
     signal: BaseException = error
-    if "retry_after" in held:
-        signal = RetryAfter(timedelta(seconds=held["retry_after"]))
-    elif held.get("snooze_until"):
-        signal = Snooze(datetime.fromisoformat(held["snooze_until"]))
-    elif "snooze" in held:
-        signal = Snooze(seconds=held["snooze"])
-    elif "discard" in held:
-        signal = Discard(held["discard"])
+    if "retry_after" in values:
+        signal = RetryAfter(timedelta(seconds=values["retry_after"]))
+    elif values.get("snooze_until"):
+        signal = Snooze(datetime.fromisoformat(values["snooze_until"]))
+    elif "snooze" in values:
+        signal = Snooze(seconds=values["snooze"])
+    elif "discard" in values:
+        signal = Discard(values["discard"])
     if signal is not error:
         signal.__cause__ = error
     return signal

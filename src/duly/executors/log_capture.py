@@ -1,4 +1,4 @@
-"""Capturing what runs log: one handler on the root logger, for all engines of the process."""
+"""Capturing what runs log: one handler on the root logger, shared by all workers of the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from duly.model.run import LogLine
 
 
 class RunLogHandler(logging.Handler):
-    """Keeps log records, from INFO up, with the run in which they were made."""
+    """Adds log records of level INFO and above to the run in which they were made."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -19,7 +19,7 @@ class RunLogHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record."""
+        """Add one record to the current run, if there is one."""
         run = current_run.get()
         if run is None:
             return
@@ -31,9 +31,9 @@ class RunLogHandler(logging.Handler):
         run.captured.add(LogLine(run.now(), record.levelname, record.name, message))
 
     def install(self) -> None:
-        """Listen as long as anybody who called this has not called `remove`.
+        """Capture until every caller of this has called `remove`.
 
-        The logger of runs passes INFO whatever the root's level is.
+        The logger of runs passes INFO, whatever the root logger's level is.
         """
         with self._count:
             self._users += 1
@@ -44,7 +44,7 @@ class RunLogHandler(logging.Handler):
                     logger.setLevel(logging.INFO)
 
     def remove(self) -> None:
-        """Stop listening for one caller of `install`."""
+        """Stop capturing for one caller of `install`."""
         with self._count:
             self._users -= 1
             if self._users == 0:

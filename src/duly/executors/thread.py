@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import queue
 import threading
+from typing import Any
 
-from duly.executors.base import CallResult, Done, Work
+from duly.executors.base import CallResult, Done, I, Invocation
 
 
 class ThreadExecutor:
     """A pool that grows to ``size`` threads as calls come. See `Executor`.
 
     Args:
-        size: the most threads.
-        name: what the threads are called, with a number.
+        size: the maximum number of threads.
+        name: the threads' name, to which a number is added.
     """
 
     interruptible = False
@@ -24,20 +25,20 @@ class ThreadExecutor:
     def __init__(self, size: int, name: str = "duly-run") -> None:
         self._size = size
         self._name = name
-        self._calls: queue.SimpleQueue[tuple[Work, Done] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Invocation, Done[Any]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._lock = threading.Lock()
         self._own = threading.local()
 
-    def submit(self, work: Work, done: Done) -> None:
+    def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`.
 
-        A thread that has just ended a call goes on with the next one itself: to wake another for it
-        took as long as ten short functions.
+        A thread that has just ended a call makes the next one itself: waking another for it took as
+        long as ten short functions.
         """
         if getattr(self._own, "free", False):
-            self._own.free, self._own.call = False, (work, done)
+            self._own.free, self._own.call = False, (invocation, done)
             return
         with self._lock:
             if self._idle > 0:
@@ -49,15 +50,15 @@ class ThreadExecutor:
                 )
                 try:
                     thread.start()
-                except RuntimeError:  # the system gives no more threads
+                except RuntimeError:  # the system refuses another thread
                     if not self._threads:
                         raise
                 else:
                     self._threads.append(thread)
-            self._calls.put((work, done))
+            self._calls.put((invocation, done))
 
-    def interrupt(self, work: Work) -> None:
-        """A thread cannot be stopped from outside; the function may look at ``run.cancelled``."""
+    def interrupt(self, invocation: Invocation) -> None:
+        """Do nothing: a thread cannot be interrupted. Functions can read ``run.cancelled``."""
 
     def stop(self) -> None:
         """See `Executor.stop`."""
@@ -67,27 +68,27 @@ class ThreadExecutor:
         for _thread in threads:
             calls.put(None)
 
-    def _serve(self, calls: queue.SimpleQueue[tuple[Work, Done] | None]) -> None:
+    def _serve(self, calls: queue.SimpleQueue[tuple[Invocation, Done[Any]] | None]) -> None:
         own, call = self._own, calls.get()
         while call is not None:
-            work, done = call
-            result = _call(work)
+            invocation, done = call
+            result = _call(invocation)
             own.free, own.call = True, None
-            done(work, result)
+            done(invocation, result)
             call, own.free, own.call = own.call, False, None
-            del work, done, result
+            del invocation, done, result
             if call is None:
                 with self._lock:
-                    if calls is self._calls:  # else it is left over from before a stop
+                    if calls is self._calls:  # else this thread is left over from before a stop
                         self._idle += 1
                 call = calls.get()
 
 
-def _call(work: Work) -> CallResult:
-    began = work.steady()
+def _call(invocation: Invocation) -> CallResult:
+    began = invocation.steady()
     try:
-        with work.surroundings():
-            value = work.function(**work.arguments)
+        with invocation.surroundings():
+            value = invocation.function(**invocation.arguments)
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-        return CallResult(error=error, seconds=work.steady() - began)
-    return CallResult(value, seconds=work.steady() - began)
+        return CallResult(error=error, seconds=invocation.steady() - began)
+    return CallResult(value, seconds=invocation.steady() - began)

@@ -19,8 +19,8 @@ from duly.store import completions, jobs, transitions
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.adaptive_batch import AdaptiveBatch
-from duly.worker.ending_rows import change_of, log_rows
-from duly.worker.in_flight import Attempt
+from duly.worker.attempt import Attempt, Phase
+from duly.worker.attempt_rows import change_of, log_rows
 from duly.worker.outcome import cancelled_if, decide_outcome
 
 log = logging.getLogger("duly.worker")
@@ -96,7 +96,7 @@ class Completions:
         self._store.run(lambda tx: _write(tx, decided, (), worker_id))
         for attempt in in_flight:
             attempt.unsent.clear()
-            attempt.abandoned = True
+            attempt.advance(Phase.ABANDONED)
 
     def _end_plain(self, own: list[_Ended], worker_id: str) -> list[list[_Ended]]:
         """End successful runs without anything to report, and return the other attempts, if any.
@@ -152,8 +152,8 @@ class Completions:
         """Write the last part, or replace it with its halves if the database refuses a value."""
         part = parts[-1]
         now = self._store.time.now()
-        over = [f.claim.fence for f, _result in part if f.abandoned and not f.lost]
-        decided = [(f, _decided(f, result, now)) for f, result in part if not f.abandoned]
+        over = [f.claim.fence for f, _result in part if f.phase is Phase.ABANDONED]
+        decided = [(f, _decided(f, result, now)) for f, result in part if not f.has_outlived_run]
         try:
             self._store.run(lambda tx: self._write_batch(tx, decided, over, worker_id))
         except REFUSALS as error:
@@ -186,7 +186,7 @@ class Completions:
                 "The database refused the result of run %s; the run fails: %s",
                 attempt.claim.id, error,
             )  # fmt: skip
-            attempt.work.run.forget_reports()
+            attempt.run.forget_reports()
             attempt.unsent.clear()
             why = (type(error).__name__, safe_str(error, MAX_REASON), None)
             refused = [(attempt, fail(why))]
@@ -228,13 +228,13 @@ def _write(
 
 def _is_plain(ended: _Ended) -> bool:
     attempt, result = ended
-    run = attempt.work.run
+    run = attempt.run
     return (
         result.error is None
         and result.value is None
-        and attempt.stop_reason not in ("cancelled", "timeout")
-        and not attempt.abandoned
-        and run.told_nothing
+        and not attempt.must_stop
+        and not attempt.has_outlived_run
+        and run.reported_nothing
     )
 
 
@@ -266,9 +266,8 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
     locked = _lock_jobs(tx, [(attempt, transition)])
     found = completions.accepted(tx, [attempt.claim.fence])
     if run_id in found.cancel and attempt.stop_reason is None:
-        attempt.stop_reason = "cancelled"
-    stopped = attempt.stop_reason in ("cancelled", "timeout") or attempt.abandoned
-    if stopped or run_id not in found.standing:
+        attempt.mark_stopping("cancelled")
+    if attempt.must_stop or attempt.has_outlived_run or run_id not in found.standing:
         why = attempt.stop_reason or "another worker has it"
         raise LeaseLost(f"run {run_id} is not this worker's any more ({why}); nothing is committed")
     _keep(tx, [(attempt, transition)], locked)

@@ -1,171 +1,148 @@
-"""What this worker has claimed: what it executes now, and what waits a moment for a place."""
+"""What is in flight: the claims of this worker that wait for a slot, and its running attempts."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
-from duly.executors.base import Executor, Work
-from duly.model.run import LogLine
+from duly.clock import Clock
+from duly.worker.attempt import Attempt
 from duly.worker.claims.claim import Claim
 from duly.worker.claims.claimer import Capacity
-from duly.worker.outcome import StopReason
 
 PREFETCH_SECONDS = 0.05
-"""A lane claims ahead as much as it is likely to start within this time."""
+"""A queue prefetches as many runs as are likely to start within this time."""
 
 PREFETCH_LIMIT = 1000
 SHARE = 0.1
-"""The weight of a new measurement in a lane's mean run time."""
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One attempt on its way.
-
-    Attributes:
-        deadline: on the steady clock, once it has started; ``None``: no timeout.
-        claimed_at: when it was claimed, on the steady clock.
-        begun_at: when its function was started, on the steady clock; ``None``: it waits.
-        stop_reason: why the engine has asked it to stop; ``None``: it has not.
-        stopping_since: since when, on the steady clock.
-        abandoned: its run is over for the database although its function still runs.
-        lost: its worker has lost its lease: nothing may be written about it any more.
-        unsent: log lines that no commit has taken yet.
-        told: the progress that was stored last.
-        transactional: its completion belongs to the function's own transaction.
-        committed: that transaction is committed: nothing is left to be written.
-    """
-
-    claim: Claim
-    work: Work
-    executor: Executor
-    claimed_at: float
-    deadline: float | None = None
-    begun_at: float | None = None
-    stop_reason: StopReason | None = None
-    stopping_since: float = 0
-    abandoned: bool = False
-    lost: bool = False
-    told: tuple[object, ...] = (None,)
-    unsent: list[LogLine] = field(default_factory=list)
-    transactional: bool = False
-    committed: bool = False
+"""The weight of a new measurement in a queue's mean run time."""
 
 
 class QueueSlots:
-    """One queue's places in this worker. Not safe for threads: `InFlight` locks.
+    """The slots of one queue in this worker. Not thread-safe: `InFlight` locks.
 
-    Short runs are claimed ahead, so that a batch pays for the round trip to the database. What was
-    claimed ahead and did not start soon is given back, for other workers.
+    Short runs are prefetched, so that one round trip to the database serves many of them. What was
+    prefetched and did not start soon is given back, for other workers.
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self.begun = 0
-        self.waiting: deque[Attempt] = deque()
-        self.slow_down()
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+        self.waiting: deque[tuple[float, Claim]] = deque()
+        self.forget_speed()
 
     def capacity(self) -> Capacity:
-        """How many runs may be claimed now."""
-        ahead = min(PREFETCH_LIMIT, int(PREFETCH_SECONDS / self._mean * self.places))
-        free = self.places - self.begun - len(self.waiting)
-        return Capacity(max(0, free), max(0, ahead + min(0, free)))
+        """Return the number of runs that may be claimed now."""
+        prefetch = min(PREFETCH_LIMIT, int(PREFETCH_SECONDS / self._mean * self.size))
+        free = self.size - self.taken - len(self.waiting)
+        return Capacity(max(0, free), max(0, prefetch + min(0, free)))
 
-    def next(self) -> Attempt | None:
-        """The next attempt to start, if there is a place for it; it is counted in."""
-        if not self.waiting or self.begun >= self.places:
+    def take(self) -> Claim | None:
+        """Give a slot to the claim that has waited longest, if there are both."""
+        if not self.waiting or self.taken >= self.size:
             return None
-        self.begun += 1
-        return self.waiting.popleft()
+        self.taken += 1
+        return self.waiting.popleft()[1]
 
-    def slow_down(self) -> None:
-        """Forget that runs were short: what was claimed ahead did not start."""
-        self._mean = float(self.places)
-
-    def end(self, seconds: float) -> None:
-        """Count an attempt out that took so long."""
-        self.begun -= 1
+    def release(self, seconds: float) -> None:
+        """Free the slot of an attempt that took this long."""
+        self.taken -= 1
         self._mean += SHARE * (max(seconds, 1e-5) - self._mean)
+
+    def forget_speed(self) -> None:
+        """Stop prefetching until runs prove to be short: what was prefetched did not start."""
+        self._mean = float(self.size)
 
 
 class InFlight:
-    """All attempts of this worker, until their functions really end.
+    """All claims and attempts of this worker, until the attempts' functions really end.
 
     Args:
-        queues: how many runs of each queue this worker executes at once.
+        queues: the number of runs of each queue that this worker executes at once.
+        clock: its steady time says how long a claim has waited.
+
+    Attributes:
+        empty: set while nothing is in flight.
     """
 
-    def __init__(self, queues: Mapping[str, int]) -> None:
-        self._lanes = {queue: QueueSlots(places) for queue, places in queues.items()}
-        self._held: dict[Work, Attempt] = {}
-        self._solo: Work | None = None
+    def __init__(self, queues: Mapping[str, int], clock: Clock) -> None:
+        self._slots = {queue: QueueSlots(size) for queue, size in queues.items()}
+        self._clock = clock
+        self._attempts: dict[Claim, Attempt | None] = {}
+        self._quarantined: Claim | None = None
         self._lock = threading.Lock()
         self.empty = threading.Event()
         self.empty.set()
 
-    def add(self, in_flight: Sequence[Attempt]) -> None:
-        """Take in claimed attempts; they wait for their places."""
+    def add(self, claims: Sequence[Claim]) -> None:
+        """Add claims; they wait for slots."""
+        steady = self._clock.monotonic()
         with self._lock:
-            for attempt in in_flight:
-                self._held[attempt.work] = attempt
-                if attempt.claim.quarantined:
-                    self._solo = attempt.work
-                self._lanes[attempt.claim.queue].waiting.append(attempt)
-            if self._held:
+            for claim in claims:
+                self._attempts[claim] = None
+                if claim.quarantined:
+                    self._quarantined = claim
+                self._slots[claim.queue].waiting.append((steady, claim))
+            if self._attempts:
                 self.empty.clear()
 
-    def next(self, queue: str, steady: float) -> Attempt | None:
-        """The next attempt of a queue to start, if there is a place for it."""
+    def begin_next(self, queue: str, make: Callable[[Claim], Attempt]) -> Attempt | None:
+        """Make an attempt of the next claim of a queue, if there is a slot for it."""
         with self._lock:
-            attempt = self._lanes[queue].next()
-        if attempt is not None:
-            attempt.begun_at = steady
-            limit = attempt.claim.policy.timeout
-            attempt.deadline = None if limit is None else steady + limit
+            claim = self._slots[queue].take()
+            if claim is None:
+                return None
+            attempt = self._attempts[claim] = make(claim)
+            attempt.begin()
         return attempt
 
-    def of(self, work: Work) -> Attempt:
-        """The attempt whose function this is."""
-        return self._held[work]
-
-    def end(self, work: Work, seconds: float) -> Attempt:
-        """Count an attempt out: its function has ended, after so many seconds."""
+    def end(self, attempt: Attempt, seconds: float) -> None:
+        """Remove an attempt whose function has ended, and free its slot."""
         with self._lock:
-            attempt = self._held.pop(work)
-            self._lanes[attempt.claim.queue].end(seconds)
-            if not self._held:
+            del self._attempts[attempt.claim]
+            self._slots[attempt.claim.queue].release(seconds)
+            if not self._attempts:
                 self.empty.set()
-            return attempt
 
-    def withdraw(self, before: float) -> list[Attempt]:
-        """Take out what was claimed by an instant of the steady clock and still waits."""
-        taken = []
+    def withdraw(self, before: float) -> list[Claim]:
+        """Remove and return the claims that have waited since an instant of the steady clock."""
+        withdrawn = []
         with self._lock:
-            for lane in self._lanes.values():
-                while lane.waiting and lane.waiting[0].claimed_at <= before:
-                    taken.append(lane.waiting.popleft())
-                    lane.slow_down()
-            for attempt in taken:
-                del self._held[attempt.work]
-            if not self._held:
+            for slots in self._slots.values():
+                while slots.waiting and slots.waiting[0][0] <= before:
+                    withdrawn.append(slots.waiting.popleft()[1])
+                    slots.forget_speed()
+            for claim in withdrawn:
+                del self._attempts[claim]
+            if not self._attempts:
                 self.empty.set()
-        return taken
+        return withdrawn
 
     def capacity(self) -> dict[str, Capacity]:
-        """How many runs of each queue may be claimed, where any may."""
+        """Return the number of runs that may be claimed, of each queue that has capacity."""
         with self._lock:
-            if self._solo in self._held:  # nothing may run beside it
+            if self._quarantined in self._attempts:  # nothing may run beside it
                 return {}
-            capacities = {queue: lane.capacity() for queue, lane in self._lanes.items()}
+            capacities = {queue: slots.capacity() for queue, slots in self._slots.items()}
         return {queue: capacity for queue, capacity in capacities.items() if any(capacity)}
 
-    def all(self) -> list[Attempt]:
-        """Every attempt on its way."""
+    def claims(self) -> list[Claim]:
+        """Return the claims of everything in flight."""
         with self._lock:
-            return list(self._held.values())
+            return list(self._attempts)
+
+    def attempts(self) -> list[Attempt]:
+        """Return the attempts whose functions have started."""
+        with self._lock:
+            return [attempt for attempt in self._attempts.values() if attempt is not None]
+
+    @property
+    def any_live(self) -> bool:
+        """Whether anything is in flight whose result still counts."""
+        with self._lock:
+            held = list(self._attempts.values())
+        return any(attempt is None or not attempt.has_outlived_run for attempt in held)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._attempts)

@@ -16,8 +16,8 @@ from duly.executors.base import CallResult
 from duly.registry import Task
 from duly.store.host.sessions import AsyncSessionLike, Sessions
 from duly.store.store import Store
+from duly.worker.attempt import Attempt, Phase
 from duly.worker.completion import complete
-from duly.worker.in_flight import Attempt
 from duly.worker.session_guard import SessionGuard
 
 log = logging.getLogger("duly.worker")
@@ -40,7 +40,7 @@ class Transactions:
         """Return a function that calls the task's in a transaction which also ends its run.
 
         It is a coroutine function if the task's is one. After it has returned, the run has ended in
-        the database, too (``attempt.committed``). If it raises, nothing is committed, unless the
+        the database, too (`Phase.COMMITTED`). If it raises, nothing is committed, unless the
         acknowledgement of the commit was lost; the run's row then tells.
         """
         attempt.transactional = True
@@ -114,7 +114,7 @@ class TransactionalCall:
             await _to_its_end(self._close_async(guard, session))
 
     def _given(self, session: Session | AsyncSessionLike) -> dict[str, Any]:
-        self._attempt.work.run.given_session = session
+        self._attempt.run.given_session = session
         return dict.fromkeys(self._task.signature.sessions, session)
 
     def _commit(self, guard: SessionGuard, value: Any) -> None:
@@ -126,7 +126,7 @@ class TransactionalCall:
                 raise
             log.exception("Run %s is committed; an error followed the commit.", attempt.claim.id)
         attempt.unsent.clear()
-        attempt.committed = True
+        attempt.advance(Phase.COMMITTED)
 
     def _close(self, guard: SessionGuard, session: Session) -> None:
         try:
@@ -145,13 +145,13 @@ class TransactionalCall:
     def _may_repeat(self, error: Exception) -> bool:
         """Return whether the database rolled the transaction back because of a conflict."""
         attempt = self._attempt
-        stopped = attempt.stop_reason is not None or attempt.abandoned or attempt.work.run.cancelled
+        stopped = attempt.phase > Phase.RUNNING or attempt.run.cancelled
         return not stopped and self._store.is_conflict(error)
 
     def _start_over(self) -> dict[str, Any]:
         """What the function may have changed of its arguments and its run is forgotten."""
         log.info("Run %s conflicted with another transaction; retrying.", self._attempt.claim.id)
-        self._attempt.work.run.start_over()
+        self._attempt.run.start_over()
         return self._task.signature.decode(self._attempt.claim.args)
 
     @contextmanager

@@ -100,7 +100,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether anything executes here, or has ended and is not written back."""
-        return self.execution.any_live or bool(self.execution.completions)
+        return self.execution.in_flight.any_live or bool(self.execution.completions)
 
     def wake(self) -> None:
         """Let the loop look at the database now."""
@@ -330,7 +330,7 @@ class Worker:
             if not self.loop.threaded:
                 self.lease.beat_if_due()
             self._maintenance.run(worker_id)
-            if not self.execution.any_live:
+            if not self.execution.in_flight.any_live:
                 break
         self._complete(worker_id)
         return worked

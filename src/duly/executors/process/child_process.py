@@ -1,4 +1,4 @@
-"""A process that executes functions for this one, as this one sees it."""
+"""A child process that executes functions, as its worker sees it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from duly.executors.wire import Message, Wire
+from duly.executors.process.wire import Message, Wire
 
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
-    "from duly.executors.child import main; main(int(sys.argv[1]), int(sys.argv[3]))"
+    "from duly.executors.process.child import main; main(int(sys.argv[1]), int(sys.argv[3]))"
 )
-"""What it runs. It does not import this process's main program, which may be a server."""
+"""Its program, which does not import this process's main program: that may be a server."""
 
-LAST_WORDS = 1.0
-"""Seconds that a process has to end when it is asked to."""
+EXIT_SECONDS = 1.0
+"""How long a process may take to end when it is asked to."""
 
-LOOK = 1.0
-"""Seconds between two looks at whether it lives: a process that it has started itself may hold its
+CHECK_EVERY = 1.0
+"""Seconds between two checks that it is alive: a process that it has started itself may keep its
 end of the wire open."""
 
 
 class ChildGone(Exception):
-    """The process has ended by itself; the message says how."""
+    """A child process has ended without being asked to; the message says how."""
 
 
 class ChildProcess:
     """A fresh interpreter with this process's module path.
 
     Raises:
-        OSError: the system gives no process.
+        OSError: the system cannot start a process.
     """
 
     def __init__(self) -> None:
@@ -55,22 +55,22 @@ class ChildProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def send(self, message: Message) -> None:
-        """Send it a message; one that has ended misses nothing."""
+        """Send a message, unless the process has ended."""
         with suppress(OSError):
             self._wire.send(message)
 
     def receive(self) -> Message:
-        """Its next message, whenever that comes.
+        """Wait for the next message and return it.
 
         Raises:
-            ChildGone: it has ended.
+            ChildGone: the process has ended.
         """
         try:
-            while (message := self._wire.receive(LOOK)) is None:
+            while (message := self._wire.receive(CHECK_EVERY)) is None:
                 if not self.alive:
                     break
             else:
@@ -80,28 +80,28 @@ class ChildProcess:
         raise ChildGone(self._how_it_ended())
 
     def stop(self) -> None:
-        """Have the function stop: `run.cancelled` turns true and SIGTERM interrupts it."""
+        """Ask the function to stop: `run.cancelled` becomes true and SIGTERM interrupts it."""
         self.send({"stop": True})
         with suppress(OSError):
             self._process.terminate()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End the process at once."""
         with suppress(OSError):
             self._process.kill()
 
     def close(self) -> None:
-        """End it if it has not, and collect it."""
+        """End the process if it is running, and collect its exit status."""
         self._wire.close()
         try:
-            self._process.wait(LAST_WORDS)
+            self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
 
     def _how_it_ended(self) -> str:
         try:
-            code = self._process.wait(LAST_WORDS)
+            code = self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             return "the process of this run closed its connection to the worker"
         if code >= 0:
@@ -110,5 +110,5 @@ class ChildProcess:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        hint = " (by hand, or because memory was short)" if -code == signal.SIGKILL else ""
+        hint = " (by hand, or because memory ran out)" if -code == signal.SIGKILL else ""
         return f"the process of this run was killed by {name}{hint}"

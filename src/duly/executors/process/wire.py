@@ -15,10 +15,10 @@ _CHUNK = 65_536
 
 
 class Wire:
-    """One end. One thread receives; any thread sends.
+    """One end of the connection. One thread may receive; any thread may send.
 
     Args:
-        end: a connected socket, which belongs to the wire from now on.
+        end: a connected socket, which the wire will close.
     """
 
     def __init__(self, end: socket.socket) -> None:
@@ -39,7 +39,10 @@ class Wire:
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
     def receive(self, seconds: float) -> Message | None:
-        """The next message; ``None``: none came within so many seconds.
+        """Return the next message, or ``None`` if none arrives in time.
+
+        Args:
+            seconds: how long to wait.
 
         Raises:
             EOFError: the other end is gone.

@@ -1,7 +1,8 @@
 """The program of a process that executes functions for a worker.
 
-The main thread calls the functions, since signals interrupt only that one. Another thread listens:
-it tells what a run reports, hears that it is to stop, and ends the process with its worker.
+The main thread calls the functions, since signals interrupt only that one. Another thread reads the
+wire: it sends what the run reports, receives requests to stop, and ends the process when
+the worker has ended.
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ from typing import Any
 from duly.clock import SystemClock
 from duly.context import Run, RunFacts, current_run
 from duly.errors import StoreError
-from duly.executors import inside
 from duly.executors.failure import packed
 from duly.executors.log_capture import run_log_handler
-from duly.executors.report import facts_of, report_of
-from duly.executors.wire import Message, Wire
+from duly.executors.process import inside
+from duly.executors.process.report import facts_of, report_of
+from duly.executors.process.wire import Message, Wire
 from duly.model.payload import encode_result
 from duly.model.signature import Signature
 from duly.registry import Task
 
 REPORT_EVERY = 0.2
-"""Seconds between two reports of a running function, and between two looks at the worker."""
+"""Seconds between two reports of a running function, and between two checks of the worker."""
 
 ANSWER_WITHIN = 30.0
 PR_SET_PDEATHSIG = 1
 
 
 class Stopped(BaseException):
-    """The run is cancelled, over its time, or given back: its function is interrupted."""
+    """Interrupts the function of a run that is cancelled, timed out or given back."""
 
 
 class Child:
-    """Executes calls, one at a time.
+    """Executes the calls of a worker, one at a time.
 
     Args:
-        wire: to the worker.
+        wire: the connection to the worker.
         worker: the worker's process id.
     """
 
@@ -57,20 +58,20 @@ class Child:
         self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._clock = SystemClock()
         self._run: Run | None = None
-        self._told: Message = {}
+        self._last_report: Message = {}
         self._reporting = Lock()
 
     def serve(self) -> None:
-        """Execute what comes, until the worker is gone."""
+        """Execute the calls that arrive, until the worker is gone."""
         Thread(target=self._listen, name="duly-wire", daemon=True).start()
         while True:
             try:
                 self._execute(self._calls.get())
-            except Stopped:  # too late for its function: it was about to say how it ended
+            except Stopped:  # the function had ended, and its result was about to be sent
                 os._exit(0)
 
     def interrupt(self) -> None:
-        """Interrupt the function, or end the process when none runs."""
+        """Interrupt the function, or end the process if none is running."""
         run = self._run
         if run is None:
             os._exit(0)
@@ -105,14 +106,14 @@ class Child:
         token = current_run.set(run)
         try:
             self._run = run
-            ending: Message = {"result": encode_result(self._call(call, run))}
+            result: Message = {"result": encode_result(self._call(call, run))}
         except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-            ending = {"error": packed(error)}
+            result = {"error": packed(error)}
         finally:
             current_run.reset(token)
-        with self._reporting:  # nothing is told of a run after its ending
+        with self._reporting:  # no report of a run follows its result
             self._run = None
-            self._wire.send({"report": report_of(run), **ending})
+            self._wire.send({"report": report_of(run), **result})
 
     def _call(self, call: Message, run: Run) -> Any:
         function = _function(call["module"], call["name"])
@@ -128,23 +129,25 @@ class Child:
             if self._run is None:
                 return
             report = report_of(self._run)
-            if report != self._told:
-                self._told = report
+            if report != self._last_report:
+                self._last_report = report
                 self._wire.send({"report": report})
 
     def _previous_success(self, _facts: RunFacts) -> datetime | None:
         self._wire.send({"ask": "previous_success"})
         try:
-            held = self._answers.get(timeout=ANSWER_WITHIN)
+            answer = self._answers.get(timeout=ANSWER_WITHIN)
         except queue.Empty:
-            raise StoreError("the worker did not answer") from None
-        if "problem" in held:
-            raise StoreError(held["problem"])
-        return None if held["answer"] is None else datetime.fromisoformat(held["answer"])
+            raise StoreError(
+                f"the worker did not answer within {ANSWER_WITHIN:g} s; is it overloaded?"
+            ) from None
+        if "problem" in answer:
+            raise StoreError(answer["problem"])
+        return None if answer["answer"] is None else datetime.fromisoformat(answer["answer"])
 
 
 def _function(module: str, name: str) -> Any:
-    """A function that the worker has registered, in this process's copy of its module."""
+    """Return a function that the worker has registered, from this process's copy of its module."""
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
@@ -153,7 +156,7 @@ def _function(module: str, name: str) -> Any:
 
 
 def _end_with(worker: int) -> None:
-    """Have the system kill this process when the worker's has ended, where it can (Linux)."""
+    """Let the system kill this process when the worker's has ended, where it can (Linux)."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

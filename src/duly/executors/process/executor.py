@@ -1,7 +1,7 @@
-"""Plain functions in processes of their own: they have their own interpreter, and can be killed.
+"""Plain functions in processes of their own: each has its own interpreter, and can be killed.
 
-A process executes one run at a time and is used again for the next, unless it was interrupted. A
-thread of this process waits for each run, so that nobody else waits for a slow start.
+A process executes one run at a time and is reused for the next, unless it was interrupted. A thread
+of this process waits for each run, so that no other run waits for a slow start.
 """
 
 from __future__ import annotations
@@ -9,41 +9,41 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from duly.executors.base import CallResult, Done, Work
-from duly.executors.child_process import ChildGone, ChildProcess
+from duly.executors.base import CallResult, Done, I, Invocation
 from duly.executors.failure import RemoteError, unpacked
-from duly.executors.report import call_message, hear
+from duly.executors.process.child_process import ChildGone, ChildProcess
+from duly.executors.process.report import apply_report, call_message
 from duly.executors.thread import ThreadExecutor
 from duly.model import payload
 
 KILL_AFTER = 1.0
 """Seconds between asking a function to stop (SIGTERM) and ending its process (SIGKILL)."""
 
-REST = 30.0
-"""Seconds; a process that nobody has used for this long, or up to twice as long, is ended."""
+MAX_IDLE = 30.0
+"""Seconds after which an unused process is ended; it may take twice as long."""
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
-    """One attempt: the process it is in, and what was asked of it."""
+class _RemoteCall:
+    """One invocation, with the process that executes it and what was asked of it."""
 
-    work: Work
+    invocation: Invocation
     child: ChildProcess | None = None
     interrupted: bool = False
     killer: threading.Timer | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, child: ChildProcess) -> bool:
-        """Begin in a process; false when the attempt is to stop before it begins."""
+        """Begin in a process; return whether it may: not once it was interrupted."""
         with self.lock:
             self.child = None if self.interrupted else child
             return not self.interrupted
 
     def interrupt(self) -> None:
-        """Stop it softly now, and hard a little later."""
+        """Ask the function to stop, and kill its process a little later."""
         with self.lock:
             first, self.interrupted = not self.interrupted, True
             if not first or self.child is None:
@@ -54,7 +54,7 @@ class _Call:
             self.killer.start()
 
     def leave(self) -> None:
-        """It has ended: nobody is killed any more."""
+        """Note that the call has ended, so that its process is not killed any more."""
         with self.lock:
             self.child = None
             if self.killer is not None:
@@ -65,38 +65,39 @@ class ProcessExecutor:
     """A pool of up to ``size`` processes. See `Executor`.
 
     Args:
-        size: the most runs at once.
+        size: the maximum number of runs at once.
     """
 
     interruptible = True
 
     def __init__(self, size: int) -> None:
         self._threads = ThreadExecutor(size, name="duly-process")
-        self._calls: dict[Work, _Call] = {}
-        self._resting: list[ChildProcess] = []
-        self._tidier: threading.Timer | None = None
+        self._calls: dict[Invocation, _RemoteCall] = {}
+        self._idle: list[ChildProcess] = []
+        self._reaper: threading.Timer | None = None
         self._open = True
         self._lock = threading.Lock()
 
-    def submit(self, work: Work, done: Done) -> None:
+    def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`."""
-        call = _Call(work)
+        call = _RemoteCall(invocation)
         with self._lock:
-            self._calls[work] = call
+            self._calls[invocation] = call
             self._open = True
 
-        def ended(_waiting: Work, result: CallResult) -> None:
+        def ended(_waiting: Invocation, result: CallResult) -> None:
             with self._lock:
-                del self._calls[work]
-            done(work, result)
+                del self._calls[invocation]
+            done(invocation, result)
 
-        waiting = replace(work, function=lambda: self._execute(call), arguments={}, around=())
+        waiting = Invocation(invocation.run, invocation.steady)
+        waiting.function, waiting.arguments = (lambda: self._execute(call)), {}
         self._threads.submit(waiting, ended)
 
-    def interrupt(self, work: Work) -> None:
+    def interrupt(self, invocation: Invocation) -> None:
         """See `Executor.interrupt`."""
         with self._lock:
-            call = self._calls.get(work)
+            call = self._calls.get(invocation)
         if call is not None:
             call.interrupt()
 
@@ -105,23 +106,23 @@ class ProcessExecutor:
         self._threads.stop()
         with self._lock:
             self._open = False
-            children, self._resting = self._resting, []
-            tidier, self._tidier = self._tidier, None
-        if tidier is not None:
-            tidier.cancel()
+            children, self._idle = self._idle, []
+            reaper, self._reaper = self._reaper, None
+        if reaper is not None:
+            reaper.cancel()
         for child in children:
             child.close()
 
-    def _execute(self, call: _Call) -> Any:
+    def _execute(self, call: _RemoteCall) -> Any:
         while True:
             child = self._take()
-            rested, child.uses = child.uses > 0, child.uses + 1
+            reused, child.uses = child.uses > 0, child.uses + 1
             try:
                 if not call.enter(child):
                     raise asyncio.CancelledError
-                return _converse(child, call.work)
-            except _NeverBegan as gone:
-                if not rested or call.interrupted:
+                return _converse(child, call.invocation)
+            except _NotBegun as gone:
+                if not reused or call.interrupted:
                     raise _died(gone) from None
             except ChildGone as gone:
                 raise _died(gone) from None
@@ -131,8 +132,8 @@ class ProcessExecutor:
 
     def _take(self) -> ChildProcess:
         with self._lock:
-            while self._resting:
-                child = self._resting.pop()
+            while self._idle:
+                child = self._idle.pop()
                 if child.alive:
                     return child
                 child.close()
@@ -142,48 +143,48 @@ class ProcessExecutor:
         usable = usable and child.alive
         with self._lock:
             if usable and self._open:
-                self._resting.append(child)
-                if self._tidier is None:
-                    self._tidy_later()
+                self._idle.append(child)
+                if self._reaper is None:
+                    self._reap_later()
                 return
         child.close()
 
-    def _tidy_later(self) -> None:
-        seen = {child: child.uses for child in self._resting}
-        self._tidier = threading.Timer(REST, self._tidy, args=[seen])
-        self._tidier.daemon = True
-        self._tidier.start()
+    def _reap_later(self) -> None:
+        seen = {child: child.uses for child in self._idle}
+        self._reaper = threading.Timer(MAX_IDLE, self._reap, args=[seen])
+        self._reaper.daemon = True
+        self._reaper.start()
 
-    def _tidy(self, seen: dict[ChildProcess, int]) -> None:
-        """End the processes that have not been used since they were seen to rest."""
+    def _reap(self, seen: dict[ChildProcess, int]) -> None:
+        """End the processes that have not been used since they were seen idle."""
         with self._lock:
-            idle = [child for child in self._resting if seen.get(child) == child.uses]
-            self._resting = [child for child in self._resting if child not in idle]
-            self._tidier = None
-            if self._resting:
-                self._tidy_later()
+            idle = [child for child in self._idle if seen.get(child) == child.uses]
+            self._idle = [child for child in self._idle if child not in idle]
+            self._reaper = None
+            if self._idle:
+                self._reap_later()
         for child in idle:
             child.close()
 
 
-class _NeverBegan(ChildGone):
+class _NotBegun(ChildGone):
     """The process ended before it called the function."""
 
 
-def _converse(child: ChildProcess, work: Work) -> Any:
-    """Hand over the call and listen until it has ended."""
-    child.send({"call": call_message(work)})
+def _converse(child: ChildProcess, invocation: Invocation) -> Any:
+    """Hand over the call, and exchange messages until it has ended."""
+    child.send({"call": call_message(invocation)})
     begun = False
     while True:
         try:
             message = child.receive()
         except ChildGone as gone:
-            raise gone if begun else _NeverBegan(*gone.args) from gone
+            raise gone if begun else _NotBegun(*gone.args) from gone
         begun |= "begun" in message
         if "report" in message:
-            hear(work.run, message["report"])
+            apply_report(invocation.run, message["report"])
         if "ask" in message:
-            _answer_apart(child, lambda: work.run.previous_success)
+            _answer_apart(child, lambda: invocation.run.previous_success)
         if "error" in message:
             raise unpacked(message["error"])
         if "result" in message:
@@ -192,12 +193,12 @@ def _converse(child: ChildProcess, work: Work) -> Any:
 
 
 def _answer_apart(child: ChildProcess, ask: Callable[[], Any]) -> None:
-    """Ask the database on another thread: a run that is to be killed must not wait for it."""
+    """Ask the database on another thread: killing a run must not wait for the answer."""
 
     def answer() -> None:
         try:
             moment = ask()
-        except Exception as error:  # noqa: BLE001 - the function hears of it
+        except Exception as error:  # noqa: BLE001 - it is raised in the function
             child.send({"answer": None, "problem": f"{type(error).__name__}: {error}"})
         else:
             child.send({"answer": None if moment is None else moment.isoformat()})

@@ -8,13 +8,13 @@ from duly.model import payload
 from duly.model.text import storable_text
 from duly.model.transition import Transition
 from duly.store.transitions import Change
-from duly.worker.in_flight import Attempt
+from duly.worker.attempt import Attempt
 
 
 def log_rows(attempt: Attempt) -> list[dict[str, Any]]:
     """Return the rows of the log lines that no commit has stored yet."""
-    run = attempt.work.run
-    if not (run.logged or attempt.unsent):
+    run = attempt.run
+    if not (run.has_new_lines or attempt.unsent):
         return []
     attempt.unsent += run.captured.take()
     return [
@@ -28,7 +28,7 @@ def log_rows(attempt: Attempt) -> list[dict[str, Any]]:
 
 def change_of(attempt: Attempt, transition: Transition) -> Change:
     """Return the change of an attempt's run, with the progress that its function reported."""
-    claim, run = attempt.claim, attempt.work.run
+    claim, run = attempt.claim, attempt.run
     progress, dropped = run.reported, run.captured.dropped
     also = {
         "counters": payload.encode(dict(run.counters)) if run.counters else None,

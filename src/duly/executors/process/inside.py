@@ -1,4 +1,4 @@
-"""Whether this process is one that executes functions for another: then no engine starts here.
+"""Whether this process executes functions for a worker; then no worker starts in it.
 
 Such a process imports the application's modules, and some of them start their scheduler.
 """
@@ -11,10 +11,10 @@ _inside = threading.Event()
 
 
 def enter() -> None:
-    """Say that it is; called once, by the process itself."""
+    """Note that it does; called once, by the process itself."""
     _inside.set()
 
 
 def inside() -> bool:
-    """Whether somebody said so."""
+    """Return whether it does."""
     return _inside.is_set()

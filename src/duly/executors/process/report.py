@@ -1,4 +1,4 @@
-"""What crosses between a run's two halves: here its row and its fate, there its function."""
+"""The messages about a run between its worker, which has its row, and its child process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from duly.context import Run
-from duly.executors.base import Work
-from duly.executors.wire import Message
+from duly.executors.base import Invocation
+from duly.executors.process.wire import Message
 from duly.model.run import Cause, LogLine, Progress
 
 
@@ -31,29 +31,29 @@ class Facts:
 _INSTANTS = ("scheduled_for", "due_at", "started_at")
 
 
-def call_message(work: Work) -> Message:
-    """Everything that another process must know to execute a call."""
-    function, run = work.function, work.run
+def call_message(invocation: Invocation) -> Message:
+    """Return everything that a child process must know to execute a call."""
+    function, run = invocation.function, invocation.run
     facts: dict[str, Any] = {name: getattr(run, name) for name in Facts.__slots__}
     facts |= {name: facts[name] and facts[name].isoformat() for name in _INSTANTS}
     return {
-        "module": function.__module__, "name": function.__qualname__, "args": work.text,
+        "module": function.__module__, "name": function.__qualname__, "args": invocation.text,
         "facts": facts, "now": run.now().isoformat(), "level": logging.getLogger().level,
     }  # fmt: skip
 
 
 def facts_of(message: Message) -> Facts:
-    """The facts of the run that a call message is about."""
-    held = dict(message["facts"])
-    held |= {name: held[name] and datetime.fromisoformat(held[name]) for name in _INSTANTS}
-    return Facts(**held)
+    """Return the facts of the run that a call message is about."""
+    facts = dict(message["facts"])
+    facts |= {name: facts[name] and datetime.fromisoformat(facts[name]) for name in _INSTANTS}
+    return Facts(**facts)
 
 
 def report_of(run: Run) -> Message:
-    """What a run has told and logged; log lines are reported once."""
-    told = run.reported
+    """Return what a run has reported and logged; each log line is reported once."""
+    progress = run.reported
     return {
-        "progress": None if told is None else [told.done, told.total, told.note],
+        "progress": None if progress is None else [progress.done, progress.total, progress.note],
         "counters": dict(run.counters),
         "log": [
             [line.at.isoformat(), line.level, line.logger, line.message]
@@ -63,10 +63,10 @@ def report_of(run: Run) -> Message:
     }
 
 
-def hear(run: Run, report: Message) -> None:
-    """Take over what the other half has reported."""
+def apply_report(run: Run, report: Message) -> None:
+    """Apply what the child process has reported to the worker's copy of the run."""
     progress = report["progress"]
-    run.tell_all(None if progress is None else Progress(*progress), report["counters"])
+    run.apply_report(None if progress is None else Progress(*progress), report["counters"])
     for at, level, logger, message in report["log"]:
         run.captured.add(LogLine(datetime.fromisoformat(at), level, logger, message))
     run.captured.dropped = max(run.captured.dropped, report["dropped"])

@@ -1,0 +1,1 @@
+"""Functions in processes of their own: the worker's side, the child's side, the wire."""
