@@ -138,7 +138,7 @@ class SimulatedScheduler(Scheduler):
         """Release its file locks, as the kernel does when a process is killed."""
         locks = self._core.worker.lease.locks
         if locks is not None:
-            locks.forsake()
+            locks.close_inherited()
 
     def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
         return SimulatedCore(url, settings, clock, self._dialect, self._executors)

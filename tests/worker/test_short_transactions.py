@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from duly import Scheduler, every
 from duly.store.store import Store
-from duly.worker.adaptive_batch import BOUND, LEAST, AdaptiveBatch
+from duly.worker.adaptive_batch import BOUND, SMALLEST, AdaptiveBatch
 from duly.worker.wakeup import Wakeup
 from tests.store.conftest import add_run
 from tests.worker.conftest import World, states
@@ -30,7 +30,7 @@ def test_rule_27_batches_shrink_until_they_are_short(tmp_path: Path, world: Worl
     batch = AdaptiveBatch(on_a_file(tmp_path, world), 1000)
     for _turn in range(10):
         batch.record(batch.size, 0.002 * batch.size)
-    assert LEAST <= batch.size <= BOUND / 0.002
+    assert SMALLEST <= batch.size <= BOUND / 0.002
     for _turn in range(10):
         batch.record(batch.size, 0.00001 * batch.size)
     assert batch.size == 1000

@@ -303,13 +303,13 @@ def _enqueue_here(core: Core, call: Call, args: str, actor: str | None) -> str:
     """Insert a call and start it in this process, unless older or more urgent work waits."""
     core.refuse_deadlock()
     worker = core.worker
-    with worker.expecting() as pending_start:
+    with worker.pending_start() as pending:
 
         def store(tx: Transaction) -> tuple[str, Sequence[Claim]]:
             claimer = worker.claim_on_insert(tx)
             (run_id,) = insert_calls(tx, call, [args], claim_on_insert=claimer)
             claims = claimer.claims() if claimer is not None else []
-            pending_start.update((claim.id, claim.claim_id) for claim in claims)
+            pending.update((claim.id, claim.claim_id) for claim in claims)
             return run_id, claims
 
         run_id, claims = core.store.run(store, actor)

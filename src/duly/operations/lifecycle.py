@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from duly.errors import DatabaseUnavailable, LifecycleError
-from duly.executors import inside
+from duly.executors.process import inside
 from duly.hooks import AroundRun
 from duly.model.checks import SECONDS, optional
 from duly.model.step import OutcomeCounter, Step

@@ -1,1 +1,1 @@
-"""The engine: fire due jobs, claim ready runs, execute them, write back what became of them."""
+"""The worker: fires due jobs, claims ready runs, executes them and writes back their results."""

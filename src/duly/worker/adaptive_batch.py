@@ -1,28 +1,31 @@
-"""How much one transaction takes at a time; on SQLite it stops other writers (engine rule 27)."""
+"""Batch sizes that keep write transactions short on SQLite, where they block all other writers.
+
+See engine rule 27.
+"""
 
 from __future__ import annotations
 
 from duly.store.store import Store
 
 BOUND = 0.05
-"""Seconds that a transaction of Duly's may take where it stops all other writers."""
+"""The limit, in seconds, of a write transaction that blocks all other writers."""
 
 EASY = 0.02
-"""One that took less, and was full, may take twice as much the next time."""
+"""A full batch that took less than this is followed by one of twice its size."""
 
-FIRST, LEAST = 250, 10
+FIRST, SMALLEST = 250, 10
 
 
 class AdaptiveBatch:
     """The size of the next batch.
 
     Args:
-        store: the database; on a server, where nobody waits for a transaction but who wants the
-            same rows, each batch is as large as it may be.
-        most: how large that is.
+        store: the database; on a server, where only transactions on the same rows wait for each
+            other, every batch has the maximum size.
+        most: the maximum size.
 
     Attributes:
-        size: how much to take now.
+        size: the size of the next batch.
     """
 
     def __init__(self, store: Store, most: int) -> None:
@@ -31,10 +34,15 @@ class AdaptiveBatch:
         self.size = min(FIRST, most) if self._adapts else most
 
     def record(self, count: int, seconds: float) -> None:
-        """Learn how long a batch took in its transaction."""
+        """Adapt the size to the time that a batch took in its transaction.
+
+        Args:
+            count: the number of rows in the batch.
+            seconds: how long its transaction took.
+        """
         if not self._adapts:
             return
         if seconds > BOUND:
-            self.size = max(LEAST, min(self.size, int(count * EASY / seconds)))
+            self.size = max(SMALLEST, min(self.size, int(count * EASY / seconds)))
         elif count >= self.size and seconds < EASY:
             self.size = min(self._most, 2 * self.size)

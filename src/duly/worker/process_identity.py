@@ -1,4 +1,4 @@
-"""Who a process is, beyond its number: so that a number used again is not taken for the old one."""
+"""The identity of a process beyond its number, which the system may give to another one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def own_host() -> str:
-    """This machine's name, for people."""
+    """Return this machine's name, for display."""
     return socket.gethostname()[:191]
 
 
 def own_process() -> str:
-    """This process, among all that ever were: number, start, and where such numbers are unique."""
+    """Return what identifies this process for good: its number, its start, and its realm."""
     return f"{os.getpid()} {_started(os.getpid())} {_realm()}"
 
 
 def is_gone(process: str) -> bool:
-    """Whether a process of this very machine does not exist any more; ``False`` when unknown."""
+    """Return whether a process of this machine has ended; ``False`` if that is unknown."""
     pid, _, rest = process.partition(" ")
     started, _, realm = rest.partition(" ")
     if not started or "?" in realm or realm != _realm():
@@ -27,7 +27,7 @@ def is_gone(process: str) -> bool:
 
 
 def _realm() -> str:
-    """The boot of this machine and the namespace of process numbers (a container has its own)."""
+    """Return where process numbers are unique: a boot of this machine and a PID namespace."""
     boot = _read("/proc/sys/kernel/random/boot_id") or "?"
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
@@ -37,7 +37,7 @@ def _realm() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since boot; empty when there is none (or a zombie)."""
+    """Return when a process started, in ticks since boot; empty if it has ended or is a zombie."""
     facts = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return facts[19] if facts and facts[0] not in "ZX" else ""
 

@@ -1,4 +1,4 @@
-"""Watching: a job that does not do what is expected of it says so, once, and again when it does."""
+"""Watching: raise an alarm when a job breaks its watch rules, and report when it has recovered."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ BATCH = 200
 
 
 def watch(store: Store) -> int:
-    """Look at the rules of the jobs whose turn it is; says how many."""
+    """Check the watch rules of the jobs that are due for it, and return their number."""
     with store.read() as conn:
         if not watched.any_due(conn, store.time.now()):
             return 0
-    return store.run(_look_at_due)
+    return store.run(_check_due)
 
 
-def _look_at_due(tx: Transaction) -> int:
+def _check_due(tx: Transaction) -> int:
     rows = watched.due(tx, BATCH)
     for row in rows:
-        _look_at(tx, row)
+        _check(tx, row)
     return len(rows)
 
 
-def _look_at(tx: Transaction, row: JobRow) -> None:
+def _check(tx: Transaction, row: JobRow) -> None:
     options = definition_of(row).options
     if options.watch is None:
         jobs.change(tx, row.id, {"watch_at": None, "alarm": None})
@@ -38,10 +38,10 @@ def _look_at(tx: Transaction, row: JobRow) -> None:
     if row.state in ("active", "finished"):
         breaches = options.watch.breaches(watched.performance(tx.conn, row), tx.now)
     for kind in sorted(breaches.keys() - raised):
-        log.warning("job %s: %s: %s", row.id, kind, breaches[kind])
+        log.warning("Job %s breaks a watch rule, %s: %s.", row.id, kind, breaches[kind])
         tx.record(kind, job_id=row.id, reason=breaches[kind])
     if raised and not breaches:
-        log.info("job %s has recovered", row.id)
+        log.info("Job %s keeps all its watch rules again.", row.id)
         tx.record("job.recovered", job_id=row.id, was=sorted(raised))
     alarm = " ".join(sorted(breaches)) or None
     jobs.set_watch(tx, row.id, tx.now + options.watch.period, alarm)

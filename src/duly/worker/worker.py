@@ -118,7 +118,7 @@ class Worker:
 
     def in_flight(self) -> list[str]:
         """Return the ids of the runs that occupy this worker; see `Scheduler.in_flight`."""
-        return [attempt.claim.id for attempt in self.execution.in_flight.all()]
+        return [claim.id for claim in self.execution.in_flight.claims()]
 
     def wait_until_empty(self, seconds: float) -> None:
         """Wait until no run is in flight, for at most this time."""
@@ -143,15 +143,15 @@ class Worker:
     def abandon(self) -> None:
         """In a forked child: leave the parent's worker to the parent."""
         if self.lease.locks is not None:
-            self.lease.locks.forsake()
+            self.lease.locks.close_inherited()
 
     def skip_grace(self) -> None:
         """Make a `stop` that waits for running functions give their runs back at once."""
         self.shutdown.skip_grace.set()
 
-    def expecting(self) -> AbstractContextManager[set[tuple[str, str]]]:
-        """See `Execution.expecting`."""
-        return self.execution.expecting()
+    def pending_start(self) -> AbstractContextManager[set[tuple[str, str]]]:
+        """See `Execution.pending_start`."""
+        return self.execution.pending_start()
 
     def has_free_slot(self, queue: str) -> bool:
         """Return whether a run of this queue could start here at once."""

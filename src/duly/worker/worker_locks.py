@@ -1,7 +1,7 @@
 """Proof of life for the workers of one machine: an OS file lock that the kernel frees at death.
 
 On SQLite a heartbeat row proves little: one long write transaction of the host blocks it. A file
-lock cannot be late, survives every pause, and ends with the process however that ends.
+lock cannot be late, survives every pause, and is released however the process ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # no such locks on this system: leases alone decide
+except ImportError:  # this system has no such locks, so that leases decide
     fcntl = None  # type: ignore[assignment]
 
 
@@ -43,23 +43,23 @@ class WorkerLocks:
         self._own[worker_id] = file
 
     def release(self, worker_id: str) -> None:
-        """Give up a worker's own lock; its file goes with it."""
+        """Release a worker's own lock and delete its file."""
         file = self._own.pop(worker_id, None)
         if file is not None:
             self._path(worker_id).unlink(missing_ok=True)
             file.close()
 
-    def forsake(self) -> None:
-        """In a forked child: drop what it holds of the parent's locks, which stay the parent's.
+    def close_inherited(self) -> None:
+        """In a forked child, close the copies of the parent's lock files.
 
-        An open copy would keep the lock of a parent that has died.
+        The parent keeps its locks. An open copy would still hold them when the parent has died.
         """
         for file in self._own.values():
             file.close()
         self._own.clear()
 
     def is_dead(self, worker_id: str) -> bool:
-        """Whether no process holds a worker's lock any more; a dead one's file is removed."""
+        """Return whether no process holds a worker's lock; delete the file of a dead worker."""
         if worker_id in self._own or fcntl is None:
             return False
         try:

@@ -1,15 +1,17 @@
 """Low-water marks: where a worker's next claim begins (engine rule 29).
 
-On PostgreSQL a claim from the beginning of the index of ready runs passes the dead entry of every
-run that was claimed while somebody holds an old snapshot. So a worker remembers, for each priority,
-the first run that it found at last, and begins there.
+While another transaction holds an old snapshot, PostgreSQL keeps the dead index entry of every run
+that was claimed since. A claim that scans the index of ready runs from its beginning passes all of
+them. So a worker remembers, for each priority, the first run that its last claim found, and begins
+its next claim there.
 
-Other workers make runs ready without telling. A run that becomes ready in front of a mark of its
-own priority, since it is older than what is claimed now (rescued, given back, retried, committed
-late), is passed over; so each second a claim looks at everything, and so does each claim that
-finds fewer runs than there are free places. The bound: while there are more runs than places, such
-a run is overtaken by runs that are claimed within one second. Where a place is free none waits, and
-a run of a more urgent priority is found at once, for its due time lies behind that priority's mark.
+Other workers make runs ready without telling this one. A run that becomes ready before the mark of
+its priority, because it is older than what is claimed now (rescued, given back, retried, committed
+late), is passed over. Therefore one claim a second scans everything, and so does each claim that
+finds fewer runs than there are free slots. The bound: while there are more runs than slots, such a
+run is overtaken by the runs that are claimed within one second. No run waits while a slot is free,
+and a run of a more urgent priority is found at once, since its due time is after that priority's
+mark.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ from sqlalchemy import Row
 from duly.clock import Clock
 from duly.store.dialect import Choice, Mark
 
-LOOK_EVERY = 1.0
-"""Seconds after which a claim looks at everything again."""
+SCAN_EVERY = 1.0
+"""Seconds after which a claim scans everything again."""
 
-MOST = 64
-"""Priorities with a mark; a queue that uses more is looked at from its beginning now and then."""
+MAX_MARKS = 64
+"""The limit of priorities with a mark; a queue with more of them loses its marks now and then."""
 
 
 @dataclass(slots=True)
@@ -37,16 +39,16 @@ class _Walk:
 
     Attributes:
         marks: by priority.
-        looked: when a claim looked at everything, on the steady clock.
+        scanned_at: when a claim scanned everything, on the steady clock.
     """
 
     marks: dict[int, Mark] = field(default_factory=dict)
-    looked: float = -math.inf
+    scanned_at: float = -math.inf
 
     def learn(self, rows: Sequence[Row[Any]]) -> None:
         for row in reversed(rows):
             self.marks[row.priority] = Mark(row.priority, row.due_at, row.id)
-        if len(self.marks) > MOST:
+        if len(self.marks) > MAX_MARKS:
             self.marks.clear()
 
 
@@ -54,7 +56,7 @@ class LowWater:
     """The marks of one worker. What a claim found counts even if it is rolled back.
 
     Args:
-        clock: whose steady time counts.
+        clock: its steady time is used.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -62,14 +64,14 @@ class LowWater:
         self._walks: dict[tuple[str, Choice], _Walk] = {}
 
     def marks(self, queue: str, choice: Choice) -> list[Mark]:
-        """Where to begin, sorted; nothing: look at everything."""
+        """Return where to begin, sorted; an empty list means to scan everything."""
         walk = self._walks.get((queue, choice))
-        if walk is None or self._clock.monotonic() - walk.looked >= LOOK_EVERY:
+        if walk is None or self._clock.monotonic() - walk.scanned_at >= SCAN_EVERY:
             return []
         return sorted(walk.marks.values())
 
     def learn(self, queue: str, choice: Choice, rows: Sequence[Row[Any]]) -> None:
-        """Note what a claim that began at the marks has found, in claim order."""
+        """Note the rows that a claim from the marks has found, in claim order."""
         walk = self._walks[queue, choice]
         walk.learn(rows)
         self._share(queue, choice, walk)
@@ -77,23 +79,24 @@ class LowWater:
     def learn_all(
         self, queue: str, choice: Choice, rows: Sequence[Row[Any]], *, since: float, filled: bool
     ) -> None:
-        """Note what a claim that looked at everything has found.
+        """Note the rows that a full scan has found.
 
         Args:
-            queue: where.
-            choice: which kind of claim.
-            rows: in claim order.
-            since: when it began, on the steady clock.
-            filled: whether it found as many as it wanted: then it never came to the marks behind.
+            queue: the queue that was scanned.
+            choice: the kind of claim.
+            rows: what was found, in claim order.
+            since: when the scan began, on the steady clock.
+            filled: whether it reached its limit; then later priorities were not scanned.
         """
         walk = self._walks.setdefault((queue, choice), _Walk())
-        walk.looked = since
+        walk.scanned_at = since
         if filled:
-            walk.marks = {at: held for at, held in walk.marks.items() if at <= rows[-1].priority}
+            last = rows[-1].priority
+            walk.marks = {at: mark for at, mark in walk.marks.items() if at <= last}
         walk.learn(rows)
         self._share(queue, choice, walk)
 
     def _share(self, queue: str, choice: Choice, walk: _Walk) -> None:
-        """What may be claimed ahead is a part of what may be claimed."""
+        """Prefetch from the same marks: what may be prefetched is part of what may be claimed."""
         if choice is Choice.PLAIN:
-            self._walks[queue, Choice.PREFETCH] = _Walk(dict(walk.marks), walk.looked)
+            self._walks[queue, Choice.PREFETCH] = _Walk(dict(walk.marks), walk.scanned_at)

@@ -1,7 +1,7 @@
-"""Runs that execute alone: after its second crash nothing runs beside a run on its worker.
+"""Quarantine: after its second crash a run executes alone on its worker.
 
-A process that dies takes everything down that ran in it, so a crash blames the innocent too. Who
-crashes once more, alone, has shown that it is the one.
+A process that dies takes down every run that it executes, so a crash also counts against runs that
+did not cause it. A run that crashes once more while it executes alone is the cause.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from duly.worker.claims.claim import Claim
 
 LOOK_EVERY = 1.0
 PATIENCE_S = 60.0
-"""Seconds that such a run waits for a worker that happens to have nothing to do."""
+"""Seconds that a quarantined run waits for a worker that happens to be idle."""
 
 CYCLE_S, SHARE = 300.0, 0.1
-"""After that, each worker takes nothing new for this share of each cycle, to have nothing to do.
+"""After that, each worker claims nothing new for this share of each cycle, to become idle.
 
-Not longer: what runs for hours must not let one suspicious run stop a whole fleet.
+The share is small because of runs that take hours: a quarantined run must not stop all workers.
 """
 
 
 class Quarantine:
-    """Claims the runs of one worker that must execute alone.
+    """Claims quarantined runs for one worker.
 
     Args:
         store: the database.
-        queues: what this worker executes.
+        queues: the queues that this worker executes.
     """
 
     def __init__(self, store: Store, queues: Sequence[str]) -> None:
@@ -44,20 +44,20 @@ class Quarantine:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether such a run was seen, so that this worker may have to become idle."""
+        """Whether a quarantined run was seen, so that this worker may have to become idle."""
         return self._waits_since is not None
 
     def claim(self, worker_id: str, tasks: Sequence[str], *, idle: bool) -> list[Claim] | None:
-        """A run that executes alone, if one waits and this worker has nothing else to do.
+        """Claim a quarantined run, if one is ready and this worker is idle.
 
         Args:
-            worker_id: for whom.
-            tasks: what this worker knows.
-            idle: whether nothing is on its way.
+            worker_id: the worker that will execute it.
+            tasks: the tasks that this worker knows.
+            idle: whether the worker has nothing in flight.
 
         Returns:
-            That one claim; nothing, where this worker should take nothing else either, to become
-            idle; ``None``: it may claim as ever.
+            One claim; an empty list if the worker should claim nothing else either, to become idle;
+            ``None`` if it may claim other runs.
         """
         steady = self._store.clock.monotonic()
         if steady >= self._next_look:
@@ -66,7 +66,7 @@ class Quarantine:
         if self._waits_since is None:
             return None
         if not idle:
-            return [] if self._makes_way(worker_id, steady) else None
+            return [] if self._should_become_idle(worker_id, steady) else None
         self._waits_since = None
         claim = self._store.run(lambda tx: self._take(tx, worker_id, list(tasks)))
         return None if claim is None else [claim]
@@ -80,16 +80,16 @@ class Quarantine:
     def _take(self, tx: Transaction, worker_id: str, tasks: list[str]) -> Claim | None:
         if not workers.hold(tx, worker_id):
             return None
-        wanted = {"claim": new_id(), "worker": worker_id}
-        row = claim_quarantined(tx, wanted, self._queues, tasks)
+        claim = {"claim": new_id(), "worker": worker_id}
+        row = claim_quarantined(tx, claim, self._queues, tasks)
         if row is None:
             return None
         tx.record("run.started", job_id=row.job_id, run_id=row.id, worker_id=worker_id)
         return Claim.of(row)
 
-    def _makes_way(self, worker_id: str, steady: float) -> bool:
+    def _should_become_idle(self, worker_id: str, steady: float) -> bool:
         if self._waits_since is None:
             return False
         waited = (self._store.time.now() - self._waits_since).total_seconds()
-        place = (steady / CYCLE_S + unit_hash(worker_id)) % 1
-        return waited >= PATIENCE_S and place < SHARE
+        phase = (steady / CYCLE_S + unit_hash(worker_id)) % 1
+        return waited >= PATIENCE_S and phase < SHARE
