@@ -31,7 +31,7 @@ DOORS = ("src/duly/__init__.py", "src/duly/triggers/__init__.py")
 TYPES_ONLY = ("src/duly/store/host/session_types.py",)
 
 # They import what the code itself or the command line names, never what is stored.
-CHILD = "src/duly/executors/child.py"  # a function that the worker has registered
+CHILD = "src/duly/executors/process/child.py"  # a function that the worker has registered
 COMMAND_LINE = ("src/duly/cli/lazy.py", "src/duly/cli/application.py")
 
 CLOCK = {

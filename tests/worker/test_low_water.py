@@ -13,7 +13,7 @@ from duly import Scheduler
 from duly.store.claims.query import claim_order
 from duly.store.store import Store
 from duly.worker.claims.claimer import Capacity
-from duly.worker.claims.low_water import LOOK_EVERY
+from duly.worker.claims.low_water import SCAN_EVERY
 from tests.store.conftest import add_run, all_runs
 from tests.worker.conftest import World
 from tests.worker.internals import CLAIM_STATEMENT, claimer_of
@@ -54,7 +54,7 @@ def test_an_older_run_is_overtaken_for_a_second_at_most(world: World, claimant: 
     runs = add(claimant.store, 20)
     assert claimant.claim(2) == runs[:2]
     (older,) = add(claimant.store, ago=BEFORE)
-    world.clock.advance(LOOK_EVERY - 0.001)
+    world.clock.advance(SCAN_EVERY - 0.001)
     marked = claimant.store.dialect.keeps_dead
     assert claimant.claim(2) == (runs[2:4] if marked else [older, runs[2]])
     world.clock.advance(0.001)
@@ -86,7 +86,7 @@ def test_a_look_that_ends_early_proves_nothing_about_what_lies_behind(
     lazy = add(claimant.store, 9, priority=5)
     assert claimant.claim(2) == lazy[:2]
     (older,) = add(claimant.store, priority=5, ago=BEFORE)
-    world.clock.advance(LOOK_EVERY)
+    world.clock.advance(SCAN_EVERY)
     urgent = add(claimant.store, 2)
     assert claimant.claim(2) == urgent
     assert claimant.claim(2) == [older, lazy[2]]
@@ -150,7 +150,7 @@ def test_the_bound_holds_whatever_becomes_ready_when(
             for held, since in ready.items()
             if got and claim_order(stored[held]) < claim_order(stored[got[-1]])
         }
-        assert all(waited < LOOK_EVERY for waited in overtaken.values()), overtaken
+        assert all(waited < SCAN_EVERY for waited in overtaken.values()), overtaken
 
 
 def becoming_ready(store: Store, chance: random.Random) -> Iterator[str]:
