@@ -41,7 +41,7 @@ NUMBERS = [
     (
         "design/engine.md",
         "overtaken by runs claimed within {word} second",
-        "worker.claims.low_water:LOOK_EVERY",
+        "worker.claims.low_water:SCAN_EVERY",
     ),
     ("guides/backfill.md", "priority {}", "operations.backfill:PRIORITY"),
     ("guides/backfill.md", "{} days by default", "model.policy:KEEP_DAYS_OTHERWISE"),
@@ -51,7 +51,7 @@ NUMBERS = [
         "operations.jobs.dependency_graph:LONGEST_CHAIN",
     ),
     ("guides/deploys.md", "every {} seconds", "worker.maintenance:TEND_EVERY"),
-    ("guides/processes.md", "killed {word} second later", "executors.process:KILL_AFTER"),
+    ("guides/processes.md", "killed {word} second later", "executors.process.executor:KILL_AFTER"),
     ("guides/transactional.md", "{word} times in all", "worker.transactional:TRIES"),
     ("guides/transactional.md", "may therefore take {} seconds", "worker.execution:PATIENCE"),
     ("guides/watch.md", "a timeout of {word} seconds", "operations.pings:TIMEOUT_S"),
