@@ -58,11 +58,8 @@ def declare_jobs(services: Services) -> None:
                 break
         summary = {**run.counters, "durationMs": round((clock.monotonic() - begun) * 1000)}
         metrics.run_done(summary)
-        log.log(
-            logging.INFO if run.counters["checked"] else logging.DEBUG,
-            "Check finished: %s",
-            summary,
-        )
+        level = logging.INFO if run.counters["checked"] else logging.DEBUG
+        log.log(level, "Check finished: %s", summary)
         return summary
 
     async def seconds_between_ticks(now: datetime) -> float:

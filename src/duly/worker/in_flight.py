@@ -141,8 +141,8 @@ class InFlight:
     def any_live(self) -> bool:
         """Whether anything is in flight whose result still counts."""
         with self._lock:
-            held = list(self._attempts.values())
-        return any(attempt is None or not attempt.has_outlived_run for attempt in held)
+            attempts = list(self._attempts.values())
+        return any(attempt is None or not attempt.has_outlived_run for attempt in attempts)
 
     def __len__(self) -> int:
         return len(self._attempts)
