@@ -23,12 +23,12 @@ from duly.store.transitions import Change
 @contextmanager
 def _forge_tokens() -> Iterator[None]:
     """Accept every completion: each carries the token that its run has now."""
-    accepted, apply = completions.accepted, transitions.apply
+    check_fences, apply = completions.check_fences, transitions.apply
 
     def accept_all(tx: Transaction, fences: Sequence[Any]) -> Any:
         for fence in fences:
             fence["seen_token"], fence["seen_claim"] = _present_claim(tx, fence["run"])
-        return accepted(tx, fences)
+        return check_fences(tx, fences)
 
     def apply_all(tx: Transaction, changes: Sequence[Change]) -> None:
         forged = []
@@ -39,7 +39,7 @@ def _forge_tokens() -> Iterator[None]:
         apply(tx, forged)
 
     with (
-        patch.object(completions, "accepted", accept_all),
+        patch.object(completions, "check_fences", accept_all),
         patch.object(transitions, "apply", apply_all),
     ):
         yield

@@ -81,7 +81,7 @@ def test_until_then_looking_at_it_does_no_harm(clock: VirtualClock) -> None:
     assert (health.ok, health.database) == (False, "unusable")
     (finding,) = scheduler.examine()
     assert finding.level == "problem"
-    assert "without a database URL" in finding.text
+    assert "has no database URL" in finding.text
     assert repr(scheduler) == "<Scheduler 'default' on no database yet>"
 
 

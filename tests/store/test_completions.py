@@ -37,7 +37,7 @@ def claimed(store: Store) -> Any:
 def test_the_claim_that_stands_may_write(store: Store, claimed: Any) -> None:
     """State and result are stored; everything else of the row stays."""
     with store.write() as tx:
-        assert completions.accepted(tx, [fence(claimed)]) == ({claimed.id}, set(), set())
+        assert completions.check_fences(tx, [fence(claimed)]) == ({claimed.id}, set(), set())
         transitions.apply(tx, [change(claimed, succeed('{"n":1}'))])
     stored = all_runs(store)[claimed.id]
     assert (stored.state, stored.result) == ("succeeded", '{"n":1}')
@@ -55,7 +55,7 @@ def test_a_stale_claim_may_not_write(store: Store, claimed: Any, wrong: dict[str
     before = all_runs(store)
     stale = fence(claimed, **{f"seen_{name.removesuffix('_id')}": wrong[name] for name in wrong})
     with store.write() as tx:
-        assert completions.accepted(tx, [stale]) == (set(), {claimed.id}, set())
+        assert completions.check_fences(tx, [stale]) == (set(), {claimed.id}, set())
         transitions.apply(tx, [change(claimed, **wrong)])
         report = {"to_done": 1, "to_total": 2, "to_note": "x", "to_counters": None}
         completions.report_progress(tx.conn, [{**stale, **report}])
@@ -68,7 +68,7 @@ def test_what_this_claim_has_finished_is_neither_open_nor_late(store: Store, cla
         transitions.apply(tx, [change(claimed)])
     before = all_runs(store)
     with store.write() as tx:
-        assert completions.accepted(tx, [fence(claimed)]) == (set(), set(), set())
+        assert completions.check_fences(tx, [fence(claimed)]) == (set(), set(), set())
         transitions.apply(tx, [change(claimed, fail(("E", "m", None)))])
     assert all_runs(store) == before
 
@@ -77,7 +77,7 @@ def test_a_run_that_is_gone_is_late(store: Store, claimed: Any) -> None:
     """Deleted meanwhile: nothing to write to, and no error."""
     ghost = fence(claimed, run=new_id())
     with store.write() as tx:
-        assert completions.accepted(tx, [ghost]) == (set(), {ghost["run"]}, set())
+        assert completions.check_fences(tx, [ghost]) == (set(), {ghost["run"]}, set())
         transitions.apply(tx, [change(claimed, id=ghost["run"])])
 
 
@@ -90,8 +90,8 @@ def test_a_batch_is_judged_run_by_run(store: Store) -> None:
         runs.change(tx, [row.id for row in rows[::2]], token=99, state="ready")
     fences = [fence(row) for row in rows]
     with store.write() as tx:
-        standing, late, _cancel = completions.accepted(tx, fences)
-        assert standing == {row.id for row in rows[1::2]}
+        valid, late, _cancel = completions.check_fences(tx, fences)
+        assert valid == {row.id for row in rows[1::2]}
         assert late == {row.id for row in rows[::2]}
         transitions.apply(tx, [change(row) for row in rows])
     stored = all_runs(store)
@@ -102,7 +102,7 @@ def test_a_batch_is_judged_run_by_run(store: Store) -> None:
 def test_nothing_to_write_is_no_statement(store: Store) -> None:
     """Empty batches are allowed everywhere."""
     with store.write() as tx:
-        assert completions.accepted(tx, []) == (set(), set(), set())
+        assert completions.check_fences(tx, []) == (set(), set(), set())
         transitions.apply(tx, [])
         completions.add_log(tx.conn, [])
         completions.report_progress(tx.conn, [])
@@ -132,9 +132,9 @@ def test_one_of_two_racing_ends_wins(store: Store) -> None:
         won = set()
         for row in rows:
             with store.write() as tx:
-                standing, _late, _cancel = completions.accepted(tx, [fence(row)])
-                transitions.apply(tx, [change(row) for _ in standing])
-            won |= standing
+                valid, _late, _cancel = completions.check_fences(tx, [fence(row)])
+                transitions.apply(tx, [change(row) for _ in valid])
+            won |= valid
         return won
 
     def rescue() -> set[str]:
@@ -166,7 +166,7 @@ def test_two_batches_in_opposite_order_do_not_deadlock(store: Store) -> None:
         total = 0
         for _ in range(15):
             with store.write() as tx:
-                total += len(completions.accepted(tx, [fence(row) for row in ordered])[0])
+                total += len(completions.check_fences(tx, [fence(row) for row in ordered])[0])
         return total
 
     assert at_once(lambda: judge(rows), lambda: judge(rows[::-1])) == [600, 600]

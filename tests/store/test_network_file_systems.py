@@ -70,7 +70,7 @@ def test_a_scheduler_refuses_to_start_there(mount, tmp_path: Path, kind: str) ->
     mount(kind)
     scheduler = Scheduler(f"sqlite:///{tmp_path}/app.db", heartbeat="fast")
     for opening in (scheduler.start, scheduler.tick, scheduler.prepare):
-        with pytest.raises(ConfigurationError, match=f"app.db lies on.*{kind}.*local disk"):
+        with pytest.raises(ConfigurationError, match=f"app.db is on.*{kind}.*local disk"):
             opening()
     (finding,) = scheduler.examine()
     assert (finding.check, finding.level) == ("database", "problem")

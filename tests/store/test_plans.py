@@ -94,7 +94,7 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: history.prune(tx, 10), ["duly_run_keep"]),
         (lambda tx: workers.cancel_requests(tx.conn, new_id()), ["duly_run_running"]),
         (
-            lambda tx: AgendaQuery(["default"]).ask(tx.conn, tx.now),
+            lambda tx: AgendaQuery(["default"]).read(tx.conn, tx.now),
             ["duly_job_due", "duly_run_scheduled", "duly_run_expiring", "duly_run_waiting",
              "duly_run_ready"],
         ),
@@ -172,7 +172,7 @@ def test_an_idle_look_at_the_agenda_is_one_statement(store: Store) -> None:
 
     with store.read() as conn:
         event.listen(store.engine, "before_cursor_execute", note)
-        held = AgendaQuery(["default", "mail"]).ask(conn, store.time.now())
+        held = AgendaQuery(["default", "mail"]).read(conn, store.time.now())
         event.remove(store.engine, "before_cursor_execute", note)
     assert [statement for statement in seen if not statement.startswith("BEGIN")] != []
     assert len([statement for statement in seen if statement.startswith("SELECT")]) == 1

@@ -37,17 +37,17 @@ def test_a_beat_prolongs_the_lease_of_a_row_that_is_there(
     with store.write() as tx:
         assert workers.beat(tx.conn, worker, tx.now, tx.now + MINUTE, draining=False)
         assert not workers.beat(tx.conn, new_id(), tx.now, tx.now + MINUTE, draining=False)
-        (row,) = workers.all_of(tx.conn)
+        (row,) = workers.all_rows(tx.conn)
     assert (row.beat_at, row.lease_until) == (clock.now(), clock.now() + MINUTE)
 
 
 def test_who_has_no_row_may_not_claim(store: Store) -> None:
     """Nor, on a server, who has a row whose lease is over."""
     with store.write() as tx:
-        assert not workers.hold(tx, new_id())
-        assert workers.hold(tx, add_worker(tx))
+        assert not workers.lock(tx, new_id())
+        assert workers.lock(tx, add_worker(tx))
         late = add_worker(tx, lease_until=tx.now)
-        assert workers.hold(tx, late) is not store.dialect.leases_by_heartbeat
+        assert workers.lock(tx, late) is not store.dialect.leases_by_heartbeat
 
 
 def test_only_a_lease_that_is_over_is_taken_away(store: Store, clock: VirtualClock) -> None:
@@ -55,11 +55,11 @@ def test_only_a_lease_that_is_over_is_taken_away(store: Store, clock: VirtualClo
     with store.write() as tx:
         worker = add_worker(tx)
     with store.write() as tx:
-        assert not workers.take_away(tx, worker, clock.now())
+        assert not workers.remove(tx, worker, clock.now())
     clock.advance(60)
     with store.write() as tx:
-        assert workers.take_away(tx, worker, clock.now())
-        assert not workers.take_away(tx, worker, clock.now())
+        assert workers.remove(tx, worker, clock.now())
+        assert not workers.remove(tx, worker, clock.now())
     assert count(store, tables.worker) == 0
 
 
@@ -107,14 +107,14 @@ def test_a_claim_and_a_rescue_wait_for_each_other(
     def rescue() -> None:
         claimed.wait(240)
         with rescuer.write() as tx:
-            assert workers.take_away(tx, worker, None)
+            assert workers.remove(tx, worker, None)
             released.extend(row.id for row in workers.runs_of(tx, worker))
         buried.set()
 
     thread = threading.Thread(target=rescue)
     thread.start()
     with store.write() as tx:
-        assert workers.hold(tx, worker)
+        assert workers.lock(tx, worker)
         assert claim(tx, worker=worker)
         claimed.set()
         assert not buried.wait(0.3)
@@ -122,7 +122,7 @@ def test_a_claim_and_a_rescue_wait_for_each_other(
     thread.join()
     assert released == [run_id]
     with store.write() as tx:
-        assert not workers.hold(tx, worker)
+        assert not workers.lock(tx, worker)
 
 
 def test_two_claims_of_one_worker_do_not_wait_for_each_other(
@@ -134,8 +134,8 @@ def test_two_claims_of_one_worker_do_not_wait_for_each_other(
         worker = add_worker(tx)
         add_run(tx)
     with store.write() as tx:
-        assert workers.hold(tx, worker)
+        assert workers.lock(tx, worker)
         with other.write() as second:
-            assert workers.hold(second, worker)
+            assert workers.lock(second, worker)
             assert len(claim(second, worker=worker)) == 1
     assert {row.worker_id for row in all_runs(store).values()} == {worker}

@@ -254,7 +254,7 @@ def test_running_runs_without_a_worker_row_are_rescued(world: World) -> None:
     with stuck.second.store.write() as tx:
         from duly.store import workers
 
-        workers.take_away(tx, stuck.first.worker_id or "", None)
+        workers.remove(tx, stuck.first.worker_id or "", None)
     stuck.let_second_notice()
     assert stuck.run().result == "second"
     stuck.leave.set()

@@ -211,7 +211,7 @@ def test_a_worker_that_lost_the_run_commits_nothing(ledger: Ledger) -> None:
     with second.store.write() as tx:
         from duly.store import workers
 
-        workers.take_away(tx, first.worker_id or "", None)
+        workers.remove(tx, first.worker_id or "", None)
     for _ in range(9):
         ledger.world.clock.advance(9)
         second.tick()

@@ -218,7 +218,7 @@ REFUSED: dict[str, tuple[Callable[[Engine], Made], str]] = {
     "two_phase": (lambda engine: sessionmaker(engine, twophase=True), "two-phase"),
     "joined": (_joined, "which Duly did not begin"),
     "begun": (_begun, "which Duly did not begin"),
-    "no_session": (lambda _engine: object, "it made a builtins.object"),
+    "no_session": (lambda _engine: object, "not a builtins.object"),
     "autocommit": (
         lambda engine: sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),
         "AUTOCOMMIT",

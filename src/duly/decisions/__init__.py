@@ -1,1 +1,1 @@
-"""What becomes of each nominal time: the policy that decides, and the rows that record it."""
+"""Decisions about nominal times: the policy that makes them, and the rows that record them."""

@@ -24,12 +24,12 @@ from duly.store.transaction import Transaction
 from duly.store.transitions import Change, Origin, end_new, new_run, wait_for_slot
 
 STEPS = 10_000
-"""The limit of nominal times that one call computes, for all its jobs together."""
+"""The maximum number of nominal times that one call computes, for all its jobs together."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What becomes of one due job: its decision, and the rows that record it."""
+    """The decision about one due job, and the rows that record it."""
 
     job: JobRow
     cursor: datetime
@@ -41,24 +41,24 @@ class _Plan:
 
     @property
     def most_rows(self) -> int:
-        """The number of run ids that its rows may need."""
+        """The maximum number of run ids that its rows need."""
         return len(self.decision.run) + len(self.decision.missed)
 
 
 ClaimOnInsert = Callable[[Sequence[dict[str, Any]]], None]
 """Claims runs that are about to be inserted (engine rule 14).
 
-It is given the rows that are ready, and turns those that its worker can start now into running
-ones.
+It receives the ready rows, and turns those that its worker can start now into running ones.
 """
 
 
 class Decided(NamedTuple):
-    """What `decide_and_store` has stored.
+    """The result of `decide_and_store`.
 
     Attributes:
         ready: the number of runs that any worker may claim now.
-        lost: ids of runs that were claimed on insert but not inserted: their time had a run.
+        lost: ids of runs that were claimed on insert but not inserted, because their nominal times
+            had runs already.
     """
 
     ready: int
@@ -76,7 +76,7 @@ def decide_and_store(
     Args:
         tx: a transaction that has locked the jobs.
         due: their rows; each ``next_fire_at`` is at or before ``tx.now``.
-        claim_on_insert: given the ready runs before they are inserted.
+        claim_on_insert: called with the ready runs before they are inserted.
     """
     plans = [plan for plan in (_plan(tx, job, STEPS // len(due)) for job in due) if plan]
     limited = [p.job.id for p in plans if p.decision.run and p.options.overlap != "allow"]
@@ -87,7 +87,7 @@ def decide_and_store(
     for plan in plans:
         _make_runs(tx, plan, occupied.get(plan.job.id) or Occupancy(), ids)
         if plan.decision.missed:
-            _note_missed(tx, plan, ids)
+            _record_missed(tx, plan, ids)
     replacing = [plan.job.id for plan in plans if plan.replaces]
     if replacing:
         cancel_replaced(tx, replacing)
@@ -134,7 +134,7 @@ def cancel_unstarted(tx: Transaction, rows: Sequence[RunRow], reason: str) -> No
 
 
 def revive_run(tx: Transaction, row: RunRow, *, waits: bool = False, **values: Any) -> None:
-    """Let a locked run that has ended start over, with as many attempts as it had at first.
+    """Let a locked run that has ended start over, with its original number of attempts.
 
     Args:
         tx: a transaction that has also locked the run's job, if the run has one.
@@ -151,7 +151,7 @@ def _plan(tx: Transaction, job: JobRow, steps: int) -> _Plan | None:
     if cursor is None:
         return None
     if definition.trigger is None:
-        _set_aside(tx, job, definition.problem)
+        _mark_unresolved(tx, job, definition.problem)
         return None
     options = definition.options
     try:
@@ -164,12 +164,12 @@ def _plan(tx: Transaction, job: JobRow, steps: int) -> _Plan | None:
             keep=max(options.catch_up.limit + 1, steps),
         )
     except TriggerError as error:
-        _set_aside(tx, job, f"TriggerError: {error}")
+        _mark_unresolved(tx, job, f"TriggerError: {error}")
         return None
     return _Plan(job, cursor, options, decision)
 
 
-def _set_aside(tx: Transaction, job: JobRow, problem: str | None) -> None:
+def _mark_unresolved(tx: Transaction, job: JobRow, problem: str | None) -> None:
     """Mark a job as unresolved, so that it does not stop the others; its cursor stays."""
     jobs.change(tx, job.id, {"state": "unresolved", "unresolved_reason": problem})
     tx.record("job.unresolved", job_id=job.id, reason=problem)
@@ -210,7 +210,7 @@ def _due_at(plan: _Plan, index: int) -> datetime:
     return max(jittered(moment, later, plan.options, plan.job.uid), moment)
 
 
-def _note_missed(tx: Transaction, plan: _Plan, ids: Iterator[str]) -> None:
+def _record_missed(tx: Transaction, plan: _Plan, ids: Iterator[str]) -> None:
     follows = plan.job.last_nominal
     for missed in plan.decision.missed:
         tx.record(

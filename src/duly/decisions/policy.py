@@ -34,11 +34,11 @@ class Missed:
 
 @dataclass(slots=True)
 class Decision:
-    """What becomes of every nominal time of a job that is due.
+    """The decisions about all nominal times of a job that are due.
 
     Attributes:
         run: the times that run, oldest first, each with its cause.
-        missed: the times that do not.
+        missed: the times that do not run.
         next_fire_at: the first time that is not due yet; ``None``: there is none.
         last_nominal: the last time that is decided here.
     """
@@ -87,8 +87,8 @@ def decide_due(
         options: the job's options.
         cursor: the first time without a decision, at or before ``now``.
         fired: the number of runs that the schedule has made so far.
-        now: the present.
-        keep: the limit of times that are computed; a later call decides the rest.
+        now: the current instant.
+        keep: the maximum number of times that are computed; a later call decides the rest.
     """
     following = next_fire(trigger, options, cursor)
     if following is None or following > now:
@@ -118,28 +118,28 @@ def _decide_many(cursor: datetime, due: Due, options: JobOptions, now: datetime)
     newest = [cursor, *due.newest] if due.count == len(due.newest) else list(due.newest)
     reason = f"catch_up={mode}" if mode != "all" else f"catch_up: over {options.catch_up.limit}"
     if not due.complete:  # more times are due, so none of these is among the newest
-        spared = options.catch_up.limit if mode == "all" else 0
-        last = newest[-spared - 1]
-        return Decision(missed=[Missed(cursor, last, total - spared, reason)], last_nominal=last)
+        kept = options.catch_up.limit if mode == "all" else 0
+        last = newest[-kept - 1]
+        return Decision(missed=[Missed(cursor, last, total - kept, reason)], last_nominal=last)
     chosen = newest[-1:] if mode != "all" else newest[-options.catch_up.limit :]
     dropped = total - len(chosen)
     before = newest[-len(chosen) - 1] if len(newest) > len(chosen) else cursor
-    swallowed = Missed(cursor, before, dropped, reason) if dropped else None
-    decision = _decide(chosen, swallowed, options, now)
+    dropped_times = Missed(cursor, before, dropped, reason) if dropped else None
+    decision = _decide(chosen, dropped_times, options, now)
     decision.last_nominal = last
     return decision
 
 
 def _decide(
-    moments: Sequence[datetime], swallowed: Missed | None, options: JobOptions, now: datetime
+    moments: Sequence[datetime], dropped_times: Missed | None, options: JobOptions, now: datetime
 ) -> Decision:
-    decision = Decision(missed=[swallowed] if swallowed else [])
+    decision = Decision(missed=[dropped_times] if dropped_times else [])
     allowed, reason = options.allowed_lateness
     late = [] if allowed is None else [m for m in moments if now - m > allowed]
     if late:
-        how = f"; {(now - late[-1]).total_seconds():.0f} s late" if len(late) == 1 else ""
-        decision.missed.append(Missed(late[0], late[-1], len(late), reason + how))
-    catching_up = swallowed is not None or len(moments) > 1
+        lateness = f"; {(now - late[-1]).total_seconds():.0f} s late" if len(late) == 1 else ""
+        decision.missed.append(Missed(late[0], late[-1], len(late), reason + lateness))
+    catching_up = dropped_times is not None or len(moments) > 1
     for moment in moments[len(late) :]:
         decision.run.append((moment, "catch_up" if catching_up else "schedule"))
     return decision

@@ -104,7 +104,7 @@ class Core:
             single: whether ``work`` executes a single statement; see `Store.write`.
 
         Raises:
-            DatabaseBusy: other transactions were in the way for too long; see `Store.patiently`.
+            DatabaseBusy: it kept conflicting with others; see `Store.retry_conflicts`.
             LifecycleError: a transactional function holds the database's only write lock.
         """
         if session is not None:
@@ -191,7 +191,7 @@ class Core:
         self._inherited.append(parents)  # collected, it would close the parent's connections
 
     def _open(self, store: Store) -> None:
-        store.announce, store.hears = self._announce, self.listeners.wants
+        store.announce, store.has_listener = self._announce, self.listeners.wants
         self.store = store
         self._notifier = self._new_notifier()
 

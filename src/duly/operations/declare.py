@@ -198,13 +198,13 @@ def reconcile(core: Core) -> None:
     own, pauses = set(core.declared), core.settings.orphans == "pause"
     with core.store.read() as conn:
         unread = unresolved(conn)
-        faded = declarations.faded(conn, release, own, worker_id)
+        faded = declarations.obsolete(conn, release, own, worker_id)
     if unread:
         with core.store.write() as tx:
             _revive(tx, core.registry)
     if faded:
         lost = core.store.run(
-            lambda tx: _forget_faded(tx, release, own, worker_id, pauses=pauses), actor=CODE
+            lambda tx: _forget_obsolete(tx, release, own, worker_id, pauses=pauses), actor=CODE
         )
         _warn_orphans(core, lost)
 
@@ -274,7 +274,7 @@ def _store_all(
     Returns:
         The jobs whose declarations were ignored, and the newer version that declares each.
     """
-    seen = {row.id: row for row in jobs.several(tx.conn, wanted)}
+    seen = {row.id: row for row in jobs.find_many(tx.conn, wanted)}
     changed = {
         job_id: definition_
         for job_id, definition_ in sorted(wanted.items())  # one order: else starts deadlock
@@ -298,7 +298,7 @@ def _store_all(
     return outdated
 
 
-def _forget_faded(
+def _forget_obsolete(
     tx: Transaction, release: Release, own: Collection[str], worker_id: str, *, pauses: bool
 ) -> list[str]:
     """Forget the declarations of versions that are gone; return the jobs that became orphans.
@@ -310,9 +310,9 @@ def _forget_faded(
         worker_id: its worker.
         pauses: whether orphans are paused.
     """
-    seen = {job_id for _version, job_id in declarations.faded(tx.conn, release, own, worker_id)}
+    seen = {job_id for _version, job_id in declarations.obsolete(tx.conn, release, own, worker_id)}
     rows = jobs.lock(tx, seen)
-    faded = declarations.faded(tx.conn, release, own, worker_id)  # their rows are locked now
+    faded = declarations.obsolete(tx.conn, release, own, worker_id)  # their rows are locked now
     declarations.remove(tx, release.app, [stored for stored in faded if stored[1] in seen])
     undeclared = set(declarations.orphans(tx.conn, release.app))
     gone = [row.id for row in rows if row.id in undeclared]

@@ -31,7 +31,7 @@ def examine(core: Core) -> list[Finding]:
     """
     found: list[Finding] = []
     try:
-        with core.store.look() as conn:
+        with core.store.read_unprepared() as conn:
             found += _examine(core, conn)
     except ConfigurationError as error:
         found.append(Finding("database", "problem", str(error)))

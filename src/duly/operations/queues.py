@@ -80,7 +80,7 @@ def set_queue(
 
     def store(tx: Transaction) -> None:
         limit_rows.set_queue(tx, queue, max_running=most, rate=starts, period=period)
-        control.forget_open(tx, queue)
+        control.remove_unrestricted(tx, queue)
         interval = None if starts is None else period
         tx.record("queue.changed", queue=queue, max_running=most, rate=starts, per=interval)
 

@@ -89,7 +89,7 @@ def status(core: Core) -> Status:
     worker_id = core.worker.worker_id
     with core.store.read() as conn:
         now = core.store.time.now()
-        known = [rows.worker_record(row) for row in worker_rows.all_of(conn)]
+        known = [rows.worker_record(row) for row in worker_rows.all_rows(conn)]
         stored, switch = control.queues(conn), control.stopped(conn)
         names = {*core.settings.queues, *(name for one in known for name in one.queues), *stored}
         return Status(
@@ -110,7 +110,7 @@ def status(core: Core) -> Status:
 def workers(core: Core) -> list[WorkerRecord]:
     """Return all known workers, oldest first."""
     with core.store.read() as conn:
-        return [rows.worker_record(row) for row in worker_rows.all_of(conn)]
+        return [rows.worker_record(row) for row in worker_rows.all_rows(conn)]
 
 
 def health(core: Core) -> Health:

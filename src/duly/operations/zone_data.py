@@ -58,7 +58,7 @@ def follow(tx: Transaction, after: str = "") -> str | None:
     Returns:
         The last id of the batch; ``None`` after the last batch.
     """
-    rows = jobs.lock_by_the_clock(tx, after, BATCH, tzdb_version())
+    rows = jobs.lock_outdated(tx, after, BATCH, tzdb_version())
     for row in rows:
         _follow(tx, row)
     if len(rows) < BATCH:

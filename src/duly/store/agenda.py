@@ -1,4 +1,4 @@
-"""Everything that a worker must know at the start of a step, in one statement."""
+"""The work that is due, as a worker reads it in one statement at the start of each step."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Agenda:
         next_due: when the next scheduled run becomes ready.
         next_expiry: when the next ready run expires.
         waiting: whether runs wait for a slot of their job.
-        feeding: whether runs have ended whose dependent jobs are not decided yet.
+        feeding: whether any run has ended whose dependent jobs are undecided.
         stopped: whether the scheduler is stopped for all workers.
         ready: the worker's queues that are not paused and have ready runs.
         limited: the queues in ``ready`` that have limits of their own.
@@ -68,7 +68,7 @@ class Agenda:
 
 
 class AgendaQuery:
-    """The query for a fixed set of queues.
+    """The query of the agenda for a fixed set of queues.
 
     Args:
         queues: their names.
@@ -79,39 +79,39 @@ class AgendaQuery:
         self._statement = _statement(self._queues)
         self._free = _free_statement(self._queues)
 
-    def ask(self, conn: Connection, now: datetime) -> Agenda:
+    def read(self, conn: Connection, now: datetime) -> Agenda:
         """Return the agenda as of ``now``."""
-        return self._read(conn.execute(self._statement, {"now": now}).one())
+        return self._agenda(conn.execute(self._statement, {"now": now}).one())
 
-    def ask_holding(self, tx: Transaction, worker_id: str) -> Agenda | None:
+    def lock_and_read(self, tx: Transaction, worker_id: str) -> Agenda | None:
         """Return the agenda and lock the worker's row; ``None``: the worker has lost its lease."""
-        found = workers.hold_and_read(tx, worker_id, self._statement, {"now": tx.now})
-        return None if found is None else self._read(found)
+        found = workers.lock_and_read(tx, worker_id, self._statement, {"now": tx.now})
+        return None if found is None else self._agenda(found)
 
     def free(self, tx: Transaction, worker_id: str) -> set[str]:
         """Lock the worker's row and return the queues without ready runs, pause or limits.
 
         There are none for a worker that has lost its lease.
         """
-        looked = workers.hold_and_read(tx, worker_id, self._free, {"now": tx.now})
-        if looked is None or looked[0]:
+        found = workers.lock_and_read(tx, worker_id, self._free, {"now": tx.now})
+        if found is None or found[0]:
             return set()
-        looks = (looked[1 + 3 * place : 4 + 3 * place] for place in range(len(self._queues)))
+        by_queue = (found[1 + 3 * place : 4 + 3 * place] for place in range(len(self._queues)))
         return {
             name
-            for name, (switch, plain, keyed) in zip(self._queues, looks, strict=True)
-            if switch is None and not (plain or keyed)
+            for name, (restriction, plain, keyed) in zip(self._queues, by_queue, strict=True)
+            if restriction is None and not (plain or keyed)
         }
 
-    def _read(self, answer: Sequence[Any]) -> Agenda:
-        fire, due, expiry, waiting, feeding, stopped, *found = answer
+    def _agenda(self, values: Sequence[Any]) -> Agenda:
+        fire, due, expiry, waiting, feeding, stopped, *by_queue = values
         ready, limited, keyed = [], set(), set()
         for place, name in enumerate(self._queues):
-            switch, has_plain, has_keyed = found[3 * place : 3 * place + 3]
-            if switch == PAUSED or not (has_plain or has_keyed):
+            restriction, has_plain, has_keyed = by_queue[3 * place : 3 * place + 3]
+            if restriction == PAUSED or not (has_plain or has_keyed):
                 continue
             ready.append(name)
-            if switch == HAS_LIMITS:
+            if restriction == HAS_LIMITS:
                 limited.add(name)
             if has_keyed:
                 keyed.add(name)
@@ -142,13 +142,13 @@ def _free_statement(queues: tuple[str, ...]) -> Select[Any]:
 
 def _of_queue(name: str, now: BindParameter[Any]) -> tuple[ColumnElement[Any], ...]:
     """Select whether a queue is paused or limited, and has ready runs without and with a key."""
-    switch = case(
+    restriction = case(
         (queue.c.paused_at.is_not(None), PAUSED),
         (queue.c.max_running.is_not(None) | queue.c.rate.is_not(None), HAS_LIMITS),
     )
     ready = select(run.c.id).where(READY, run.c.queue == name, run.c.due_at <= now)
     return (
-        select(switch).where(queue.c.name == name).scalar_subquery(),
+        select(restriction).where(queue.c.name == name).scalar_subquery(),
         _any(in_claim_order(ready.where(run.c.concurrency_key.is_(None)), limit=1)),
         _any(in_claim_order(ready.where(run.c.concurrency_key.is_not(None)), limit=1)),
     )

@@ -1,4 +1,4 @@
-"""Rows of a backfill: the runs at nominal times, and the ranges of missed ones."""
+"""The rows that a backfill reads and changes: runs at nominal times, and ranges of missed times."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def runs_at(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Sequen
     """Return the runs of a job at these nominal times."""
     found: list[RunRow] = []
     for first in range(0, len(times), CHUNK):
-        asked = {"uid": job_uid, "times": times[first : first + CHUNK]}
-        found += run_rows(conn.execute(_RUNS_AT, asked))
+        parameters = {"uid": job_uid, "times": times[first : first + CHUNK]}
+        found += run_rows(conn.execute(_RUNS_AT, parameters))
     return found
 
 
@@ -58,7 +58,7 @@ def ranges_over(tx: Transaction, job: JobRow, first: datetime, last: datetime) -
 
 
 def replace_range(tx: Transaction, former: Range, pieces: Sequence[Piece]) -> None:
-    """Replace a range by pieces of it; without any it stays as a superseded record."""
+    """Replace a range by pieces of it; without pieces, it stays as a superseded record."""
     row = decision_range.c.id == former.id
     if not pieces:
         tx.conn.execute(update(decision_range).where(row).values(superseded_at=tx.now))

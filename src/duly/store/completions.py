@@ -15,7 +15,7 @@ from duly.store.transaction import Transaction
 
 
 class Fence(TypedDict):
-    """The claim that a run must still bear for a worker to write to it."""
+    """The claim that a run must still have for its worker to write to it."""
 
     run: str
     seen_token: int
@@ -23,21 +23,21 @@ class Fence(TypedDict):
 
 
 class FenceCheck(NamedTuple):
-    """Which claims are still valid, by the ids of their runs.
+    """The result of `check_fences`, by the ids of runs.
 
     Attributes:
-        standing: runs that may be written to.
+        valid: runs whose claims are valid, so that their workers may write to them.
         late: runs that another claim or a rescuer has taken. A run that this claim has already
             ended, by a commit whose acknowledgement was lost, is in neither set.
-        cancel: the runs in ``standing`` whose cancellation was requested.
+        cancel: the runs in ``valid`` whose cancellation was requested.
     """
 
-    standing: set[str]
+    valid: set[str]
     late: set[str]
     cancel: set[str]
 
 
-def accepted(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
+def check_fences(tx: Transaction, fences: Sequence[Fence]) -> FenceCheck:
     """Lock the runs of these claims and return which claims are still valid."""
     columns = (run.c.id, run.c.token, run.c.claim_id, run.c.state, run.c.cancel_requested)
     statement = select(*columns).where(run.c.id.in_([fence["run"] for fence in fences]))

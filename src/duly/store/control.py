@@ -31,14 +31,14 @@ def stopped(conn: Connection) -> Stopped | None:
     text = conn.execute(statement).scalar()
     if text is None:
         return None
-    facts = payload.decode(text)
-    return Stopped(facts["by"], datetime.fromisoformat(facts["at"]), facts["reason"])
+    data = payload.decode(text)
+    return Stopped(data["by"], datetime.fromisoformat(data["at"]), data["reason"])
 
 
 def stop(tx: Transaction, reason: str) -> None:
     """Stop the scheduler for all workers."""
-    facts = {"by": tx.actor, "at": tx.now.isoformat(), "reason": reason}
-    row = {"name": STOPPED, "value": payload.encode(facts)}
+    data = {"by": tx.actor, "at": tx.now.isoformat(), "reason": reason}
+    row = {"name": STOPPED, "value": payload.encode(data)}
     tx.dialect.upsert(tx.conn, tables.control, row, ["name"])
 
 
@@ -62,26 +62,27 @@ def pause_queue(tx: Transaction, name: str, reason: str | None) -> None:
 
 def resume_queue(tx: Transaction, name: str) -> None:
     """Resume a queue; its limits stay unchanged."""
-    row = update(tables.queue).where(tables.queue.c.name == name)
-    tx.conn.execute(row.values(paused_by=None, paused_reason=None, paused_at=None))
-    forget_open(tx, name)
+    statement = update(tables.queue).where(tables.queue.c.name == name)
+    tx.conn.execute(statement.values(paused_by=None, paused_reason=None, paused_at=None))
+    remove_unrestricted(tx, name)
 
 
-def forget_open(tx: Transaction, name: str) -> None:
+def remove_unrestricted(tx: Transaction, name: str) -> None:
     """Delete the row of a queue that is neither paused nor limited."""
-    row = tables.queue.c
-    is_open = (row.paused_at.is_(None), row.max_running.is_(None), row.rate.is_(None))
-    tx.conn.execute(delete(tables.queue).where(row.name == name, *is_open))
+    columns = tables.queue.c
+    restrictions = (columns.paused_at, columns.max_running, columns.rate)
+    unrestricted = (column.is_(None) for column in restrictions)
+    tx.conn.execute(delete(tables.queue).where(columns.name == name, *unrestricted))
 
 
 def zone_data(conn: Connection) -> str | None:
-    """Return the newest time zone data with which all next times have been computed."""
+    """Return the newest version of the time zone data with which all next times were computed."""
     statement = select(tables.control.c.value).where(tables.control.c.name == ZONE_DATA)
     version: str | None = conn.execute(statement).scalar()
     return version
 
 
 def set_zone_data(tx: Transaction, version: str) -> None:
-    """Record that all next times have been computed with this time zone data."""
+    """Record that all next times were computed with this version of the time zone data."""
     row = {"name": ZONE_DATA, "value": version}
     tx.dialect.upsert(tx.conn, tables.control, row, ["name"])

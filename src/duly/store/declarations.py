@@ -21,8 +21,8 @@ def newest(conn: Connection, app: str) -> str:
 
 def add(tx: Transaction, release: Release, job_ids: Collection[str]) -> None:
     """Record that a release declares these jobs, unless it is recorded already."""
-    whose = (declaration.c.app == release.app, declaration.c.version == release.version)
-    stored = set(tx.conn.execute(select(declaration.c.job_id).where(*whose)).scalars())
+    of_release = (declaration.c.app == release.app, declaration.c.version == release.version)
+    stored = set(tx.conn.execute(select(declaration.c.job_id).where(*of_release)).scalars())
     fresh = [
         {"app": release.app, "version": release.version, "job_id": job_id}
         for job_id in sorted(set(job_ids) - stored)
@@ -30,11 +30,13 @@ def add(tx: Transaction, release: Release, job_ids: Collection[str]) -> None:
     tx.insert_new(declaration, fresh)
 
 
-def faded(conn: Connection, release: Release, own: Collection[str], worker_id: str) -> list[Stored]:
+def obsolete(
+    conn: Connection, release: Release, own: Collection[str], worker_id: str
+) -> list[Stored]:
     """Return the declarations of versions that are neither the newest nor live.
 
-    A process without a version can only tell while it is the only worker of its application: then
-    every declaration without a version that it does not make itself is returned, too.
+    A process without a version can only judge declarations without a version while it is the only
+    worker of its application; then those that it does not make itself are returned, too.
 
     Args:
         conn: a connection.
@@ -60,12 +62,12 @@ def remove(tx: Transaction, app: str, stored: Iterable[Stored]) -> None:
     for version, job_id in stored:
         by_version.setdefault(version, []).append(job_id)
     for version, job_ids in by_version.items():
-        whose = (declaration.c.app == app, declaration.c.version == version)
-        tx.conn.execute(delete(declaration).where(*whose, declaration.c.job_id.in_(job_ids)))
+        of_release = (declaration.c.app == app, declaration.c.version == version)
+        tx.conn.execute(delete(declaration).where(*of_release, declaration.c.job_id.in_(job_ids)))
 
 
 def orphans(conn: Connection, app: str) -> list[str]:
-    """Return the ids of an application's jobs that code declared once and no longer declares."""
+    """Return the ids of an application's jobs that its code used to declare."""
     declared = exists().where(declaration.c.app == app, declaration.c.job_id == job.c.id)
     statement = select(job.c.id).where(DECLARED, job.c.app == app, ~declared)
     return list(conn.execute(statement.order_by(job.c.id)).scalars())

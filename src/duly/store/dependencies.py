@@ -1,4 +1,4 @@
-"""Dependency rows: which job runs after which, and the parents' runs that await a decision.
+"""Dependency rows: which jobs depend on which, and the parents' runs that await a decision.
 
 A child has a row for each parent. It holds one run: the parent's newest run that has ended. When
 every row holds a run that no decision has used, the child is decided, and these runs are used. The
@@ -23,7 +23,7 @@ from duly.store.transaction import Transaction
 
 _ONE_ROW = "database_id"
 PAUSED = "the job was paused"
-"""The reason of a run that a paused child did not make; resuming the child looks for it."""
+"""The reason of runs that are skipped while their job is paused; resuming looks for it."""
 
 
 def lock_graph(tx: Transaction) -> None:
@@ -54,14 +54,14 @@ def connected(conn: Connection, job_ids: Collection[str]) -> dict[str, set[str]]
     found: dict[str, set[str]] = {}
     for column in (dependency.c.child_id, dependency.c.parent_id):
         upward = column is dependency.c.child_id
-        front, seen = set(job_ids), set(job_ids)
-        while front:
-            pairs = _pairs(conn, column.in_(list(front)))
+        frontier, seen = set(job_ids), set(job_ids)
+        while frontier:
+            pairs = _pairs(conn, column.in_(list(frontier)))
             reached = {parent for parents in pairs.values() for parent in parents}
             for child, parents in pairs.items():
                 found.setdefault(child, set()).update(parents)
-            front = (reached if upward else set(pairs)) - seen
-            seen |= front
+            frontier = (reached if upward else set(pairs)) - seen
+            seen |= frontier
     return found
 
 
@@ -99,7 +99,7 @@ def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
 
 
 class EndedRun(NamedTuple):
-    """A run of a parent that has ended, and that its children have not been decided by."""
+    """A parent's run that has ended and for which its children have not been decided yet."""
 
     id: str
     job_id: str
@@ -108,12 +108,12 @@ class EndedRun(NamedTuple):
 
 
 def ended(conn: Connection, limit: int) -> list[EndedRun]:
-    """Return runs of parents that have ended and still await their children, oldest first."""
+    """Return runs of parents that have ended and whose children are undecided, oldest first."""
     return [EndedRun(*row) for row in conn.execute(_ENDED, {"limit": limit})]
 
 
 def lock_ended(tx: Transaction, run_ids: Iterable[str]) -> list[EndedRun]:
-    """Lock and return those of these runs that still await their children, oldest first."""
+    """Lock and return those of these runs whose children are still undecided, oldest first."""
     statement = select(run.c.id, run.c.job_id, run.c.job_uid, run.c.state).where(
         run.c.id.in_(list(run_ids)), FEEDING
     )
@@ -144,8 +144,8 @@ def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str]
     The keys are the child's uid and the parent run's id. Almost always there are none: only a run
     that was retried by hand ends a second time.
     """
-    made = select(run.c.id).where(run.c.parent_run_id.in_(list(run_ids)))
-    ids = tx.conn.execute(made).scalars().all()
+    children = select(run.c.id).where(run.c.parent_run_id.in_(list(run_ids)))
+    ids = tx.conn.execute(children).scalars().all()
     if not ids:
         return {}
     statement = select(run).where(run.c.id.in_(ids)).order_by(run.c.id)
@@ -153,8 +153,8 @@ def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str]
     return {(row.job_uid or "", row.parent_run_id or ""): row for row in rows}
 
 
-def held_back(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
-    """Lock and return the newest runs that a paused child did not make, oldest first."""
+def skipped_while_paused(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
+    """Lock and return the newest runs that were skipped while a child was paused, oldest first."""
     statement = (
         select(run)
         .where(
@@ -171,7 +171,7 @@ def held_back(tx: Transaction, child: JobRow, limit: int) -> Sequence[RunRow]:
 
 
 def mark_resolved(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """Mark locked runs as resolved: all their children are decided."""
+    """Mark locked runs as resolved, because all their children are decided."""
     if run_ids:
         tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(feeds=False))
 

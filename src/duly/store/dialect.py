@@ -24,7 +24,7 @@ class Choice(Enum):
     ``PLAIN``: runs of a queue without a concurrency key, in claim order. Parameters:
     ``claim_queue``, ``now``, ``tasks`` (a list), ``limit``.
 
-    ``PREFETCH``: those of them that may be claimed before a slot is free. A unique key that is
+    ``PREFETCH``: those of them that may be claimed before a slot becomes free. A unique key that is
     released at the claim must not be released before the run starts. The same parameters.
 
     ``LISTED``: those of the runs in ``ids`` that are ready.
@@ -53,7 +53,7 @@ class StoreDialect(Protocol):
             otherwise it holds a file lock, which the kernel frees when the process dies.
         many_writers: whether transactions can write at the same time, so that they lock rows;
             otherwise a transaction that writes makes all other writers wait.
-        has_change_counter: whether a connection can ask cheaply if others have committed.
+        has_change_counter: whether a connection can find out cheaply whether others have committed.
         session_limit: seconds for which a transactional function may hold its transaction open,
             because all other writers wait for it; ``None``: no limit.
         transactional_ddl: whether DDL is part of its transaction; otherwise it commits at once.
@@ -98,7 +98,7 @@ class StoreDialect(Protocol):
         """Prepare a new transaction on the host's engine to write."""
 
     def holds_session(self, conn: Connection) -> bool:
-        """Return whether a statement would still belong to that transaction, if it can be known."""
+        """Return whether a statement would still belong to that transaction, as far as known."""
 
     def cut_session(self, conn: Connection) -> None:
         """Roll back another thread's transaction, and make its further statements fail."""
@@ -113,7 +113,7 @@ class StoreDialect(Protocol):
         """Return the present instant by the database server's clock."""
 
     def examine(self, conn: Connection, processes: int) -> list[Finding]:
-        """Report on the database's version, its settings, and sessions that hold it up.
+        """Report on the database's version and settings, and on sessions that slow it down.
 
         Args:
             conn: a connection.

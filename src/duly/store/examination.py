@@ -13,6 +13,7 @@ from duly.store.rows import JobRow, job_rows
 from duly.store.tables import LIVE, complete, job, metadata, run, worker
 
 MOST = 1_000
+"""The maximum number of jobs that a query returns."""
 
 
 def missing_tables(conn: Connection) -> list[str]:
@@ -60,8 +61,9 @@ def live_workers(conn: Connection, now: datetime) -> Sequence[Row[Any]]:
 
 
 def _existing(conn: Connection, table: Table) -> set[str | None]:
-    look = inspect(conn)
-    indexes, unique = look.get_indexes(table.name), look.get_unique_constraints(table.name)
+    inspector = inspect(conn)
+    indexes = inspector.get_indexes(table.name)
+    unique = inspector.get_unique_constraints(table.name)
     return {found["name"] for found in (*indexes, *unique)}
 
 

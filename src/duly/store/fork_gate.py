@@ -26,28 +26,28 @@ class ForkGate:
 
     @contextmanager
     def passage(self) -> Iterator[None]:
-        """Enter for the time of a transaction; a thread may enter again while it is inside."""
-        me = threading.get_ident()
+        """Enter for the duration of a transaction; a thread may enter again while it is inside."""
+        thread_id = threading.get_ident()
         with self._changed:
-            if not self._inside[me]:
-                self._changed.wait_for(lambda: self._forking in (None, me))
-            self._inside[me] += 1
+            if not self._inside[thread_id]:
+                self._changed.wait_for(lambda: self._forking in (None, thread_id))
+            self._inside[thread_id] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inside[me] -= 1
-                if not self._inside[me]:
-                    del self._inside[me]
+                self._inside[thread_id] -= 1
+                if not self._inside[thread_id]:
+                    del self._inside[thread_id]
                     if self._forking is not None:
                         self._changed.notify_all()
 
     def close(self) -> None:
         """Let no thread in, and wait until all other threads have left."""
-        me = threading.get_ident()
+        thread_id = threading.get_ident()
         with self._changed:
-            self._forking = me
-            self._changed.wait_for(lambda: not set(self._inside) - {me}, PATIENCE)
+            self._forking = thread_id
+            self._changed.wait_for(lambda: not set(self._inside) - {thread_id}, PATIENCE)
 
     def open(self) -> None:
         """Let threads in again."""

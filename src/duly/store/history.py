@@ -1,4 +1,4 @@
-"""History: attempts, log lines, missed ranges and events, and deleting them when they expire."""
+"""History: attempts, log lines, missed ranges and events, and their deletion when they expire."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from duly.store.tables import ENDED, attempt, decision_range, event, job, job_ta
 from duly.store.transaction import Transaction
 
 KEEP_EVENTS = timedelta(days=90)
+"""How long events, finished jobs and missed ranges are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +70,19 @@ def add_ranges(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
         rows: the columns of each range, and ``follows``: the nominal time of the job that was
             decided just before the first one of the range, or ``None``.
     """
-    open_ends = _ranges_ending(tx, rows)
-    longer, fresh = [], []
+    range_ids = _ranges_ending(tx, rows)
+    extended, new = [], []
     for row in rows:
         columns = {name: value for name, value in row.items() if name != "follows"}
-        range_id = open_ends.get((row["job_id"], row["follows"], row["reason"]))
+        range_id = range_ids.get((row["job_id"], row["follows"], row["reason"]))
         if range_id is None:
-            fresh.append(columns)
+            new.append(columns)
         else:
-            longer.append({"range_id": range_id, "to_last": row["last"], "more": row["count"]})
-    if longer:
-        tx.conn.execute(_LENGTHEN, longer)
-    if fresh:
-        tx.conn.execute(insert(decision_range), fresh)
+            extended.append({"range_id": range_id, "to_last": row["last"], "more": row["count"]})
+    if extended:
+        tx.conn.execute(_EXTEND, extended)
+    if new:
+        tx.conn.execute(insert(decision_range), new)
 
 
 def _ranges_ending(
@@ -154,7 +155,7 @@ def prune_ranges(tx: Transaction, limit: int) -> int:
     return len(ids)
 
 
-_LENGTHEN = (
+_EXTEND = (
     update(decision_range)
     .where(decision_range.c.id == bindparam("range_id"))
     .values(

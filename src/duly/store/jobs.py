@@ -1,4 +1,4 @@
-"""Queries and changes of job rows."""
+"""Query and change job rows."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def add_many(
     else:
         if rows:  # a host's transaction may read an older snapshot, without these jobs
             raise DatabaseBusy(
-                f"whether a job {rows[0]['id']!r} exists cannot be known in this transaction: "
-                "it reads the database as it was before another one stored that job; begin it again"
+                f"this transaction cannot see whether job {rows[0]['id']!r} exists: it reads a "
+                "snapshot taken before another transaction stored that job; begin it again"
             )
     pairs = [{"tag": tag, "job_id": name} for name in uids.keys() - taken for tag in tags[name]]
     tx.insert_new(job_tag, pairs)
@@ -86,7 +86,7 @@ def find(conn: Connection, job_id: str) -> JobRow | None:
     return found
 
 
-def several(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:
+def find_many(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:
     """Return the rows of these jobs."""
     return job_rows(conn.execute(select(job).where(job.c.id.in_(list(job_ids)))))
 
@@ -103,7 +103,7 @@ def lock(tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False) 
     return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=skip_locked)))
 
 
-def lock_by_the_clock(tx: Transaction, after: str, limit: int, release: str) -> Sequence[JobRow]:
+def lock_outdated(tx: Transaction, after: str, limit: int, release: str) -> Sequence[JobRow]:
     """Lock the next jobs, by id, whose times were computed with other time zone data."""
     statement = select(job).where(
         job.c.id > after, job.c.next_fire_at.is_not(None), job.c.tzdb != release
@@ -156,9 +156,9 @@ def remove(tx: Transaction, job_ids: Sequence[str]) -> None:
 
 
 def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
-    """Lock and return active jobs that are due, except for those that another worker fires.
+    """Lock and return active jobs that are due, except for those that another worker is firing.
 
-    Only the columns `FIRING` are read: each further one cost a microsecond for each job.
+    Only the columns `FIRING` are read: each further column cost one microsecond per job.
     """
     statement = tx.dialect.lock_rows(_DUE, skip_locked=True)
     return job_rows(tx.conn.execute(statement, {"now": tx.now, "limit": limit}))
@@ -207,8 +207,8 @@ def lock_counts(tx: Transaction, failed: Set[str], succeeded: Set[str]) -> list[
     """
     wanted = set(failed)
     if succeeded:  # read without a lock: MariaDB would lock rows before it filters them
-        ending = _ending_failures(tx.dialect.name)
-        wanted.update(tx.conn.execute(ending, {"ids": sorted(succeeded)}).scalars())
+        failing = _failing_among(tx.dialect.name)
+        wanted.update(tx.conn.execute(failing, {"ids": sorted(succeeded)}).scalars())
     if not wanted:
         return []
     statement = select(job.c.id).where(job.c.id.in_(sorted(wanted))).order_by(job.c.id)
@@ -217,11 +217,11 @@ def lock_counts(tx: Transaction, failed: Set[str], succeeded: Set[str]) -> list[
 
 def count_failure(tx: Transaction, job_id: str) -> None:
     """Add one to the consecutive failures of a locked job."""
-    more = {"consecutive_failures": job.c.consecutive_failures + 1}
-    tx.conn.execute(update(job).where(job.c.id == job_id).values(**more))
+    incremented = {"consecutive_failures": job.c.consecutive_failures + 1}
+    tx.conn.execute(update(job).where(job.c.id == job_id).values(**incremented))
 
 
-def end_failures(tx: Transaction, job_id: str) -> None:
+def reset_failures(tx: Transaction, job_id: str) -> None:
     """Reset the consecutive failures of a locked job, after a success."""
     tx.conn.execute(update(job).where(job.c.id == job_id).values(consecutive_failures=0))
 
@@ -262,12 +262,12 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
 
 
 @cache
-def _ending_failures(database: str) -> Select[Any]:
+def _failing_among(database: str) -> Select[Any]:
     return select(job.c.id).where(among(database, job.c.id, "ids"), FAILING)
 
 
 TRIES = 5
-"""The limit of attempts to insert jobs whose ids were taken and then were not found."""
+"""The number of attempts to insert jobs whose ids conflict with rows that are then not found."""
 
 FIRING = (
     job.c.id, job.c.uid, job.c.task, job.c.args, job.c.trigger, job.c.options, job.c.queue,

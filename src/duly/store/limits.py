@@ -25,7 +25,7 @@ WHOLE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class KeyLimit:
-    """A concurrency key: the number of its runs that may execute at once, and that do."""
+    """A concurrency key with the number of its runs that may execute at once, and that do now."""
 
     key: str
     max_running: int
@@ -64,7 +64,7 @@ def all_keys(conn: Connection) -> list[KeyLimit]:
     """Return all keys that have a limit, sorted by key."""
     rows = conn.execute(select(limit).where(limit.c.max_running.is_not(None)).order_by(limit.c.key))
     found = {row.key: row.max_running for row in rows}
-    active = held_by_key(conn, list(found))
+    active = executing_by_key(conn, list(found))
     return [KeyLimit(key, most, active[key]) for key, most in found.items()]
 
 
@@ -89,7 +89,7 @@ def allowed(conn: Connection, keys: Collection[str]) -> dict[str, int]:
     return {key: found.get(key, UNSET) for key in keys}
 
 
-def held_by_key(conn: Connection, keys: Collection[str]) -> dict[str, int]:
+def executing_by_key(conn: Connection, keys: Collection[str]) -> dict[str, int]:
     """Count the executing runs with each key; call it after the statement that locks the keys."""
     counted = (
         select(run.c.concurrency_key, func.count())
@@ -132,7 +132,7 @@ def lock_queue(tx: Transaction, name: str) -> Quota:
         return Quota(name, None)
     room: int | None = None
     if row.max_running is not None:
-        room = max(0, row.max_running - _held_in_queue(tx.conn, name))
+        room = max(0, row.max_running - _executing_in_queue(tx.conn, name))
     if row.rate is None:
         return Quota(name, room)
     passed = max(timedelta(), tx.now - row.refilled_at) / timedelta(seconds=row.rate_period)
@@ -152,7 +152,7 @@ def spend(tx: Transaction, quota: Quota, claimed: int) -> None:
     tx.conn.execute(bucket.values(allowance=left, refilled_at=tx.now))
 
 
-def _held_in_queue(conn: Connection, name: str) -> int:
+def _executing_in_queue(conn: Connection, name: str) -> int:
     running = select(run.c.id).where(RUNNING, run.c.queue == name)
     occupied = select(run.c.id).where(OCCUPIED, run.c.state != "running", run.c.queue == name)
     both = union_all(running, occupied).subquery()

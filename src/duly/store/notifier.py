@@ -1,4 +1,4 @@
-"""Wake other processes after a commit, as a hint that there is work to do.
+"""Wake other processes after a commit, as a hint that work is due.
 
 Correctness depends on polling alone. A notice only makes another process poll earlier, so that a
 call which one process enqueues starts in another within milliseconds. It is sent on a connection of
@@ -53,14 +53,16 @@ class Notifier:
 
     Args:
         engine: the engine that sends them.
-        ear: the engine that receives them: the same, or one that bypasses a pooler; ``None``:
-            they are not received.
+        listener_engine: the engine that receives them: the same, or one that bypasses a pooler;
+            ``None``: they are not received.
         dialect: ``None``: the database cannot send notices, so other processes only poll.
     """
 
-    def __init__(self, engine: Engine, ear: Engine | None, dialect: NoticeDialect | None) -> None:
+    def __init__(
+        self, engine: Engine, listener_engine: Engine | None, dialect: NoticeDialect | None
+    ) -> None:
         self._engine = engine
-        self._listener = ear
+        self._listener_engine = listener_engine
         self._dialect = dialect
         self._name = new_id()
         self._changed = threading.Condition()
@@ -72,7 +74,7 @@ class Notifier:
     @property
     def can_subscribe(self) -> bool:
         """Whether this process can receive notices."""
-        return self._dialect is not None and self._listener is not None
+        return self._dialect is not None and self._listener_engine is not None
 
     def send(self) -> None:
         """Wake the other processes soon; many calls in a row become few notices."""
@@ -103,9 +105,9 @@ class Notifier:
             LifecycleError: this process cannot receive notices.
             SQLAlchemyError: the database does not answer.
         """
-        if self._dialect is None or self._listener is None:
+        if self._dialect is None or self._listener_engine is None:
             raise LifecycleError("this process cannot receive notices")
-        return self._dialect.subscribe(self._listener, self._name)
+        return self._dialect.subscribe(self._listener_engine, self._name)
 
     def _serve(self, dialect: NoticeDialect) -> None:
         while self._is_wanted():

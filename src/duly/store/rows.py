@@ -1,4 +1,4 @@
-"""Rows of the tables by type, and the records that are made from them."""
+"""Typed rows of the tables, and the records that are made from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEW_JOB = dict.fromkeys(job.c.keys()) | {"consecutive_failures": 0, "fired_coun
 
 
 class JobRow(Protocol):
-    """The columns of a job row, by type; SQLAlchemy's rows have them at run time."""
+    """The typed columns of a job row; SQLAlchemy's rows have them at run time."""
 
     id: str
     uid: str
@@ -60,7 +60,7 @@ class JobRow(Protocol):
 
 
 class RunRow(Protocol):
-    """The columns of a run row, by type; SQLAlchemy's rows have them at run time."""
+    """The typed columns of a run row; SQLAlchemy's rows have them at run time."""
 
     id: str
     job_id: str | None
@@ -122,7 +122,7 @@ def run_rows(result: Result[Any]) -> Sequence[RunRow]:
 def job_record(
     row: JobRow, tags: Sequence[str] = (), last_run: RunRecord | None = None
 ) -> JobRecord:
-    """Make a record of a job; one that cannot be decoded is shown as unresolved, never hidden."""
+    """Make a record of a job; a job that cannot be decoded is included as unresolved."""
     trigger, options, problem = definition_of(row)
     return JobRecord(
         id=row.id, uid=row.uid, task=row.task, args=_read(row.args) or {}, trigger=trigger,
@@ -144,12 +144,12 @@ def new_job_record(values: Mapping[str, Any], tags: Sequence[str]) -> JobRecord:
 
 
 class JobDefinition(NamedTuple):
-    """What a job row says when it is decoded.
+    """The decoded trigger and options of a job row.
 
     Attributes:
         trigger: ``None``: the row cannot be decoded.
         options: the job's options; defaults if the row cannot be decoded.
-        problem: why the row cannot be decoded; ``None``: it can.
+        problem: why the row cannot be decoded; ``None`` if it can.
     """
 
     trigger: Trigger | None
@@ -213,7 +213,7 @@ def event_record(row: Row[Any]) -> Event:
 
 
 def _read(text: str | None) -> Any:
-    """Decode a stored value; ``None`` if it is damaged: one row must not hide the others."""
+    """Decode a stored value; ``None`` if it is damaged, so that one row cannot hide the others."""
     try:
         return None if text is None else payload.decode(text)
     except PayloadError:

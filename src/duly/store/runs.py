@@ -93,7 +93,7 @@ def page(conn: Connection, wanted: RunFilter) -> Sequence[RunRow]:
 
 
 def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow]:
-    """Return the newest run of each of these jobs that has any, by job id."""
+    """Return the newest run of each of these jobs, by job id; jobs without runs are missing."""
     of_job = (
         select(run.c.id)
         .where(run.c.job_id == bindparam("wanted"))
@@ -114,13 +114,13 @@ def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
     found = {job_id: Occupancy() for job_id in job_ids}
     statement = _occupancy(conn.dialect.name)
     for row in conn.execute(statement, {"job_ids": list(job_ids)}):
-        occupancy, backfill = found[row.job_id], row.cause == "backfill"
+        counts, is_backfill = found[row.job_id], row.cause == "backfill"
         if row.waits_for_slot:
-            occupancy.waiting += 0 if backfill else row.number
-        elif backfill:
-            occupancy.backfill += row.number
+            counts.waiting += 0 if is_backfill else row.number
+        elif is_backfill:
+            counts.backfill += row.number
         else:
-            occupancy.active += row.number
+            counts.active += row.number
     return found
 
 
@@ -146,7 +146,7 @@ def waiting_jobs(conn: Connection) -> list[str]:
 
 
 def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[RunRow]:
-    """Return locked runs of a job that wait for their turn: by priority, then by age."""
+    """Lock and return runs of a job that wait for a slot, by priority, then by age."""
     order = run.c.priority, run.c.id
     chosen = select(run.c.id, run.c.due_at).where(WAITING, run.c.job_id == job_id)
     locked = tx.dialect.lock_rows(chosen.order_by(*order).limit(limit), skip_locked=True)
@@ -154,7 +154,7 @@ def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[RunRow]:
 
 
 def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
-    """Lock and return ready runs whose time to start has expired."""
+    """Lock and return ready runs that have expired before they started."""
     statement = (
         select(run)
         .where(EXPIRING, run.c.expires_at <= tx.now)

@@ -14,7 +14,7 @@ from duly.store.dialect import StoreDialect
 
 HEAD = "0001"
 VERSION_TABLE = "duly_version"
-_one_at_a_time = threading.Lock()
+_migrating = threading.Lock()
 """Alembic keeps the current migration in a global, so a process runs one at a time."""
 
 
@@ -40,33 +40,33 @@ def upgrade(conn: Connection, dialect: StoreDialect) -> None:
         if found == HEAD:
             return
         if found is None and not dialect.transactional_ddl:
-            _clear_away(conn)
-        with _one_at_a_time:
+            _drop_unfinished(conn)
+        with _migrating:
             _run_migrations(conn, found)
         if found is None:
             row = {"name": "database_id", "value": new_id()}
             conn.execute(tables.control.insert(), row)
 
 
-def _clear_away(conn: Connection) -> None:
+def _drop_unfinished(conn: Connection) -> None:
     """Drop the tables of a first migration that was killed, where each table commits alone.
 
     The version is committed after all tables, together with the first row, so they are empty.
     """
     existing = set(inspect(conn).get_table_names()) & set(tables.metadata.tables)
-    made = [tables.metadata.tables[name] for name in sorted(existing)]
-    for table in made:
+    unfinished = [tables.metadata.tables[name] for name in sorted(existing)]
+    for table in unfinished:
         if conn.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:
             raise SchemaError(
                 f"the table {table.name} holds rows, but {VERSION_TABLE} does not say which Duly "
-                "wrote them: part of a backup? Restore the whole, or drop Duly's tables"
+                "wrote them; if they are part of a backup, restore all of it; otherwise drop them"
             )
-    for table in made:
+    for table in unfinished:
         conn.execute(DropTable(table))
 
 
 def _run_migrations(conn: Connection, found: str | None) -> None:
-    from alembic import command  # noqa: PLC0415 - costs 90 ms, and most starts need none of it
+    from alembic import command  # noqa: PLC0415 - takes 90 ms, and most starts do not need it
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 

@@ -29,7 +29,7 @@ class Reading:
     steady: float
 
     def at(self, steady: float) -> datetime:
-        """Return the time that it shows at another instant, unless it is set."""
+        """Return the time that it shows at another instant, unless it is set in between."""
         return self.moment + timedelta(seconds=steady - self.steady)
 
 
@@ -79,14 +79,14 @@ class ServerTime:
             self._latest = estimate
             return estimate
 
-    def measure(self, ask: Callable[[], datetime]) -> None:
+    def measure(self, query: Callable[[], datetime]) -> None:
         """Read the server's clock, and add half of the round trip to its answer.
 
         Args:
-            ask: queries the server for its time.
+            query: queries the server for its time.
         """
         before = self._clock.monotonic()
-        answer = ask()
+        answer = query()
         after = self._clock.monotonic()
         trip = timedelta(seconds=after - before)
         with self._lock:

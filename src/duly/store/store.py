@@ -1,4 +1,4 @@
-"""The store: connections, transactions, and foreign errors translated at one border."""
+"""The store: connections, transactions, and the translation of database errors to Duly's."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ _PLACEHOLDER = "sqlite:///no-database-yet"
 """The URL of a database that is not known yet; nothing ever connects to it."""
 
 TRIES = 6
+"""The number of times that a conflicting transaction is tried."""
+
 PATIENCE = 10.0
 """Seconds after which a transaction that keeps conflicting with others is not tried again."""
 
@@ -46,14 +48,14 @@ class Store:
     """One database.
 
     Args:
-        url: see `parse_url`; ``Later.LATER``: not known yet, so that every use of it fails.
+        url: see `parse_url`; ``Later.LATER`` if it is not known yet: every use then fails.
         clock: this process's clock.
         pooler: whether the URL leads to a transaction pooler such as PgBouncer.
         idle_limit: seconds after which a server ends an idle transaction of Duly's and releases
             its locks.
 
     Attributes:
-        is_known: whether it has a URL.
+        is_known: whether its URL is known.
         database_id: the identity stored in the database; ``None`` until `prepare` has read it.
 
     Raises:
@@ -76,11 +78,11 @@ class Store:
         backend = self.url.get_backend_name()
         self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit)
         self.engine: Engine = self.dialect.create_engine(self.url)
-        self.announce: Callable[[list[Event]], None] = lambda _facts: None
-        self.hears: Callable[[str], bool] = lambda _kind: False
+        self.announce: Callable[[list[Event]], None] = lambda _events: None
+        self.has_listener: Callable[[str], bool] = lambda _kind: False
         self._ids = run_ids(clock)
         self.database_id: str | None = None
-        self._parents: list[Pool] = []
+        self._parent_pools: list[Pool] = []
         self._gate = ForkGate()
         self._verified: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -113,12 +115,12 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """Open a connection for queries; on SQLite they all see one snapshot."""
         self.prepare()
-        with self.look() as conn:
+        with self.read_unprepared() as conn:
             yield conn
 
     @contextmanager
-    def look(self) -> Iterator[Connection]:
-        """Open a connection to examine a database whose tables may not exist yet."""
+    def read_unprepared(self) -> Iterator[Connection]:
+        """Open a connection for queries; the tables may not exist yet."""
         with self._translated(), self._reading() as conn:
             yield conn
 
@@ -137,14 +139,14 @@ class Store:
             self.dialect.begin_write(conn)
             transaction = self._transaction(conn, actor)
             yield transaction
-            facts = transaction.flush()
-        if facts:
-            self.announce(facts)
+            events = transaction.flush()
+        if events:
+            self.announce(events)
 
     def run(
         self, work: Callable[[Transaction], T], actor: str | None = None, *, single: bool = False
     ) -> T:
-        """Run work in a transaction of Duly's own, again if it conflicts with another one.
+        """Run work in a transaction of Duly's own, and run it again if it conflicts with others.
 
         Args:
             work: the whole transaction; it may be called several times.
@@ -152,17 +154,17 @@ class Store:
             single: see `write`.
 
         Raises:
-            DatabaseBusy: see `patiently`.
+            DatabaseBusy: see `retry_conflicts`.
         """
 
         def once() -> T:
             with self.write(actor, single=single) as tx:
                 return work(tx)
 
-        return self.patiently(once)
+        return self.retry_conflicts(once)
 
-    def patiently(self, call: Callable[[], T]) -> T:
-        """Call a function that is one transaction, again while it conflicts with others.
+    def retry_conflicts(self, call: Callable[[], T]) -> T:
+        """Call a function that is one transaction; repeat it while it conflicts with others.
 
         Raises:
             DatabaseBusy: it conflicted `TRIES` times, or for `PATIENCE` seconds.
@@ -186,9 +188,9 @@ class Store:
         engine = self.dialect.heartbeat_engine(self.url, patience)
         if engine is None:
             return self
-        made = copy.copy(self)
-        made.engine = engine
-        return made
+        heartbeat_store = copy.copy(self)
+        heartbeat_store.engine = engine
+        return heartbeat_store
 
     @contextmanager
     def join(self, conn: Connection, actor: str | None) -> Iterator[Transaction]:
@@ -202,7 +204,7 @@ class Store:
 
         Raises:
             SchemaError: the connection leads to another database, or the tables do not exist yet
-                and the caller's open transaction forbids making them.
+                and the caller's open transaction prevents creating them.
         """
         self._prepare_beside(conn)
         with self._translated():
@@ -219,21 +221,23 @@ class Store:
         self.engine.dispose()
 
     def before_fork(self) -> None:
-        """Wait until no transaction is open, and let no other begin."""
+        """Wait until no transaction is open, and block new ones."""
         self._gate.close()
 
     def after_fork_in_parent(self) -> None:
-        """Let transactions begin again."""
+        """Stop blocking new transactions."""
         self._gate.open()
 
     def after_fork(self) -> None:
         """In a forked child, leave the parent's connections alone and use new ones."""
         self._gate = ForkGate()
-        self._parents.append(self.engine.pool)  # garbage collection would close them
+        self._parent_pools.append(self.engine.pool)  # garbage collection would close them
         self.engine.dispose(close=False)
 
     def _transaction(self, conn: Connection, actor: str | None) -> Transaction:
-        return Transaction(conn, self.dialect, self.time.now(), self._ids, actor, hears=self.hears)
+        return Transaction(
+            conn, self.dialect, self.time.now(), self._ids, actor, has_listener=self.has_listener
+        )
 
     def _single(self) -> Connection:
         return self.engine.connect().execution_options(**self.dialect.single)
@@ -253,8 +257,8 @@ class Store:
                 current = self._is_current()
             if not current:
                 raise SchemaError(
-                    f"Duly's tables are not in {self} yet, and cannot be made while your "
-                    "transaction is open; call scheduler.prepare(), or start(), before it"
+                    f"Duly's tables do not exist in {self} yet and cannot be created while your "
+                    "transaction is open; call scheduler.prepare() or start() before it begins"
                 )
         self.prepare()
 
@@ -264,7 +268,7 @@ class Store:
         if backend_of(conn) != self.dialect.name or _known_id(conn) != self.database_id:
             raise SchemaError(
                 f"session= is bound to {conn.engine.url!r}, which is not the database of this "
-                f"scheduler ({self}); what is to be committed together must share one database"
+                f"scheduler ({self}); changes that are committed together must be in one database"
             )
         self._verified.add(conn.engine)
 
@@ -272,9 +276,9 @@ class Store:
     def _translated(self) -> Iterator[None]:
         if not self.is_known:
             raise DatabaseURLError(
-                "this scheduler was made without a database URL and has been given none since: "
-                "write Scheduler('sqlite:///app.db'), call scheduler.use_database(url), or in "
-                "Flask set app.config['DULY_URL'] before init_app(app, scheduler)"
+                "this scheduler has no database URL: write Scheduler('sqlite:///app.db'), call "
+                "scheduler.use_database(url), or in Flask set app.config['DULY_URL'] before "
+                "init_app(app, scheduler)"
             )
         try:
             with self._gate.passage():
@@ -284,8 +288,8 @@ class Store:
         except DBAPIError as error:
             if self.dialect.is_transient(error):
                 raise DatabaseBusy(
-                    f"another transaction was in the way of this one on {self}, which stored "
-                    f"nothing; run it again from its beginning: {error.orig}"
+                    f"this transaction conflicted with another one on {self} and stored nothing; "
+                    f"run it again from its beginning: {error.orig}"
                 ) from error
             if self.dialect.is_unavailable(error):
                 raise DatabaseUnavailable(

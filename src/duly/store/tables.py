@@ -1,4 +1,4 @@
-"""Duly's tables. The migrations make them; a test holds the two against each other."""
+"""Duly's tables. Migrations create them; a test compares the two."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ OF_JOB = text("job_id is not null")
 
 
 def _partial(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
-    """An index of the rows that meet a condition."""
+    """Return an index of the rows that meet a condition."""
     conditions = {"sqlite_where": where, "postgresql_where": where}
     return Index(name, *columns, unique=unique, info=conditions)
 
@@ -203,7 +203,7 @@ run = Table(
     _partial("duly_run_feeding", "feeds", "id", where=FEEDING),
     _partial("duly_run_limited", "concurrency_key", where=LIMITED),
     _partial("duly_run_occupied", "worker_id", where=OCCUPIED),
-    # SQLite would prefer it.
+    # Partial on PostgreSQL only: SQLite would prefer a partial one to better indexes.
     Index("duly_run_of_job", "job_id", "id", info={"postgresql_where": OF_JOB}),
     _partial("duly_run_keep", "keep_until", where=FINISHED),
     _partial("duly_run_notable", "state", "id", where=NOTABLE),
@@ -324,10 +324,10 @@ limit = Table(
 
 
 def complete() -> MetaData:
-    """Return the tables with the options of single dialects, which creating them needs.
+    """Return the tables with their dialect-specific options, which are needed to create them.
 
-    They are kept in ``info`` until then: SQLAlchemy loads each dialect that an option names,
-    which takes 40 ms.
+    Until then the options are kept in ``info``, because SQLAlchemy loads every dialect that an
+    option names, which takes 40 ms.
     """
     for table in metadata.tables.values():
         table.dialect_kwargs.update(table.info)

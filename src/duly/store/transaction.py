@@ -1,4 +1,4 @@
-"""One transaction: its connection, its instant, who acts, and what it makes true."""
+"""One transaction: its connection, its instant, its actor, and the events that it records."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from duly.store.dialect import StoreDialect
 from duly.store.sql.bulk_insert import insert_rows
 
 ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back"})
-"""Kinds of events that are announced to listeners but not stored: the run's row says the same.
+"""Kinds of events that are announced but not stored, because the run's row implies them.
 
-Without a listener they are not even created, because there is one with every run.
+Without a listener they are not even created, because every run has some of them.
 """
 
 
@@ -29,9 +29,9 @@ class Transaction:
     Attributes:
         conn: its connection.
         dialect: the database's dialect.
-        now: the instant at which everything in it happens.
-        hears: returns whether this process has a listener for a kind of event.
-        facts: events to announce once it is committed.
+        now: the instant that all its changes bear.
+        has_listener: returns whether this process has a listener for a kind of event.
+        events: the events to announce after the commit.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class Transaction:
         ids: RunIds,
         actor: str | None = None,
         *,
-        hears: Callable[[str], bool] = lambda _kind: True,
+        has_listener: Callable[[str], bool] = lambda _kind: True,
     ) -> None:
         self.conn = conn
-        self.hears = hears
+        self.has_listener = has_listener
         self._ids = ids
         self.dialect = dialect
         self.now = now
         self.actor = None if actor is None else storable_text(str(actor), 191)
-        self.facts: list[Event] = []
+        self.events: list[Event] = []
 
     def run_id(self) -> str:
         """Return an id for a run that is created in this transaction."""
@@ -70,32 +70,31 @@ class Transaction:
         **detail: Any,
     ) -> None:
         """Record an event; `flush` stores it, and it is announced after the commit."""
-        self.facts.append(Event(kind, self.now, job_id, run_id, worker_id, self.actor, detail))
+        self.events.append(Event(kind, self.now, job_id, run_id, worker_id, self.actor, detail))
 
     def record_jobs(self, kind: str, job_ids: Iterable[str], **detail: Any) -> None:
         """Record one event for each of many jobs."""
-        self.facts += [
+        self.events += [
             Event(kind, self.now, job_id, None, None, self.actor, detail) for job_id in job_ids
         ]
 
     def flush(self) -> list[Event]:
         """Store the recorded events and return them."""
-        facts, self.facts = self.facts, []
-        stored = [fact for fact in facts if fact.kind not in ROUTINE]
-        details = {id(fact.detail): fact.detail for fact in stored}  # many events share one
+        events, self.events = self.events, []
+        stored = [event for event in events if event.kind not in ROUTINE]
+        details = {id(event.detail): event.detail for event in stored}  # many events share one
         texts = {key: payload.encode(value) if value else None for key, value in details.items()}
-        rows = [_event_row(fact, texts[id(fact.detail)]) for fact in stored]
+        rows = [_event_row(event, texts[id(event.detail)]) for event in stored]
         insert_rows(self.conn, tables.event, rows)
-        return facts
+        return events
 
     def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
         """Insert the rows whose keys are free and skip the others; see `insert_rows`."""
         return insert_rows(self.conn, table, rows, on_conflict_ignore=True)
 
 
-def _event_row(fact: Event, detail: str | None) -> dict[str, Any]:
+def _event_row(event: Event, detail: str | None) -> dict[str, Any]:
     return {
-        "at": fact.at, "kind": fact.kind, "job_id": fact.job_id, "run_id": fact.run_id,
-        "worker_id": fact.worker_id, "actor": fact.actor,
-        "detail": detail,
+        "at": event.at, "kind": event.kind, "job_id": event.job_id, "run_id": event.run_id,
+        "worker_id": event.worker_id, "actor": event.actor, "detail": detail,
     }  # fmt: skip

@@ -1,7 +1,8 @@
 """The only module that writes the state of a run: new rows, claims, and every later transition.
 
-What a transition means is in `duly.model.transition`; here it becomes rows. Every statement names
-the state and the token in which the run was read: a run that changed meanwhile is not written to.
+`duly.model.transition` defines what each transition changes; this module writes it. Every statement
+repeats the state and the token with which the run was read, so that a run that has changed
+meanwhile is not overwritten.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ class Change(NamedTuple):
 
     Attributes:
         run: the run as it was read.
-        transition: what becomes of it.
+        transition: its next state, and the columns that change with it.
         also: further columns to change.
-        detail: further detail of the event.
+        detail: further details of the event.
     """
 
     run: RunSnapshot
@@ -50,12 +51,13 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     """Write transitions: the runs' rows, their unsuccessful attempts, and the events.
 
     Args:
-        tx: a transaction that has locked the runs, by `runs.lock` or `completions.accepted`.
+        tx: a transaction that has locked the runs, by `runs.lock` or `completions.check_fences`.
         changes: one for each run. Those of runs that no worker executes share a statement where
             they write the same values.
 
     Raises:
-        StateError: a run has no such move, or was not locked and has changed since it was read.
+        StateError: the transition is not allowed from a run's state, or a run was not locked and
+            has changed since it was read.
     """
     running: dict[tuple[bool, tuple[str, ...]], list[dict[str, Any]]] = {}
     waiting: dict[tuple[Any, ...], list[str]] = {}
@@ -70,8 +72,8 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
                 values["seen_claim"] = before.claim_id
             batch.append(values)
         else:
-            alike = (before.state, before.token, *values.items())
-            waiting.setdefault(alike, []).append(before.id)
+            batch_key = (before.state, before.token, *values.items())
+            waiting.setdefault(batch_key, []).append(before.id)
     for (claimed, _names), rows in running.items():
         tx.conn.execute(_OF_CLAIM if claimed else _OF_TOKEN, rows)
     for (state, token, *items), ids in waiting.items():
@@ -82,10 +84,10 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
 
 
 def record(tx: Transaction, change: Change) -> None:
-    """Record the event of a transition; routine ones only if they are listened to."""
+    """Record the event of a transition; a routine one only if it has a listener."""
     before, transition, _also, detail = change
     ping = before.policy.ping if transition.to == "succeeded" else None
-    if transition.event in ROUTINE and not ping and not tx.hears(transition.event):
+    if transition.event in ROUTINE and not ping and not tx.has_listener(transition.event):
         return
     detail = dict(detail)
     if transition.error:
@@ -95,15 +97,15 @@ def record(tx: Transaction, change: Change) -> None:
         detail["reason"] = transition.reason
     if ping:
         detail["ping"] = ping
-    own = before.state == "running" and transition.release in ("reported", "abandoned")
+    by_worker = before.state == "running" and transition.release in ("reported", "abandoned")
     tx.record(
         transition.event, job_id=before.job_id, run_id=before.id,
-        worker_id=before.worker_id if own else None, **detail,
+        worker_id=before.worker_id if by_worker else None, **detail,
     )  # fmt: skip
 
 
 def promote(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """Make scheduled runs ready: their time, or their turn, has come."""
+    """Make scheduled runs ready, because they are due or have got a slot of their job."""
     if run_ids:
         tx.conn.execute(_promote(tx.dialect.name), {"ids": run_ids})
 
@@ -120,8 +122,8 @@ def succeed_all(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[st
     """End successful runs that have nothing to report, in one statement.
 
     Returns:
-        The ids of the runs that have ended. The others are unchanged: their claims are not valid
-        any more, or their jobs have failures in a row, which this success would end.
+        The ids of the runs that have ended. The others are unchanged: their claims are no longer
+        valid, or their jobs have consecutive failures, which a success has to reset.
     """
     parameters: dict[str, Any] = {
         "seen_claim": batch.claim_id, "seen_token": batch.token, "ids": run_ids, "now": tx.now,
@@ -134,7 +136,7 @@ def succeed_all(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[st
 
 
 def claim_values() -> dict[str, Any]:
-    """Return what a claim writes; ``claim``, ``worker`` and ``now`` are parameters."""
+    """Return the columns that a claim writes; ``claim``, ``worker`` and ``now`` are parameters."""
     return {
         "state": "running",
         "token": run.c.token + 1,
@@ -153,16 +155,16 @@ def claim_values() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Origin:
-    """Where a run comes from.
+    """The origin of a run.
 
     Attributes:
-        cause: why it exists.
-        actor: who asked for it; ``None``: the schedule.
+        cause: why it was created.
+        actor: who requested it; ``None``: the schedule.
         job_id: its job, with ``job_uid``; ``None``: an enqueued call.
         scheduled_for: the nominal time.
-        feeds: whether other jobs come after its job.
-        parent_run_id: the run that it comes after.
-        cause_key: a key that only one run of its cause can have.
+        feeds: whether other jobs depend on its job.
+        parent_run_id: the run of a parent job that triggered it.
+        cause_key: a unique key, so that its cause creates at most one run.
     """
 
     cause: Cause
@@ -191,11 +193,11 @@ def new_run(
 
     Args:
         run_id: see `Transaction.run_id`.
-        origin: where it comes from.
+        origin: its origin.
         task: the task's name.
         args: its arguments as JSON text.
-        options: those of its job or task.
-        now: the present.
+        options: the options of its job or task.
+        now: the instant of the transaction.
         due_at: when it may start.
     """
     row = {
@@ -217,7 +219,7 @@ def new_run(
 
 
 def start_new(row: dict[str, Any], claim_id: str, worker_id: str, now: datetime) -> None:
-    """Claim a new run in its row: what `claim_values` writes to a stored one."""
+    """Claim a new run before it is inserted: set the columns that `claim_values` writes."""
     row["state"], row["token"], row["attempt"] = "running", 1, 1
     row["claim_id"], row["worker_id"], row["started_at"] = claim_id, worker_id, now
     row["expires_at"] = None
@@ -232,13 +234,13 @@ def wait_for_slot(row: dict[str, Any]) -> dict[str, Any]:
 def end_new(
     row: dict[str, Any], transition: Transition, options: JobOptions, now: datetime
 ) -> dict[str, Any]:
-    """Make a new run a record that it does not run; return its row.
+    """End a new run that is not to be executed; return its row.
 
     Args:
         row: see `new_run`.
         transition: `miss` or `skip`.
-        options: those of its job.
-        now: the present.
+        options: the options of its job.
+        now: the instant of the transaction.
     """
     row["state"], row["reason"], row["finished_at"] = transition.to, transition.reason, now
     row["keep_until"] = options.run_policy.keep_until(transition.to, now)
@@ -276,7 +278,7 @@ def _move_alike(
 
 @cache
 def _move(database: str) -> Any:
-    """The columns to set are those among the parameters; so it is in `_OF_CLAIM`."""
+    """Return an UPDATE that sets the columns named by its further parameters, as `_OF_CLAIM`."""
     seen = _state() == bindparam("seen_state"), run.c.token == bindparam("seen_token")
     return update(run).where(among(database, run.c.id, "ids"), *seen)
 
@@ -292,9 +294,9 @@ def _succeed(database: str) -> Any:
     to = {"finished_at": bindparam("now", type_=Instant)}
     to |= {"keep_until": bindparam("keep_until", type_=Instant)}
     failing = select(job.c.id).where(FAILING)
-    unharmed = run.c.job_id.is_(None) | run.c.job_id.not_in(failing)
+    not_failing = run.c.job_id.is_(None) | run.c.job_id.not_in(failing)
     running = _state() == "running"
-    return update(run).where(*_of_batch(database), running, unharmed).values(_PLAIN | to)
+    return update(run).where(*_of_batch(database), running, not_failing).values(_PLAIN | to)
 
 
 @cache
@@ -312,7 +314,11 @@ def _of_batch(database: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _state() -> ColumnElement[str]:
-    """By ids: a bare ``state = 'running'`` sends PostgreSQL through all that runs or ever ran."""
+    """Return the state as an expression that no index serves, so that runs are found by their ids.
+
+    For a bare ``state = 'running'``, PostgreSQL scans the index entries of all runs that are
+    running or ever were.
+    """
     return run.c.state.concat("")
 
 
@@ -328,4 +334,4 @@ _PLAIN = dict.fromkeys(
         "progress_done", "progress_total", "progress_note",
     )
 ) | {"state": SUCCESS.to, "occupied": False, "cancel_requested": False}  # fmt: skip
-"""What `SUCCESS` writes to every run of a batch: nothing was reported, the claim stays as it is."""
+"""The columns that `SUCCESS` writes to every run of a batch; the claim stays unchanged."""

@@ -45,7 +45,7 @@ _ASYNC_ONLY = frozenset({"prepared_statement_cache_size", "prepared_statement_na
 
 
 class Later(Enum):
-    """Stands in place of a URL that is given later; ``None`` could be a slip instead."""
+    """The placeholder for a URL that is given later; ``None`` could be a mistake instead."""
 
     LATER = "given later"
 

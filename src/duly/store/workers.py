@@ -33,7 +33,7 @@ def beat(
     return result.rowcount == 1
 
 
-def all_of(conn: Connection) -> Sequence[Row[Any]]:
+def all_rows(conn: Connection) -> Sequence[Row[Any]]:
     """Return the rows of all workers, oldest first."""
     return conn.execute(select(worker).order_by(worker.c.started_at, worker.c.id)).all()
 
@@ -45,21 +45,21 @@ def suspect(tx: Transaction, worker_id: str, beat_at: datetime) -> None:
     tx.conn.execute(update(worker).where(seen).values(**values))
 
 
-def hold(tx: Transaction, worker_id: str) -> bool:
+def lock(tx: Transaction, worker_id: str) -> bool:
     """Lock a worker's row, so that no rescuer removes it before the transaction ends.
 
-    A claim that holds it cannot give a run to a worker that has just been removed.
+    A claim with this lock cannot give a run to a worker that has just been removed.
 
     Returns:
         Whether the worker still has its row and its lease.
     """
-    return hold_and_read(tx, worker_id, _NOTHING, {}) is not None
+    return lock_and_read(tx, worker_id, _NOTHING, {}) is not None
 
 
-def hold_and_read(
+def lock_and_read(
     tx: Transaction, worker_id: str, wanted: Select[Any], parameters: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Lock a worker's row as `hold` does, and read further columns in the same statement.
+    """Lock a worker's row as `lock` does, and read further columns in the same statement.
 
     The columns are read as of the beginning of the statement, before any wait for the lock.
 
@@ -72,25 +72,25 @@ def hold_and_read(
     Returns:
         The columns; ``None``: the worker has lost its row or its lease.
     """
-    statement = tx.dialect.lock_rows(_held(wanted), share=True)
-    found = tx.conn.execute(statement, {**parameters, "held_worker": worker_id}).one_or_none()
+    statement = tx.dialect.lock_rows(_with_lease(wanted), share=True)
+    found = tx.conn.execute(statement, {**parameters, "locked_worker": worker_id}).one_or_none()
     if found is None or (tx.dialect.leases_by_heartbeat and found.lease_until <= tx.now):
         return None
     return found[1:]
 
 
 @lru_cache(maxsize=64)
-def _held(wanted: Select[Any]) -> Select[Any]:
+def _with_lease(wanted: Select[Any]) -> Select[Any]:
     """Select the worker's lease and the wanted columns."""
-    own = worker.c.id == bindparam("held_worker", type_=Id)
+    own = worker.c.id == bindparam("locked_worker", type_=Id)
     return select(worker.c.lease_until, *wanted.selected_columns).where(own)
 
 
 _NOTHING = select()
 
 
-def take_away(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
-    """Remove a worker's row, before its runs are released, and return whether it existed.
+def remove(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
+    """Remove a worker's row, before its runs are released; return whether it was removed.
 
     Args:
         tx: the transaction that will also release the runs.
@@ -125,7 +125,7 @@ def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequ
 
     Args:
         tx: the transaction that will also release them.
-        limit: the largest number of runs.
+        limit: the maximum number of runs.
         before: only runs claimed before this instant.
     """
     statement = _orphans(run.c.id, run.c.job_id).order_by(run.c.id).limit(limit)
@@ -135,8 +135,8 @@ def orphans(tx: Transaction, limit: int, before: datetime | None = None) -> Sequ
     if not found:
         return []
     jobs.lock(tx, {row.job_id for row in found if row.job_id is not None})
-    orphans = _orphans(run).where(run.c.id.in_([row.id for row in found])).order_by(run.c.id)
-    return run_rows(tx.conn.execute(tx.dialect.lock_rows(orphans, skip_locked=True)))
+    chosen = _orphans(run).where(run.c.id.in_([row.id for row in found])).order_by(run.c.id)
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(chosen, skip_locked=True)))
 
 
 def any_orphans(conn: Connection) -> bool:

@@ -83,7 +83,7 @@ class Trigger(ABC):
         anchor: datetime | None = None,
         calendars: Mapping[str, Any] | None = None,
     ) -> Trigger:
-        """Return this trigger with everything filled in that its declaration left open.
+        """Return this trigger with the values filled in that its declaration left open.
 
         Values that the declaration sets are never overridden.
 

@@ -32,10 +32,10 @@ CANONICAL = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii
 """Shared, because json.dumps creates a new encoder per call when it is given options."""
 
 LONGEST = 65_536
-"""The limit of characters of JSON text."""
+"""The maximum number of characters of JSON text."""
 
 _DEPTH = 20
-"""The limit of triggers nested in triggers."""
+"""The maximum nesting depth of triggers."""
 
 
 def encode(trigger: Trigger) -> str:

@@ -17,7 +17,7 @@ class Due(NamedTuple):  # created for every fire: a frozen dataclass takes three
         complete: ``False`` if the search stopped at its limit, with ``last``.
     """
 
-    count: int  # type: ignore[assignment]  # hides tuple.count, which has no use here
+    count: int  # type: ignore[assignment]  # hides tuple.count, which is not used
     first: datetime | None
     last: datetime | None
     newest: tuple[datetime, ...]

@@ -45,7 +45,7 @@ class Explanation:
         crontab: the equivalent crontab expression, or ``None``.
         tz: the zone of the local times.
         fires: the next occurrences, including those that a calendar excludes.
-        warnings: what may surprise the author, one sentence each; see ``lint``.
+        warnings: possible surprises, one sentence each; see ``lint``.
     """
 
     text: str

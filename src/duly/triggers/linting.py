@@ -1,4 +1,4 @@
-"""Warn about triggers that may not do what their author expects."""
+"""Warn about triggers that may not fire as their author expects."""
 
 from __future__ import annotations
 

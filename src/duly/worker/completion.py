@@ -138,7 +138,7 @@ class Completions:
         for (claim_id, token, policy), members in plain.items():
             batch = transitions.Batch(claim_id, token, policy.keep_until(SUCCESS.to, tx.now))
             done = transitions.succeed_all(tx, batch, sorted(members))
-            if policy.ping or tx.hears(SUCCESS.event):
+            if policy.ping or tx.has_listener(SUCCESS.event):
                 for run_id in members:
                     if run_id in done:
                         transitions.record(tx, change_of(members[run_id], SUCCESS))
@@ -211,7 +211,7 @@ def _write(
     completions.end_occupation(tx.conn, over)
     if not decided:
         return
-    found = completions.accepted(tx, [attempt.claim.fence for attempt, _ in decided])
+    found = completions.check_fences(tx, [attempt.claim.fence for attempt, _ in decided])
     late = [pair for pair in decided if pair[0].claim.id in found.late]
     for attempt, transition in late:
         _record_late(tx, attempt, transition, worker_id)
@@ -221,7 +221,7 @@ def _write(
     kept = [
         (attempt, cancelled_if(attempt.claim.id in found.cancel, transition))
         for attempt, transition in decided
-        if attempt.claim.id in found.standing
+        if attempt.claim.id in found.valid
     ]
     _keep(tx, kept, locked)
 
@@ -264,10 +264,10 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
     run_id = attempt.claim.id
     transition = decide_outcome(attempt.claim, result, None, tx.now)
     locked = _lock_jobs(tx, [(attempt, transition)])
-    found = completions.accepted(tx, [attempt.claim.fence])
+    found = completions.check_fences(tx, [attempt.claim.fence])
     if run_id in found.cancel and attempt.stop_reason is None:
         attempt.mark_stopping("cancelled")
-    if attempt.must_stop or attempt.has_outlived_run or run_id not in found.standing:
+    if attempt.must_stop or attempt.has_outlived_run or run_id not in found.valid:
         why = attempt.stop_reason or "another worker has it"
         raise LeaseLost(f"run {run_id} is not this worker's any more ({why}); nothing is committed")
     _keep(tx, [(attempt, transition)], locked)
@@ -289,7 +289,7 @@ def _count(
         if job_id is not None and job_id in locked and transition.to == "failed":
             jobs.count_failure(tx, job_id)
         elif job_id is not None and job_id in locked and transition.to == "succeeded":
-            jobs.end_failures(tx, job_id)
+            jobs.reset_failures(tx, job_id)
 
 
 def _warn(attempt: Attempt, transition: Transition) -> None:

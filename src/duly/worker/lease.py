@@ -323,7 +323,7 @@ class WorkerLease:
 
 
 def _sign_off(tx: Transaction, worker_id: str) -> None:
-    workers.take_away(tx, worker_id, None)
+    workers.remove(tx, worker_id, None)
     tx.record("worker.stopped", worker_id=worker_id)
 
 

@@ -44,7 +44,7 @@ def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
     now = store.time.now()
     lease = timedelta(seconds=heartbeat.lease)
     with store.read() as conn:
-        found = [row for row in workers.all_of(conn) if row.id != own.worker_id]
+        found = [row for row in workers.all_rows(conn) if row.id != own.worker_id]
         lost = workers.any_orphans(conn)
     released = 0
     for row in found:
@@ -133,7 +133,7 @@ def _is_certainly_dead(lease: WorkerLease, row: Row[Any]) -> bool:
 
 def _bury(store: Store, row: Row[Any], now: datetime | None) -> int:
     def bury(tx: Transaction) -> int:
-        if not workers.take_away(tx, row.id, now):
+        if not workers.remove(tx, row.id, now):
             return 0
         jobs.lock(tx, workers.jobs_of(tx.conn, row.id))
         released = _release(tx, workers.runs_of(tx, row.id), f"worker on {row.host} died")

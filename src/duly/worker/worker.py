@@ -252,7 +252,7 @@ class Worker:
     def _look(self) -> Agenda:
         """Ask the database what there is to do."""
         with self._store.read() as conn:
-            agenda = self._claims.agenda.ask(conn, self._store.time.now())
+            agenda = self._claims.agenda.read(conn, self._store.time.now())
         if agenda.stopped:
             return Agenda(None, None, None, waiting=False, feeding=False, stopped=True, ready=())
         return agenda if self._settings.fires else replace(agenda, next_fire=None)

@@ -79,7 +79,7 @@ def catch_up_paused(tx: Transaction, row: JobRow) -> None:
     if not isinstance(trigger, After) or row.paused_at is None or options.catch_up.mode == "none":
         return
     limit = options.catch_up.limit if options.catch_up.mode == "all" else 1
-    skipped = dependencies.held_back(tx, row, limit)
+    skipped = dependencies.skipped_while_paused(tx, row, limit)
     occupancy = runs.occupancy(tx.conn, [row.id])[row.id]
     for run in skipped:
         where = admit(options, "catch_up", occupancy)

@@ -33,10 +33,10 @@ class Limited:
 
     Attributes:
         rows: the claimed runs, in claim order.
-        more: whether more runs may be claimed at once.
+        more: whether another claim may find more runs at once.
         pause: seconds until the queue's rate allows another run.
         behind: the key after which the next claim should start; empty: at the first key.
-        plain_ahead: whether runs without a key may be prefetched, because all slots are taken and
+        can_prefetch: whether runs without a key may be prefetched, because all slots are taken and
             the queue itself has no limits.
     """
 
@@ -44,7 +44,7 @@ class Limited:
     more: bool
     pause: float | None
     behind: str
-    plain_ahead: bool
+    can_prefetch: bool
 
 
 def claim_limited(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> Limited:
@@ -61,23 +61,23 @@ def claim_limited(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> Li
     if room <= 0:
         return Limited((), False, quota.pause, behind, unlimited)
     wanted = {**wanted, "limit": room}
-    firsts, last = _look(tx, wanted, behind), None
-    if len(firsts) == KEYS_AT_ONCE:
-        last = firsts[-1].key
-    rows = _claim(tx, wanted, _keyed(tx, wanted, firsts))
+    keys, last = _next_keys(tx, wanted, behind), None
+    if len(keys) == KEYS_AT_ONCE:
+        last = keys[-1].key
+    rows = _claim(tx, wanted, _keyed(tx, wanted, keys))
     limits.spend(tx, quota, len(rows))
     pause = quota.pause if len(rows) == quota.room else None
     more, full = len(rows) == room or last is not None, len(rows) == room
     return Limited(rows, more, pause, last or "", unlimited and full)
 
 
-def _look(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> list[Row[Any]]:
-    """Return the keys after one, each with its next run, starting over after the last key."""
-    firsts = list(tx.conn.execute(first_of_keys(), {**wanted, "after": behind}))
-    if behind and len(firsts) < KEYS_AT_ONCE:
+def _next_keys(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> list[Row[Any]]:
+    """Return the keys after ``behind`` with their next runs, starting over after the last key."""
+    keys = list(tx.conn.execute(first_of_keys(), {**wanted, "after": behind}))
+    if behind and len(keys) < KEYS_AT_ONCE:
         head = tx.conn.execute(first_of_keys(), {**wanted, "after": ""}).all()
-        firsts += head[: KEYS_AT_ONCE - len(firsts) - 1]
-    return firsts
+        keys += head[: KEYS_AT_ONCE - len(keys) - 1]
+    return keys
 
 
 def _claim(
@@ -92,32 +92,31 @@ def _claim(
     return tx.dialect.claim(tx.conn, listed, Choice.LISTED)
 
 
-def _keyed(
-    tx: Transaction, wanted: Mapping[str, Any], firsts: Iterable[Row[Any]]
-) -> list[Row[Any]]:
+def _keyed(tx: Transaction, wanted: Mapping[str, Any], keys: Iterable[Row[Any]]) -> list[Row[Any]]:
     """Lock the keys and return the next runs that their limits allow.
 
-    Only as many keys as wanted runs are locked: the most urgent runs belong to the keys with the
-    most urgent first runs.
+    No more keys than wanted runs are locked, because the most urgent runs belong to the keys with
+    the most urgent first runs.
     """
-    found = {row.key: row.id for row in firsts if row.id is not None}
+    found = {row.key: row.id for row in keys if row.id is not None}
     if not found:
         return []
-    most, seen = limits.allowed(tx.conn, found), limits.held_by_key(tx.conn, found)
-    ids = [run_id for key, run_id in found.items() if seen[key] < most[key]]
+    most, before = limits.allowed(tx.conn, found), limits.executing_by_key(tx.conn, found)
+    ids = [run_id for key, run_id in found.items() if before[key] < most[key]]
     if not ids:
         return []
-    ahead: Sequence[Any] = tx.conn.execute(_WITH_KEY.where(run.c.id.in_(ids))).all()
-    best = {row.concurrency_key: row for row in sorted(ahead, key=claim_order)[: wanted["limit"]]}
+    first_runs: Sequence[Any] = tx.conn.execute(_WITH_KEY.where(run.c.id.in_(ids))).all()
+    urgent = sorted(first_runs, key=claim_order)[: wanted["limit"]]
+    best = {row.concurrency_key: row for row in urgent}
     most = limits.lock_keys(tx, best)
-    active = limits.held_by_key(tx.conn, most)
+    active = limits.executing_by_key(tx.conn, most)
     chosen: list[Row[Any]] = []
     for key, allowed in most.items():
-        places = min(allowed - active[key], wanted["limit"])
-        if places == 1 and active[key] == seen[key]:  # nothing was claimed during the wait
+        free = min(allowed - active[key], wanted["limit"])
+        if free == 1 and active[key] == before[key]:  # nothing was claimed during the wait
             chosen.append(best[key])
-        elif places > 0:
-            chosen += tx.conn.execute(runs_of_key(), {**wanted, "key": key, "limit": places})
+        elif free > 0:
+            chosen += tx.conn.execute(runs_of_key(), {**wanted, "key": key, "limit": free})
     return chosen
 
 

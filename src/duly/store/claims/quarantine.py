@@ -51,7 +51,7 @@ def claim_quarantined(
 
 def _allows(tx: Transaction, key: str) -> bool:
     most = limits.lock_keys(tx, [key])
-    return key in most and limits.held_by_key(tx.conn, [key])[key] < most[key]
+    return key in most and limits.executing_by_key(tx.conn, [key])[key] < most[key]
 
 
 _PAUSED = exists(

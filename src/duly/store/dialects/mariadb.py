@@ -63,11 +63,11 @@ TRANSIENT = frozenset({1020, 1205, 1213})
 """The row has changed since it was read; lock wait timeout; deadlock."""
 
 UNAVAILABLE = frozenset({
-    0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055,  # the client: no connection
-    1040, 1041, 1042, 1043, 1044, 1045, 1049, 1129, 1130, 1203, 1226,  # not let in
-    1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # thrown out
-    1290, 1792, 1836,  # read only: a standby
-    3, 1021, 1026, 1030, 1114,  # its disk is full or broken
+    0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055,  # the client is not connected
+    1040, 1041, 1042, 1043, 1044, 1045, 1049, 1129, 1130, 1203, 1226,  # the connection is refused
+    1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # disconnected
+    1290, 1792, 1836,  # the server is a read-only standby
+    3, 1021, 1026, 1030, 1114,  # the disk is full or broken
 })  # fmt: skip
 
 
@@ -121,7 +121,7 @@ class MariaDB:
             conn.info[_UNLIMITED] = True
 
     def holds_session(self, conn: Connection) -> bool:
-        """Return true: a statement outside of a transaction would begin another one."""
+        """Return true: a statement outside a transaction would begin another one."""
         return True
 
     def cut_session(self, conn: Connection) -> None:
@@ -129,9 +129,11 @@ class MariaDB:
 
     def server_identity(self, conn: Connection) -> str:
         """Return the server's own id; a replica that takes over has another one."""
-        known = conn.dialect.is_mariadb  # type: ignore[attr-defined]
+        is_mariadb = conn.dialect.is_mariadb  # type: ignore[attr-defined]
         try:
-            row = conn.execute(text("select @@server_uid" if known else "select @@server_uuid"))
+            row = conn.execute(
+                text("select @@server_uid" if is_mariadb else "select @@server_uuid")
+            )
             return str(row.scalar_one())
         except DBAPIError as error:
             if _code(error) != NO_SUCH_VARIABLE:
@@ -245,17 +247,19 @@ def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: A
     )
     engine.dialect.ddl_compiler = DDL
     types = Types(engine.dialect)
-    engine.dialect.type_compiler_instance = engine.dialect.type_compiler = types  # Alembic's word
+    engine.dialect.type_compiler_instance = engine.dialect.type_compiler = (
+        types  # Alembic uses this name
+    )
 
     def on_connect(_connection: Any, record: Any) -> None:
         record.info[_LIMIT] = idle
 
     event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", _limit_again)
+    event.listen(engine, "begin", _restore_limit)
     return engine
 
 
-def _limit_again(conn: Connection) -> None:
+def _restore_limit(conn: Connection) -> None:
     """Restore the idle limit after the transaction of a transactional function."""
     if conn.info.pop(_UNLIMITED, False):
         conn.exec_driver_sql(f"SET SESSION idle_transaction_timeout = {conn.info[_LIMIT]}")

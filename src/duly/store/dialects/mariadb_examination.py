@@ -32,13 +32,13 @@ def examine(conn: Connection, processes: int) -> list[Finding]:
     flush = int(conn.execute(text("select @@innodb_flush_log_at_trx_commit")).scalar_one())
     engines = list(conn.execute(_ENGINES).scalars())
     wanted = mariadb_collation(dialect.is_mariadb)
-    strange = [
+    different = [
         f"{row.place} ({row.collation})" for row in conn.execute(_COLUMNS, {"wanted": wanted})
     ]
     return [
         _version(conn),
         isolation(conn),
-        _collations(strange, wanted),
+        _collations(different, wanted),
         _tables(engines),
         durability(flush),
     ]
@@ -55,15 +55,15 @@ def _version(conn: Connection) -> Finding:
     return Finding("database", "problem", shown, f"Duly needs {name} {needed} or later")
 
 
-def _collations(strange: list[str], wanted: str) -> Finding:
-    if not strange:
+def _collations(different: list[str], wanted: str) -> Finding:
+    if not different:
         return Finding("collation", "ok", f"{wanted} everywhere")
     return Finding(
         "collation",
         "problem",
-        f"texts are not compared byte by byte: {', '.join(strange[:5])}",
-        f"convert these columns back to {wanted}: ids that differ in a capital or an accent are "
-        "taken for the same",
+        f"texts are not compared byte by byte: {', '.join(different[:5])}",
+        f"convert these columns back to {wanted}: ids that differ only in case or accents are "
+        "treated as equal",
     )
 
 
@@ -75,12 +75,12 @@ def _tables(other: list[str]) -> Finding:
 
 
 def durability(flush: int) -> Finding:
-    """Whether what the server has acknowledged outlives a crash of its machine."""
+    """Report whether acknowledged commits survive a crash of the server's machine."""
     if flush == 1:
-        return Finding("durability", "ok", "what was acknowledged outlives a crash")
+        return Finding("durability", "ok", "acknowledged commits survive a crash")
     return Finding(
         "durability",
         "warning",
-        f"innodb_flush_log_at_trx_commit is {flush}: what was acknowledged may be lost in a crash",
+        f"innodb_flush_log_at_trx_commit is {flush}: acknowledged commits may be lost in a crash",
         "set it to 1; Duly's promises hold for commits that the database keeps",
     )

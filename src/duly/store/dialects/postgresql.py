@@ -32,8 +32,8 @@ from sqlalchemy.exc import (
 from duly.model.finding import Finding
 from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
 from duly.store.dialects import postgresql_claim, postgresql_examination
+from duly.store.dialects.dead_connections import replace_dead
 from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
-from duly.store.dialects.rested import refuse_dead
 from duly.store.notifier import NoticeDialect
 
 MIGRATION_LOCK = 0x64756C79
@@ -41,21 +41,21 @@ MIGRATION_LOCK = 0x64756C79
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 5_000
-"""The longest time that another open transaction may block a worker at once."""
+"""The longest time in milliseconds for which a worker waits for another transaction."""
 
 PLANNING: Mapping[str, int | str] = {
     "enable_seqscan": 0, "jit": 0, "plan_cache_mode": "force_generic_plan",
 }  # fmt: skip
-"""Each of Duly's statements has its index; but of tables that were never analysed, or have grown
-since, the planner thinks that they are small, and reads them from beginning to end. And whatever
-the parameters are, the plan is the same, so it is made once."""
+"""Each of Duly's statements has its index, but the planner takes tables that were never analysed,
+or have grown since, for small ones and scans them. The best plan does not depend on the parameters,
+so a statement is planned once."""
 
-_FREE_PLANNING = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING)
+_RESET_PLANNING = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING)
 _OWN = "duly_own"
-"""Notes on a connection that it is Duly's, with Duly's settings."""
+"""Marks a connection of Duly's own, which has Duly's settings."""
 
 TRANSIENT = frozenset({"40001", "40P01", "55P03"})
-"""Another transaction was first; deadlock; waited too long for a lock."""
+"""Serialization failure; deadlock; lock timeout."""
 
 KEEPALIVES = {
     "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
@@ -67,9 +67,9 @@ class PostgreSQL:
     """See `StoreDialect`.
 
     Args:
-        pooler: whether a transaction pooler (PgBouncer) lends the connections out: then nothing is
-            kept in a database session.
-        idle_limit: seconds after which a transaction of Duly's that stands still is ended.
+        pooler: whether connections go through a transaction pooler such as PgBouncer, so that
+            nothing may be kept in a database session.
+        idle_limit: seconds after which the server ends an idle transaction of Duly's.
     """
 
     name = "postgresql"
@@ -82,8 +82,8 @@ class PostgreSQL:
     session_limit: float | None = None
     notices: NoticeDialect | None = PostgreSQLNotifier()
     reading: Mapping[str, Any]
-    """Without a transaction: it would cost two round trips, and a rollback at its end would make
-    psycopg forget its prepared statements, without which planning takes longer than answering."""
+    """Without a transaction, which would take two round trips and whose rollback would make psycopg
+    discard its prepared statements; unprepared, a query takes longer to plan than to execute."""
     single: Mapping[str, Any]
 
     def __init__(self, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S) -> None:
@@ -130,10 +130,10 @@ class PostgreSQL:
         """Suspend the idle limit, and restore the server's own planner settings."""
         conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         if _OWN in conn.info:
-            conn.exec_driver_sql(_FREE_PLANNING)
+            conn.exec_driver_sql(_RESET_PLANNING)
 
     def holds_session(self, conn: Connection) -> bool:
-        """Return true: a statement outside of a transaction would begin another one."""
+        """Return true: a statement outside a transaction would begin another one."""
         return True
 
     def cut_session(self, conn: Connection) -> None:
@@ -204,7 +204,7 @@ class PostgreSQL:
         return getattr(orig, "sqlstate", None) in TRANSIENT
 
     def _set_up(self, engine: Engine, settings: Mapping[str, int | str]) -> Engine:
-        """Give every connection of an engine these settings, or every transaction of a lent one."""
+        """Apply settings to each connection of an engine; behind a pooler, to every transaction."""
 
         def on_connect(connection: Any, record: Any) -> None:
             record.info[_OWN] = True
@@ -216,7 +216,7 @@ class PostgreSQL:
             if conn.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
                 conn.exec_driver_sql(_set("LOCAL", settings))
 
-        refuse_dead(engine)
+        replace_dead(engine)
         if self._pooler:
             event.listen(engine, "begin", on_begin)
         else:

@@ -57,11 +57,11 @@ def claim(
         return sorted(conn.execute(_LISTED, wanted).all(), key=claim_order)
     taken: list[Row[Any]] = []
     while True:
-        asked = min(AT_ONCE, wanted["limit"] - len(taken))
+        size = min(AT_ONCE, wanted["limit"] - len(taken))
         places = _places(marks, taken[-1] if taken else None)
-        rows = conn.execute(_CLAIMS[choice], {**wanted, **places, "limit": asked}).all()
+        rows = conn.execute(_CLAIMS[choice], {**wanted, **places, "limit": size}).all()
         taken += sorted(rows, key=claim_order)
-        if len(rows) < asked or len(taken) == wanted["limit"]:
+        if len(rows) < size or len(taken) == wanted["limit"]:
             return taken
 
 
@@ -100,7 +100,7 @@ def _walk(choice: Choice) -> Select[Any]:
         .render_derived(name="start")
     )
     place = tuple_(run.c.priority, run.c.due_at, run.c.id)
-    known = among("postgresql", run.c.task, "tasks")  # one text, however many tasks there are
+    known = among("postgresql", run.c.task, "tasks")  # the SQL is the same for any number of tasks
     part = chosen_runs(choice, known).where(
         place >= tuple_(start.c.priority, start.c.due_at, start.c.id),
         run.c.priority < start.c.before,

@@ -1,4 +1,4 @@
-"""What there is to say about a PostgreSQL server, and who keeps it from cleaning up."""
+"""Examine a PostgreSQL server, and find what keeps it from removing dead rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from duly.store.dialects.server_examination import isolation
 
 OLDEST = (12,)
 LONG_S = 300.0
-"""Seconds after which an open transaction is worth a word: claims slow down behind it."""
+"""Seconds after which an open transaction is reported, because it slows claims down."""
 
 MANY_XIDS = 1_000_000
-"""Transactions that a replication slot may lie behind before that is worth a word."""
+"""The number of transactions by which a replication slot may lag before it is reported."""
 
 _SETTINGS = text(
     "select name, setting from pg_settings where name in ('autovacuum', 'fsync',"
@@ -58,9 +58,7 @@ def _version(conn: Connection, shown: str) -> Finding:
 
 
 def _autovacuum(setting: str, without: list[str]) -> Finding:
-    advice = (
-        "switch it on: each run is updated several times, and claims slow down over the dead rows"
-    )
+    advice = "switch it on: each run is updated several times, and dead rows slow claims down"
     if setting != "on":
         return Finding("autovacuum", "warning", "it is off for the whole server", advice)
     if without:
@@ -69,13 +67,13 @@ def _autovacuum(setting: str, without: list[str]) -> Finding:
 
 
 def durability(settings: dict[str, str]) -> Finding:
-    """Whether what the server has acknowledged outlives a crash of its machine."""
+    """Report whether acknowledged commits survive a crash of the server's machine."""
     names = ("fsync", "full_page_writes", "synchronous_commit")
     off = [name for name in names if settings[name] == "off"]
     if not off:
-        return Finding("durability", "ok", "what was acknowledged outlives a crash")
-    advice = "switch on what is off; Duly's promises hold for commits that the database keeps"
-    text = f"{', '.join(off)}: off; what was acknowledged may be lost in a crash"
+        return Finding("durability", "ok", "acknowledged commits survive a crash")
+    advice = "switch them on; Duly's promises hold for commits that the database keeps"
+    text = f"{', '.join(off)}: off; acknowledged commits may be lost in a crash"
     return Finding("durability", "warning", text, advice)
 
 
@@ -92,6 +90,6 @@ def _snapshots(conn: Connection) -> Finding:
     return Finding(
         "oldest snapshot",
         "warning",
-        f"dead rows cannot be removed while they are held: {', '.join(old[:3])}",
-        "end what is forgotten (pg_terminate_backend, ROLLBACK PREPARED, pg_drop_replication_slot)",
+        f"old snapshots keep dead rows from being removed: {', '.join(old[:3])}",
+        "end forgotten ones (pg_terminate_backend, ROLLBACK PREPARED, pg_drop_replication_slot)",
     )

@@ -29,11 +29,11 @@ class Listener:
 
     Args:
         pooled: a connection, which is detached from its pool.
-        own: the name of this process, whose notices are ignored.
+        own_name: the name of this process, whose notices are ignored.
     """
 
-    def __init__(self, pooled: Any, own: str) -> None:
-        self._own = own.encode()
+    def __init__(self, pooled: Any, own_name: str) -> None:
+        self._own_name = own_name.encode()
         self._connection = pooled.driver_connection
         pooled.detach()
         self._pooled = pooled  # garbage collection would close the connection
@@ -44,13 +44,13 @@ class Listener:
     def wait(self) -> bool:
         """See `Subscription.wait`."""
         while True:
-            heard, _, _ = select.select([self._connection, self._awake], [], [])
-            if self._awake in heard:
+            readable, _, _ = select.select([self._connection, self._awake], [], [])
+            if self._awake in readable:
                 return False
             self._connection.pgconn.consume_input()
             found = False
             while (notice := self._connection.pgconn.notifies()) is not None:
-                found |= notice.extra != self._own
+                found |= notice.extra != self._own_name
             if found:
                 return True
 

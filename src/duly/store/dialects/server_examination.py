@@ -12,5 +12,5 @@ def isolation(conn: Connection) -> Finding:
     level = conn.get_isolation_level()
     if level == "READ COMMITTED":
         return Finding("isolation", "ok", "READ COMMITTED")
-    advice = "Duly asks each connection for READ COMMITTED: see what changes it (a proxy?)"
+    advice = "Duly sets READ COMMITTED on each connection: find what changes it, such as a proxy"
     return Finding("isolation", "problem", level, advice)

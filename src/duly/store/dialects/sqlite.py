@@ -39,7 +39,9 @@ from duly.store.tables import run
 from duly.store.transitions import claim_values
 
 BUSY_TIMEOUT_MS = 10_000
-MOST_SWITCHING = 100
+SWITCH_ATTEMPTS = 100
+"""The number of times that switching to WAL is tried again after another process was in it."""
+
 READ_ONLY = "duly_read_only"
 _BUSY = ("database is locked", "database table is locked", "unable to open", "disk I/O error")
 
@@ -95,7 +97,7 @@ class SQLite:
         driver.rollback()
 
     def server_identity(self, conn: Connection) -> str:
-        """Return nothing: a file has no server."""
+        """Return an empty text: a file has no server."""
         return ""
 
     def server_time(self, conn: Connection) -> datetime:
@@ -164,7 +166,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA database_list")
     name = cursor.fetchone()[2]
-    if name:  # else it lies in memory
+    if name:  # empty for a database in memory
         refuse_network(Path(name))
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     _use_wal(cursor)
@@ -174,16 +176,17 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 
 def _use_wal(cursor: Any) -> None:
-    """Switch a new file to WAL; SQLite refuses at once while another process does the same.
+    """Switch a new file to WAL.
 
-    So wait for the writers' lock, which honours the busy timeout, and try again.
+    While another process does so, SQLite refuses at once. So wait for the writers' lock, which
+    honours the busy timeout, and try again.
     """
-    for others in range(MOST_SWITCHING, -1, -1):
+    for remaining in range(SWITCH_ATTEMPTS, -1, -1):
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or not others:
+            if "locked" not in str(error) or not remaining:
                 raise
         cursor.execute("BEGIN IMMEDIATE")
         cursor.execute("ROLLBACK")

@@ -62,6 +62,6 @@ def settings(journal: str, synchronous: int, patience: int) -> Finding:
         "settings",
         "problem",
         text,
-        "Duly asks each connection for wal, full and 10000 ms: see what else changes them, and "
-        "whether the file and its folder can be written",
+        "Duly sets wal, full and 10000 ms on each connection: find what else changes them, and "
+        "check that the file and its folder are writable",
     )

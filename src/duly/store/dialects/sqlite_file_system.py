@@ -30,7 +30,7 @@ def refuse_network(file: Path) -> None:
     kind = file_system(file.resolve(), mounts())
     if kind in NETWORK:
         raise ConfigurationError(
-            f"the SQLite file {file} lies on a network file system ({kind}), where processes "
+            f"the SQLite file {file} is on a network file system ({kind}), where processes "
             "cannot share its write-ahead log and would damage it; put it on a local disk, or use "
             "PostgreSQL or MariaDB"
         )

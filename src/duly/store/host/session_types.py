@@ -1,4 +1,4 @@
-"""The types of sessions: what a host application may hold open on the scheduler's database.
+"""The types of the sessions and connections that a host application may pass.
 
 SQLAlchemy's ORM takes 50 ms to import, so only type checkers see these imports.
 """

@@ -24,7 +24,7 @@ class AsyncSessionLike(Protocol):
         """Call a plain function that works on `sync_session`."""
 
     async def close(self) -> None:
-        """Roll back what is open and give the connection back."""
+        """Roll back an open transaction and release the connection."""
 
 
 class Sessions:
@@ -45,12 +45,12 @@ class Sessions:
             factory: ``True``: a session of Duly's own; otherwise the host's session factory.
 
         Raises:
-            ConfigurationError: the factory made something else.
+            ConfigurationError: the factory returned something else.
         """
         made = Session(self._store.engine) if isinstance(factory, bool) else factory()
         session = made() if isinstance(made, scoped_session) else made
         if not isinstance(session, Session):
-            raise _wrong(session, "a plain function, an SQLAlchemy Session")
+            raise _wrong(session, "an SQLAlchemy Session for a plain function")
         return session
 
     def open_async(self, factory: bool | Callable[[], Any]) -> AsyncSessionLike:
@@ -59,11 +59,11 @@ class Sessions:
             return self._own_async()
         session: AsyncSessionLike = factory()
         if not isinstance(getattr(session, "sync_session", None), Session):
-            raise _wrong(session, "a coroutine function, an AsyncSession")
+            raise _wrong(session, "an AsyncSession for a coroutine function")
         return session
 
     def close(self, factory: bool | Callable[[], Any], session: Session) -> None:
-        """Roll back what is open and give the session back."""
+        """Roll back an open transaction and close the session."""
         remove = getattr(factory, "remove", None)
         session.close() if remove is None else remove()
 
@@ -92,4 +92,4 @@ class Sessions:
 
 def _wrong(made: object, wanted: str) -> ConfigurationError:
     kind = f"{type(made).__module__}.{type(made).__name__}"
-    return ConfigurationError(f"transactional=…: it made a {kind}, but must make, for {wanted}")
+    return ConfigurationError(f"the factory of transactional= must return {wanted}, not a {kind}")

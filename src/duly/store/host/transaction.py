@@ -1,4 +1,4 @@
-"""Taking part in a transaction of the host application."""
+"""Take part in a transaction of the host application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from duly.model.event import Event
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
-_KEY = "duly_pending_facts"
+_KEY = "duly_pending_events"
 Committed = Callable[[list[Event]], None]
 
 
@@ -37,9 +37,9 @@ def join(
     conn, orm_session = connection_of(session)
     with store.join(conn, actor) as tx:
         yield tx
-        facts = tx.flush()
+        events = tx.flush()
     if orm_session is not None:
-        call_after_commit(orm_session, facts, committed)
+        call_after_commit(orm_session, events, committed)
 
 
 def connection_of(session: object) -> tuple[Connection, Session | None]:
@@ -65,7 +65,7 @@ def connection_of(session: object) -> tuple[Connection, Session | None]:
     raise ConfigurationError(f"session= is a {kind}; give an SQLAlchemy Session or Connection")
 
 
-def call_after_commit(session: Session, facts: list[Event], committed: Committed) -> None:
+def call_after_commit(session: Session, events: list[Event], committed: Committed) -> None:
     """Call ``committed`` with the events once the session's outermost transaction is committed.
 
     The events of a savepoint that is rolled back are dropped, as its rows are.
@@ -74,25 +74,25 @@ def call_after_commit(session: Session, facts: list[Event], committed: Committed
         session.info[_KEY] = []
         event.listen(session, "after_commit", _committed)
         event.listen(session, "after_transaction_end", _ended)
-    session.info[_KEY].append((session.get_nested_transaction(), facts, committed))
+    session.info[_KEY].append((session.get_nested_transaction(), events, committed))
 
 
 def _committed(session: Session) -> None:
     released = session.get_nested_transaction()
     if released is not None:
-        _hand_over(session, released)
+        _pass_to_enclosing(session, released)
         return
     pending, session.info[_KEY] = session.info[_KEY], []
-    for _savepoint, facts, committed in pending:
-        committed(facts)
+    for _savepoint, events, committed in pending:
+        committed(events)
 
 
-def _hand_over(session: Session, released: Any) -> None:
-    """Pass the events of a released savepoint on to the transaction that encloses it."""
-    around = released.parent if released.parent.nested else None
+def _pass_to_enclosing(session: Session, released: Any) -> None:
+    """Pass the events of a released savepoint to the transaction that encloses it."""
+    enclosing = released.parent if released.parent.nested else None
     session.info[_KEY] = [
-        (around if savepoint is released else savepoint, facts, committed)
-        for savepoint, facts, committed in session.info[_KEY]
+        (enclosing if savepoint is released else savepoint, events, committed)
+        for savepoint, events, committed in session.info[_KEY]
     ]
 
 
@@ -101,7 +101,7 @@ def _ended(session: Session, transaction: Any) -> None:
 
     SQLAlchemy's rollback event is not enough: a savepoint in which a flush failed has none.
     """
-    whole = transaction.parent is None
+    is_outermost = transaction.parent is None
     session.info[_KEY] = [
-        entry for entry in session.info[_KEY] if not whole and entry[0] is not transaction
+        entry for entry in session.info[_KEY] if not is_outermost and entry[0] is not transaction
     ]

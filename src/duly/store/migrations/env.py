@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `duly.store.schema` hands over."""
+"""Run the migrations on the connection that `duly.store.schema` passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Insert many rows with few statements, in the fastest way of each database's driver.
+"""Insert many rows with few statements, in the way that is fastest with each database's driver.
 
 The SQL is generated once for each table, set of columns and dialect, and values are converted by
 column, with the processor of the column's type. SQLite and MariaDB take tuples, which MariaDB's
@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Table, insert, text
 
 CHUNK = 1000
-"""The largest number of rows in one statement; more rows are not faster."""
+"""The maximum number of rows in one statement; more would not be faster."""
 
 SEVERAL = (500, 100, 20)
 """Numbers of rows in one statement on SQLite; one statement for each row took 50 % longer."""
@@ -56,7 +56,7 @@ def insert_rows(
 def _columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
     """Return the values by column, without columns of only NULLs that have no default."""
     kept = _with_defaults(table)
-    if len(rows) == 1:  # one call at a time goes this way
+    if len(rows) == 1:  # such as a single enqueued call
         row = rows[0].items()
         return {name: [value] for name, value in row if value is not None or name in kept}
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -81,8 +81,8 @@ def _by_tuples(conn: Connection, table: Table, columns: Columns, ignore: bool) -
     for size in SEVERAL if conn.dialect.name == "sqlite" else ():
         several = _several(statement, len(names), size)
         while len(rows) >= size:
-            some, rows = rows[:size], rows[size:]
-            stored += conn.exec_driver_sql(several, tuple(chain.from_iterable(some))).rowcount
+            batch, rows = rows[:size], rows[size:]
+            stored += conn.exec_driver_sql(several, tuple(chain.from_iterable(batch))).rowcount
     return stored + (conn.exec_driver_sql(statement, rows).rowcount if rows else 0)
 
 
@@ -97,7 +97,7 @@ def _values_statement(
     table: Table, names: tuple[str, ...], ignore: bool, dialect: Dialect
 ) -> tuple[str, list[str], list[Convert | None]]:
     """Return the statement for one row, its columns in order, and their converters."""
-    made = (_PASSING_OVER[dialect.name](table) if ignore else insert(table)).inline()
+    made = (_SKIPPING[dialect.name](table) if ignore else insert(table)).inline()
     compiled: Any = made.compile(dialect=positional(dialect), column_keys=list(names))
     order = list(compiled.positiontup)
     return str(compiled), order, [converter(table, name, dialect) for name in order]
@@ -123,7 +123,7 @@ def _on_mariadb(table: Table) -> Any:
     return insert(table).on_duplicate_key_update({key.name: key})
 
 
-_PASSING_OVER: Mapping[str, Callable[[Table], Any]] = {
+_SKIPPING: Mapping[str, Callable[[Table], Any]] = {
     "sqlite": _on_sqlite,
     "mysql": _on_mariadb,
     "mariadb": _on_mariadb,
@@ -135,7 +135,7 @@ _SILENT = frozenset({"mysql", "mariadb"})
 def _by_arrays(conn: Connection, table: Table, columns: Columns, ignore: bool) -> int:
     alike = [name for name, values in columns.items() if _is_alike(values)]
     if len(alike) == len(columns) and len(columns[alike[0]]) > 1:
-        alike.pop()  # an array says how many rows there are
+        alike.pop()  # an array determines the number of rows
     differing = tuple(name for name in columns if name not in alike)
     statement, order, converters = _arrays_statement(
         table, tuple(alike), differing, ignore, conn.dialect

@@ -22,17 +22,17 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Text on SQLite, ``timestamptz`` on PostgreSQL, ``DATETIME(6)`` on MariaDB."""
+        """Return text on SQLite, ``timestamptz`` on PostgreSQL, ``DATETIME(6)`` on MariaDB."""
         if dialect.name == "sqlite":
             return dialect.type_descriptor(String(32))
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Refuse naive datetimes; write UTC."""
+        """Convert to UTC; a naive datetime is an error."""
         return _WRITE.get(dialect.name, _naive)(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Read UTC."""
+        """Return the instant in UTC."""
         return _READ.get(dialect.name, _aware)(value)
 
     def bind_processor(self, dialect: Dialect) -> Any:
@@ -80,7 +80,7 @@ Id = String(36).with_variant(UUID(as_uuid=False), "postgresql")
 """A UUID, which is text in Python."""
 
 
-class Words(TypeDecorator[str]):
+class StorableText(TypeDecorator[str]):
     """Text from users; characters that a database would refuse are replaced."""
 
     impl = String
@@ -91,7 +91,7 @@ class Words(TypeDecorator[str]):
         return None if value is None else replace_unstorable(value)
 
 
-Name = Words(191)
+Name = StorableText(191)
 """A name chosen by users: a job id, a task's name, a tag."""
 
 
@@ -101,4 +101,4 @@ def mariadb_collation(is_mariadb: bool) -> str:
 
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""A rising number that the database assigns."""
+"""An ascending number that the database assigns."""

@@ -1,1 +1,1 @@
-"""Calendars: values that leave out days or hours from a trigger."""
+"""Calendars: values that exclude days or times of day from a trigger."""

@@ -17,10 +17,10 @@ KINDS: Mapping[str, type[Calendar]] = {
     kind.kind: kind for kind in (Weekends, Dates, Holidays, Blackout, ClosedHours, Union, Named)
 }
 LONGEST = 262_144
-"""The limit of characters of JSON text."""
+"""The maximum number of characters of JSON text."""
 
 _DEPTH = 20
-"""The limit of calendars nested in calendars."""
+"""The maximum nesting depth of calendars."""
 
 
 def encode_calendar(calendar: Calendar) -> str:

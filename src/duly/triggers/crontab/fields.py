@@ -48,7 +48,7 @@ class Field:
 
     @property
     def noun(self) -> str:
-        """What one value of the field is: "minute", "day of the month"."""
+        """The name of one value of the field: "minute", "day of the month"."""
         return self.name.replace("-of-", " of the ")
 
 

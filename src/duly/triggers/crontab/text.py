@@ -32,7 +32,7 @@ KEYWORDS = {
     "@annually": "0 0 1 1 *",
 }
 LONGEST = 1000
-"""The limit of characters; an expression that lists every value of every field needs 560."""
+"""The maximum length in characters; all values of all fields need 560."""
 
 FIELDS = (SECOND, MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e\t]")

@@ -1,1 +1,1 @@
-"""The frequency language: schedules as the users of an application write them."""
+"""The frequency language: schedules that the users of an application write."""

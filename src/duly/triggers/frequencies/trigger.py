@@ -108,7 +108,7 @@ class Frequency(Trigger):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the author may have meant differently, one sentence each."""
+        """Warnings about keys that may be misunderstood, one sentence each."""
         time = self.rule.get("time", "00:00")
         if self.rule["type"] == "hourly" and time[:2] != "00":
             return (f"time {time}: an hourly frequency uses only the minute, not hour {time[:2]}",)
@@ -217,8 +217,8 @@ def frequency(rule: Mapping[str, Any]) -> Frequency:
             ``America/Los_Angeles``.
 
     Raises:
-        FrequencyError: a key is unknown, missing or invalid, as its ``field`` tells, or the
-            schedule would never fire.
+        FrequencyError: a key is unknown, missing or invalid, or the schedule would never fire; its
+            ``field`` names the key.
     """
     if not isinstance(rule, Mapping):
         raise FrequencyError("frequency", f"must be an object, not {str(rule)[:40]!r}")

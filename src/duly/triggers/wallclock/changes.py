@@ -26,7 +26,7 @@ _STEP = 3 * DAY
 # The last change that the tz database lists one by one is in 2087 (Morocco). Later years follow
 # a yearly rule, which depends only on where the weekdays fall and whether February has 29 days.
 _RULED = range(2101, 2129)
-_LIKE = {(date(y, 1, 1).weekday(), y % 4 == 0): y for y in _RULED}
+_MODEL_YEARS = {(date(y, 1, 1).weekday(), y % 4 == 0): y for y in _RULED}
 
 MARGIN = 2 * DAY
 """The seconds around a year that are searched too, because special pieces may reach into it."""
@@ -62,9 +62,10 @@ def changes_around(zone: ZoneInfo, year: int) -> tuple[ClockChange, ...]:
     """Return the changes of a year and of the `MARGIN` before and after it. Results are cached."""
     start, end = year_start(year), year_start(year + 1)
     if year > _RULED[-1]:
-        like = _LIKE[date(year, 1, 1).weekday(), (end - start) // DAY == 366]
-        by = start - year_start(like)
-        return tuple(ClockChange(at + by, *offsets) for at, *offsets in changes_around(zone, like))
+        model_year = _MODEL_YEARS[date(year, 1, 1).weekday(), (end - start) // DAY == 366]
+        shift = start - year_start(model_year)
+        changes_then = changes_around(zone, model_year)
+        return tuple(ClockChange(at + shift, *offsets) for at, *offsets in changes_then)
     end += MARGIN
     changes = _search(zone, max(start - MARGIN, EARLIEST), end)
     return tuple(change for change in changes if change.at < end)

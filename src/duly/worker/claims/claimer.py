@@ -127,7 +127,7 @@ class Claimer:
 
     def _open_agenda(self, tx: Transaction, worker_id: str) -> Agenda | None:
         """Return what may be claimed, or ``None`` if this worker must not claim."""
-        agenda = self._agenda.ask_holding(tx, worker_id)
+        agenda = self._agenda.lock_and_read(tx, worker_id)
         return replace(agenda, ready=()) if agenda is not None and agenda.stopped else agenda
 
     def _claim_up_to(
@@ -184,7 +184,7 @@ class Claimer:
             claimed.pause = max(found.pause, SHORTEST_PAUSE)
         claimed.more = found.more and capacity.free > 0
         rows = list(found.rows)
-        if found.plain_ahead and capacity.prefetch:
+        if found.can_prefetch and capacity.prefetch:
             prefetch = {**parameters, "limit": capacity.prefetch}
             rows += tx.dialect.claim(tx.conn, prefetch, Choice.PREFETCH)
         _take(tx, claimed, rows, capacity)
@@ -193,7 +193,7 @@ class Claimer:
 
 def _take(tx: Transaction, claimed: Claimed, rows: Sequence[Row[Any]], capacity: Capacity) -> None:
     claims = [Claim.of(row) for row in rows]
-    for claim in claims if tx.hears("run.started") else ():
+    for claim in claims if tx.has_listener("run.started") else ():
         tx.record("run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id)
     claimed.claims += claims
     claimed.more |= len(rows) >= capacity.free + capacity.prefetch

@@ -60,7 +60,7 @@ class OnInsertClaimer:
             for row in self._claimed
             if row["id"] not in lost
         ]
-        for claim in claims if self.tx.hears("run.started") else ():
+        for claim in claims if self.tx.has_listener("run.started") else ():
             self.tx.record(
                 "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
             )

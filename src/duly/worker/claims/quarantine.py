@@ -78,7 +78,7 @@ class Quarantine:
         return None if found is None else found.due_at
 
     def _take(self, tx: Transaction, worker_id: str, tasks: list[str]) -> Claim | None:
-        if not workers.hold(tx, worker_id):
+        if not workers.lock(tx, worker_id):
             return None
         claim = {"claim": new_id(), "worker": worker_id}
         row = claim_quarantined(tx, claim, self._queues, tasks)

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0915
-"""The first tables."""
+"""Create the first tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create all tables and indexes."""
     op.create_table(
         "duly_attempt",
         sa.Column("run_id", Id, nullable=False),

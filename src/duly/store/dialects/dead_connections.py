@@ -1,7 +1,7 @@
 """Detect pooled connections that the server has closed, before they are used again.
 
-A server that closes a connection makes its socket readable, which needs no round trip to detect. A
-ping each time, as with SQLAlchemy's ``pool_pre_ping``, took a tenth of an enqueue.
+A server that closes a connection makes its socket readable, which is detected without a round trip.
+A ping each time, as with SQLAlchemy's ``pool_pre_ping``, took a tenth of an enqueue.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
 
-def refuse_dead(engine: Engine) -> None:
+def replace_dead(engine: Engine) -> None:
     """Replace pooled connections that the server has closed.
 
     Args:
         engine: an engine whose driver's connections have a ``fileno``.
     """
 
-    def look(connection: Any, _record: Any, _proxy: Any) -> None:
+    def check(connection: Any, _record: Any, _proxy: Any) -> None:
         if connection.closed or (_is_readable(connection.fileno()) and not answers(connection)):
             raise InvalidatePoolError
 
@@ -31,13 +31,13 @@ def refuse_dead(engine: Engine) -> None:
         except engine.dialect.loaded_dbapi.Error:
             return False
 
-    event.listen(engine, "checkout", look)
+    event.listen(engine, "checkout", check)
 
 
 def _by_poll(descriptor: int) -> bool:
-    asked = select.poll()
-    asked.register(descriptor, select.POLLIN)
-    return bool(asked.poll(0))
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _by_select(descriptor: int) -> bool:
@@ -45,4 +45,4 @@ def _by_select(descriptor: int) -> bool:
 
 
 _is_readable: Callable[[int], bool] = _by_poll if hasattr(select, "poll") else _by_select
-"""``select`` takes no descriptor above 1,023, but Windows has nothing else."""
+"""``select`` does not accept descriptors above 1,023, but Windows has nothing else."""
