@@ -150,7 +150,7 @@ def test_a_missing_index_is_found_and_the_advice_cures_it(patient: Patient) -> N
     assert held.advice is not None
     partial = patient.scheduler.store.dialect.name != "mysql"
     assert held.advice.endswith("WHERE state = 'ready'") is partial
-    patient.sql(held.advice.removeprefix("make it again: ").removeprefix("make them again: "))
+    patient.sql(held.advice.removeprefix("create them again: "))
     assert patient.found("indexes").level == "ok"
 
 

@@ -1,4 +1,4 @@
-"""One contract for all databases: every test of this folder runs on each of them."""
+"""Fixtures and helpers of the store's tests, most of which run on every database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def open_store(clock: VirtualClock) -> Iterator[Callable[[str], Store]]:
-    """Opens stores as separate processes would; closes them after the test."""
+    """Open stores as separate processes would, and close them after the test."""
     opened: list[Store] = []
 
     def open_one(url: str) -> Store:
@@ -44,7 +44,7 @@ def open_store(clock: VirtualClock) -> Iterator[Callable[[str], Store]]:
 
 @pytest.fixture
 def store(prepared_database_url: str, open_store: Callable[[str], Store]) -> Store:
-    """A store with its tables made and nothing in them."""
+    """A store with empty tables."""
     return open_store(prepared_database_url)
 
 
@@ -65,7 +65,7 @@ def add_run(tx: Transaction, *, now: datetime | None = None, **values: Any) -> s
 
 
 def add_job(tx: Transaction, job_id: str, **values: Any) -> Any:
-    """Store a job that fires every ten seconds, first in ten; ``values`` overwrite columns."""
+    """Store a job that fires every ten seconds from now; ``values`` overwrite columns."""
     trigger = every(seconds=10, anchor=tx.now)
     row = {
         "id": job_id, "uid": new_id(), "app": "app", "task": "work", "args": "{}",
@@ -74,9 +74,9 @@ def add_job(tx: Transaction, job_id: str, **values: Any) -> Any:
         "revision": 1, "tzdb": "2026a", "created_at": tx.now, "updated_at": tx.now,
     } | values  # fmt: skip
     assert jobs.add_many(tx, [row], {job_id: ()}) == set()
-    held = jobs.find(tx.conn, job_id)
-    assert held is not None
-    return held
+    stored = jobs.find(tx.conn, job_id)
+    assert stored is not None
+    return stored
 
 
 def claim(
@@ -87,31 +87,31 @@ def claim(
     marks: Sequence[Mark] = (),
     **values: Any,
 ) -> list[Row[Any]]:
-    """Claim ready runs of the default queue for a worker."""
+    """Claim ready runs of the default queue and return their whole rows."""
     wanted = {
         "claim_queue": "default", "now": tx.now, "tasks": list(tasks), "limit": limit,
         "claim": new_id(), "worker": new_id(),
     } | values  # fmt: skip
-    taken = [row.id for row in tx.dialect.claim(tx.conn, wanted, Choice.PLAIN, marks)]
-    whole = select(tables.run).where(tables.run.c.id.in_(taken))
-    held = {row.id: row for row in tx.conn.execute(whole)}
-    return [held[run_id] for run_id in taken]
+    claimed = [row.id for row in tx.dialect.claim(tx.conn, wanted, Choice.PLAIN, marks)]
+    statement = select(tables.run).where(tables.run.c.id.in_(claimed))
+    rows = {row.id: row for row in tx.conn.execute(statement)}
+    return [rows[run_id] for run_id in claimed]
 
 
 def all_runs(store: Store) -> dict[str, Row[Any]]:
-    """Every run as it is stored now, by id."""
+    """Return all stored runs, by id."""
     with store.read() as conn:
         return {row.id: row for row in conn.execute(select(tables.run))}
 
 
 def count(store: Store, table: Any) -> int:
-    """How many rows a table has."""
+    """Return the number of rows of a table."""
     with store.read() as conn:
         return len(conn.execute(select(table)).all())
 
 
 def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables that the database has, Duly's or not."""
+    """Return all rows of all tables in the database, including those that are not Duly's."""
     with store.engine.connect() as conn:
         quote = conn.dialect.identifier_preparer.quote
         return {
@@ -121,21 +121,21 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def at_once(*calls: Callable[[], T]) -> list[T]:
-    """Start all calls at one moment, each in a thread; returns their answers in order.
+    """Start all calls at the same moment, each in a thread, and return their results in order.
 
     Raises:
-        BaseException: the first one that a call raised.
+        BaseException: the first exception that a call raised.
     """
-    gate = threading.Barrier(len(calls))
-    answers: list[Any] = [None] * len(calls)
-    problems: list[BaseException] = []
+    barrier = threading.Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
+    errors: list[BaseException] = []
 
     def run(index: int, call: Callable[[], T]) -> None:
-        gate.wait(30)
+        barrier.wait(30)
         try:
-            answers[index] = call()
+            results[index] = call()
         except BaseException as error:  # noqa: BLE001 - it is raised below
-            problems.append(error)
+            errors.append(error)
 
     threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(calls)]
     for thread in threads:
@@ -143,6 +143,6 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
     for thread in threads:
         thread.join(40)
         assert not thread.is_alive(), "a call never ended"
-    if problems:
-        raise problems[0]
-    return answers
+    if errors:
+        raise errors[0]
+    return results

@@ -1,4 +1,4 @@
-"""Inserting many rows: the same values as one by one, on every database."""
+"""Bulk inserts store the same values as single inserts, on every database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AWKWARD = [
     "", " ", "NULL", "null", "{}", '{"a":[1,2]}', "a,b", 'a"b', "a\\b", "\\", '"', "'", "a\nb\t",
     ":a", "%s", "%%", "$1", "ñ€𝄞", "é" * 150,
 ]  # fmt: skip
-"""What somebody who writes statements by hand would get wrong."""
+"""Texts that hand-written statements may quote or escape wrongly."""
 
 
 def job_row(number: int, **values: Any) -> dict[str, Any]:
@@ -32,13 +32,13 @@ def job_row(number: int, **values: Any) -> dict[str, Any]:
     } | values  # fmt: skip
 
 
-def held(store: Store, table: Any) -> list[Row[Any]]:
+def stored_rows(store: Store, table: Any) -> list[Row[Any]]:
     with store.read() as conn:
         return list(conn.execute(select(table)).all())
 
 
-def test_every_kind_of_value_is_stored_as_it_is(store: Store) -> None:
-    """Instants of any zone, flags, large and small numbers, nothing at all, and awkward texts."""
+def test_values_of_every_type_are_stored_unchanged(store: Store) -> None:
+    """Instants of any zone, Booleans, large and negative numbers, NULL, and awkward texts."""
     zone = timezone(timedelta(hours=-7, minutes=-30))
     rows = [
         job_row(
@@ -51,7 +51,7 @@ def test_every_kind_of_value_is_stored_as_it_is(store: Store) -> None:
     ]  # fmt: skip
     with store.write() as tx:
         insert_rows(tx.conn, tables.job, rows)
-    found = {row.id: row for row in held(store, tables.job)}
+    found = {row.id: row for row in stored_rows(store, tables.job)}
     assert len(found) == len(rows)
     for row in rows:
         stored = found[row["id"]]._mapping
@@ -59,50 +59,51 @@ def test_every_kind_of_value_is_stored_as_it_is(store: Store) -> None:
         assert (stored["consecutive_failures"], stored["options"]) == (0, None)
 
 
-def test_numbers_with_a_fraction_are_stored_as_they_are(store: Store) -> None:
-    """To the last bit."""
-    rows = [{"name": f"q{n}", "rate_period": held, "rate": n} for n, held in enumerate([0.1, 1e-9])]
+def test_floats_are_stored_unchanged(store: Store) -> None:
+    """They are equal to the last bit."""
+    values = enumerate([0.1, 1e-9])
+    rows = [{"name": f"q{n}", "rate_period": value, "rate": n} for n, value in values]
     with store.write() as tx:
         insert_rows(tx.conn, tables.queue, rows)
-    assert {row.rate_period for row in held(store, tables.queue)} == {0.1, 1e-9}
+    assert {row.rate_period for row in stored_rows(store, tables.queue)} == {0.1, 1e-9}
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_rows_that_are_all_alike_are_all_stored(store: Store, number: int) -> None:
-    """Nothing in them says how many they are."""
+def test_equal_rows_are_all_stored(store: Store, number: int) -> None:
+    """Their number does not follow from differing values."""
     with store.write() as tx:
-        done = insert_rows(tx.conn, tables.event, [{"at": NOON, "kind": "job.added"}] * number)
-    assert (done, count(store, tables.event)) == (number, number)
+        inserted = insert_rows(tx.conn, tables.event, [{"at": NOON, "kind": "job.added"}] * number)
+    assert (inserted, count(store, tables.event)) == (number, number)
 
 
-def test_more_rows_than_one_statement_takes(store: Store) -> None:
-    """All of them are stored, and counted."""
+def test_more_rows_than_one_statement_takes_are_stored(store: Store) -> None:
+    """All of them are stored and counted."""
     rows = [{"tag": f"t{n}", "job_id": "j"} for n in range(2 * CHUNK + 1)]
     with store.write() as tx:
         assert insert_rows(tx.conn, tables.job_tag, rows) == len(rows)
     assert count(store, tables.job_tag) == len(rows)
 
 
-def test_no_rows_are_no_statement(store: Store) -> None:
-    """Nothing happens."""
+def test_an_empty_list_stores_nothing(store: Store) -> None:
+    """No statement is executed."""
     with store.write() as tx:
         assert insert_rows(tx.conn, tables.job_tag, []) == 0
 
 
-def test_keys_that_are_taken_are_passed_over_when_asked(store: Store) -> None:
-    """In the table, or by a row before it in the same call; what is there stays as it is."""
+def test_rows_with_taken_keys_can_be_skipped(store: Store) -> None:
+    """A key is taken by a stored row, which stays unchanged, or by an earlier row of the call."""
     with store.write() as tx:
         insert_rows(tx.conn, tables.job, [job_row(1, task="old")])
         rows = [job_row(2, task="first"), job_row(1), job_row(2), job_row(3)]
-        done = insert_rows(tx.conn, tables.job, rows, on_conflict_ignore=True)
-    assert done == (-1 if store.dialect.name == "mysql" else 2)
-    assert {row.id: row.task for row in held(store, tables.job)} == {
+        inserted = insert_rows(tx.conn, tables.job, rows, on_conflict_ignore=True)
+    assert inserted == (-1 if store.dialect.name == "mysql" else 2)
+    assert {row.id: row.task for row in stored_rows(store, tables.job)} == {
         "job 1": "old", "job 2": "first", "job 3": "work",
     }  # fmt: skip
 
 
-def test_a_key_that_is_taken_is_an_error_otherwise(store: Store) -> None:
-    """Nothing is stored."""
+def test_a_taken_key_is_an_error_by_default(store: Store) -> None:
+    """No row is stored."""
     rows = [job_row(1), job_row(2), job_row(1)]
     with pytest.raises(DataRefused) as caught, store.write() as tx:
         insert_rows(tx.conn, tables.job, rows)
@@ -110,19 +111,19 @@ def test_a_key_that_is_taken_is_an_error_otherwise(store: Store) -> None:
     assert count(store, tables.job) == 0
 
 
-def test_names_are_made_such_that_every_database_takes_them(store: Store) -> None:
-    """As in any other statement."""
+def test_unstorable_characters_in_names_are_replaced(store: Store) -> None:
+    """The result is the same as with a plain INSERT."""
     with store.write() as tx:
         insert_rows(tx.conn, tables.job_tag, [{"tag": "a\x00b\ud800", "job_id": n} for n in "xy"])
         tx.conn.execute(insert(tables.job_tag), [{"tag": "a\x00b\ud800", "job_id": "z"}])
-    assert len({row.tag for row in held(store, tables.job_tag)}) == 1
+    assert len({row.tag for row in stored_rows(store, tables.job_tag)}) == 1
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_what_is_too_long_is_refused_and_never_cut(store: Store, number: int) -> None:
-    """SQLite knows no lengths; the others say no, alone and among many."""
+def test_a_value_that_is_too_long_is_refused_and_never_truncated(store: Store, number: int) -> None:
+    """The databases that enforce lengths refuse it, in a single row and among many."""
     if store.dialect.name == "sqlite":
-        pytest.skip("SQLite knows no lengths")
+        pytest.skip("SQLite does not enforce lengths")
     rows = [{"tag": "t" * (192 if n == 0 else 5), "job_id": f"{n}"} for n in range(number)]
     for ignore in (False, True):
         with pytest.raises(DataRefused), store.write() as tx:

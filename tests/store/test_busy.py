@@ -1,4 +1,4 @@
-"""Transactions that are in each other's way: Duly's own are run again, the caller's are told."""
+"""Conflicting transactions: Duly's own are retried, and the caller's get an error."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Open = Callable[[str], Store]
 def server_url(request: pytest.FixtureRequest, prepared_database_url: str) -> str:
     """A database with row locks."""
     if prepared_database_url.startswith("sqlite"):
-        pytest.skip("one writer at a time: nobody deadlocks")
+        pytest.skip("one writer at a time cannot deadlock")
     return prepared_database_url
 
 
-def test_a_deadlock_is_run_again(server_url: str, open_store: Open) -> None:
-    """Two transactions take two jobs in opposite orders; both come to their end."""
+def test_a_deadlocked_transaction_is_retried(server_url: str, open_store: Open) -> None:
+    """Two transactions lock two jobs in opposite orders; both commit in the end."""
     stores = open_store(server_url), open_store(server_url)
     with stores[0].write() as tx:
         for name in "ab":
@@ -49,10 +49,10 @@ def test_a_deadlock_is_run_again(server_url: str, open_store: Open) -> None:
     assert len(tries) > 2
 
 
-def test_a_row_locked_by_the_host_stops_nobody_for_long(
+def test_a_row_locked_by_the_host_blocks_only_until_the_lock_timeout(
     prepared_postgresql_url: str, open_store: Open
 ) -> None:
-    """After the lock timeout the transaction is given up, with an error that says what to do."""
+    """After the lock timeout the transaction fails, and the error says what to do."""
     store = open_store(prepared_postgresql_url)
     with store.write() as tx:
         run_id = add_run(tx)
@@ -73,10 +73,10 @@ def test_a_row_locked_by_the_host_stops_nobody_for_long(
     host.dispose()
 
 
-def test_the_callers_transaction_is_never_repeated_behind_its_back(
+def test_the_callers_transaction_is_never_retried(
     prepared_postgresql_url: str, open_store: Open
 ) -> None:
-    """REPEATABLE READ: the row has changed since; only the caller can begin anew."""
+    """Under REPEATABLE READ, the row has changed since the snapshot; only the caller can retry."""
     store = open_store(prepared_postgresql_url)
     with store.write() as tx:
         run_id = add_run(tx)
@@ -96,37 +96,37 @@ def test_the_callers_transaction_is_never_repeated_behind_its_back(
     host.dispose()
 
 
-def test_who_is_always_in_the_way_is_told_so(store: Store) -> None:
-    """Six tries, then the error."""
+def test_retries_are_limited(store: Store) -> None:
+    """After six attempts the error is raised."""
     tries: list[int] = []
 
     def work(tx: Transaction) -> None:
         tries.append(1)
-        raise DatabaseBusy("in the way")
+        raise DatabaseBusy("conflict")
 
     with pytest.raises(DatabaseBusy):
         store.run(work)
     assert len(tries) == 6
 
 
-def test_a_process_that_stands_still_does_not_hold_its_locks_for_ever(
+def test_an_idle_transaction_loses_its_locks(
     prepared_postgresql_url: str, open_store: Open
 ) -> None:
-    """PostgreSQL ends its transaction after a while; a transactional function may think longer."""
+    """PostgreSQL ends it after 20 s; that of a transactional function has no limit."""
     store = open_store(prepared_postgresql_url)
-    asked = text("show idle_in_transaction_session_timeout")
+    limit = text("show idle_in_transaction_session_timeout")
     with store.write() as tx:
-        assert tx.conn.execute(asked).scalar() == "20s"
+        assert tx.conn.execute(limit).scalar() == "20s"
         store.dialect.begin_session(tx.conn)
-        assert tx.conn.execute(asked).scalar() == "0"
+        assert tx.conn.execute(limit).scalar() == "0"
 
-    def stand_still() -> None:
+    def idle() -> None:
         with store.write() as tx:
             add_run(tx)
             pid = tx.conn.execute(text("select pg_backend_pid()")).scalar()
             tx.conn.execute(text("set local idle_in_transaction_session_timeout = '50ms'"))
             wait_until(lambda: not alive(pid))
-            tx.conn.execute(asked)
+            tx.conn.execute(limit)
 
     def alive(pid: object) -> bool:
         statement = text("select 1 from pg_stat_activity where pid = :pid")
@@ -134,42 +134,42 @@ def test_a_process_that_stands_still_does_not_hold_its_locks_for_ever(
             return conn.execute(statement, {"pid": pid}).first() is not None
 
     with pytest.raises(DatabaseUnavailable):
-        stand_still()
+        idle()
     assert all_runs(store) == {}
 
 
-def test_who_is_dead_after_a_lease_holds_locks_no_longer(prepared_postgresql_url: str) -> None:
-    """With the fast heartbeat everything is over after five seconds."""
+def test_the_idle_limit_follows_the_lease(prepared_postgresql_url: str) -> None:
+    """With the fast heartbeat, an idle transaction ends after five seconds."""
     scheduler = Scheduler(prepared_postgresql_url, heartbeat="fast")
-    asked = text("show idle_in_transaction_session_timeout")
+    limit = text("show idle_in_transaction_session_timeout")
     with scheduler.store.write() as tx:
-        assert tx.conn.execute(asked).scalar() == "5s"
+        assert tx.conn.execute(limit).scalar() == "5s"
     scheduler.store.dispose()
 
 
-def test_mariadb_too_takes_the_locks_from_a_process_that_stands_still(
+def test_an_idle_transaction_loses_its_locks_on_mariadb(
     prepared_mariadb_url: str, open_store: Open
 ) -> None:
-    """The limit is the connection's: it is back after a function that was freed of it."""
+    """The limit belongs to the connection and is restored after a transactional function."""
     store = open_store(prepared_mariadb_url)
-    asked = text("select @@idle_transaction_timeout")
+    limit = text("select @@idle_transaction_timeout")
     for _again in range(2):
         with store.write() as tx:
-            assert tx.conn.execute(asked).scalar() == 20
+            assert tx.conn.execute(limit).scalar() == 20
             store.dialect.begin_session(tx.conn)
-            assert tx.conn.execute(asked).scalar() == 0
-    lifeline = store.for_heartbeat(3)
-    with lifeline.write() as tx:
-        assert tx.conn.execute(asked).scalar() == 3
-    lifeline.dispose()
+            assert tx.conn.execute(limit).scalar() == 0
+    heartbeat_store = store.for_heartbeat(3)
+    with heartbeat_store.write() as tx:
+        assert tx.conn.execute(limit).scalar() == 3
+    heartbeat_store.dispose()
 
-    def stand_still() -> None:
+    def idle() -> None:
         with store.write() as tx:
             add_run(tx)
             number = tx.conn.execute(text("select connection_id()")).scalar()
             tx.conn.execute(text("set session idle_transaction_timeout = 1"))
             wait_until(lambda: not alive(number))
-            tx.conn.execute(asked)
+            tx.conn.execute(limit)
 
     def alive(number: object) -> bool:
         statement = text("select 1 from information_schema.processlist where id = :number")
@@ -177,14 +177,14 @@ def test_mariadb_too_takes_the_locks_from_a_process_that_stands_still(
             return conn.execute(statement, {"number": number}).first() is not None
 
     with pytest.raises(DatabaseUnavailable):
-        stand_still()
+        idle()
     assert all_runs(store) == {}
 
 
 def test_a_connection_of_the_host_keeps_its_own_limit(
     prepared_mariadb_url: str, open_store: Open
 ) -> None:
-    """On MariaDB Duly could not give it back when the transaction ends."""
+    """On MariaDB, Duly could not restore it when the transaction ends."""
     store = open_store(prepared_mariadb_url)
     host = create_engine(store.url)
     with host.connect() as conn:

@@ -1,4 +1,4 @@
-"""Fencing: a write-back counts only while the very claim that it belongs to still stands."""
+"""Fencing: a worker's write has an effect only while its claim is valid."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.store.conftest import add_run, all_runs, at_once, claim
 
 
 def fence(row: Any, **wrong: Any) -> Fence:
-    held = {"run": row.id, "seen_token": row.token, "seen_claim": row.claim_id} | wrong
-    return Fence(**held)  # type: ignore[typeddict-item]
+    values = {"run": row.id, "seen_token": row.token, "seen_claim": row.claim_id} | wrong
+    return Fence(**values)  # type: ignore[typeddict-item]
 
 
 def change(row: Any, transition: Transition = SUCCESS, **wrong: Any) -> Change:
@@ -34,8 +34,8 @@ def claimed(store: Store) -> Any:
     return row
 
 
-def test_the_claim_that_stands_may_write(store: Store, claimed: Any) -> None:
-    """State and result are stored; everything else of the row stays."""
+def test_a_valid_claim_may_write(store: Store, claimed: Any) -> None:
+    """State and result are stored; the other columns stay unchanged."""
     with store.write() as tx:
         assert completions.check_fences(tx, [fence(claimed)]) == ({claimed.id}, set(), set())
         transitions.apply(tx, [change(claimed, succeed('{"n":1}'))])
@@ -51,7 +51,7 @@ def test_the_claim_that_stands_may_write(store: Store, claimed: Any) -> None:
     ids=["old token", "token of a rescuer", "claim of another server"],
 )
 def test_a_stale_claim_may_not_write(store: Store, claimed: Any, wrong: dict[str, Any]) -> None:
-    """Refused by `accepted`, and harmless even for who would write without asking it."""
+    """`check_fences` rejects it, and a write without that check has no effect either."""
     before = all_runs(store)
     stale = fence(claimed, **{f"seen_{name.removesuffix('_id')}": wrong[name] for name in wrong})
     with store.write() as tx:
@@ -62,8 +62,10 @@ def test_a_stale_claim_may_not_write(store: Store, claimed: Any, wrong: dict[str
     assert all_runs(store) == before
 
 
-def test_what_this_claim_has_finished_is_neither_open_nor_late(store: Store, claimed: Any) -> None:
-    """The acknowledgement of its commit was lost: writing again does nothing."""
+def test_a_run_that_its_claim_has_ended_is_neither_valid_nor_late(
+    store: Store, claimed: Any
+) -> None:
+    """After a lost acknowledgement of the commit, writing again has no effect."""
     with store.write() as tx:
         transitions.apply(tx, [change(claimed)])
     before = all_runs(store)
@@ -73,16 +75,16 @@ def test_what_this_claim_has_finished_is_neither_open_nor_late(store: Store, cla
     assert all_runs(store) == before
 
 
-def test_a_run_that_is_gone_is_late(store: Store, claimed: Any) -> None:
-    """Deleted meanwhile: nothing to write to, and no error."""
+def test_a_deleted_run_is_late(store: Store, claimed: Any) -> None:
+    """Writing to it has no effect and is not an error."""
     ghost = fence(claimed, run=new_id())
     with store.write() as tx:
         assert completions.check_fences(tx, [ghost]) == (set(), {ghost["run"]}, set())
         transitions.apply(tx, [change(claimed, id=ghost["run"])])
 
 
-def test_a_batch_is_judged_run_by_run(store: Store) -> None:
-    """Of five hundred, the stale ones are left out and the others are written."""
+def test_the_claims_of_a_batch_are_checked_one_by_one(store: Store) -> None:
+    """The stale ones are left out, and the others are written."""
     with store.write() as tx:
         for _ in range(50):
             add_run(tx)
@@ -99,8 +101,8 @@ def test_a_batch_is_judged_run_by_run(store: Store) -> None:
     assert {stored[row.id].state for row in rows[::2]} == {"ready"}
 
 
-def test_nothing_to_write_is_no_statement(store: Store) -> None:
-    """Empty batches are allowed everywhere."""
+def test_empty_batches_are_accepted(store: Store) -> None:
+    """Every function does nothing without an error."""
     with store.write() as tx:
         assert completions.check_fences(tx, []) == (set(), set(), set())
         transitions.apply(tx, [])
@@ -109,8 +111,8 @@ def test_nothing_to_write_is_no_statement(store: Store) -> None:
         completions.end_occupation(tx.conn, [])
 
 
-def test_progress_is_stored_behind_the_fence(store: Store, claimed: Any) -> None:
-    """The current claim's progress shows while the run goes on."""
+def test_progress_is_stored_for_a_valid_claim(store: Store, claimed: Any) -> None:
+    """It is visible while the run is running."""
     report = {"to_done": 3, "to_total": 9, "to_note": "half", "to_counters": '{"ok":3}'}
     with store.write() as tx:
         completions.report_progress(tx.conn, [{**fence(claimed), **report}])
@@ -121,8 +123,8 @@ def test_progress_is_stored_behind_the_fence(store: Store, claimed: Any) -> None
     assert row.state == "running"
 
 
-def test_one_of_two_racing_ends_wins(store: Store) -> None:
-    """A completion and a rescue at the same instant: exactly one of them counts, for every run."""
+def test_a_racing_completion_and_rescue_never_both_win(store: Store) -> None:
+    """For every run, exactly one of the two takes effect."""
     with store.write() as tx:
         for _ in range(20):
             add_run(tx)
@@ -141,8 +143,8 @@ def test_one_of_two_racing_ends_wins(store: Store) -> None:
         won = set()
         for row in reversed(rows):
             with store.write() as tx:
-                (held,) = runs.lock(tx, [row.id])
-                if held.state == "running" and held.token == row.token:
+                (stored,) = runs.lock(tx, [row.id])
+                if stored.state == "running" and stored.token == row.token:
                     runs.change(tx, [row.id], state="ready", token=row.token + 1)
                     won.add(row.id)
         return won
@@ -156,27 +158,27 @@ def test_one_of_two_racing_ends_wins(store: Store) -> None:
 
 
 def test_two_batches_in_opposite_order_do_not_deadlock(store: Store) -> None:
-    """Rows are locked in the order of their ids, whatever order a caller names them in."""
+    """Rows are locked in the order of their ids, not in that of the batch."""
     with store.write() as tx:
         for _ in range(40):
             add_run(tx)
         rows = claim(tx, limit=40)
 
-    def judge(ordered: list[Any]) -> int:
+    def check(ordered: list[Any]) -> int:
         total = 0
         for _ in range(15):
             with store.write() as tx:
                 total += len(completions.check_fences(tx, [fence(row) for row in ordered])[0])
         return total
 
-    assert at_once(lambda: judge(rows), lambda: judge(rows[::-1])) == [600, 600]
+    assert at_once(lambda: check(rows), lambda: check(rows[::-1])) == [600, 600]
 
 
 def test_an_attempt_is_stored_once(store: Store, claimed: Any) -> None:
-    """Writing an attempt again after a lost acknowledgement changes nothing."""
+    """Writing it again after a lost acknowledgement has no effect."""
     with store.write() as tx:
         transitions.apply(tx, [change(claimed, fail(("E", "m", None)))])
         transitions.apply(tx, [change(claimed, fail(("Other", "m", None)))])
     with store.read() as conn:
-        (held,) = history.attempts(conn, claimed.id)
-    assert held.error_type == "E"
+        (attempt,) = history.attempts(conn, claimed.id)
+    assert attempt.error_type == "E"

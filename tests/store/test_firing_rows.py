@@ -1,4 +1,4 @@
-"""Cursors and nominal times: the two locks behind "exactly one decision"."""
+"""Cursors and nominal times: the two guards that make a decision unique."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.store.conftest import add_job, add_run, all_runs, at_once, count
 TEN = timedelta(seconds=10)
 
 
-def move(row: Any, **values: Any) -> Cursor:
-    """A cursor moved on by one time, as firing does it."""
+def advanced(row: Any, **values: Any) -> Cursor:
+    """Return a job's cursor advanced by one time, as firing advances it."""
     seen = row.next_fire_at
     moved = Cursor(row.id, seen, row.revision, seen + TEN, seen, row.fired_count + 1, "active")
     return moved._replace(**values)
@@ -35,14 +35,14 @@ def find(store: Store, job_id: str) -> Any:
 # --------------------------------------------------------------------------------- cursors
 
 
-def test_a_cursor_moves_when_it_is_where_it_was_seen(store: Store) -> None:
-    """Next fire, last nominal time and count change together; the revision does not."""
+def test_a_current_cursor_is_advanced(store: Store) -> None:
+    """Next fire, last nominal time and count change together; the revision stays unchanged."""
     with store.write() as tx:
         row = add_job(tx, "j")
-        assert jobs.advance(tx, [move(row)]) == set()
-    held = find(store, "j")
-    assert (held.next_fire_at, held.last_nominal) == (row.next_fire_at + TEN, row.next_fire_at)
-    assert (held.fired_count, held.revision) == (1, 1)
+        assert jobs.advance(tx, [advanced(row)]) == set()
+    stored = find(store, "j")
+    assert (stored.next_fire_at, stored.last_nominal) == (row.next_fire_at + TEN, row.next_fire_at)
+    assert (stored.fired_count, stored.revision) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,20 @@ def test_a_cursor_moves_when_it_is_where_it_was_seen(store: Store) -> None:
     ids=["cursor", "revision", "removed"],
 )
 def test_a_stale_cursor_loses_and_changes_nothing(store: Store, stale: dict[str, Any]) -> None:
-    """Somebody else fired, edited or removed the job: the caller is told which ones it lost."""
+    """If the job was fired, edited or removed meanwhile, its id is returned."""
     with store.write() as tx:
         row = add_job(tx, "j")
-        attempt = move(row, **stale)
+        attempt = advanced(row, **stale)
         assert jobs.advance(tx, [attempt]) == {attempt.job_id}
     assert find(store, "j") == row
 
 
-def test_losers_are_told_one_by_one(store: Store) -> None:
-    """Of a batch of many, only the stale ones are lost; each winner has moved exactly once."""
+def test_the_cursors_of_a_batch_are_compared_one_by_one(store: Store) -> None:
+    """Only the stale cursors of a batch are lost; the others are advanced exactly once."""
     with store.write() as tx:
         rows = [add_job(tx, f"j{number:02}") for number in range(30)]
         wanted = [
-            move(row, seen=row.next_fire_at - TEN) if number % 3 == 0 else move(row)
+            advanced(row, seen=row.next_fire_at - TEN) if number % 3 == 0 else advanced(row)
             for number, row in enumerate(rows)
         ]
         lost = jobs.advance(tx, wanted)
@@ -73,35 +73,35 @@ def test_losers_are_told_one_by_one(store: Store) -> None:
         assert find(store, row.id).fired_count == (0 if number % 3 == 0 else 1)
 
 
-def test_a_job_can_end(store: Store) -> None:
-    """No next time: finished, with its last one noted."""
+def test_a_job_without_a_next_time_is_finished(store: Store) -> None:
+    """Its last nominal time is stored."""
     with store.write() as tx:
         row = add_job(tx, "j")
-        assert jobs.advance(tx, [move(row, next_fire_at=None, state="finished")]) == set()
-    held = find(store, "j")
-    assert (held.state, held.next_fire_at, held.last_nominal) == (
+        assert jobs.advance(tx, [advanced(row, next_fire_at=None, state="finished")]) == set()
+    stored = find(store, "j")
+    assert (stored.state, stored.next_fire_at, stored.last_nominal) == (
         "finished", None, row.next_fire_at,
     )  # fmt: skip
 
 
 def test_racing_workers_decide_each_time_once(store: Store, clock: VirtualClock) -> None:
-    """Four workers fire the same twenty due jobs over and over: one run for each nominal time."""
+    """Four workers fire the same twenty due jobs repeatedly: each nominal time has one run."""
     with store.write() as tx:
         for number in range(20):
             add_job(tx, f"j{number:02}")
     clock.advance(35)
 
     def work() -> int:
-        made = 0
+        decided = 0
         for _ in range(6):
             with store.write() as tx:
                 due = jobs.due(tx, 7)
-                lost = jobs.advance(tx, [move(row) for row in due]) if due else set()
+                lost = jobs.advance(tx, [advanced(row) for row in due]) if due else set()
                 for row in due:
                     if row.id not in lost:
-                        made += 1
+                        decided += 1
                         add_run(tx, job_id=row.id, job_uid=row.uid, scheduled_for=row.next_fire_at)
-        return made
+        return decided
 
     at_once(*[work] * 4)
     while work():
@@ -111,8 +111,8 @@ def test_racing_workers_decide_each_time_once(store: Store, clock: VirtualClock)
     assert all(find(store, f"j{number:02}").fired_count == 3 for number in range(20))
 
 
-def test_due_jobs_come_oldest_first_and_within_the_limit(store: Store, clock: VirtualClock) -> None:
-    """Only active ones whose time has come; the one that waits longest first."""
+def test_due_jobs_are_read_oldest_first_up_to_the_limit(store: Store, clock: VirtualClock) -> None:
+    """Only active jobs that are due are read, the earliest first."""
     with store.write() as tx:
         add_job(tx, "b", next_fire_at=tx.now)
         add_job(tx, "a", next_fire_at=tx.now)
@@ -129,8 +129,8 @@ def test_due_jobs_come_oldest_first_and_within_the_limit(store: Store, clock: Vi
 # --------------------------------------------------------------------------- nominal times
 
 
-def test_a_nominal_time_has_one_row(store: Store, clock: VirtualClock) -> None:
-    """A second one is passed over; the first is left as it is; others of the batch are stored."""
+def test_a_nominal_time_has_one_run(store: Store, clock: VirtualClock) -> None:
+    """A second run is skipped and the first stays unchanged; runs without a time are stored."""
     uid, nominal = new_id(), clock.now()
     with store.write() as tx:
         first = add_run(tx, job_id="j", job_uid=uid, scheduled_for=nominal)
@@ -145,7 +145,7 @@ def test_a_nominal_time_has_one_row(store: Store, clock: VirtualClock) -> None:
 
 
 def test_racing_writers_store_a_nominal_time_once(store: Store, clock: VirtualClock) -> None:
-    """Whatever two workers believe about the cursor, the unique row stands behind it."""
+    """The unique index holds even if two workers read the same cursor."""
     uid = new_id()
     times = [clock.now() + number * TEN for number in range(40)]
 
@@ -159,7 +159,7 @@ def test_racing_writers_store_a_nominal_time_once(store: Store, clock: VirtualCl
 
 
 def test_racing_enqueues_with_one_key_make_one_run(store: Store) -> None:
-    """The index decides, not a look before the write."""
+    """The unique index decides, not a query before the insert."""
 
     def enqueue() -> str:
         with store.write() as tx:
@@ -172,7 +172,7 @@ def test_racing_enqueues_with_one_key_make_one_run(store: Store) -> None:
 
 @pytest.mark.parametrize("column", ["state", "job state"])
 def test_a_state_that_does_not_exist_cannot_be_stored(store: Store, column: str) -> None:
-    """The database itself refuses it, whoever writes."""
+    """The database itself refuses it."""
 
     def write() -> None:
         with store.write() as tx:
@@ -188,8 +188,8 @@ def test_a_state_that_does_not_exist_cannot_be_stored(store: Store, column: str)
 # -------------------------------------------------------------------------- missed ranges
 
 
-def test_a_range_that_goes_on_is_made_longer(store: Store, clock: VirtualClock) -> None:
-    """A long outage decided over several ticks is one record with exact ends and count."""
+def test_a_range_that_continues_another_extends_it(store: Store, clock: VirtualClock) -> None:
+    """A long outage that several ticks decide is one record with exact ends and count."""
     uids, start = {"j": new_id(), "k": new_id()}, clock.now()
 
     def gap(first: int, last: int, *, follows: int | None, **other: str) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def test_a_range_that_goes_on_is_made_longer(store: Store, clock: VirtualClock) 
 
 
 def test_a_job_added_again_starts_its_own_ranges(store: Store, clock: VirtualClock) -> None:
-    """Another incarnation under the same id never makes the removed one's range longer."""
+    """A new job with the same id never extends a range of the removed one."""
     start = clock.now()
     row = {
         "job_id": "j", "first": start, "last": start + TEN, "count": 2, "reason": "x",
@@ -236,33 +236,31 @@ def test_a_job_added_again_starts_its_own_ranges(store: Store, clock: VirtualClo
     assert count(store, tables.decision_range) == 2
 
 
-# ---------------------------------------------------------------------- occupancy and turns
+# ---------------------------------------------------------------------- occupancy and slots
 
 
-def test_occupancy_counts_what_is_not_over(store: Store) -> None:
-    """Scheduled, ready, running, and functions that go on after their run was ended."""
+def test_occupancy_counts_unfinished_runs(store: Store) -> None:
+    """It includes functions that still execute after their runs were ended."""
     with store.write() as tx:
         for state in ("scheduled", "ready", "running"):
             add_run(tx, job_id="a", state=state)
         add_run(tx, job_id="a", state="scheduled", waits_for_slot=True)
         for state in ("succeeded", "failed", "cancelled", "discarded", "missed", "skipped"):
             add_run(tx, job_id="a", state=state)
-        still = add_run(tx, job_id="a", state="failed")
+        executing = add_run(tx, job_id="a", state="failed")
         foreign = add_run(tx, job_id="d", state="failed")
-        runs.change(tx, [still, foreign], occupied=True)
+        runs.change(tx, [executing, foreign], occupied=True)
         add_run(tx, job_id="c")
     with store.read() as conn:
-        held = runs.occupancy(conn, ["a", "b"])
-    assert (held["a"].active, held["a"].waiting) == (4, 1)
-    assert (held["b"].active, held["b"].waiting) == (0, 0)
+        counts = runs.occupancy(conn, ["a", "b"])
+    assert (counts["a"].active, counts["a"].waiting) == (4, 1)
+    assert (counts["b"].active, counts["b"].waiting) == (0, 0)
     with store.read() as conn:
         assert {row.job_id for row in runs.live_of_jobs(conn, ["a"])} == {"a"}
 
 
-def test_scheduled_runs_are_promoted_when_their_time_comes(
-    store: Store, clock: VirtualClock
-) -> None:
-    """In order of their time, at most as many as asked for; those that wait for a turn are not."""
+def test_scheduled_runs_are_promoted_when_they_are_due(store: Store, clock: VirtualClock) -> None:
+    """The earliest are promoted first, up to the limit; those that wait for a slot are not."""
     with store.write() as tx:
         due = [add_run(tx, state="scheduled", due_at=tx.now + n * TEN) for n in range(4)]
         waits = add_run(tx, state="scheduled", due_at=tx.now, waits_for_slot=True)
@@ -276,8 +274,8 @@ def test_scheduled_runs_are_promoted_when_their_time_comes(
     assert all_runs(store)[waits].state == "scheduled"
 
 
-def test_a_host_s_engine_moves_cursors_as_well(prepared_mariadb_url: str) -> None:
-    """It does not know how Duly makes its tables; instants keep their microseconds all the same."""
+def test_cursors_are_advanced_on_a_hosts_engine(prepared_mariadb_url: str) -> None:
+    """Instants keep their microseconds, although the engine lacks Duly's type compilers."""
     store = Store(prepared_mariadb_url, VirtualClock())
     odd = VirtualClock().now() + timedelta(microseconds=1)
     with store.write() as tx:
@@ -285,8 +283,8 @@ def test_a_host_s_engine_moves_cursors_as_well(prepared_mariadb_url: str) -> Non
     engine = create_engine(store.url)
     with engine.begin() as conn:
         tx = Transaction(conn, store.dialect, odd, run_ids(store.clock))
-        assert jobs.advance(tx, [move(row, next_fire_at=odd + TEN)]) == set()
-    held = find(store, row.id)
-    assert (held.next_fire_at, held.last_nominal) == (odd + TEN, odd)
+        assert jobs.advance(tx, [advanced(row, next_fire_at=odd + TEN)]) == set()
+    stored = find(store, row.id)
+    assert (stored.next_fire_at, stored.last_nominal) == (odd + TEN, odd)
     engine.dispose()
     store.dispose()

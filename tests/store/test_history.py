@@ -1,4 +1,4 @@
-"""The past: kept as long as promised, deleted in small steps, never half."""
+"""History is kept as long as promised, and deleted completely and in small steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def add_past(store: Store, keep_until: datetime | None, **values: Any) -> str:
-    """A finished run with an attempt and two log lines."""
+    """Store a finished run with an attempt and two log lines."""
     with store.write() as tx:
         run_id = add_run(tx, state="failed", keep_until=keep_until, finished_at=tx.now, **values)
         attempt = {
@@ -32,10 +32,10 @@ def add_past(store: Store, keep_until: datetime | None, **values: Any) -> str:
     return run_id
 
 
-def test_a_run_goes_when_its_time_is_over_with_all_that_belongs_to_it(
+def test_an_expired_run_is_deleted_with_its_attempts_and_log(
     store: Store, clock: VirtualClock
 ) -> None:
-    """Exactly then, not a microsecond before; what is younger keeps its attempts and log."""
+    """It is deleted at its instant, not a microsecond earlier; younger runs keep theirs."""
     now = clock.now()
     old, young = add_past(store, now + DAY), add_past(store, now + 2 * DAY)
     clock.set(now + DAY - timedelta(microseconds=1))
@@ -52,8 +52,8 @@ def test_a_run_goes_when_its_time_is_over_with_all_that_belongs_to_it(
         assert len(history.log_lines(conn, young)) == 2
 
 
-def test_what_is_not_over_is_never_deleted(store: Store, clock: VirtualClock) -> None:
-    """Waiting, running and revived runs have no end of their keeping."""
+def test_unfinished_runs_are_never_deleted(store: Store, clock: VirtualClock) -> None:
+    """Scheduled, ready and running runs do not expire."""
     with store.write() as tx:
         for state in ("scheduled", "ready", "running"):
             add_run(tx, state=state)
@@ -63,8 +63,10 @@ def test_what_is_not_over_is_never_deleted(store: Store, clock: VirtualClock) ->
     assert count(store, tables.run) == 3
 
 
-def test_the_oldest_go_first_in_small_steps(store: Store, clock: VirtualClock) -> None:
-    """A step takes at most its limit, so that no transaction is long."""
+def test_the_oldest_runs_are_deleted_first_in_small_steps(
+    store: Store, clock: VirtualClock
+) -> None:
+    """A step deletes at most its limit, so that transactions stay short."""
     now = clock.now()
     ids = [add_past(store, now + number * timedelta(seconds=1)) for number in range(5)]
     clock.advance(days=1)
@@ -76,23 +78,23 @@ def test_the_oldest_go_first_in_small_steps(store: Store, clock: VirtualClock) -
 
 
 def test_two_pruners_do_not_disturb_each_other(store: Store, clock: VirtualClock) -> None:
-    """All workers prune: together they delete everything once and nobody fails."""
+    """Together they delete every run once, and none of them fails."""
     for _ in range(30):
         add_past(store, clock.now())
     clock.advance(1)
 
     def work() -> int:
-        gone = 0
+        deleted = 0
         for _ in range(10):
-            gone += store.run(lambda tx: history.prune(tx, 4))
-        return gone
+            deleted += store.run(lambda tx: history.prune(tx, 4))
+        return deleted
 
     assert sum(at_once(work, work, work)) == 30
     assert count(store, tables.attempt) == count(store, tables.run_log) == 0
 
 
 def test_events_are_kept_ninety_days(store: Store, clock: VirtualClock) -> None:
-    """The audit trail is pruned by age alone; ids are never used again."""
+    """The audit trail is pruned by age alone, and ids are never reused."""
     with store.write() as tx:
         tx.record("job.added", job_id="a")
     clock.advance(days=89)
@@ -113,10 +115,10 @@ def test_events_are_kept_ninety_days(store: Store, clock: VirtualClock) -> None:
     assert newest.id > kept.id
 
 
-def test_finished_jobs_go_long_after_the_end_but_declared_ones_stay(
+def test_finished_jobs_are_deleted_after_90_days_unless_declared(
     store: Store, clock: VirtualClock
 ) -> None:
-    """A million one-off reminders do not stay for ever; their tags go with them."""
+    """One-off jobs do not pile up; their tags are deleted with them."""
     with store.write() as tx:
         add_job(tx, "done", state="finished", next_fire_at=None)
         add_job(tx, "declared", state="finished", next_fire_at=None, origin="code")
@@ -133,8 +135,8 @@ def test_finished_jobs_go_long_after_the_end_but_declared_ones_stay(
         assert conn.execute(select(tables.job_tag)).all() == []
 
 
-def test_missed_ranges_do_not_stay_for_ever(store: Store, clock: VirtualClock) -> None:
-    """What runs are to a job, ranges are to its gaps: they have their time as well."""
+def test_missed_ranges_are_deleted_after_90_days(store: Store, clock: VirtualClock) -> None:
+    """Their age counts from the decision."""
     row = {
         "job_id": "j", "job_uid": new_id(), "first": clock.now(), "last": clock.now(), "count": 2,
         "reason": "x", "decided_at": clock.now(), "follows": None,

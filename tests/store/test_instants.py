@@ -1,4 +1,4 @@
-"""Instants as they are stored: exact, sortable, in UTC, whatever zone anybody lives in."""
+"""Instants are stored exactly and in UTC, and sort by time, whatever the time zones."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ ODD = [
 
 
 def stored(store: Store, moment: datetime) -> datetime:
-    """The instant after a way through the database and back."""
+    """Return the instant as it is read back from the database."""
     with store.write() as tx:
         tx.conn.execute(update(tables.job).values(next_fire_at=moment))
     with store.read() as conn:
-        held: datetime = conn.execute(select(tables.job.c.next_fire_at)).scalar_one()
-    return held
+        found: datetime = conn.execute(select(tables.job.c.next_fire_at)).scalar_one()
+    return found
 
 
 @pytest.mark.parametrize("moment", ODD, ids=lambda moment: moment.isoformat())
-def test_an_instant_comes_back_exactly(store: Store, moment: datetime) -> None:
-    """To the microsecond, in UTC, although the server's own zone is Asia/Kathmandu."""
+def test_an_instant_is_read_back_exactly(store: Store, moment: datetime) -> None:
+    """It is in UTC and equal to the microsecond, although the server's zone is Asia/Kathmandu."""
     with store.write() as tx:
         add_job(tx, "j")
     again = stored(store, moment)
@@ -59,7 +59,7 @@ def test_an_instant_comes_back_exactly(store: Store, moment: datetime) -> None:
 def test_instants_sort_in_the_database_as_they_do_in_time(
     store: Store, moments: list[datetime]
 ) -> None:
-    """Text on SQLite sorts like time; comparisons with a parameter agree too."""
+    """Texts on SQLite sort by time, and compare with parameters by time."""
     aware = [moment.replace(tzinfo=UTC) for moment in moments]
     with store.write() as tx:
         tx.conn.execute(tables.run.delete())
@@ -72,8 +72,8 @@ def test_instants_sort_in_the_database_as_they_do_in_time(
         assert sorted(earlier) == sorted(moment for moment in aware if moment < aware[0])
 
 
-def test_nothing_is_nothing(store: Store) -> None:
-    """None stays None."""
+def test_none_is_read_back_as_none(store: Store) -> None:
+    """A missing instant is stored as NULL."""
     with store.write() as tx:
         add_job(tx, "j", next_fire_at=None)
     with store.read() as conn:
@@ -81,7 +81,7 @@ def test_nothing_is_nothing(store: Store) -> None:
 
 
 def test_a_naive_datetime_never_reaches_the_database(store: Store) -> None:
-    """Refused where it would be written and where it would be compared with, in Duly's words."""
+    """Writing it and comparing with it both raise an error of Duly's."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001
 
     def write() -> None:
@@ -97,18 +97,18 @@ def test_a_naive_datetime_never_reaches_the_database(store: Store) -> None:
             act()
 
 
-def test_the_text_on_sqlite_has_one_width() -> None:
-    """Also years before 1000 and whole seconds: otherwise text would not sort."""
+def test_texts_on_sqlite_have_a_fixed_width() -> None:
+    """This includes years before 1000 and whole seconds; otherwise they would not sort by time."""
     write = Instant().process_bind_param
     texts = [write(moment, sqlite.dialect()) for moment in ODD]
-    assert {len(str(held)) for held in texts} == {len("2026-01-01T00:00:00.000000+00:00")}
+    assert {len(str(written)) for written in texts} == {len("2026-01-01T00:00:00.000000+00:00")}
     assert texts[0] == "0002-01-01T00:00:00.000000+00:00"
 
 
-def test_a_session_zone_changes_nothing(store: Store) -> None:
-    """A host connection may have its own time zone set: Duly reads the same instants there."""
+def test_the_time_zone_of_a_session_has_no_effect(store: Store) -> None:
+    """Duly reads the same instants on a host's connection that has its own time zone."""
     if store.dialect.name != "postgresql":
-        pytest.skip("SQLite has no session time zone")
+        pytest.skip("only PostgreSQL converts instants to the time zone of the session")
     moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
     with store.write() as tx:
         add_job(tx, "j", next_fire_at=moment)

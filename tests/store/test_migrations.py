@@ -1,4 +1,4 @@
-"""The tables are made as they are described, once, by whoever comes first; never by an old Duly."""
+"""Migrations create the described tables once, and an old Duly never changes newer ones."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Open = Callable[[str], Store]
 
 
 def catalog(conn: Connection) -> dict[str, list[Any]]:
-    """What the database itself says of Duly's tables: columns, defaults, indexes, constraints."""
+    """Return the database's own description of Duly's tables, their indexes and constraints."""
     if conn.dialect.name == "sqlite":
-        held = conn.execute(
+        rows = conn.execute(
             text("select type, name, sql from sqlite_master where name like 'duly\\_%' escape '\\'")
         )
-        shown = {(kind, name): statement for kind, name, statement in held}
+        shown = {(kind, name): statement for kind, name, statement in rows}
         columns = [
             tuple(conn.execute(text(f"select * from pragma_table_info('{name}')")).all())
             for kind, name in sorted(shown)
@@ -44,8 +44,8 @@ def catalog(conn: Connection) -> dict[str, list[Any]]:
             for (kind, name), sql in sorted(shown.items())
             if kind == "table"
         ]
-        held_checks = [entry for entry in checks if entry[0] != schema.VERSION_TABLE]
-        return {"columns": columns, "indexes": indexes, "checks": held_checks}
+        own_checks = [entry for entry in checks if entry[0] != schema.VERSION_TABLE]
+        return {"columns": columns, "indexes": indexes, "checks": own_checks}
     if conn.dialect.name == "mysql":
         names = conn.execute(text("show tables like 'duly\\_%'")).scalars()
         made = [
@@ -94,8 +94,8 @@ def made_of(lines: list[str], *starts: str) -> list[str]:
     return [line for line in lines if line.startswith(starts)]
 
 
-def test_migrations_make_what_the_tables_say(database_url: str, open_store: Open) -> None:
-    """Alembic would generate nothing: no table, column, type, default or index differs."""
+def test_migrations_create_the_tables_of_the_code(database_url: str, open_store: Open) -> None:
+    """Alembic finds no difference in tables, columns, types, defaults or indexes."""
     store = open_store(database_url)
     store.prepare()
     with store.engine.connect() as conn:
@@ -103,9 +103,9 @@ def test_migrations_make_what_the_tables_say(database_url: str, open_store: Open
             conn,
             opts={
                 "compare_type": True,
-                # MariaDB shows false as 0: there the next test alone compares the defaults.
+                # MariaDB reports false as 0; the next test compares the defaults there.
                 "compare_server_default": store.dialect.name != "mysql",
-                "include_object": lambda _held, name, kind, *_rest: (
+                "include_object": lambda _object, name, kind, *_rest: (
                     store.dialect.name != "mysql" or kind != "index" or name not in INDEXES
                 ),
                 "version_table": schema.VERSION_TABLE,
@@ -115,10 +115,10 @@ def test_migrations_make_what_the_tables_say(database_url: str, open_store: Open
         assert compare_metadata(context, tables.metadata) == []
 
 
-def test_the_catalog_is_the_same_as_that_of_fresh_tables(
+def test_migrated_tables_have_the_catalog_of_new_ones(
     database_url: str, open_store: Open, another_url: str
 ) -> None:
-    """What Alembic does not compare: conditions of partial indexes, checks, collations."""
+    """This includes what Alembic does not compare: index conditions, checks and collations."""
     migrated = open_store(database_url)
     migrated.prepare()
     fresh = migrated.dialect.create_engine(make_url(another_url))
@@ -131,8 +131,8 @@ def test_the_catalog_is_the_same_as_that_of_fresh_tables(
         assert len(wanted["indexes"]) >= 15
 
 
-def test_the_version_is_the_head_that_the_code_knows(database_url: str, open_store: Open) -> None:
-    """``schema.HEAD`` spares every start the loading of Alembic: it must be the newest script."""
+def test_the_stored_version_is_the_head_of_the_code(database_url: str, open_store: Open) -> None:
+    """``schema.HEAD``, which saves starts from loading Alembic, names the newest migration."""
     store = open_store(database_url)
     store.prepare()
     with store.engine.connect() as conn:
@@ -140,7 +140,7 @@ def test_the_version_is_the_head_that_the_code_knows(database_url: str, open_sto
 
 
 def test_a_second_start_changes_nothing(database_url: str, open_store: Open) -> None:
-    """Tables, rows and the database's identity stay."""
+    """Tables, rows and the database's identity stay unchanged."""
     open_store(database_url).prepare()
     before = everything(open_store(database_url))
     open_store(database_url).prepare()
@@ -151,15 +151,15 @@ def test_a_second_start_changes_nothing(database_url: str, open_store: Open) -> 
 def test_an_up_to_date_database_does_not_load_alembic(
     prepared_database_url: str, open_store: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Most starts find nothing to do and pay nothing for it."""
+    """Most starts have nothing to migrate and do not pay for the import."""
     monkeypatch.setitem(sys.modules, "alembic", None)  # importing it fails
     open_store(prepared_database_url).prepare()
 
 
-def test_tables_of_a_newer_duly_are_refused_and_left_alone(
+def test_tables_of_a_newer_duly_are_refused_and_not_changed(
     prepared_database_url: str, open_store: Open
 ) -> None:
-    """An old process started by mistake says what to do and changes no byte."""
+    """An old process that is started by mistake reports what to do and changes nothing."""
     store = open_store(prepared_database_url)
     with store.engine.begin() as conn:
         conn.execute(text("update duly_version set version_num = '9999'"))
@@ -180,9 +180,9 @@ def test_tables_of_a_newer_duly_are_refused_and_left_alone(
 def test_a_migration_that_fails_leaves_nothing_behind(
     database_url: str, open_store: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed or failing in the middle, the database is as before, and the next start works.
+    """The database is as it was before, and the next start works.
 
-    On MariaDB, where each table is committed alone, empty tables may stay behind.
+    On MariaDB, where each table is committed separately, empty tables may remain.
     """
 
     def fail() -> str:
@@ -191,19 +191,19 @@ def test_a_migration_that_fails_leaves_nothing_behind(
     monkeypatch.setattr(schema, "new_id", fail)
     with pytest.raises(RuntimeError, match="in the middle"):
         open_store(database_url).prepare()
-    held = everything(store := open_store(database_url))
-    assert not any(held.values())
-    assert store.dialect.transactional_ddl is not bool(held)
+    rows = everything(store := open_store(database_url))
+    assert not any(rows.values())
+    assert store.dialect.transactional_ddl is not bool(rows)
     monkeypatch.undo()
     open_store(database_url).prepare()
     assert "duly_job" in everything(open_store(database_url))
 
 
 @pytest.mark.parametrize("killed_after", [1, 2, 9, 30])
-def test_a_first_migration_that_was_killed_is_done_again(
+def test_a_first_migration_that_was_killed_is_repeated(
     mariadb_url: str, open_store: Open, killed_after: int
 ) -> None:
-    """MariaDB commits each table alone: wherever the first start dies, the next one works."""
+    """MariaDB commits each table separately; wherever the first start dies, the next one works."""
     store, made = open_store(mariadb_url), []
 
     def die(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -217,15 +217,15 @@ def test_a_first_migration_that_was_killed_is_done_again(
         store.prepare()
     again = open_store(mariadb_url)
     again.prepare()
-    held = everything(again)
-    assert len(held["duly_version"]) == len(held["duly_control"]) == 1
-    assert set(held) == {*tables.metadata.tables, schema.VERSION_TABLE}
+    rows = everything(again)
+    assert len(rows["duly_version"]) == len(rows["duly_control"]) == 1
+    assert set(rows) == {*tables.metadata.tables, schema.VERSION_TABLE}
 
 
-def test_tables_of_nobody_knows_which_version_are_left_alone(
+def test_tables_of_an_unknown_version_are_not_changed(
     prepared_mariadb_url: str, open_store: Open
 ) -> None:
-    """A backup without the version table: its rows are no remains of a first start."""
+    """Rows without a version may come from a backup, not from a first start that was killed."""
     store = open_store(prepared_mariadb_url)
     with store.engine.begin() as conn:
         conn.execute(text("drop table duly_version"))
@@ -235,8 +235,8 @@ def test_tables_of_nobody_knows_which_version_are_left_alone(
     assert everything(store) == before
 
 
-def test_the_host_s_tables_are_left_alone(database_url: str, open_store: Open) -> None:
-    """One database for both: also the host's own Alembic version table stays as it is."""
+def test_the_hosts_tables_are_not_changed(database_url: str, open_store: Open) -> None:
+    """This includes the host's own Alembic version table."""
     host = create_engine(database_url)
     with host.begin() as conn:
         conn.execute(text("create table alembic_version (version_num varchar(32) not null)"))
@@ -246,35 +246,33 @@ def test_the_host_s_tables_are_left_alone(database_url: str, open_store: Open) -
     host.dispose()
     store = open_store(database_url)
     store.prepare()
-    held = everything(store)
-    assert held["alembic_version"] == [("abc",)]
-    assert held["job"] == [(7,)]
+    rows = everything(store)
+    assert rows["alembic_version"] == [("abc",)]
+    assert rows["job"] == [(7,)]
 
 
-def test_all_tables_carry_the_prefix() -> None:
-    """Nothing of Duly's can clash with the host's names; indexes and constraints too."""
+def test_all_tables_and_indexes_have_the_prefix() -> None:
+    """So their names do not clash with those of the host."""
     for table in tables.metadata.tables.values():
         assert table.name.startswith("duly_")
         for index in table.indexes:
             assert str(index.name).startswith("duly_")
 
 
-def test_many_processes_worth_of_starts_at_once_make_one_database(
-    database_url: str, open_store: Open
-) -> None:
-    """Eight workers start on an empty database: all succeed, one made the tables."""
+def test_simultaneous_starts_create_the_tables_once(database_url: str, open_store: Open) -> None:
+    """Eight workers start on an empty database; all succeed, and one creates the tables."""
     stores = [open_store(database_url) for _ in range(8)]
     at_once(*(store.prepare for store in stores))
-    held = everything(stores[0])
-    assert [row for row in held["duly_control"] if row[0] == "database_id"] == held["duly_control"]
-    assert len(held["duly_version"]) == 1
+    rows = everything(stores[0])
+    assert [row[0] for row in rows["duly_control"]] == ["database_id"]
+    assert len(rows["duly_version"]) == 1
     assert len({store.database_id for store in stores}) == 1
 
 
-def test_who_gets_the_migration_lock_next_sees_everything(
+def test_the_next_holder_of_the_migration_lock_sees_the_migration(
     mariadb_url: str, open_store: Open
 ) -> None:
-    """There the lock belongs to the connection: it must not be free before the commit."""
+    """On MariaDB the lock belongs to the connection, and is not released before the commit."""
     first, second = open_store(mariadb_url), open_store(mariadb_url)
     with first.engine.begin() as conn, second.engine.begin() as other:
         schema.upgrade(conn, first.dialect)
@@ -284,7 +282,7 @@ def test_who_gets_the_migration_lock_next_sees_everything(
 
 
 def test_two_databases_can_be_prepared_at_once(tmp_path: Path, open_store: Open) -> None:
-    """Two schedulers of one process, each on its own new database, start in two threads."""
+    """Several schedulers of one process, each with its own new database, start in threads."""
     stores = [open_store(f"sqlite:///{tmp_path / f'{number}.db'}") for number in range(6)]
     at_once(*(store.prepare for store in stores))
     for store in stores:
@@ -295,7 +293,7 @@ def test_two_databases_can_be_prepared_at_once(tmp_path: Path, open_store: Open)
 def test_real_processes_prepare_one_database_at_once(
     database_url: str, open_store: Open, children: Children, tmp_path: Path
 ) -> None:
-    """Gunicorn's workers on a new database: every one comes up, and they agree on its identity."""
+    """All workers of a server start on a new database and read the same identity."""
     script = tmp_path / "prepare.py"
     script.write_text(
         "import sys, time\n"
@@ -315,10 +313,10 @@ def test_real_processes_prepare_one_database_at_once(
     assert len(everything(open_store(database_url))["duly_version"]) == 1
 
 
-def test_a_fresh_file_gets_the_settings_that_the_promises_need(
+def test_connections_to_a_new_file_have_the_required_settings(
     sqlite_url: str, open_store: Open
 ) -> None:
-    """WAL, full synchronisation, foreign keys, a busy timeout: on every connection."""
+    """They are WAL, full synchronization, foreign keys and a busy timeout."""
     store = open_store(sqlite_url)
     store.prepare()
     with store.engine.connect() as conn:

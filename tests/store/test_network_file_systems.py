@@ -1,4 +1,4 @@
-"""SQLite on a network file system is refused before anything is written."""
+"""An SQLite file on a network file system is refused before anything is written."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse.sshfs"])
 def test_a_scheduler_refuses_to_start_there(mount, tmp_path: Path, kind: str) -> None:
-    """It says what is wrong, where, and what to do, and leaves the file alone."""
+    """The error says what is wrong, where, and what to do; the file is not touched."""
     mount(kind)
     scheduler = Scheduler(f"sqlite:///{tmp_path}/app.db", heartbeat="fast")
     for opening in (scheduler.start, scheduler.tick, scheduler.prepare):
@@ -79,8 +79,8 @@ def test_a_scheduler_refuses_to_start_there(mount, tmp_path: Path, kind: str) ->
     assert not (tmp_path / "app.db-wal").exists()
 
 
-def test_the_hosts_own_engine_is_refused_too(mount, tmp_path: Path) -> None:
-    """`prepare_engine` would give it the same write-ahead log."""
+def test_the_hosts_own_engine_is_refused(mount, tmp_path: Path) -> None:
+    """`prepare_engine` would give it a write-ahead log as well."""
     mount("nfs")
     engine = prepare_engine(create_engine(f"sqlite:///{tmp_path}/app.db"))
     with pytest.raises(ConfigurationError, match="network file system"):
@@ -88,8 +88,8 @@ def test_the_hosts_own_engine_is_refused_too(mount, tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_a_local_file_and_memory_are_taken(mount, tmp_path: Path) -> None:
-    """What lies on a disk of this machine, or nowhere."""
+def test_local_files_and_databases_in_memory_are_accepted(mount, tmp_path: Path) -> None:
+    """A file on a local disk is reported with its file system."""
     mount("xfs")
     engine = prepare_engine(create_engine("sqlite://"))
     engine.connect().close()

@@ -1,4 +1,4 @@
-"""The indexes are really used: a million finished runs must not slow down the next claim."""
+"""Statements use the indexes, so that a million finished runs do not slow down the next claim."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def full(store: Store, clock: VirtualClock) -> Store:
         for number in range(60):
             add_run(tx, job_id="j", state="succeeded", keep_until=keep_until)
             add_run(tx, state="running", worker_id=new_id(), priority=number)
-            held = add_run(tx, unique_key="k" if number == 0 else None, priority=number)
+            run_id = add_run(tx, unique_key="k" if number == 0 else None, priority=number)
             add_run(tx, state="scheduled", due_at=tx.now + timedelta(days=1))
-            line = {"run_id": held, "at": tx.now, "level": "INFO", "logger": "x", "message": "x"}
+            line = {"run_id": run_id, "at": tx.now, "level": "INFO", "logger": "x", "message": "x"}
             completions.add_log(tx.conn, [line] * 10)
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         if store.dialect.name == "mysql":
@@ -48,7 +48,7 @@ def full(store: Store, clock: VirtualClock) -> Store:
 
 
 def plans(store: Store, act: Callable[[Transaction], Any]) -> str:
-    """How the database would do each statement of ``act``, by its own account."""
+    """Return the database's plans for the statements of ``act``."""
     caught: list[tuple[str, Any]] = []
 
     def catch(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
@@ -65,9 +65,9 @@ def plans(store: Store, act: Callable[[Transaction], Any]) -> str:
         for statement, parameters in caught:
             if statement.startswith(("BEGIN", "SET")):
                 continue
-            asked = parameters[0] if isinstance(parameters, list) else parameters
+            first = parameters[0] if isinstance(parameters, list) else parameters
             prefix = "EXPLAIN QUERY PLAN " if store.dialect.name == "sqlite" else "EXPLAIN "
-            found = conn.exec_driver_sql(prefix + statement, asked)
+            found = conn.exec_driver_sql(prefix + statement, first)
             if store.dialect.name == "mysql":
                 lines += [f"{row.type} INDEX {row.key} {row.Extra}" for row in found]
             else:
@@ -76,7 +76,7 @@ def plans(store: Store, act: Callable[[Transaction], Any]) -> str:
 
 
 def index_used(name: str, plan: str) -> bool:
-    if "optimized away" in plan:  # MariaDB has read the end of an index to make its plan
+    if "optimized away" in plan:  # MariaDB has read the end of an index while planning
         return True
     return re.search(rf"(INDEX|Scan using|Scan Backward using|Scan on) {name}\b", plan) is not None
 
@@ -114,7 +114,7 @@ def index_used(name: str, plan: str) -> bool:
         ),
     ],
     ids=[
-        "claim", "due jobs", "occupancy", "promotion", "expiry", "turns", "unique key",
+        "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "unique key",
         "pruning", "cancel requests", "agenda", "newest run", "log",
         "orphans", "unresolved jobs", "pruning of jobs", "success",
     ],
@@ -122,7 +122,7 @@ def index_used(name: str, plan: str) -> bool:
 def test_the_hot_statements_use_their_indexes(
     full: Store, act: Callable[[Transaction], Any], indexes: list[str]
 ) -> None:
-    """The database's own plan names each index, and no table is read from end to end."""
+    """The database's plan names each index, and no table is scanned."""
     plan = plans(full, act)
     for name in indexes:
         assert index_used(name, plan), plan
@@ -132,28 +132,28 @@ def test_the_hot_statements_use_their_indexes(
         assert not re.search(r"^(ALL|index) INDEX .*$", plan, re.MULTILINE), plan
 
 
-def test_a_claim_sorts_nothing(full: Store) -> None:
-    """The index has the claim's order: no sort of ten thousand ready rows to take three."""
+def test_a_claim_does_not_sort(full: Store) -> None:
+    """The index has the claim order, so ten thousand ready rows are not sorted to take three."""
     plan = plans(full, claim)
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
     assert "filesort" not in plan  # on MariaDB it would also lock every row that it sorts
 
 
-def test_a_mark_is_a_place_in_the_index(full: Store) -> None:
-    """PostgreSQL does not even read what lies before it; as a filter it would read everything."""
+def test_a_mark_is_a_position_in_the_index(full: Store) -> None:
+    """PostgreSQL does not read the entries before it, as it would with a filter."""
     if not full.dialect.keeps_dead:
         return
     plan = plans(full, lambda tx: claim(tx, marks=[Mark(3, tx.now, new_id())]))
-    (walked,) = re.findall(r"Index Cond: \((.*concurrency_key IS NULL.*)\)", plan)
-    assert "ROW(duly_run_1.priority, duly_run_1.due_at, duly_run_1.id) >= ROW(" in walked or (
-        "ROW(priority, due_at, id) >= ROW(" in walked
+    (condition,) = re.findall(r"Index Cond: \((.*concurrency_key IS NULL.*)\)", plan)
+    assert "ROW(duly_run_1.priority, duly_run_1.due_at, duly_run_1.id) >= ROW(" in condition or (
+        "ROW(priority, due_at, id) >= ROW(" in condition
     ), plan
     assert "Sort" not in plan
 
 
 def test_due_jobs_are_not_all_sorted(full: Store) -> None:
-    """Rows come in the order of the index; at most equal times are sorted by id."""
+    """Rows are read in the order of the index; at most equal times are sorted by id."""
     plan = plans(full, lambda tx: jobs.due(tx, 10))
     if full.dialect.name == "sqlite":
         assert "USE TEMP B-TREE FOR ORDER BY" not in plan
@@ -163,20 +163,20 @@ def test_due_jobs_are_not_all_sorted(full: Store) -> None:
         assert "Incremental Sort" in plan or "Sort" not in plan
 
 
-def test_an_idle_look_at_the_agenda_is_one_statement(store: Store) -> None:
-    """A tick with nothing to do costs one read and writes nothing."""
+def test_an_idle_read_of_the_agenda_is_one_statement(store: Store) -> None:
+    """A tick without work executes one SELECT and writes nothing."""
     seen: list[str] = []
 
-    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def record(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         seen.append(statement)
 
     with store.read() as conn:
-        event.listen(store.engine, "before_cursor_execute", note)
-        held = AgendaQuery(["default", "mail"]).read(conn, store.time.now())
-        event.remove(store.engine, "before_cursor_execute", note)
+        event.listen(store.engine, "before_cursor_execute", record)
+        agenda = AgendaQuery(["default", "mail"]).read(conn, store.time.now())
+        event.remove(store.engine, "before_cursor_execute", record)
     assert [statement for statement in seen if not statement.startswith("BEGIN")] != []
     assert len([statement for statement in seen if statement.startswith("SELECT")]) == 1
-    assert (held.next_fire, held.next_due, held.waiting, held.stopped, held.ready) == (
+    assert (agenda.next_fire, agenda.next_due, agenda.waiting, agenda.stopped, agenda.ready) == (
         None, None, False, False, (),
     )  # fmt: skip
 
@@ -185,20 +185,20 @@ def test_an_idle_look_at_the_agenda_is_one_statement(store: Store) -> None:
 def every_statement(store: Store) -> Iterator[list[str]]:
     seen: list[str] = []
 
-    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def record(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         seen.append(statement)
 
-    event.listen(store.engine, "before_cursor_execute", note)
+    event.listen(store.engine, "before_cursor_execute", record)
     yield seen
-    event.remove(store.engine, "before_cursor_execute", note)
+    event.remove(store.engine, "before_cursor_execute", record)
 
 
 def test_the_claim_has_the_shape_that_was_measured(
     store: Store, every_statement: list[str]
 ) -> None:
-    """PostgreSQL: one statement, row locks inside a materialized CTE, locked rows skipped.
+    """On PostgreSQL, one statement locks rows in a materialized CTE and skips locked rows.
 
-    MariaDB cannot return what it updates: the rows are locked first and read again afterwards.
+    MariaDB cannot return updated rows, so they are locked first and read again afterwards.
     """
     with store.write() as tx:
         add_run(tx)
@@ -210,7 +210,7 @@ def test_the_claim_has_the_shape_that_was_measured(
         assert changing.startswith("UPDATE duly_run")
         assert reading.startswith("SELECT")
         return
-    (statement,) = [held for held in every_statement if "UPDATE duly_run" in held]
+    (statement,) = [sql for sql in every_statement if "UPDATE duly_run" in sql]
     words = " ".join(statement.split())
     if store.dialect.name == "postgresql":
         assert words.startswith("WITH ready AS MATERIALIZED (SELECT")

@@ -1,4 +1,4 @@
-"""One transaction: all or nothing, facts after the commit, and foreign errors in Duly's words."""
+"""Transactions are atomic, announce events after the commit, and raise Duly's errors."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ Open = Callable[[str], Store]
 
 
 @pytest.fixture
-def heard(store: Store) -> list[Event]:
-    """What the store announces."""
+def announced(store: Store) -> list[Event]:
+    """The events that the store announces."""
     found: list[Event] = []
     store.announce = found.extend
     return found
 
 
-def test_facts_are_stored_with_what_they_tell_and_announced_after_it(
-    store: Store, heard: list[Event], clock: VirtualClock
+def test_events_are_stored_with_their_details_and_announced_after_the_commit(
+    store: Store, announced: list[Event], clock: VirtualClock
 ) -> None:
-    """When a listener hears of it, everybody can read it."""
+    """When a listener receives an event, other connections can read it."""
     seen: list[int] = []
 
-    def listen(facts: list[Event]) -> None:
-        heard.extend(facts)
+    def listen(events: list[Event]) -> None:
+        announced.extend(events)
         seen.append(count(store, tables.job))
 
     store.announce = listen
     with store.write("ana") as tx:
         add_job(tx, "j")
         tx.record("job.added", job_id="j", origin="api")
-        assert heard == []
-    (fact,) = heard
-    assert (fact.kind, fact.job_id, fact.actor, fact.at, fact.detail) == (
+        assert announced == []
+    (added,) = announced
+    assert (added.kind, added.job_id, added.actor, added.at, added.detail) == (
         "job.added", "j", "ana", clock.now(), {"origin": "api"},
     )  # fmt: skip
     assert seen == [1]
@@ -56,8 +56,10 @@ def test_facts_are_stored_with_what_they_tell_and_announced_after_it(
     assert (row.kind, row.actor, row.at) == ("job.added", "ana", clock.now())
 
 
-def test_what_is_rolled_back_was_never_announced(store: Store, heard: list[Event]) -> None:
-    """An error inside leaves neither rows nor facts."""
+def test_events_of_a_rolled_back_transaction_are_not_announced(
+    store: Store, announced: list[Event]
+) -> None:
+    """An error inside it leaves neither rows nor events."""
 
     def fail() -> None:
         with store.write() as tx:
@@ -67,16 +69,16 @@ def test_what_is_rolled_back_was_never_announced(store: Store, heard: list[Event
 
     with pytest.raises(KeyError, match="host's own"):
         fail()
-    assert heard == []
+    assert announced == []
     assert count(store, tables.job) == count(store, tables.event) == 0
 
 
-def test_routine_facts_are_heard_but_not_stored(store: Store, heard: list[Event]) -> None:
-    """A run's own row says that it started and succeeded: the trail keeps what it does not."""
+def test_routine_events_are_announced_but_not_stored(store: Store, announced: list[Event]) -> None:
+    """The audit trail keeps only what the run's row does not show."""
     with store.write() as tx:
         for kind in ("run.started", "run.succeeded", "run.failed"):
             tx.record(kind)
-    assert [fact.kind for fact in heard] == ["run.started", "run.succeeded", "run.failed"]
+    assert [event.kind for event in announced] == ["run.started", "run.succeeded", "run.failed"]
     with store.read() as conn:
         assert [row.kind for row in history.events(conn, EventFilter())] == ["run.failed"]
 
@@ -84,15 +86,15 @@ def test_routine_facts_are_heard_but_not_stored(store: Store, heard: list[Event]
 def test_everything_in_a_transaction_happens_at_one_instant(
     store: Store, clock: VirtualClock
 ) -> None:
-    """However long it takes."""
+    """Its time does not advance, however long the transaction takes."""
     with store.write() as tx:
         before = tx.now
         clock.advance(60)
         assert tx.now == before
 
 
-def test_missing_tables_are_told_as_such(prepared_database_url: str, open_store: Open) -> None:
-    """Somebody dropped them while the scheduler ran: the error says that, not "no such table"."""
+def test_missing_tables_are_reported(prepared_database_url: str, open_store: Open) -> None:
+    """The error says that Duly's tables are missing, instead of "no such table"."""
     store = open_store(prepared_database_url)
     store.prepare()
     with store.engine.begin() as conn:
@@ -108,8 +110,8 @@ def test_missing_tables_are_told_as_such(prepared_database_url: str, open_store:
         read()
 
 
-def test_what_the_database_refuses_is_a_store_error(store: Store) -> None:
-    """A foreign error is translated at one border, with its cause kept."""
+def test_a_refused_statement_raises_a_store_error(store: Store) -> None:
+    """The database's error is translated and kept as the cause."""
 
     def write() -> None:
         with store.write() as tx:
@@ -122,7 +124,7 @@ def test_what_the_database_refuses_is_a_store_error(store: Store) -> None:
 
 
 def test_passwords_are_never_shown(postgres: PostgresServer) -> None:
-    """Neither in errors nor where the store prints itself."""
+    """They appear neither in errors nor in the representation of the store."""
     url = f"postgresql+psycopg://ana:s3cr3t-word@127.0.0.1:{free_port()}/x"
     store = Store(url, SystemClock())
     with pytest.raises(DatabaseUnavailable) as error:
@@ -133,7 +135,7 @@ def test_passwords_are_never_shown(postgres: PostgresServer) -> None:
 
 
 def test_a_server_that_does_not_answer_is_unavailable(postgres: PostgresServer) -> None:
-    """Nobody listens; the host is unknown; the database is not there; the password is wrong."""
+    """The port is closed, the host unknown, the database missing, or the password wrong."""
     account = postgres.url("nothing-here")
     for url in (
         f"postgresql+psycopg://postgres@127.0.0.1:{free_port()}/postgres",
@@ -147,8 +149,8 @@ def test_a_server_that_does_not_answer_is_unavailable(postgres: PostgresServer) 
         store.dispose()
 
 
-def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
-    """A volume that is mounted later: the scheduler tries again, as for a server."""
+def test_a_file_in_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
+    """A volume may be mounted later, so the scheduler can try again, as with a server."""
     store = Store(f"sqlite:///{tmp_path}/missing/app.db", SystemClock())
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
         store.prepare()
@@ -157,8 +159,8 @@ def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     store.dispose()
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """Told as it is, and the file is left alone."""
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+    """The error says so, and the file is not changed."""
     path = tmp_path / "app.db"
     path.write_text("these are my notes, not a database\n" * 100)
     before = path.read_bytes()
@@ -170,7 +172,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_broken_connection_is_replaced(prepared_postgresql_url: str, open_store: Open) -> None:
-    """The server ended all sessions (a restart): the next transaction works."""
+    """After the server has ended all sessions, as in a restart, the next transaction works."""
     store, admin = open_store(prepared_postgresql_url), open_store(prepared_postgresql_url)
     with store.read() as conn:
         conn.execute(text("select 1"))
@@ -185,10 +187,10 @@ def test_a_broken_connection_is_replaced(prepared_postgresql_url: str, open_stor
         assert conn.execute(text("select 1")).scalar_one() == 1
 
 
-def test_a_session_that_is_ended_in_the_middle_is_unavailable(
+def test_a_session_that_is_ended_during_a_transaction_is_unavailable(
     prepared_postgresql_url: str, open_store: Open
 ) -> None:
-    """The transaction is lost, and the error says that the database went away."""
+    """The transaction is lost, and the error says that the database does not answer."""
     store, admin = open_store(prepared_postgresql_url), open_store(prepared_postgresql_url)
 
     def write() -> None:
@@ -208,7 +210,7 @@ def test_a_session_that_is_ended_in_the_middle_is_unavailable(
 
 
 def impatient(store: Store, milliseconds: int = 50) -> Store:
-    """A store whose busy timeout is over soon."""
+    """Return the store with a short busy timeout."""
 
     def shorten(connection: Any, _record: Any) -> None:
         connection.execute(f"pragma busy_timeout = {milliseconds}")
@@ -217,10 +219,10 @@ def impatient(store: Store, milliseconds: int = 50) -> Store:
     return store
 
 
-def test_a_writer_that_waits_too_long_says_that_the_database_is_locked(
+def test_a_writer_that_waits_too_long_reports_the_lock(
     prepared_sqlite_url: str, open_store: Open
 ) -> None:
-    """Another writer holds the file for longer than the busy timeout: unavailable, not broken."""
+    """Another writer locks the file for longer than the busy timeout; the next attempt works."""
     store, other = open_store(prepared_sqlite_url), impatient(open_store(prepared_sqlite_url))
     other.prepare()
 
@@ -237,7 +239,7 @@ def test_a_writer_that_waits_too_long_says_that_the_database_is_locked(
 
 
 def test_a_reader_never_waits_for_a_writer(prepared_sqlite_url: str, open_store: Open) -> None:
-    """WAL: looking at the jobs works while somebody writes, and sees the state before."""
+    """In WAL mode, a query during another transaction sees the state before it."""
     store, other = open_store(prepared_sqlite_url), impatient(open_store(prepared_sqlite_url), 0)
     other.prepare()
     with store.write() as tx:
@@ -249,21 +251,21 @@ def test_a_reader_never_waits_for_a_writer(prepared_sqlite_url: str, open_store:
 def test_a_transaction_that_reads_first_can_still_write(
     prepared_sqlite_url: str, open_store: Open
 ) -> None:
-    """Writers begin as writers: nobody commits between their look and their write."""
+    """Transactions begin as writers, so that no other one commits between their read and write."""
     store, other = open_store(prepared_sqlite_url), open_store(prepared_sqlite_url)
-    looked, wrote = threading.Event(), threading.Event()
+    read, wrote = threading.Event(), threading.Event()
 
-    def intrude() -> None:
-        looked.wait(240)
+    def interfere() -> None:
+        read.wait(240)
         with other.write() as tx:
             add_job(tx, "theirs")
         wrote.set()
 
-    thread = threading.Thread(target=intrude)
+    thread = threading.Thread(target=interfere)
     thread.start()
     with store.write() as tx:
         assert tx.conn.execute(select(tables.job.c.id)).all() == []
-        looked.set()
+        read.set()
         assert not wrote.wait(0.2)
         assert tx.conn.execute(select(tables.job.c.id)).all() == []
         add_job(tx, "mine")
@@ -272,7 +274,7 @@ def test_a_transaction_that_reads_first_can_still_write(
 
 
 def test_a_foreign_process_sees_plain_tables(prepared_sqlite_url: str, open_store: Open) -> None:
-    """Nothing is hidden in the driver: the sqlite3 shell reads the same rows."""
+    """Any SQLite client reads the same rows."""
     store = open_store(prepared_sqlite_url)
     with store.write() as tx:
         add_job(tx, "j")
@@ -281,8 +283,10 @@ def test_a_foreign_process_sees_plain_tables(prepared_sqlite_url: str, open_stor
     plain.close()
 
 
-def test_a_url_of_an_async_driver_works(prepared_database_url: str, open_store: Open) -> None:
-    """The host's own URL is taken as it is."""
+def test_the_url_of_an_async_driver_is_accepted(
+    prepared_database_url: str, open_store: Open
+) -> None:
+    """A host can pass its own URL unchanged."""
     for old, new in (("sqlite:", "sqlite+aiosqlite:"), ("+psycopg:", "+asyncpg:")):
         if old in prepared_database_url:
             store = open_store(prepared_database_url.replace(old, new))
@@ -292,7 +296,7 @@ def test_a_url_of_an_async_driver_works(prepared_database_url: str, open_store: 
 def test_a_pool_without_a_free_connection_is_unavailable(
     prepared_database_url: str, open_store: Open
 ) -> None:
-    """All connections are taken: an error after the pool's patience, not a hang for ever."""
+    """If all connections are in use, an error is raised after the pool's timeout."""
     store = open_store(prepared_database_url)
     store.prepare()
     store.dispose()

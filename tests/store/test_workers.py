@@ -1,4 +1,4 @@
-"""Worker rows: a claim and a rescue of the same worker never pass each other."""
+"""Worker rows: leases, and the locks between a claim and a rescue of the same worker."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ def add_worker(tx: Transaction, **values: Any) -> str:
     return str(row["id"])
 
 
-def test_a_beat_prolongs_the_lease_of_a_row_that_is_there(
-    store: Store, clock: VirtualClock
-) -> None:
-    """A worker whose row was removed learns it from its next beat."""
+def test_a_beat_renews_the_lease_of_an_existing_row(store: Store, clock: VirtualClock) -> None:
+    """A worker whose row was removed learns of it from its next beat."""
     with store.write() as tx:
         worker = add_worker(tx)
     clock.advance(30)
@@ -41,8 +39,8 @@ def test_a_beat_prolongs_the_lease_of_a_row_that_is_there(
     assert (row.beat_at, row.lease_until) == (clock.now(), clock.now() + MINUTE)
 
 
-def test_who_has_no_row_may_not_claim(store: Store) -> None:
-    """Nor, on a server, who has a row whose lease is over."""
+def test_a_worker_without_a_row_may_not_claim(store: Store) -> None:
+    """On a server, neither may a worker whose lease has expired."""
     with store.write() as tx:
         assert not workers.lock(tx, new_id())
         assert workers.lock(tx, add_worker(tx))
@@ -50,8 +48,8 @@ def test_who_has_no_row_may_not_claim(store: Store) -> None:
         assert workers.lock(tx, late) is not store.dialect.leases_by_heartbeat
 
 
-def test_only_a_lease_that_is_over_is_taken_away(store: Store, clock: VirtualClock) -> None:
-    """Looked at again in the transaction that removes it: a late beat saves its worker."""
+def test_only_a_worker_with_an_expired_lease_is_removed(store: Store, clock: VirtualClock) -> None:
+    """The removing transaction checks the lease again, so a late beat saves its worker."""
     with store.write() as tx:
         worker = add_worker(tx)
     with store.write() as tx:
@@ -64,7 +62,7 @@ def test_only_a_lease_that_is_over_is_taken_away(store: Store, clock: VirtualClo
 
 
 def test_runs_without_a_worker_are_found(store: Store) -> None:
-    """Running rows that bear the id of no row: whoever claimed them is gone."""
+    """They are running runs whose worker has no row."""
     with store.write() as tx:
         for _ in range(3):
             add_run(tx)
@@ -77,8 +75,8 @@ def test_runs_without_a_worker_are_found(store: Store) -> None:
         assert [row.id for row in workers.runs_of(tx, worker)] == [mine.id]
 
 
-def test_cancel_requests_are_those_of_the_own_running_runs(store: Store) -> None:
-    """Asked by anybody, seen by the worker that executes."""
+def test_a_worker_reads_the_cancel_requests_of_its_own_runs(store: Store) -> None:
+    """Requests for runs of other workers are not returned."""
     with store.write() as tx:
         for _ in range(3):
             add_run(tx)
@@ -92,16 +90,16 @@ def test_cancel_requests_are_those_of_the_own_running_runs(store: Store) -> None
 def test_a_claim_and_a_rescue_wait_for_each_other(
     prepared_postgresql_url: str, open_store: Callable[[str], Store]
 ) -> None:
-    """Engine rule 1: a rescuer that removes a worker in the middle of its claim takes that run too.
+    """Engine rule 1: a rescuer that removes a worker during its claim releases that run as well.
 
-    Without the lock on the worker's own row, the claim would commit a run for a worker that has
-    just been removed, and nobody would ever look at it again.
+    Without the lock on the worker's row, the claim would give a run to a worker that has just been
+    removed, and no rescuer would find it.
     """
     store, rescuer = open_store(prepared_postgresql_url), open_store(prepared_postgresql_url)
     with store.write() as tx:
         worker = add_worker(tx)
         run_id = add_run(tx)
-    claimed, buried = threading.Event(), threading.Event()
+    claimed, removed = threading.Event(), threading.Event()
     released: list[str] = []
 
     def rescue() -> None:
@@ -109,7 +107,7 @@ def test_a_claim_and_a_rescue_wait_for_each_other(
         with rescuer.write() as tx:
             assert workers.remove(tx, worker, None)
             released.extend(row.id for row in workers.runs_of(tx, worker))
-        buried.set()
+        removed.set()
 
     thread = threading.Thread(target=rescue)
     thread.start()
@@ -117,8 +115,8 @@ def test_a_claim_and_a_rescue_wait_for_each_other(
         assert workers.lock(tx, worker)
         assert claim(tx, worker=worker)
         claimed.set()
-        assert not buried.wait(0.3)
-    assert buried.wait(240)
+        assert not removed.wait(0.3)
+    assert removed.wait(240)
     thread.join()
     assert released == [run_id]
     with store.write() as tx:
@@ -128,7 +126,7 @@ def test_a_claim_and_a_rescue_wait_for_each_other(
 def test_two_claims_of_one_worker_do_not_wait_for_each_other(
     prepared_postgresql_url: str, open_store: Callable[[str], Store]
 ) -> None:
-    """Holding the own row is shared."""
+    """The lock on the worker's own row is shared."""
     store, other = open_store(prepared_postgresql_url), open_store(prepared_postgresql_url)
     with store.write() as tx:
         worker = add_worker(tx)
