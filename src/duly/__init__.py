@@ -1,7 +1,6 @@
 """Duly: a durable job scheduler for Python web applications.
 
-The public door. Names are loaded when they are first used (PEP 562), so that ``import duly``
-costs next to nothing.
+Public names are imported on first use (PEP 562), so that ``import duly`` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ _HOMES = {
     "weekends": "duly.triggers",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - the same names, in one place
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are listed once, in _HOMES
 
 
 def __getattr__(name: str) -> Any:

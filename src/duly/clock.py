@@ -32,7 +32,7 @@ class Clock(Protocol):
         """Wait until ``wake`` is set, at most ``timeout`` seconds; return whether it was set."""
 
     def pause(self, seconds: float) -> None:
-        """Sleep for a number of seconds, to let other processes proceed."""
+        """Sleep for a number of seconds, so that other processes can proceed."""
 
 
 class SystemClock:
@@ -94,7 +94,7 @@ class VirtualClock:
         return wake.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Let other threads proceed for a millisecond; this clock does not move."""
+        """Let other threads proceed for a millisecond, without moving this clock."""
         time.sleep(0.001)
 
     def advance(self, seconds: float = 0.0, **units: float) -> datetime:
@@ -128,7 +128,7 @@ def aware_utc(value: datetime, what: str) -> datetime:
 
     Args:
         value: an aware datetime in any time zone.
-        what: what the value is, for the error message.
+        what: the name of the value in the error message.
 
     Raises:
         NaiveDatetimeError: ``value`` has no time zone.

@@ -6,13 +6,13 @@
     │   ├── DatabaseURLError    the database URL is not one that Duly can use
     │   └── UnknownOption       there is no option of this name
     ├── TriggerError            a trigger is not valid                           (also ValueError)
-    │   ├── CronError           … a crontab expression; knows the field and the position
-    │   └── FrequencyError      … a frequency; knows the key
+    │   ├── CronError           a cron expression is not valid; has the field and the position
+    │   └── FrequencyError      a frequency is not valid; has the key
     ├── NaiveDatetimeError      a datetime without a time zone                   (also ValueError)
     ├── UnknownTask             no task is registered under this name            (also LookupError)
     ├── DuplicateTask           two functions were registered under one name     (also ValueError)
     ├── ArgumentsError          arguments do not match the task's signature      (also ValueError)
-    │   └── ArgumentsChanged    … any longer: they did when they were stored
+    │   └── ArgumentsChanged    the signature has changed since they were stored
     ├── PayloadError            a value is not JSON, too large or too deep       (also ValueError)
     ├── NotFound                nothing is stored under this id                  (also LookupError)
     │   ├── JobNotFound
@@ -27,21 +27,21 @@
     │   └── StateError          the run's state does not allow this
     ├── StoreError              the database refused a statement or cannot be used
     │   ├── DatabaseUnavailable the database does not respond                (also ConnectionError)
-    │   │   └── DatabaseBusy    another transaction was in the way: run yours again
+    │   │   └── DatabaseBusy    another transaction conflicted with yours: run it again
     │   ├── DataRefused         the database does not accept a value or a row
     │   └── SchemaError         Duly's tables are missing or do not belong to this application
-    │       └── SchemaTooNew    … or were created by a newer version of Duly
+    │       └── SchemaTooNew    the tables were created by a newer version of Duly
     ├── LifecycleError          start, stop or tick in the wrong state           (also RuntimeError)
     ├── TransactionError        a session that cannot commit with its run        (also RuntimeError)
     └── LeaseLost               this worker no longer owns the run
 
 A task's function may raise one of three signals to control its own run. They are not errors, so
-they have a root of their own:
+they have a separate base class:
 
     RunSignal
     ├── RetryAfter              try again after a delay
     ├── Snooze                  postpone the run without using up an attempt
-    └── Discard                 give the run up for good, for a reason
+    └── Discard                 give up the run for good, for a reason
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class DulyError(Exception):
 
 
 class ConfigurationError(DulyError, ValueError):
-    """A setting, option or declaration is not valid; the message names it and says what is."""
+    """A setting, option or declaration is not valid; the message names it and what is allowed."""
 
 
 class DatabaseURLError(ConfigurationError):
@@ -78,7 +78,7 @@ class DatabaseURLError(ConfigurationError):
 
 
 class DependencyError(ConfigurationError):
-    """Jobs cannot depend on each other as declared: a cycle, an unknown job, a long chain."""
+    """Jobs cannot depend on each other as declared: a cycle, an unknown job or a long chain."""
 
 
 class UnknownOption(ConfigurationError):
@@ -257,9 +257,9 @@ class DatabaseUnavailable(StoreError, ConnectionError):
 
 
 class DatabaseBusy(DatabaseUnavailable):
-    """Another transaction was in the way (a deadlock, a lock, a newer version of a row).
+    """Another transaction conflicted with this one (a deadlock, a lock, a newer version of a row).
 
-    Nothing in the transaction was stored. Duly retries its own transactions; a transaction of the
+    Nothing in the transaction was stored. Duly retries its own transactions; the transaction of a
     caller's session can only be retried by the caller: roll it back and run it from the start.
     """
 
@@ -293,7 +293,7 @@ class LeaseLost(DulyError):
 
 
 class RunSignal(Exception):
-    """Base class of what a task's function may raise to control its own run."""
+    """Base class of the signals that a task's function may raise to control its own run."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _parts(self)
@@ -334,7 +334,7 @@ class Snooze(RunSignal):
 
 
 class Discard(RunSignal):
-    """Give the run up for good: it is not retried.
+    """Give up the run for good: it is not retried.
 
     Args:
         reason: stored with the run and shown on its page.
@@ -347,7 +347,7 @@ class Discard(RunSignal):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of an error message: the closest known name, or all names if none is close."""
-    import difflib  # noqa: PLC0415 - for errors alone
+    import difflib  # noqa: PLC0415 - only errors need it
 
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1)

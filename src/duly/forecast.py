@@ -17,10 +17,10 @@ from duly.scheduler import Scheduler
 from duly.triggers import Calendar, Trigger
 
 PAGE = 1000
-"""Stored jobs that are read at once."""
+"""The number of stored jobs that are read at once."""
 
 MAX_STEPS = 100_000
-"""Steps of a trigger's search between two looks at the count."""
+"""The number of steps after which a trigger returns its count so far and is asked again."""
 
 
 class Fire(NamedTuple):
@@ -97,7 +97,7 @@ def simulate_schedule(
     """Forecast which jobs fire between two instants, without executing anything.
 
     The nominal times honour each job's ``start``, ``end`` and ``max_fires``, its exclusions and the
-    clock changes of its time zone. Whatever depends on the state of a database is left out:
+    clock changes of its time zone. Everything that depends on the state of a database is left out:
     overlap, pauses, and the catch-up of missed times. Fires are counted by arithmetic where the
     trigger allows it; a year of ordinary jobs takes about a second.
 
@@ -105,24 +105,24 @@ def simulate_schedule(
         scheduler: a `Scheduler`, or a Flask, FastAPI or Starlette application that holds one.
         start: the first instant; must be aware.
         end: the instant after the last one; must be aware.
-        stored: whether to take the active jobs in the database instead of those that code declares.
-        calendars: the named calendars that declared jobs exclude, by name.
+        stored: whether to use the active jobs in the database instead of those that code declares.
+        calendars: the calendars that declared jobs exclude, by name.
 
     Returns:
         How often each job fires, its first and last fire, and an iterator over every fire.
 
     Raises:
-        ConfigurationError: ``scheduler`` is not a scheduler and holds none, or ``end`` is before
-            ``start``.
-        DatabaseUnavailable: ``stored`` is set and the database does not answer.
+        ConfigurationError: ``scheduler`` is neither a scheduler nor an application that holds one,
+            or ``end`` is before ``start``.
+        DatabaseUnavailable: ``stored`` is set and the database does not respond.
         NaiveDatetimeError: an instant has no time zone.
         TriggerError: a job excludes a calendar that is missing from ``calendars``.
     """
-    found = _scheduler_of(scheduler)
+    chosen = _scheduler_of(scheduler)
     first, last = aware_utc(start, "start"), aware_utc(end, "end")
     if last < first:
         raise ConfigurationError(f"end={end} is before start={start}")
-    jobs = _stored(found) if stored else _declared(found, first, dict(calendars or {}))
+    jobs = _stored(chosen) if stored else _declared(chosen, first, dict(calendars or {}))
     return Forecast(sorted(jobs, key=lambda job: job.id), first, last)
 
 
@@ -133,12 +133,11 @@ def _scheduler_of(app: Any) -> Scheduler:
         getattr(getattr(app, "state", None), "duly", None),  # Starlette and FastAPI
     )
     for candidate in candidates:
-        found = candidate.get("duly") if isinstance(candidate, dict) else candidate
-        if isinstance(found, Scheduler):
-            return found
+        scheduler = candidate.get("duly") if isinstance(candidate, dict) else candidate
+        if isinstance(scheduler, Scheduler):
+            return scheduler
     raise ConfigurationError(
-        f"{app!r} is not a Scheduler and holds none; pass the Scheduler itself, or an application "
-        "that it is bound to"
+        f"{app!r} is not a Scheduler, nor an application that holds one; pass the Scheduler itself"
     )
 
 

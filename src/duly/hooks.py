@@ -1,4 +1,4 @@
-"""Types that lower layers call and that higher layers or the host application implement."""
+"""Types that lower layers use, and that higher layers or the host application implement."""
 
 from __future__ import annotations
 

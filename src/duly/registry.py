@@ -1,4 +1,4 @@
-"""Tasks by name: the only functions that can ever run."""
+"""The registry of tasks, by name: Duly runs no other functions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Task:
     """A registered function.
 
     Attributes:
-        name: the name under which the database knows it.
-        options: the options that its author set; a job's options win over them.
+        name: the name under which it is stored in the database.
+        options: the options set where the task is defined; a job's options take precedence.
         is_async: whether it is a coroutine function.
         transactional: whether the worker commits what the function does together with its run:
-            ``True`` with a session of Duly's own, or a factory of sessions.
+            ``True``, with a session that Duly creates; or a factory of sessions.
         executor: where it runs: ``auto`` (a thread, a coroutine on the event loop) or ``process``.
     """
 
@@ -47,7 +47,7 @@ class Task:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def options_over(self, defaults: JobOptions, overrides: Mapping[str, Any]) -> JobOptions:
-        """Resolve options: ``defaults``, replaced by the task's own, replaced by ``overrides``."""
+        """Return ``defaults``, overridden by the task's own options, then by ``overrides``."""
         own = defaults.with_overrides(self.options, f"for task {self.name!r}")
         return own.with_overrides(overrides, f"for a job of task {self.name!r}")
 
@@ -76,17 +76,17 @@ class Registry:
 
         Args:
             function: a plain or coroutine function with named parameters.
-            name: default: the function's own name.
+            name: the name of the task; default: the function's name.
             options: task options, see `JobOptions`.
             transactional: see `Task`.
             executor: see `Task`.
 
         Raises:
             DuplicateTask: the name belongs to another function.
-            UnknownOption: an option that tasks do not have.
-            ConfigurationError: not a function, a generator, parameters that cannot be stored, a
-                session parameter that does not fit ``transactional``, or a function for a process
-                that another process cannot import.
+            UnknownOption: there is no task option of this name.
+            ConfigurationError: ``function`` is not a function or is a generator, a parameter cannot
+                be stored, a session parameter does not fit ``transactional``, or the executor is
+                ``process`` and another process cannot import the function.
         """
         name = _checked_name(function, name)
         for option in options:
@@ -107,19 +107,19 @@ class Registry:
             _check_process(task)
         with self._lock:
             known = self._tasks.get(name)
-            if known is not None and _place(known.function) != _place(function):
+            if known is not None and _full_name(known.function) != _full_name(function):
                 raise DuplicateTask(
-                    f"task name {name!r} belongs to {_place(known.function)}; give "
-                    f"{_place(function)} another one: name=…"
+                    f"task name {name!r} belongs to {_full_name(known.function)}; give "
+                    f"{_full_name(function)} another one: name=…"
                 )
             self._tasks[name] = task
         return task
 
     def get(self, name: str) -> Task:
-        """Return the task of a name.
+        """Return the task with this name.
 
         Raises:
-            UnknownTask: no task of that name is registered here.
+            UnknownTask: no task is registered under this name.
         """
         try:
             return self._tasks[name]
@@ -129,10 +129,10 @@ class Registry:
             ) from None
 
     def find(self, wanted: AnyTask) -> Task:
-        """Return the task meant by a name, a decorated function, or the bare function.
+        """Return a task by its name, its decorated function, or the function that was decorated.
 
         Raises:
-            UnknownTask: the function is not registered here.
+            UnknownTask: the name or the function is not registered.
         """
         if isinstance(wanted, str):
             return self.get(wanted)
@@ -143,12 +143,12 @@ class Registry:
             if task.function is wanted:
                 return task
         raise UnknownTask(
-            f"{_place(wanted)} is not registered; decorate it with @scheduler.task() or call "
+            f"{_full_name(wanted)} is not registered; decorate it with @scheduler.task() or call "
             "scheduler.task()(function)"
         )
 
     def tasks(self) -> list[Task]:
-        """Return all tasks, by name."""
+        """Return all tasks, sorted by name."""
         return sorted(self._tasks.values(), key=lambda task: task.name)
 
     def names(self) -> tuple[str, ...]:
@@ -163,12 +163,12 @@ def _checked_name(function: Callable[..., Any], name: str | None) -> str:
     if not callable(function):
         raise ConfigurationError(f"{function!r} is not a function")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(f"{_place(function)} is a generator; a task returns once")
+        raise ConfigurationError(f"{_full_name(function)} is a generator; a task returns once")
     name = name or str(getattr(function, "__name__", ""))
     if not _is_name(name) or name == "<lambda>":
         raise ConfigurationError(
-            f"{_place(function)} has no usable name; give one of 1 to 191 printable characters: "
-            "name=…"
+            f"{_full_name(function)} has no usable name; give one of 1 to 191 printable "
+            "characters: name=…"
         )
     return name
 
@@ -178,24 +178,21 @@ def _is_name(value: object) -> bool:
 
 
 def _check_process(task: Task) -> None:
-    """Refuse a function that another process cannot find by its module and its name."""
-    module, name = getattr(task.function, "__module__", None), _qualname(task.function)
+    """Refuse a function that another process cannot import by its module and its name."""
+    module = getattr(task.function, "__module__", None)
+    name = getattr(task.function, "__qualname__", None)
     problem = None
     if task.is_async or task.transactional is not False:
-        what = "a coroutine function" if task.is_async else "transactional"
-        problem = f"is {what}; only plain functions run in a process"
+        kind = "a coroutine function" if task.is_async else "transactional"
+        problem = f"is {kind}; only plain functions run in a process"
     elif module in (None, "__main__"):
         problem = "is defined in the program that was started; move it into a module"
     elif name is None or "<" in name:
         problem = "is not a function at the top of a module, where another process can find it"
     if problem:
         raise ConfigurationError(
-            f"task {task.name!r} has executor='process', but {_place(task.function)} {problem}"
+            f"task {task.name!r} has executor='process', but {_full_name(task.function)} {problem}"
         )
-
-
-def _qualname(function: Any) -> str | None:
-    return getattr(function, "__qualname__", None)
 
 
 def _is_coroutine(function: Callable[..., Any]) -> bool:
@@ -204,6 +201,6 @@ def _is_coroutine(function: Callable[..., Any]) -> bool:
     )
 
 
-def _place(function: Any) -> str:
+def _full_name(function: Any) -> str:
     module = getattr(function, "__module__", "?")
     return f"{module}.{getattr(function, '__qualname__', repr(function))}"

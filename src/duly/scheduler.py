@@ -1,4 +1,4 @@
-"""The scheduler that a host application holds: its settings, and the table of its calls."""
+"""`Scheduler`, which a host application creates, and `Aio`, the awaitable form of its calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _awaitable(
 ) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
     """Make an operation a coroutine method of `Aio`, with its signature and its docstring.
 
-    The operation runs in a thread; with an asyncio session, by SQLAlchemy's ``run_sync``.
+    The operation runs in a thread; with an asyncio session, through SQLAlchemy's ``run_sync``.
     """
 
     @functools.wraps(operation)
@@ -77,28 +77,29 @@ class Scheduler(DirectEnqueue):
 
     Args:
         url: an SQLAlchemy database URL: ``sqlite:///app.db`` or ``postgresql+psycopg://…``; URLs
-            of asyncio drivers are accepted too. Without a URL jobs can only be declared until
-            `use_database` names it, or in Flask ``app.config["DULY_URL"]``.
-        name: the application whose declarations in code are compared with each other.
-        version: the version of the application, rising with every deploy: 43, ``1.4.2``,
-            ``2026.11.21``. An older process never changes a job that a newer one has declared; a
-            process without a version counts as older than any. Default: none, and the last
+            of asyncio drivers are accepted too. Without a URL, jobs can only be declared until
+            `use_database` sets it, or ``app.config["DULY_URL"]`` in Flask.
+        name: the name of the application. Declarations in code are only compared with earlier
+            ones of the same application.
+        version: the version of the application, which must increase with every deployment: 43,
+            ``1.4.2``, ``2026.11.21``. An older process never changes a job that a newer one has
+            declared; a process without a version counts as the oldest. Default: none, so the last
             declaration wins.
         orphans: whether jobs that code no longer declares are only reported (``report``), or also
             paused (``pause``).
-        timezone: the IANA name of the zone for wall-clock triggers that do not name one.
-        heartbeat: ``normal`` (a beat every 10 s, a lease of 60 s), ``fast`` (1 s, 5 s) or a
+        timezone: the IANA name of the zone of wall-clock triggers that do not name one.
+        heartbeat: ``normal`` (a heartbeat every 10 s, a lease of 60 s), ``fast`` (1 s, 5 s) or a
             `Heartbeat`.
         defaults: options for jobs and tasks that do not set their own.
-        queues: the number of runs of each queue that this process executes at once; default: 10
-            of the queue ``default``.
+        queues: the number of runs of each queue that this process executes at once; default:
+            ``{"default": 10}``.
         clock: the source of time; tests pass a `VirtualClock`.
-        grace: seconds that running functions get to finish at a stop.
-        start: ``retry``: an unreachable database does not stop the host; ``required``: it does.
-        pooler: whether the URL leads to a transaction pooler (PgBouncer). If so, nothing is kept
-            in a database session, and the work of other processes is found by polling, every
-            second.
-        listen_url: a direct URL for LISTEN beside such a pooler.
+        grace: seconds that `stop` waits for running functions.
+        start: what `start` does while the database is unreachable: ``retry`` until it responds, or
+            raise (``required``).
+        pooler: whether the URL leads to a transaction pooler (PgBouncer). If so, Duly keeps no
+            state in database sessions, and polls every second for the work of other processes.
+        listen_url: a direct URL for LISTEN that bypasses the pooler.
 
     Attributes:
         aio: every call as an awaitable: ``await scheduler.aio.enqueue(...)``.
@@ -144,12 +145,12 @@ class Scheduler(DirectEnqueue):
         self.aio = Aio(self._core)
 
     def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
-        """Create the core; the simulation replaces it by one on a simulated database."""
+        """Create the core; the simulation overrides this to use a simulated database."""
         return Core(url, settings, clock, UPKEEP)
 
     @property
     def settings(self) -> Settings:
-        """The settings that the scheduler was created with, and `configure_worker` has changed."""
+        """The settings given to the constructor, as changed by `configure_worker`."""
         return self._core.settings
 
     @property
@@ -169,26 +170,26 @@ class Scheduler(DirectEnqueue):
 
     @property
     def state(self) -> State:
-        """What the worker of this process does: stopped, starting, running or stopping."""
+        """The state of this process's worker: stopped, starting, running or stopping."""
         return self._core.worker.state
 
     @property
     def worker_id(self) -> str | None:
-        """The id of this process's worker, as `status`, runs and events name it.
+        """The id of this process's worker, as it appears in `status`, runs and events.
 
-        ``None`` before the first step and after a stop. A worker that lost its lease registers
-        anew under another id.
+        ``None`` before the first step and after a stop. A worker that has lost its lease registers
+        again under another id.
         """
         return self._core.worker.worker_id
 
     @property
     def takes_database(self) -> bool:
-        """Whether it was created without a URL, so that `use_database` names the database."""
+        """Whether the scheduler was created without a URL, so that `use_database` sets it."""
         return self._core.takes_database
 
     @property
     def has_database(self) -> bool:
-        """Whether the database is known yet."""
+        """Whether the scheduler has a database: a URL was given, or set by `use_database`."""
         return self._core.has_database
 
     # Declaring tasks and jobs in code
@@ -238,14 +239,14 @@ class Scheduler(DirectEnqueue):
     stop_all = _call(op.queues.stop_all)
     start_all = _call(op.queues.start_all)
 
-    # The state of everything
+    # Status, health and events
     status = _call(op.status.status)
     health = _call(op.status.health)
     workers = _call(op.status.workers)
     events = _call(op.events.events)
     examine = _call(op.doctor.examine)
 
-    # The life of this process's worker
+    # The worker of this process
     use_database = _call(op.lifecycle.use_database)
     configure_worker = _call(op.lifecycle.configure_worker)
     prepare = _call(op.lifecycle.prepare)
@@ -268,8 +269,8 @@ class Scheduler(DirectEnqueue):
         Coroutine jobs run on the application's own event loop.
 
         Args:
-            app: if it has a ``state``, as Starlette and FastAPI applications do, the scheduler
-                is found there as ``app.state.duly``.
+            app: the application. If it has a ``state``, as in Starlette and FastAPI, the scheduler
+                is stored as ``app.state.duly``.
         """
         if hasattr(app, "state"):
             app.state.duly = self
@@ -287,24 +288,24 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     """The awaitable form of a scheduler's calls, for coroutines: ``await scheduler.aio.add(...)``.
 
     A call runs in a thread, so that it does not block the event loop. With an asyncio session it
-    becomes part of that session's transaction, by SQLAlchemy's own ``run_sync``.
+    becomes part of that session's transaction, through SQLAlchemy's ``run_sync``.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     async def _hop(self, work: Callable[[Any], R], session: Any) -> R:
-        """Call ``work`` in a thread; or where an asyncio session does its own work."""
+        """Call ``work`` in a thread, or through the ``run_sync`` of an asyncio session."""
         if not hasattr(session, "run_sync"):
             return await asyncio.to_thread(work, session)
         await asyncio.to_thread(self._core.store.prepare)
-        joined: R = await session.run_sync(work)
-        return joined
+        result: R = await session.run_sync(work)
+        return result
 
     async def _perform(
         self, operation: Callable[[Core, HostSession | None], str], session: HostSession | None
     ) -> str:
-        return await self._hop(lambda own: operation(self._core, own), session)
+        return await self._hop(lambda joined: operation(self._core, joined), session)
 
     # Declaring tasks and jobs in code
     job = _awaitable(op.jobs.find.job)
@@ -351,14 +352,14 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     stop_all = _awaitable(op.queues.stop_all)
     start_all = _awaitable(op.queues.start_all)
 
-    # The state of everything
+    # Status, health and events
     status = _awaitable(op.status.status)
     health = _awaitable(op.status.health)
     workers = _awaitable(op.status.workers)
     events = _awaitable(op.events.events)
     examine = _awaitable(op.doctor.examine)
 
-    # The life of this process's worker
+    # The worker of this process
     prepare = _awaitable(op.lifecycle.prepare)
     start = _awaitable_step(op.lifecycle.start)
     stop = _awaitable(op.lifecycle.stop)

@@ -205,7 +205,7 @@ def test_jobs_of_one_list_may_run_after_each_other(scheduler: Scheduler) -> None
     ]
     scheduler.add_many([*family, *many(3)])
     assert scheduler.job("c").after == ("b",)
-    with pytest.raises(DependencyError, match="'d' is to run after 'nobody'"):
+    with pytest.raises(DependencyError, match="'d' runs after 'nobody', but no such job"):
         scheduler.add_many([{"task": "work", "after": ["nobody"], "id": "d"}, *many(9)[5:]])
     turned = {"task": "work", "after": ["c"], "id": "a"}
     with pytest.raises(DependencyError):

@@ -263,7 +263,7 @@ def test_a_declaration_that_disappears_is_reported_and_goes_on(
     with caplog.at_level(logging.WARNING, "duly"):
         scheduler.tick()
     assert any(
-        "'j' was declared by the code of 'default' and no longer is" in message
+        "'j' is no longer declared by the code of 'default'" in message
         for message in caplog.messages
     )
     clock.advance(60)

@@ -55,7 +55,7 @@ def test_arguments_may_be_given_in_order(make: Make) -> None:
     work.enqueue(3, "three")
     scheduler.tick()
     assert sorted(seen) == [(1, ""), (2, "two"), (3, "three")]
-    with pytest.raises(ArgumentsError, match="it takes 2 in order, and 3 were given"):
+    with pytest.raises(ArgumentsError, match="it takes at most 2 positional, but 3 were given"):
         scheduler.enqueue(by_name, 1, "two", 3)
     with pytest.raises(ArgumentsError, match="n is given twice"):
         scheduler.enqueue(by_name, 1, n=1)
@@ -303,9 +303,7 @@ def test_running_now_respects_the_overlap_policy(
     scheduler.add("work", every(seconds=60), id="j", overlap=overlap)
     first = scheduler.run_now("j")
     if second is None:
-        with pytest.raises(
-            OverlapError, match=r"'j' has a run that has not finished, .*overlap='skip'"
-        ):
+        with pytest.raises(OverlapError, match=r"'j' already has an unfinished run, .*is 'skip'"):
             scheduler.run_now("j")
         assert len(scheduler.runs()) == 1
         return
@@ -369,7 +367,7 @@ def test_a_run_that_has_not_started_is_cancelled_at_once(
     for run_id in (scheduler.enqueue("work"), scheduler.enqueue("work", delay=60)):
         run = scheduler.cancel(run_id, actor="ana")
         assert (run.state, run.reason, run.finished_at) == (
-            "cancelled", "cancelled by hand", clock.now(),
+            "cancelled", "cancelled manually", clock.now(),
         )  # fmt: skip
     clock.advance(61)
     scheduler.tick()
@@ -500,7 +498,7 @@ def test_a_retry_by_hand_respects_the_overlap_policy(
     scheduler.tick()
     (failed,) = scheduler.runs(job="j")
     scheduler.run_now("j")
-    with pytest.raises(OverlapError, match="'j' has a run that has not finished"):
+    with pytest.raises(OverlapError, match="'j' already has an unfinished run"):
         scheduler.retry(failed.id)
     assert state(scheduler, failed.id) == "failed"
 

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
-from duly.operations.declare import unresolved
+from duly.operations.declare import has_unresolved
 from duly.store import completions, declarations, history, jobs, runs, transitions, workers
 from duly.store.agenda import AgendaQuery
 from duly.store.dialect import Mark
@@ -104,7 +104,7 @@ def index_used(name: str, plan: str) -> bool:
             ["duly_run_log_run"],
         ),
         (lambda tx: declarations.orphans(tx.conn, "app"), ["duly_job_declared"]),
-        (lambda tx: unresolved(tx.conn), ["duly_job_unresolved"]),
+        (lambda tx: has_unresolved(tx.conn), ["duly_job_unresolved"]),
         (lambda tx: history.prune_jobs(tx, 10), ["duly_job_ended"]),
         (
             lambda tx: transitions.succeed_all(

@@ -240,16 +240,16 @@ def test_a_job_changed_meanwhile_is_not_backfilled(
     world.forward(scheduler, 24 * 3600)
     from duly.operations import backfill as commands
 
-    survey = commands.survey
+    find_decided = commands.find_decided
 
     def slow(*args: Any) -> Any:
-        found = survey(*args)
+        found = find_decided(*args)
         scheduler.edit("j", trigger=every(minutes=7))
         return found
 
     if not scheduler.store.dialect.many_writers:
         pytest.skip("SQLite: the edit would wait for the reader's own thread")
-    monkeypatch.setattr(commands, "survey", slow)
+    monkeypatch.setattr(commands, "find_decided", slow)
     with pytest.raises(RevisionConflict):
         scheduler.backfill("j", after(1), after(24))
     assert len(scheduler.runs(job="j")) == 1
@@ -266,7 +266,7 @@ def test_a_range_of_another_trigger_stays_as_it_is(world: World) -> None:
 
 
 def test_bad_calls_are_refused(world: World) -> None:
-    """Unknown jobs, naive times, empty stretches, too many times, jobs without times."""
+    """Unknown jobs, naive times, empty periods, too many times, jobs without times."""
     scheduler = hourly(world, cron("* * * * * *"))
     scheduler.add("work", after=["j"], id="child")
     with pytest.raises(JobNotFound):

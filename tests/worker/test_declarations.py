@@ -186,7 +186,7 @@ def test_rule_24_a_dropped_job_is_an_orphan_once_the_old_worker_is_gone(
             world.forward(new, 31)
     assert [(job.id, job.state) for job in new.orphans()] == [("b", "active")]
     assert kinds(new, "b") == ["job.added", "job.orphaned"]
-    told = [message for message in caplog.messages if "'b' was declared by the code" in message]
+    told = [message for message in caplog.messages if "'b' is no longer declared" in message]
     assert len(told) == 1
     assert "keeps firing" in told[0]
     assert new.job("b").fired_count >= 4
@@ -212,9 +212,9 @@ def test_rule_24_orphans_are_paused_where_that_is_asked_for(
         new = deploy(world, {"a": HOUR}, 2, orphans="pause")
     (orphan,) = new.orphans()
     assert (orphan.id, orphan.state, orphan.paused_by) == ("b", "paused", "code")
-    assert orphan.paused_reason == "its code does not declare it any more"
+    assert orphan.paused_reason == "no longer declared in code"
     assert kinds(new, "b") == ["job.added", "job.orphaned", "job.paused"]
-    assert any("'b' was declared by the code" in m and "is paused" in m for m in caplog.messages)
+    assert any("'b' is no longer declared" in m and "is paused" in m for m in caplog.messages)
     world.forward(new, 600)
     assert new.runs(job="b") == []
 

@@ -162,7 +162,7 @@ def test_a_run_that_waits_for_its_retry_is_not_over(world: World) -> None:
 def test_a_manual_run_while_one_is_on_is_refused(world: World, gate: Gate) -> None:
     """run_now answers with OverlapError and makes nothing."""
     scheduler = begin(world, gate)
-    with pytest.raises(OverlapError, match="has not finished"):
+    with pytest.raises(OverlapError, match="already has an unfinished run"):
         scheduler.run_now("slow")
     assert len(scheduler.runs(job="slow")) == 1
 

@@ -40,7 +40,7 @@ FAILED = {**EXECUTED, **ENDED, "state": "failed", "keep_until": "now+90d"}
 BAD = {"error_type": "ValueError", "error_message": "bad"}
 LOST = {"error_type": "WorkerLost", "error_message": "worker on HOST died"}
 DISCARDED = {**EXECUTED, **ENDED, "state": "discarded"}
-CANCELLED = {**ENDED, "state": "cancelled", "reason": "cancelled by hand"}
+CANCELLED = {**ENDED, "state": "cancelled", "reason": "cancelled manually"}
 NO_CALL = {
     "job_id": "j", "job_uid": "uid", "scheduled_for": "born+10s", "due_at": "born+10s",
     "cause": "schedule", "unique_key": None, "unique_scope": None, "finished_at": "now",

@@ -1,4 +1,4 @@
-"""The result of a backfill: running past nominal times that did not run."""
+"""The result of a backfill, which runs past nominal times that did not run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Backfill:
         settled: the number of nominal times in the period that were left alone, because their run
             succeeded, failed, was cancelled, or has not finished.
         dry_run: whether this was a dry run, which writes nothing.
-        notes: remarks for people, in sentences.
+        notes: remarks on what was left out or refused, as sentences.
     """
 
     job_id: str

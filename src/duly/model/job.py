@@ -36,11 +36,11 @@ class JobRecord:
         last_nominal: the last nominal time with a decision.
         origin: whether the job was created by ``code``, the ``api`` or an ``import``.
         revision: increases with every change.
-        overridden: the fields edited by hand, which take precedence over the declaration.
+        overridden: the fields edited manually, which take precedence over the declaration.
         unresolved_reason: why the job cannot run, if it is ``unresolved``.
         consecutive_failures: the number of failed runs since the last success.
         fired_count: the number of times that the job has fired.
-        last_run: its newest run, if the query asked for it.
+        last_run: its newest run, if the query includes it.
     """
 
     id: str
@@ -114,7 +114,7 @@ def check_tags(tags: object) -> tuple[str, ...]:
     """Return tags as a sorted tuple without duplicates.
 
     Raises:
-        ConfigurationError: a tag is not a text of 1 to 191 printable characters.
+        ConfigurationError: a tag is not a string of 1 to 191 printable characters.
     """
     if isinstance(tags, str):
         raise ConfigurationError(f"tags is the string {tags!r}; give a list: tags=[{tags!r}]")

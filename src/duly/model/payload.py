@@ -49,11 +49,11 @@ def decode(text: str | bytes) -> Any:
 
 
 def checked(text: str, what: str) -> str:
-    """Return a JSON text if it is within the limits.
+    """Return a JSON text unchanged if it is within the limits.
 
     Args:
         text: the JSON text.
-        what: what it is, for the error message.
+        what: a description of the text for the error message.
 
     Raises:
         PayloadError: it is larger than 64 KiB or nested more than 32 levels deep.
@@ -72,8 +72,8 @@ def checked(text: str, what: str) -> str:
 def encode_result(value: Any) -> str | None:
     """Return what a function returned as JSON text, or ``None`` for ``None``.
 
-    A value that cannot be stored becomes ``{"not_stored": <the reason>}``: a run that did its
-    work does not fail because of what it returned.
+    A value that cannot be stored becomes ``{"not_stored": <the reason>}``, because a run that has
+    done its work must not fail because of its return value.
     """
     if value is None:
         return None

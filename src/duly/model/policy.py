@@ -1,4 +1,4 @@
-"""How a job fires and how its runs are executed."""
+"""The options of jobs and tasks: how a job fires, and how its runs are executed."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ Seconds = float | timedelta
 CatchUpMode = Literal["latest", "all", "none"]
 
 QUARANTINE_AFTER = 2
-"""The number of crashes after which a run executes alone, since a crash blames all that ran."""
+"""The number of crashes after which a run executes alone: any run of a crashed worker may be the
+cause."""
 
 CRASH_LIMIT = 3
-"""The number of crashes that make a run fail, if it executed alone in the last of them."""
+"""The number of crashes after which a run fails, if it executed alone in the last of them."""
 
 KEEP_DAYS = {"succeeded": 30, "failed": 90}
 KEEP_DAYS_OTHERWISE = 30
@@ -50,16 +51,16 @@ _CATCH_UP: Mapping[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """What becomes of nominal times that passed while no worker could fire them.
+    """The policy for nominal times that passed while no worker could fire them.
 
     Attributes:
         mode: ``latest`` runs the newest and records the others as missed; ``all`` runs each, oldest
-            first; ``none`` runs only what is still on time.
-        limit: the largest number of runs with ``all``; older times are recorded as missed.
-        max_age: seconds; what is older is recorded as missed. ``None``: any age.
+            first; ``none`` runs only those that are still on time.
+        limit: the maximum number of runs with ``all``; older times are recorded as missed.
+        max_age: the age in seconds beyond which times are recorded as missed; ``None``: no limit.
 
     Raises:
-        ConfigurationError: an unknown mode or a number out of range.
+        ConfigurationError: the mode is unknown, or a number is out of range.
     """
 
     mode: CatchUpMode = "latest"
@@ -81,18 +82,18 @@ _RETRY: Mapping[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and when a failed run is tried again.
+    """The policy for retrying failed runs: how many attempts, and when.
 
     Attributes:
-        attempts: tries in all, the first included.
+        attempts: the maximum number of attempts, including the first.
         wait: seconds before the second attempt.
-        factor: what each further wait is multiplied by.
+        factor: the number by which each further wait is multiplied.
         max_wait: the longest wait, in seconds.
-        jitter: share of the wait (0 to 1) by which it may be longer or shorter, so that many runs
-            failing together do not come back together.
+        jitter: the fraction of the wait (0 to 1) by which it is varied, up or down, so that runs
+            that fail together are not all retried together.
 
     Raises:
-        ConfigurationError: a number out of range.
+        ConfigurationError: a number is out of range.
     """
 
     attempts: int = 3
@@ -105,7 +106,12 @@ class Retry:
         check_fields(self, _RETRY, "Retry({}=…)")
 
     def delay(self, failed: int, key: str) -> timedelta:
-        """The wait after ``failed`` failed attempts; the same for the same ``key`` (the run)."""
+        """Return the wait after a number of failed attempts.
+
+        Args:
+            failed: the number of failed attempts, 1 or more.
+            key: the run's id; the same key and number always give the same wait.
+        """
         try:
             wait = min(self.wait * self.factor ** (failed - 1), self.max_wait)
         except OverflowError:
@@ -116,14 +122,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class RunPolicy:
-    """What a run carries with it from the moment it is made: how to execute it.
+    """The part of a job's options that is stored with each run when it is created.
 
     Attributes:
-        retry: ``None`` means one attempt.
-        timeout: seconds an attempt may take; ``None``: no limit.
-        on_crash: whether a run whose worker died is started again.
-        keep: days the finished run stays in history; ``None``: 30, failed ones 90.
-        ping: an address that is called after a success.
+        retry: ``None``: one attempt.
+        timeout: the maximum duration of an attempt, in seconds; ``None``: no limit.
+        on_crash: ``retry`` or ``fail``: what to do with the run if its worker dies.
+        keep: days that the finished run stays in history; ``None``: 30, or 90 if it failed.
+        ping: a URL that is requested after a success.
     """
 
     retry: Retry | None = None
@@ -134,28 +140,31 @@ class RunPolicy:
 
     @property
     def max_attempts(self) -> int:
-        """Attempts in all."""
+        """The maximum number of attempts."""
         return self.retry.attempts if self.retry else 1
 
     def keep_until(self, state: str, finished: datetime) -> datetime:
-        """When the history of a run that ended in ``state`` may be deleted."""
+        """Return the instant from which a run that ended in ``state`` may be deleted."""
         days = self.keep if self.keep is not None else KEEP_DAYS.get(state, KEEP_DAYS_OTHERWISE)
         return finished + timedelta(days=days)
 
 
-def _group(group: type[Any], short: str) -> Check:
-    """One of the values above; a mapping of its options, or its most important option alone."""
+def _instance_of(kind: type[Any], main_field: str) -> Check:
+    """Return a check for an instance of a dataclass.
+
+    It also accepts a mapping of the fields, or the value of ``main_field`` alone.
+    """
 
     def check(name: str, value: Any) -> Any:
-        if isinstance(value, group):
+        if isinstance(value, kind):
             return value
-        values = value if isinstance(value, Mapping) else {short: value}
-        known = [field.name for field in fields(group)]
+        values = value if isinstance(value, Mapping) else {main_field: value}
+        known = [field.name for field in fields(kind)]
         for option in values:
             if option not in known:
                 raise UnknownOption(str(option), known, f"in {name}=")
         try:
-            return group(**values)
+            return kind(**values)
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}={value!r}: {error}") from None
 
@@ -165,13 +174,13 @@ def _group(group: type[Any], short: str) -> Check:
 _OPTIONS: Mapping[str, Check] = {
     "queue": label(64),
     "priority": whole(-32768, 32767),
-    "retry": optional(_group(Retry, "attempts")),
+    "retry": optional(_instance_of(Retry, "attempts")),
     "timeout": optional(TIME),
     "on_crash": choice("retry", "fail"),
     "expires": optional(TIME),
     "keep": optional(number(0, 36_500, "more than 0 days, at most 36500", above=True)),
     "misfire_grace": optional(SECONDS),
-    "catch_up": _group(CatchUp, "mode"),
+    "catch_up": _instance_of(CatchUp, "mode"),
     "overlap": choice("skip", "queue", "allow", "cancel_running"),
     "max_running": whole(1, 1000),
     "jitter": SECONDS,
@@ -179,7 +188,7 @@ _OPTIONS: Mapping[str, Check] = {
     "end": optional(instant),
     "max_fires": optional(whole(1, 2**63 - 1)),
     "concurrency_key": optional(label(191)),
-    "watch": optional(_group(Watch, "expected_every")),
+    "watch": optional(_instance_of(Watch, "expected_every")),
     "ping": optional(web_address),
 }
 
@@ -193,30 +202,31 @@ class JobOptions:
     """The options of a job, all optional; a task takes those marked (t).
 
     Attributes:
-        queue: (t) the lane its runs wait in.
-        priority: (t) smaller runs first.
-        retry: (t) see `Retry`; an int means that many attempts.
-        timeout: (t) seconds an attempt may take.
-        on_crash: (t) ``retry`` or ``fail`` when the worker died.
-        expires: (t) seconds a run may wait before its first start; then it is ``missed``.
-        keep: (t) days of history.
-        misfire_grace: seconds a fire may be late, nominal time to firing; ``None``: any.
-        catch_up: see `CatchUp`; its mode's name is enough.
-        overlap: when another run has not finished: ``skip`` this time, ``queue`` one, ``allow`` it,
-            or ``cancel_running``.
-        max_running: the number of unfinished runs from which ``overlap`` applies.
-        jitter: seconds over which starts are spread; the nominal time does not move.
-        start: no nominal time before this instant.
-        end: no nominal time after this instant.
+        queue: (t) the queue of its runs.
+        priority: (t) of the runs that are ready, those with the smallest number start first.
+        retry: (t) see `Retry`; an int is the number of attempts. ``None``: one attempt.
+        timeout: (t) the maximum duration of an attempt, in seconds; ``None``: no limit.
+        on_crash: (t) ``retry`` or ``fail``: what to do with a run whose worker died.
+        expires: (t) seconds that a run may wait for its first start; then it is ``missed``.
+        keep: (t) days that finished runs stay in history; ``None``: 30, failed ones 90.
+        misfire_grace: seconds by which a job may fire after its nominal time; ``None``: no limit.
+        catch_up: see `CatchUp`; the name of a mode is accepted too.
+        overlap: what to do when the job fires while ``max_running`` of its runs are unfinished:
+            ``skip`` the new run, ``queue`` it unless one waits already, ``allow`` it, or
+            ``cancel_running``: cancel the others and run it next.
+        max_running: the number of unfinished runs at which ``overlap`` applies.
+        jitter: seconds over which starts are spread; nominal times do not change.
+        start: no nominal time is before this instant.
+        end: no nominal time is after this instant.
         max_fires: the number of fires after which the job is finished.
-        concurrency_key: (t) of all runs with the same key, whatever their job, task, queue or
-            worker, one runs at a time, or as many as ``scheduler.set_limit`` says.
-        watch: see `Watch`; a number stands for ``expected_every`` in seconds.
-        ping: (t) an address that is called after each success, so that another service notices when
-            everything here is dead.
+        concurrency_key: (t) runs with the same key, whatever their job, task, queue or worker, run
+            one at a time, or as many at once as ``scheduler.set_limit`` allows.
+        watch: see `Watch`; a number is its ``expected_every``, in seconds.
+        ping: (t) a URL that is requested after each success, so that an outside service notices
+            when nothing runs here any more.
 
     Raises:
-        ConfigurationError: a value out of range.
+        ConfigurationError: a value is out of range.
     """
 
     queue: str = "default"
@@ -243,17 +253,17 @@ class JobOptions:
 
     @cached_property
     def run_policy(self) -> RunPolicy:
-        """The part that each run carries."""
+        """The options that are stored with each run."""
         return RunPolicy(self.retry, self.timeout, self.on_crash, self.keep, self.ping)
 
     @cached_property
     def run_policy_text(self) -> str | None:
-        """The policy that each run carries, as it is stored."""
+        """`run_policy` as JSON text; ``None`` if it equals the default."""
         return encode_policy(self.run_policy)
 
     @cached_property
     def allowed_lateness(self) -> tuple[timedelta | None, str]:
-        """How late a fire may be, and the option that limits it; ``None``: no limit."""
+        """The maximum lateness of a fire, or ``None``, and the option that sets it, in words."""
         bounds = []
         if self.misfire_grace is not None:
             grace = self.misfire_grace
@@ -266,15 +276,15 @@ class JobOptions:
         return min(bounds) if bounds else (None, "")
 
     def with_overrides(self, overrides: Mapping[str, Any], where: str) -> Self:
-        """A copy with some options set by name.
+        """Return a copy with some options replaced.
 
         Args:
             overrides: option names and values, as a user writes them.
-            where: how to name the place in an error, for example ``"for job 'x'"``.
+            where: the place that errors name, for example ``"for job 'x'"``.
 
         Raises:
-            UnknownOption: a name is not an option.
-            ConfigurationError: a value of the wrong kind or out of range.
+            UnknownOption: there is no option of this name.
+            ConfigurationError: a value has the wrong type, or is out of range.
         """
         if not overrides:
             return self
@@ -334,10 +344,10 @@ def encode_policy(value: JobOptions | RunPolicy) -> str | None:
 
 @lru_cache(maxsize=1024)
 def decode_options(text: str | None) -> JobOptions:
-    """The options of a stored job.
+    """Return the options of a stored job.
 
     Raises:
-        ConfigurationError: an option that this version does not know.
+        ConfigurationError: this version does not know an option, or its value.
     """
     stored = payload.decode(text) if text else {}
     if not isinstance(stored, dict):
@@ -347,9 +357,10 @@ def decode_options(text: str | None) -> JobOptions:
 
 @lru_cache(maxsize=1024)
 def decode_run_policy(text: str | None) -> RunPolicy:
-    """The policy of a stored run.
+    """Return the policy of a stored run.
 
-    What a newer version wrote and this one cannot read is left out: the run must not stop others.
+    Values of a newer version that this one cannot read are ignored, so that such a run does not
+    hold up others.
     """
     stored = payload.decode(text) if text else {}
     names = {field.name for field in fields(RunPolicy)}
@@ -361,7 +372,7 @@ def decode_run_policy(text: str | None) -> RunPolicy:
 
 
 def unit_hash(text: str) -> float:
-    """A number from 0 (inclusive) to 1 (exclusive), always the same for the same text."""
+    """Return a number from 0 (inclusive) to 1 (exclusive) that depends only on the text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
 
 

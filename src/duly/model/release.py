@@ -1,4 +1,4 @@
-"""A release of an application: its name and its version, which puts deployments in order."""
+"""A release of an application: its name, and the version by which deployments are ordered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Release:
 
     Attributes:
         app: the scheduler's name.
-        version: as `check_version` returns it; empty if none was given, which is older than any.
+        version: as `check_version` returns it; empty, and so the oldest, if none was given.
     """
 
     app: str
@@ -53,5 +53,5 @@ def check_version(version: object) -> str:
 
 
 def order(version: str) -> tuple[int, ...]:
-    """Return the sort key of a stored version: 1.9 is before 1.10, and 1 is before 1.0."""
+    """Return the sort key of a stored version: 1.9 sorts before 1.10, and 1 before 1.0."""
     return tuple(int(number) for number in version.split(".")) if version else ()

@@ -1,4 +1,4 @@
-"""A run: one occurrence of a job, or one enqueued call of a task; its states and their moves."""
+"""A run: one occurrence of a job, or one enqueued call of a task; its states and transitions."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ MOVES: Mapping[str, frozenset[str]] = {
     "cancelled": frozenset(),
     "discarded": frozenset(),
 }
-"""Every allowed move; docs/state_machine.md draws it, and a test compares the two."""
+"""The allowed transitions from each state; a test compares them with docs/state_machine.md."""
 
 
 def check_move(run_id: str, state: str, to: str) -> None:
-    """Refuse a move that the state machine does not have.
+    """Raise unless the state machine has a transition from ``state`` to ``to``.
 
     Raises:
-        StateError: the move is not in `MOVES`.
+        StateError: the transition is not in `MOVES`.
     """
     if to not in MOVES[state]:
         raise StateError(f"run {run_id} is {state}; it cannot become {to}")
@@ -47,12 +47,12 @@ def check_move(run_id: str, state: str, to: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running function says it is.
+    """The progress that a running function has reported.
 
     Attributes:
-        done: units finished.
-        total: units in all, when known.
-        note: a few words.
+        done: the number of finished units.
+        total: the number of all units, if known.
+        note: a short remark.
     """
 
     done: int = 0
@@ -62,15 +62,19 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A stored run as queries return it. Instants are aware UTC; see `architecture` for the words.
+    """A stored run as queries return it. All instants are aware datetimes in UTC.
 
     Attributes:
         scheduled_for: the nominal time; ``None`` for calls outside a schedule.
-        due_at: when it may start (the nominal time and its jitter, or a retry's time).
-        attempt: tries so far.
-        crashes: how often its worker died under it.
+        due_at: when it may start: its nominal time plus jitter, or the time of its next attempt.
+        cause: why the run was created, or started over.
+        attempt: the number of attempts so far.
+        actor: the user who caused it, if any.
+        cancel_requested: whether its running function has been asked to stop.
+        crashes: how often its worker died while executing it.
         reason: why it was missed, skipped, cancelled or discarded.
-        result: what the function returned.
+        result: the function's return value.
+        parent_run_id: the id of the run after which it runs, if there is one.
     """
 
     id: str
@@ -101,14 +105,14 @@ class RunRecord:
 
     @property
     def duration(self) -> timedelta | None:
-        """From the last start to the end; ``None`` while either is missing."""
+        """The time from the last start to the end; ``None`` unless it has started and ended."""
         if self.started_at is None or self.finished_at is None:
             return None
         return self.finished_at - self.started_at
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing but a person's hand will change it."""
+        """Whether it has finished, so that only a user can change it."""
         return self.state in TERMINAL
 
 
@@ -131,7 +135,7 @@ class LogLine:
     """One captured log line of a run.
 
     Attributes:
-        id: rises from line to line; ``None`` before it is stored.
+        id: increases from line to line; ``None`` before it is stored.
     """
 
     at: datetime

@@ -1,4 +1,4 @@
-"""The signature of a task: arguments are validated when they are stored and when they are read."""
+"""The signature of a task: it validates arguments when they are stored and when they are read."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Signature:
             ArgumentsError: an argument is missing, unknown or has the wrong type.
             PayloadError: the arguments cannot be stored as JSON, or exceed its limits.
         """
-        self._refuse_sequence(arguments)
+        self._check_is_mapping(arguments)
         if not arguments and not self._required:
             return "{}"
         self._refuse_supplied(arguments)
@@ -73,15 +73,15 @@ class Signature:
         return text
 
     def by_name(self, positional: Sequence[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments given in order and by name as names and values.
+        """Return positional and named arguments together, by name.
 
         Raises:
-            ArgumentsError: there are more than the function has, or one is given twice.
+            ArgumentsError: there are too many positional arguments, or one is also given by name.
         """
         if len(positional) > len(self._parameters):
             raise ArgumentsError(
-                f"arguments of task {self._name!r}: it takes {len(self._parameters)} in order, "
-                f"and {len(positional)} were given"
+                f"arguments of task {self._name!r}: it takes at most {len(self._parameters)} "
+                f"positional, but {len(positional)} were given"
             )
         named = dict(zip(self._parameters, positional, strict=False))
         for name in named.keys() & arguments.keys():
@@ -127,7 +127,7 @@ class Signature:
     def _required(self) -> bool:
         return any(p.default is p.empty for p in self._parameters.values())
 
-    def _refuse_sequence(self, arguments: object) -> None:
+    def _check_is_mapping(self, arguments: object) -> None:
         if not isinstance(arguments, Mapping):
             kind = type(arguments).__name__
             raise ArgumentsError(

@@ -26,7 +26,7 @@ class Step:
     """The result of executing everything that is due.
 
     Attributes:
-        complete: whether nothing is due and nothing is running any longer.
+        complete: whether nothing is due and nothing is running any more.
         runs: the number of runs in this process by outcome, with a key for each of `OUTCOMES`.
     """
 

@@ -1,8 +1,8 @@
-"""Every way in which a run changes state, by name, and the columns that each way writes.
+"""Named transitions: every way in which a run changes state, and the columns that each changes.
 
-A constructor (`succeed`, `fail`, `retry_at`, …) returns a `Transition`: what is to become of a run.
-`Transition.columns` works out what the run's row must hold then; `duly.store.transitions` writes it
-and also does what concerns runs in sets: promoting them and claiming them.
+A constructor (`succeed`, `fail`, `retry_at`, …) returns a `Transition`. `Transition.columns`
+computes the new values of a run's row; `duly.store.transitions` writes them, and also promotes and
+claims runs, many at a time.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ ErrorFacts = tuple[str, str, str | None]
 Release = Literal["reported", "abandoned", "crashed", "withdrawn"]
 """How a running run leaves its worker.
 
-``reported``: its function has ended, and the worker that claimed it says so. ``abandoned``: its
-function cannot be stopped and still executes, so that its slot stays occupied. ``crashed``: its
-worker died. ``withdrawn``: its worker stops, or never learned of the claim. In all cases but the
-first the token rises, so that nothing that still executes can write to the run.
+``reported``: its function has ended, as reported by the worker that claimed it. ``abandoned``: its
+function cannot be stopped and is still executing, so that its slot stays occupied. ``crashed``: its
+worker died. ``withdrawn``: its worker is stopping, or never learned of the claim. In all cases but
+the first the token is incremented, so that code that is still executing cannot write to the run.
 """
 
 
 class RunSnapshot(NamedTuple):
-    """A run as it was read: what a transition depends on, and what must still be true of the row.
+    """A run as it was read: the columns that a transition depends on.
 
     Attributes:
-        worker_id: the worker that executes it, or executed it last.
+        worker_id: the worker that is executing it, or executed it last.
         unique_key: the unique key that it holds.
     """
 
@@ -51,7 +51,7 @@ class RunSnapshot(NamedTuple):
 
     @classmethod
     def of(cls, row: Any) -> Self:
-        """Take the snapshot from a row of the run table."""
+        """Create a snapshot from a row of the run table."""
         return cls(
             row.id, row.job_id, row.state, row.token, row.claim_id, row.worker_id, row.attempt,
             row.crashes, row.due_at, row.started_at, row.unique_key, decode_run_policy(row.policy),
@@ -60,19 +60,19 @@ class RunSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What is to become of a run.
+    """A change of a run's state, which has not been written yet.
 
     Attributes:
-        to: its next state.
+        to: the new state.
         event: the kind of event that records the transition.
-        reason: why, for the run's history.
-        due_at: when the run may start next; ``None``: at once where it becomes ready, otherwise
-            as before.
-        result: what its function returned, as JSON text.
-        error: what made the attempt fail; it is stored as an unsuccessful attempt.
+        reason: the reason, for the run's history.
+        due_at: when the run may start next; ``None``: at once if it becomes ready, otherwise
+            unchanged.
+        result: the function's return value, as JSON text.
+        error: the error of the attempt, which is stored as an unsuccessful one.
         uncounted: whether the attempt does not count towards the limit of attempts.
         waits_for_slot: whether a revived run waits until an earlier run of its job has ended.
-        release: how the run leaves its worker, if one executes it.
+        release: how the run leaves the worker that is executing it, if there is one.
     """
 
     to: RunState
@@ -113,7 +113,7 @@ class Transition:
         """Return this transition for a run whose worker died.
 
         Args:
-            why: what happened to the worker; it becomes the message of the attempt's error.
+            why: what happened to the worker, as the message of the attempt's error.
         """
         return replace(self, release="crashed", error=("WorkerLost", why, None))
 
@@ -132,7 +132,7 @@ class Transition:
             "unique_key": None if ends else run.unique_key,
             "reason": self.reason,
         }
-        if self.event != "run.given_back":  # what an earlier attempt failed with stays visible
+        if self.event != "run.given_back":  # that keeps the error of an earlier attempt visible
             error = self.error or (None, None)
             values["error_type"], values["error_message"] = error[:2]
         if self.release == "crashed":
@@ -143,7 +143,7 @@ class Transition:
         return values
 
     def _end_without_running(self, run: RunSnapshot, now: datetime) -> dict[str, Any]:
-        """A run that failed keeps the instant at which it ended: only its record is closed."""
+        """Return the columns of a run that is not running; a failed one keeps ``finished_at``."""
         keep_until = run.policy.keep_until(self.to, now)
         values = {"state": self.to, "reason": self.reason, "keep_until": keep_until}
         if run.state in LIVE:
@@ -155,43 +155,42 @@ class Transition:
             "state": self.to, "waits_for_slot": self.waits_for_slot, "due_at": now,
             "max_attempts": run.attempt + run.policy.max_attempts, "crashes": 0,
             "quarantined": False, "worker_id": None, "started_at": None, "finished_at": None,
-            "keep_until": None,
-            "expires_at": None, "cancel_requested": False, "reason": self.reason,
-            "error_type": None, "error_message": None,
+            "keep_until": None, "expires_at": None, "cancel_requested": False,
+            "reason": self.reason, "error_type": None, "error_message": None,
         }  # fmt: skip
 
 
 def succeed(result: str | None = None) -> Transition:
-    """Its function returned.
+    """Finish a run whose function has returned.
 
     Args:
-        result: what it returned, as JSON text.
+        result: the return value, as JSON text; ``None`` if it is ``None``.
     """
     return Transition("succeeded", "run.succeeded", result=result)
 
 
 def fail(error: ErrorFacts) -> Transition:
-    """The attempt was unsuccessful and none is left: the run joins the dead letters."""
+    """Fail a run whose last attempt was unsuccessful: it becomes a dead letter."""
     return Transition("failed", "run.failed", error=error)
 
 
 def retry_at(moment: datetime, error: ErrorFacts) -> Transition:
-    """The attempt was unsuccessful; the next one is due at ``moment``."""
+    """Schedule another attempt at ``moment`` after an unsuccessful one."""
     return Transition("scheduled", "run.retried", due_at=moment, error=error)
 
 
 def snooze(until: datetime) -> Transition:
-    """Its function asked to be called later; the attempt does not count."""
+    """Postpone a run at its function's request; the attempt does not count."""
     return Transition("scheduled", "run.snoozed", "snoozed", until, uncounted=True)
 
 
 def give_back(reason: str) -> Transition:
-    """Its worker does not execute it; the attempt does not count."""
+    """Make a run ready again that its worker does not execute; the attempt does not count."""
     return Transition("ready", "run.given_back", reason, uncounted=True)
 
 
 def rescue(why: str) -> Transition:
-    """Its worker died; another attempt is due at once.
+    """Make a run ready again whose worker died.
 
     Args:
         why: what happened to the worker.
@@ -200,27 +199,27 @@ def rescue(why: str) -> Transition:
 
 
 def discard(reason: str) -> Transition:
-    """It is given up for good: by its function, or by hand after it had failed."""
+    """Give up a run for good: at its function's request, or manually after it has failed."""
     return Transition("discarded", "run.discarded", reason)
 
 
 def cancel(reason: str) -> Transition:
-    """It is cancelled, before it started or while it ran."""
+    """Cancel a run, before it starts or while it is running."""
     return Transition("cancelled", "run.cancelled", reason)
 
 
 def miss(reason: str) -> Transition:
-    """Its time passed before it could start."""
+    """Record a run as missed: its time passed before it could start."""
     return Transition("missed", "run.missed", reason)
 
 
 def skip(reason: str) -> Transition:
-    """A rule keeps it from running at all."""
+    """Record a run as skipped: a policy or a dependency does not allow it to run."""
     return Transition("skipped", "run.skipped", reason)
 
 
 def revive(*, waits_for_slot: bool = False) -> Transition:
-    """It has ended and starts over, with as many attempts as it had at first.
+    """Start a finished run over, with as many attempts as it had at first.
 
     Args:
         waits_for_slot: whether it first waits until an earlier run of its job has ended.
@@ -230,4 +229,4 @@ def revive(*, waits_for_slot: bool = False) -> Transition:
 
 
 SUCCESS = succeed()
-"""The transition of a function that returned nothing: most do."""
+"""The transition of a run whose function returned ``None``, as most do."""

@@ -1,4 +1,4 @@
-"""A watch: what is expected of a job, and the events recorded when it does not happen."""
+"""A watch: the expectations of a job, and the events recorded when it does not meet them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WATCH: Mapping[str, Check] = {
 SHORTEST_PERIOD_S = 1.0
 LONGEST_PERIOD_S = 60.0
 FAILING_RULE_S = 20.0
-"""The duration that stands for ``failing_after``, which has none, in `Watch.period`."""
+"""The duration that `Watch.period` uses for ``failing_after``, which has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Performance:
     """The recent performance of a job, read from its rows.
 
     Attributes:
-        since: when the job was added or resumed; ``None`` if nothing more is expected of it.
+        since: when the job was added or resumed; ``None`` if no further success is expected.
         next_fire_at: its next nominal time; if that has passed, no worker has fired it yet.
         waiting_since: when the oldest run that has not started was due.
         running_since: when the oldest running attempt started.
@@ -44,7 +44,7 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Rules for a job. Breaking one records an event, once until the job keeps the rule again.
+    """Rules for a job. Breaking a rule records one event; the next only after it was kept again.
 
     Attributes:
         expected_every: record ``run.late`` when no run has succeeded for this many seconds.
@@ -79,25 +79,25 @@ class Watch:
 
     def breaches(self, performance: Performance, now: datetime) -> dict[str, str]:
         """Return a description of each rule that is broken now, by the kind of event to record."""
-        found = {}
+        broken = {}
         due = _earliest(performance.next_fire_at, performance.waiting_since)
         if _longer(due, self.late_after, now):
-            found["run.late"] = f"due at {due:%Y-%m-%d %H:%M:%S} UTC and not started"
+            broken["run.late"] = f"due at {due:%Y-%m-%d %H:%M:%S} UTC and not started"
         start, success = performance.since, performance.last_success_at
         since = max(start, success or start) if start else None
         if _longer(since, self.expected_every, now):
             last = f"since {success:%Y-%m-%d %H:%M:%S} UTC" if success else "yet"
-            found["run.late"] = (
+            broken["run.late"] = (
                 f"no success {last}; one is expected every {self.expected_every:g} s"
             )
         if _longer(performance.running_since, self.overrun_after, now):
-            found["run.overrun"] = (
+            broken["run.overrun"] = (
                 f"started at {performance.running_since:%Y-%m-%d %H:%M:%S} UTC and not finished; "
                 f"overrun_after is {self.overrun_after:g} s"
             )
         if self.failing_after is not None and performance.failures >= self.failing_after:
-            found["job.failing"] = f"{performance.failures} failed runs in a row"
-        return found
+            broken["job.failing"] = f"{performance.failures} failed runs in a row"
+        return broken
 
 
 def _longer(since: datetime | None, seconds: float | None, now: datetime) -> bool:

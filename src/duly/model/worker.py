@@ -58,13 +58,13 @@ class WorkerRecord:
     """A stored worker as queries return it.
 
     Attributes:
-        id: new for every process.
+        id: a random id, new for every process.
         app: the scheduler's name.
         version: the version of Duly.
         tzdb: the version of its time zone data.
         queues: the number of runs that it executes at once, by queue.
-        beat_at: when its last heartbeat was.
-        lease_until: how long it counts as alive without another heartbeat.
+        beat_at: the time of its last heartbeat.
+        lease_until: the time until which it counts as alive without another heartbeat.
         draining: whether it is shutting down and takes no more runs.
         app_version: the application's version, as given by ``Scheduler(version=…)``, if any.
     """

@@ -20,7 +20,7 @@ def tzdb_version() -> str:
 
 
 def tzdb_location() -> str:
-    """Return where these files are: a folder of the system, or ``the package tzdata``."""
+    """Return the location of these files: a system folder, or ``the package tzdata``."""
     return str(_system_folder() or "the package tzdata")
 
 

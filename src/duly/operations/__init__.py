@@ -1,4 +1,4 @@
-"""What one can do with a scheduler. Each verb has one home: checks, transaction and rows."""
+"""The operations of a scheduler: each function is one call, with its checks and its transaction."""
 
 from __future__ import annotations
 

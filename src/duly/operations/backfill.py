@@ -1,4 +1,4 @@
-"""Backfill: run nominal times of the past that did not run (engine rule 16)."""
+"""Backfill: run past nominal times that did not run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from duly.triggers import After, Trigger
 PRIORITY = 100
 """The default priority of a backfill's runs: other runs have 0, and smaller numbers run first."""
 
-MAX_WALK = 100_000
-"""The number of nominal times that one call may look at."""
+MAX_TIMES = 100_000
+"""The maximum number of nominal times that one call examines."""
 
 MAX_RUNS = 10_000
 CHUNK = 500
@@ -33,13 +33,13 @@ CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Nominal times of a job that are decided, and the job as it was when they were found.
+class DecidedTimes:
+    """The decided nominal times of a job in a period, and the job as it was when they were found.
 
     Attributes:
-        start: the first instant.
-        end: the instant before which they lie.
-        notes: what was left out, in words.
+        start: the start of the period, inclusive.
+        end: the end of the period, exclusive.
+        notes: remarks on what was left out, as sentences.
     """
 
     job: JobRow
@@ -53,12 +53,13 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do with the times of a stretch.
+    """What a backfill does with each of some nominal times.
 
     Attributes:
-        fresh: times without a run of their own.
-        revivable: the missed or skipped runs of other times.
-        settled: the number of times that have run, or will without this.
+        fresh: the times that have no run.
+        revivable: the missed or skipped runs, which are revived.
+        settled: the number of times that are left alone: their run succeeded, failed, was
+            cancelled, or has not finished.
     """
 
     fresh: tuple[datetime, ...]
@@ -91,59 +92,60 @@ def backfill(
     ``overlap`` allow, oldest first, and never keep its schedule from firing.
 
     Args:
-        job_id: the job's id; a paused or finished job too.
-        start: an aware instant.
-        end: an aware instant; times that the job's schedule has yet to decide are left to it.
-        dry_run: whether only to count, and write nothing.
-        force: whether to go back further than history is kept, where times that have run may run
+        job_id: the job's id; the job may be paused or finished.
+        start: the start of the period, an aware datetime.
+        end: the end of the period, an aware datetime; times that the job's schedule has not decided
+            yet are left to it.
+        dry_run: whether to report what would be done, and write nothing.
+        force: whether to go back further than history is kept, so that times that have run may run
             again.
-        limit: the number of runs that it may create, 1 to 10,000; if there are more, none is
-            created.
-        priority: the priority of the runs; smaller starts first.
+        limit: the maximum number of runs, 1 to 10,000; if there would be more, none is created.
+        priority: the priority of the runs; smaller numbers start first.
         actor: who acts, for the audit trail.
 
     Returns:
-        What was done, or with ``dry_run`` would be.
+        What was done, or would be done without ``dry_run``.
 
     Raises:
         JobNotFound: the job does not exist.
-        ConfigurationError: an empty stretch, more runs than ``limit``, times beyond history
-            without ``force``, or a job without times of its own.
+        ConfigurationError: the period is empty or not decided yet, has more runs than ``limit``, or
+            begins before history does and ``force`` is not set; the job has no times of its own; or
+            an option is out of range.
         StateError: the job's trigger cannot be read.
         RevisionConflict: the job was changed meanwhile.
         NaiveDatetimeError: ``start`` or ``end`` has no time zone.
     """
     first, last = instant("start", start), instant("end", end)
-    most = whole(1, MAX_RUNS)("limit", limit)
-    urgency = whole(-32768, 32767)("priority", priority)
+    max_runs = whole(1, MAX_RUNS)("limit", limit)
+    priority = whole(-32768, 32767)("priority", priority)
     with core.store.read() as conn:
         now = core.store.time.now()
-        stretch = survey(conn, job_id, first, last, now)
-        plan = _plan(conn, stretch.job.uid, stretch.times)
-    refusals = [None if force else _forgotten(stretch, now), _too_many(plan, most)]
-    notes = [*stretch.notes, *filter(None, refusals)]
+        decided = find_decided(conn, job_id, first, last, now)
+        plan = _plan(conn, decided.job.uid, decided.times)
+    refusals = [None if force else _beyond_history(decided, now), _too_many(plan, max_runs)]
+    notes = [*decided.notes, *filter(None, refusals)]
     if dry_run:
-        return _result(stretch, [plan], True, notes)
+        return _result(decided, [plan], True, notes)
     for refusal in filter(None, refusals):
         raise ConfigurationError(refusal)
     done = [
-        _fill_chunk(core, stretch, plan.times[begin : begin + CHUNK], urgency, actor)
+        _fill_chunk(core, decided, plan.times[begin : begin + CHUNK], priority, actor)
         for begin in range(0, len(plan.times), CHUNK)
     ]
-    return _result(stretch, [*done, Plan((), (), plan.settled)], False, notes)
+    return _result(decided, [*done, Plan((), (), plan.settled)], False, notes)
 
 
 def _fill_chunk(
     core: Core,
-    stretch: Stretch,
+    decided: DecidedTimes,
     times: tuple[datetime, ...],
     priority: int,
     actor: str | None,
 ) -> Plan:
     def store(tx: Transaction) -> Plan:
-        done = _fill(tx, stretch, times, priority)
+        done = _fill(tx, decided, times, priority)
         tx.record(
-            "job.backfilled", job_id=stretch.job.id, first=times[0].isoformat(),
+            "job.backfilled", job_id=decided.job.id, first=times[0].isoformat(),
             last=times[-1].isoformat(), runs=len(done.times),
         )  # fmt: skip
         return done
@@ -151,21 +153,21 @@ def _fill_chunk(
     return core.transact(store, actor=actor)
 
 
-def _too_many(plan: Plan, most: int) -> str | None:
+def _too_many(plan: Plan, max_runs: int) -> str | None:
     count = len(plan.times)
-    if count <= most:
+    if count <= max_runs:
         return None
     return (
-        f"this would create {count:,} runs, more than limit={most:,}; backfill a shorter stretch, "
-        f"or pass a higher limit (at most {MAX_RUNS:,})"
+        f"this would create {count:,} runs, more than limit={max_runs:,}; backfill a shorter "
+        f"period, or pass a higher limit (at most {MAX_RUNS:,})"
     )
 
 
-def _result(stretch: Stretch, plans: list[Plan], dry_run: bool, notes: list[str]) -> Backfill:
+def _result(decided: DecidedTimes, plans: list[Plan], dry_run: bool, notes: list[str]) -> Backfill:
     return Backfill(
-        job_id=stretch.job.id,
-        start=stretch.start,
-        end=stretch.end,
+        job_id=decided.job.id,
+        start=decided.start,
+        end=decided.end,
         times=tuple(moment for plan in plans for moment in plan.times),
         made=sum(len(plan.fresh) for plan in plans),
         revived=sum(len(plan.revivable) for plan in plans),
@@ -175,13 +177,15 @@ def _result(stretch: Stretch, plans: list[Plan], dry_run: bool, notes: list[str]
     )
 
 
-def survey(conn: Connection, job_id: str, start: datetime, end: datetime, now: datetime) -> Stretch:
-    """Find the nominal times of a job that lie in a stretch of the past.
+def find_decided(
+    conn: Connection, job_id: str, start: datetime, end: datetime, now: datetime
+) -> DecidedTimes:
+    """Find the decided nominal times of a job in a period.
 
     Raises:
         JobNotFound: the job does not exist.
         StateError: its trigger cannot be read.
-        ConfigurationError: the stretch is empty, not decided yet, or has too many times.
+        ConfigurationError: the period is empty, not decided yet, or has too many times.
     """
     row = jobs.find(conn, job_id)
     if row is None:
@@ -195,7 +199,7 @@ def survey(conn: Connection, job_id: str, start: datetime, end: datetime, now: d
             "backfill those"
         )
     if start >= end:
-        raise ConfigurationError(f"start={start} is not before end={end}: the stretch is empty")
+        raise ConfigurationError(f"start={start} is not before end={end}: the period is empty")
     open_from = _undecided_from(row, now)
     if start >= open_from:
         raise ConfigurationError(
@@ -207,17 +211,17 @@ def survey(conn: Connection, job_id: str, start: datetime, end: datetime, now: d
         notes.append(f"end is {open_from}: later times are decided by the job's own schedule")
         end = open_from
     times = _times(trigger, options, start, end)
-    return Stretch(row, trigger, options, start, end, times, tuple(notes))
+    return DecidedTimes(row, trigger, options, start, end, times, tuple(notes))
 
 
-def _forgotten(stretch: Stretch, now: datetime) -> str | None:
-    """Return why it is unknown what has run, if the stretch begins before history does."""
-    days = stretch.options.keep if stretch.options.keep is not None else KEEP_DAYS["succeeded"]
+def _beyond_history(decided: DecidedTimes, now: datetime) -> str | None:
+    """Return why a backfill needs ``force``, if the period begins before history does."""
+    days = decided.options.keep if decided.options.keep is not None else KEEP_DAYS["succeeded"]
     oldest = now - timedelta(days=days)
-    if stretch.start >= oldest:
+    if decided.start >= oldest:
         return None
     return (
-        f"runs of job {stretch.job.id!r} before {oldest:%Y-%m-%d %H:%M} UTC are deleted from "
+        f"runs of job {decided.job.id!r} before {oldest:%Y-%m-%d %H:%M} UTC are deleted from "
         f"history after {days:g} days: times that have run would run again; pass force=True if "
         "they may"
     )
@@ -233,20 +237,20 @@ def _plan(conn: Connection, job_uid: str, times: Sequence[datetime]) -> Plan:
     return Plan(fresh, revivable, len(times) - len(fresh) - len(revivable))
 
 
-def _fill(tx: Transaction, stretch: Stretch, times: Sequence[datetime], priority: int) -> Plan:
-    """Create or revive the runs of some times of a stretch.
+def _fill(tx: Transaction, decided: DecidedTimes, times: Sequence[datetime], priority: int) -> Plan:
+    """Create or revive the runs of some of the decided times.
 
     Raises:
-        JobNotFound: the job was removed since the stretch was found.
-        RevisionConflict: the job was changed since the stretch was found.
+        JobNotFound: the job was removed since the times were found.
+        RevisionConflict: the job was changed since the times were found.
     """
-    job = next(iter(jobs.lock(tx, [stretch.job.id])), None)
-    if job is None or job.uid != stretch.job.uid:
-        raise JobNotFound(stretch.job.id)
-    if job.revision != stretch.job.revision:
-        raise RevisionConflict(job.id, stretch.job.revision, job.revision)
+    job = next(iter(jobs.lock(tx, [decided.job.id])), None)
+    if job is None or job.uid != decided.job.uid:
+        raise JobNotFound(decided.job.id)
+    if job.revision != decided.job.revision:
+        raise RevisionConflict(job.id, decided.job.revision, job.revision)
     wanted = _plan(tx.conn, job.uid, times)
-    options = replace(stretch.options, expires=None, priority=priority)
+    options = replace(decided.options, expires=None, priority=priority)
     occupancy = runs.occupancy(tx.conn, [job.id])[job.id]
     rows = []
     locked = {row.scheduled_for: row for row in runs.lock(tx, [row.id for row in wanted.revivable])}
@@ -264,12 +268,12 @@ def _fill(tx: Transaction, stretch: Stretch, times: Sequence[datetime], priority
         )  # fmt: skip
         rows.append(wait_for_slot(row) if waits else row)
     runs.add(tx, rows)
-    _take_out(tx, stretch, wanted.fresh)
+    _remove_from_ranges(tx, decided, wanted.fresh)
     return wanted
 
 
 def _undecided_from(row: JobRow, now: datetime) -> datetime:
-    """Return the first instant whose times are not decided, or never will be."""
+    """Return the first instant from which nominal times are not decided."""
     cursor: datetime | None = row.next_fire_at
     last: datetime = row.last_nominal or now
     return min(cursor, now + INSTANT) if cursor is not None else min(last, now) + INSTANT
@@ -282,24 +286,24 @@ def _times(
     moment = next_fire(trigger, options, start - INSTANT)
     while moment is not None and moment < end:
         times.append(moment)
-        if len(times) > MAX_WALK:
+        if len(times) > MAX_TIMES:
             raise ConfigurationError(
-                f"more than {MAX_WALK:,} nominal times lie between {start} and {end}; "
-                "backfill a shorter stretch at a time"
+                f"more than {MAX_TIMES:,} nominal times lie between {start} and {end}; "
+                "backfill a shorter period at a time"
             )
         moment = next_fire(trigger, options, moment)
     return tuple(times)
 
 
-def _take_out(tx: Transaction, stretch: Stretch, fresh: Sequence[datetime]) -> None:
-    """Take times that run now out of the ranges of missed times that contain them."""
+def _remove_from_ranges(tx: Transaction, decided: DecidedTimes, fresh: Sequence[datetime]) -> None:
+    """Remove times that run now from the ranges of missed times that contain them."""
     if not fresh:
         return
-    for row in backfills.ranges_over(tx, stretch.job, fresh[0], fresh[-1]):
+    for row in backfills.ranges_over(tx, decided.job, fresh[0], fresh[-1]):
         inner = [moment for moment in fresh if row.first <= moment <= row.last]
-        if inner and _is_made_by(stretch.trigger, row):
-            before = _before(stretch.trigger, row, inner[0])
-            after = _after(stretch.trigger, row, inner[-1], row.count - before.count - len(inner))
+        if inner and _is_made_by(decided.trigger, row):
+            before = _before(decided.trigger, row, inner[0])
+            after = _after(decided.trigger, row, inner[-1], row.count - before.count - len(inner))
             backfills.replace_range(tx, row, [piece for piece in (before, after) if piece.count])
 
 

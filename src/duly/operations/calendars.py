@@ -1,4 +1,4 @@
-"""Named calendars: holidays and the like, stored once and used by many jobs."""
+"""Operations on named calendars, such as holidays: stored once and used by many jobs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def set_calendar(
 ) -> list[str]:
     """Store a calendar under a name; triggers use it by ``trigger.excluding("the name")``.
 
-    The jobs that name it follow at once: what fell due under the old calendar is decided first,
-    then the next fire is computed anew.
+    The jobs that use it change at once: what fell due under the old calendar is decided first, then
+    the next fire is recomputed.
 
     Args:
         name: 1 to 191 printable characters.
@@ -31,10 +31,10 @@ def set_calendar(
         actor: who acts, for the audit trail.
 
     Returns:
-        The ids of the jobs that name it.
+        The ids of the jobs that use it.
 
     Raises:
-        ConfigurationError: a name that cannot be stored, or a value that is not a calendar.
+        ConfigurationError: ``name`` is not valid, or ``calendar`` is not a calendar.
     """
     if not isinstance(calendar, Calendar):
         raise ConfigurationError(
@@ -54,7 +54,7 @@ def set_calendar(
 
 
 def remove_calendar(core: Core, name: str, *, actor: str | None = None) -> None:
-    """Delete a calendar that no job names.
+    """Remove a calendar that no job uses.
 
     Args:
         name: the calendar's name.
@@ -62,7 +62,7 @@ def remove_calendar(core: Core, name: str, *, actor: str | None = None) -> None:
 
     Raises:
         CalendarNotFound: the calendar does not exist.
-        CalendarInUse: jobs name it.
+        CalendarInUse: jobs use it.
     """
 
     def store(tx: Transaction) -> None:

@@ -33,8 +33,9 @@ class Upkeep:
     """The operations that the worker calls by itself.
 
     Attributes:
-        prepare: creates or migrates the tables and stores declarations; before the first step.
-        reconcile: adapts stored jobs to what this process and others know by now; periodically.
+        prepare: creates or migrates the tables and stores declarations; called before the first
+            step.
+        reconcile: adapts stored jobs to the declarations of all processes; called periodically.
     """
 
     prepare: Callable[[Core], None]
@@ -42,10 +43,10 @@ class Upkeep:
 
 
 class Core:
-    """One scheduler's parts, and its one way to a transaction.
+    """The parts of one scheduler, and `transact`, its only way to a transaction.
 
     Args:
-        url: the database, or `Later.LATER` when `use_database` will name it.
+        url: the database URL, or `Later.LATER` if `use_database` will set it.
         settings: the scheduler's settings.
         clock: the clock of this process.
         upkeep: the operations that the worker calls.
@@ -57,7 +58,7 @@ class Core:
         listeners: the functions that are called with committed events.
         declared: the jobs that code declares, by id.
         warned: the warnings that this process has logged, so that each is logged once.
-        stepping: held by the thread that steps a worker without a loop of its own.
+        stepping: the lock of the thread that steps the worker while its own loop is not running.
         takes_database: whether the scheduler was created without a URL.
     """
 
@@ -81,7 +82,7 @@ class Core:
 
     @property
     def has_database(self) -> bool:
-        """Whether the database is known yet."""
+        """Whether the database has been set."""
         return self.store.is_known
 
     def transact(
@@ -92,10 +93,10 @@ class Core:
         actor: str | None = None,
         single: bool = False,
     ) -> R:
-        """Do work in one transaction: the caller's, or one of Duly's own.
+        """Call ``work`` in one transaction: the caller's, or one of Duly's own.
 
-        Duly's own is retried while another transaction is in its way, and wakes workers after its
-        commit. The caller's is neither retried nor committed here; its commit wakes workers.
+        Duly's own is retried while it conflicts with others, and wakes workers after its commit.
+        The caller's is neither retried nor committed here; its commit wakes workers.
 
         Args:
             work: everything in the transaction; with one of Duly's own it may be called again.
@@ -118,7 +119,7 @@ class Core:
         return result
 
     def refuse_deadlock(self) -> None:
-        """Refuse to wait for a lock that the calling transactional function itself holds.
+        """Raise instead of waiting for a lock that the calling transactional function holds.
 
         Raises:
             LifecycleError: a transactional function holds the database's only write lock.
@@ -137,24 +138,24 @@ class Core:
         self._notifier.send()
 
     def use_database(self, url: str) -> None:
-        """Open another database in place of the current one; the worker must be stopped."""
+        """Replace the current database by another one; the worker must be stopped."""
         store = self.new_store(url)
         self.close()
         self._open(store)
         self.renew_worker()
 
     def close(self) -> None:
-        """Close the connections, after the notices on their way are sent."""
+        """Close the connections, once all pending notices have been sent."""
         self._notifier.settle()
         self.store.dispose()
 
     def new_store(self, url: str) -> Store:
-        """Create the database's store; the simulation's has transactions that can fail."""
+        """Create the store; the simulation overrides this so that transactions can fail."""
         settings, lease = self.settings, self.settings.heartbeat.lease
         return Store(url, self.clock, pooler=settings.pooler, idle_limit=min(IDLE_LIMIT_S, lease))
 
     def new_worker(self) -> Worker:
-        """Create a worker; the simulation's executes functions in virtual time."""
+        """Create a worker; the simulation overrides this to execute in virtual time."""
         return Worker(
             self.store,
             self.registry,
@@ -165,30 +166,30 @@ class Core:
         )
 
     def renew_worker(self) -> Worker:
-        """Replace the worker by a new one with the current settings, and return the former."""
+        """Replace the worker by a new one with the current settings; return the former one."""
         former, self.worker = self.worker, self.new_worker()
         self.worker.inherit(former)
         return former
 
     def before_fork(self) -> None:
-        """In the parent: wait until none of this scheduler's transactions is open."""
+        """Wait, in the parent, until this scheduler has no open transaction."""
         self.store.before_fork()
 
     def after_fork_in_parent(self) -> None:
-        """In the parent: let transactions begin again."""
+        """Allow transactions again in the parent."""
         self.store.after_fork_in_parent()
 
     def after_fork(self) -> None:
-        """In the child: leave the parent's worker and connections alone.
+        """Detach the child from the parent's worker and connections.
 
         The child may declare, query and enqueue, and start a worker of its own.
         """
         self.store.after_fork()
         self.stepping = threading.Lock()
         self._notifier, self._pings = self._new_notifier(), Pings()
-        parents = self.renew_worker()
-        parents.abandon()
-        self._inherited.append(parents)  # collected, it would close the parent's connections
+        inherited = self.renew_worker()
+        inherited.abandon()
+        self._inherited.append(inherited)  # its collection would close the parent's connections
 
     def _open(self, store: Store) -> None:
         store.announce, store.has_listener = self._announce, self.listeners.wants

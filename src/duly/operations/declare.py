@@ -1,4 +1,4 @@
-"""Declaring tasks and jobs in code, and storing the declarations without undoing hand edits."""
+"""Declaring tasks and jobs in code, and storing the declarations without undoing manual edits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from duly.operations.jobs.change import change
 from duly.operations.jobs.dependencies import relinked
 from duly.operations.jobs.find import job as find_job
 from duly.operations.jobs.find import read_job
-from duly.operations.jobs.pause import CODE, GONE, is_paused_by_code, pause_jobs, resume_jobs
+from duly.operations.jobs.pause import (
+    CODE,
+    UNDECLARED,
+    is_paused_by_code,
+    pause_jobs,
+    resume_jobs,
+)
 from duly.operations.task_function import TaskFunction
 from duly.registry import ExecutorName, Registry, SessionFactory
 from duly.store import declarations, history, jobs
@@ -47,14 +53,14 @@ def task(
     """Register the decorated function so that it can be enqueued and scheduled.
 
     Args:
-        name: the name under which the database knows it; default: the function's name.
-        transactional: the function gets a session (a parameter annotated ``Session`` or
-            ``AsyncSession``), and the worker commits what it does there together with its run,
-            exactly once. ``True``: a session of Duly's own; or a factory of the host's: a
+        name: the name under which it is stored in the database; default: the function's name.
+        transactional: whether the function receives a session (a parameter annotated ``Session`` or
+            ``AsyncSession``), in which the worker commits its work together with its run, exactly
+            once. ``True``: a session that Duly creates; or a factory of the host's: a
             ``sessionmaker``, an ``async_sessionmaker``, Flask-SQLAlchemy's ``db.session``.
-        executor: ``process``: a plain function runs in a process of its own, outside this
-            interpreter's lock, and a timeout or a cancellation really ends it; ``auto``: in a
-            thread, or as a coroutine on the event loop.
+        executor: ``auto``: the function runs in a thread, or as a coroutine on the event loop;
+            ``process``: a plain function runs in a process of its own, with an interpreter lock of
+            its own, and a timeout or a cancellation really ends it.
         options: ``queue``, ``priority``, ``retry``, ``timeout``, ``on_crash``, ``expires``,
             ``keep``, ``concurrency_key``, ``ping``: see `JobOptions`.
 
@@ -63,7 +69,8 @@ def task(
 
     Raises:
         DuplicateTask: the name belongs to another function.
-        UnknownOption: an option that tasks do not have.
+        UnknownOption: there is no task option of this name.
+        ConfigurationError: the function, a parameter or an option is not valid.
     """
     if callable(name):
         raise ConfigurationError("write @scheduler.task(), with parentheses")
@@ -72,7 +79,6 @@ def task(
         registered = core.registry.register(
             function, name=name, options=options, transactional=transactional, executor=executor
         )
-
         return TaskFunction(registered, DirectEnqueue(core).enqueue)
 
     return cast(TaskDecorator, register)
@@ -110,30 +116,31 @@ def job(
     """Declare a job: ``@scheduler.job(cron("0 9 * * 1-5"))``. Or look one up by its id.
 
     The declaration is stored when the scheduler starts, or at once if it has started. A
-    declaration that has not changed since the last start touches nothing; hand edits win over it
-    until they are reset.
+    declaration that has not changed since the last start changes nothing. Manual edits take
+    precedence over it until they are reset.
 
     Args:
         trigger: when the job fires; or the id of the job to look up.
-        after: instead of a trigger: the ids of jobs after whose runs it runs: once for each run
-            of one job, or once when each of several has run since it last did.
-        on: with ``after``: ``success`` (default), ``failure`` or ``always``: the outcome of their
-            runs after which it runs. After another outcome its run is recorded as skipped.
+        after: instead of a trigger, the ids of the jobs that this job runs after: with one, after
+            each of its runs; with several, when each has run since this job last did.
+        on: with ``after``, the outcome of their runs after which it runs: ``success`` (default),
+            ``failure`` or ``always``. After another outcome its run is recorded as skipped.
         id: the job's id; default: the task's name.
         args: the arguments of every run.
-        tags: labels for finding jobs together.
-        transactional: see `task`; a function that is a task already sets it there.
-        executor: see `task`; a function that is a task already sets it there.
+        tags: labels by which jobs can be found.
+        transactional: see `task`; not accepted for a function that is a task already.
+        executor: see `task`; not accepted for a function that is a task already.
         options: see `JobOptions`.
 
     Returns:
-        A decorator; with an id, the job.
+        A decorator; or, for an id, the job.
 
     Raises:
         JobNotFound: the job to look up does not exist.
-        ArgumentsError: ``args`` do not fit the function.
-        UnknownOption: an option does not exist.
-        DependencyError: at the start: ``after`` names an unknown job, or closes a circle.
+        ArgumentsError: ``args`` do not match the function's signature.
+        ConfigurationError: the declaration is not valid.
+        DependencyError: when it is stored: ``after`` names an unknown job, or forms a cycle.
+        UnknownOption: there is no option of this name.
     """
     if isinstance(trigger, str):
         return find_job(core, trigger)
@@ -143,9 +150,9 @@ def job(
         if not isinstance(function, TaskFunction):
             decorated = task(core, transactional=transactional, executor=executor)(function)
         elif transactional is not False or executor != "auto":
-            named = "transactional" if transactional is not False else "executor"
+            option = "transactional" if transactional is not False else "executor"
             raise ConfigurationError(
-                f"{function.name!r} is a task already; set {named}= where it is made a task"
+                f"{function.name!r} is a task already; set {option}= where the task is declared"
             )
         else:
             decorated = function
@@ -170,43 +177,43 @@ def declared(core: Core) -> list[Definition]:
 
 
 def orphans(core: Core) -> list[JobRecord]:
-    """Return the jobs that the code of this scheduler's name has declared and no longer does.
+    """Return the orphans: jobs that the code of this application no longer declares.
 
-    A job is among them when the newest version does not declare it and no worker of another
-    version that does is left. It stays, and fires unless it was paused.
+    A job is an orphan when the newest version does not declare it, and no worker of a version that
+    does is alive. It stays stored, and keeps firing unless it is paused.
     """
     with core.store.read() as conn:
         return [read_job(conn, job_id) for job_id in _orphans(core, conn)]
 
 
 def store_declarations(core: Core) -> None:
-    """Store what code declares, and make jobs active that this version can read again."""
+    """Store the declarations in code, and activate unresolved jobs that this version can read."""
 
     def store(tx: Transaction) -> tuple[dict[str, str], list[str]]:
         outdated = _store_all(tx, dict(core.declared), core.settings.release)
-        _revive(tx, core.registry)
+        _recover_unresolved(tx, core.registry)
         return outdated, _orphans(core, tx.conn)
 
-    outdated, lost = core.store.run(store)
+    outdated, orphaned = core.store.run(store)
     _warn_outdated(core, outdated)
-    _warn_orphans(core, lost)
+    _warn_orphans(core, orphaned)
 
 
 def reconcile(core: Core) -> None:
-    """Adapt stored jobs to what this process can read and what other versions still declare."""
+    """Activate unresolved jobs that this process can read, and find new orphans."""
     release, worker_id = core.settings.release, core.worker.worker_id or ""
     own, pauses = set(core.declared), core.settings.orphans == "pause"
     with core.store.read() as conn:
-        unread = unresolved(conn)
-        faded = declarations.obsolete(conn, release, own, worker_id)
-    if unread:
+        unresolved = has_unresolved(conn)
+        obsolete = declarations.obsolete(conn, release, own, worker_id)
+    if unresolved:
         with core.store.write() as tx:
-            _revive(tx, core.registry)
-    if faded:
-        lost = core.store.run(
-            lambda tx: _forget_obsolete(tx, release, own, worker_id, pauses=pauses), actor=CODE
+            _recover_unresolved(tx, core.registry)
+    if obsolete:
+        orphaned = core.store.run(
+            lambda tx: _delete_obsolete(tx, release, own, worker_id, pauses=pauses), actor=CODE
         )
-        _warn_orphans(core, lost)
+        _warn_orphans(core, orphaned)
 
 
 def _declare(core: Core, wanted: Definition) -> None:
@@ -224,7 +231,7 @@ def _declare(core: Core, wanted: Definition) -> None:
     except DatabaseUnavailable:
         if worker.alive:
             raise
-        return  # it is stored with all the others as soon as the database answers
+        return  # it is stored with all the others as soon as the database responds
     _warn_outdated(core, outdated)
 
 
@@ -233,18 +240,18 @@ def _orphans(core: Core, conn: Connection) -> list[str]:
 
 
 def _warn_orphans(core: Core, job_ids: list[str]) -> None:
-    """Log each orphan once in each process; the audit trail has it once for all of them."""
+    """Log each orphan once per process; the audit trail has one event for all processes."""
     outcome = "is paused" if core.settings.orphans == "pause" else "keeps firing"
     for job_id in job_ids:
         if _is_first(core, "orphan", job_id):
             log.warning(
-                "Job %r was declared by the code of %r and no longer is; it %s until it is removed "
-                "or declared again.", job_id, core.settings.name, outcome,
+                "Job %r is no longer declared by the code of %r; it %s until it is removed or "
+                "declared again.", job_id, core.settings.name, outcome,
             )  # fmt: skip
 
 
 def _warn_outdated(core: Core, outdated: Mapping[str, str]) -> None:
-    """Log each ignored declaration once in each process."""
+    """Log each ignored declaration once per process."""
     for job_id, newer in outdated.items():
         if _is_first(core, "outdated", job_id, newer):
             log.warning(
@@ -266,72 +273,73 @@ def _store_all(
 ) -> dict[str, str]:
     """Store the jobs that code declares.
 
-    An unchanged declaration moves nothing, so restarts never postpone a fire, and locks nothing,
+    An unchanged declaration changes nothing, so restarts never postpone a fire, and locks nothing,
     so a start does not wait for workers that fire or complete these jobs. A changed one changes
-    the job, except its hand edits, and unless a newer version has declared it. A job that is
-    declared again is resumed if it was paused because its code had gone.
+    the job, except its manual edits, and unless a newer version has declared it. A job that is
+    declared again is resumed if it was paused as an orphan.
 
     Returns:
         The jobs whose declarations were ignored, and the newer version that declares each.
     """
-    seen = {row.id: row for row in jobs.find_many(tx.conn, wanted)}
+    stored = {row.id: row for row in jobs.find_many(tx.conn, wanted)}
     changed = {
-        job_id: definition_
-        for job_id, definition_ in sorted(wanted.items())  # one order: else starts deadlock
-        if job_id not in seen or not _holds(seen[job_id], definition_, release)
+        job_id: definition
+        for job_id, definition in sorted(wanted.items())  # in one order, to avoid deadlocks
+        if job_id not in stored or not _is_current(stored[job_id], definition, release)
     }
-    triggers = {job_id: definition_.trigger for job_id, definition_ in changed.items()}
+    triggers = {job_id: definition.trigger for job_id, definition in changed.items()}
     newest = declarations.newest(tx.conn, release.app)
     outdated: dict[str, str] = {}
     with relinked(tx, triggers, declared=True):
         locked = {row.id: row for row in jobs.lock(tx, changed)} if changed else {}
-        for job_id, definition_ in changed.items():
-            newer = _store(tx, locked.get(job_id), definition_, release, newest)
+        for job_id, definition in changed.items():
+            newer = _store(tx, locked.get(job_id), definition, release, newest)
             if newer is not None:
                 outdated[job_id] = newer
-    returned = [row.id for row in locked.values() if is_paused_by_code(row)]
-    if returned:
-        resume_jobs(tx, returned)
+    redeclared = [row.id for row in locked.values() if is_paused_by_code(row)]
+    if redeclared:
+        resume_jobs(tx, redeclared)
     declarations.add(tx, release, wanted)
     for job_id, newer in outdated.items():
         _record_once(tx, "job.kept", job_id, version=release.version or None, by=newer)
     return outdated
 
 
-def _forget_obsolete(
+def _delete_obsolete(
     tx: Transaction, release: Release, own: Collection[str], worker_id: str, *, pauses: bool
 ) -> list[str]:
-    """Forget the declarations of versions that are gone; return the jobs that became orphans.
+    """Delete declarations of versions without workers; return the jobs that became orphans.
 
     Args:
         tx: a transaction of its own, with the actor `CODE`.
         release: this process's release.
-        own: the jobs that it declares.
-        worker_id: its worker.
+        own: the ids of the jobs that this process declares.
+        worker_id: the id of this process's worker.
         pauses: whether orphans are paused.
     """
-    seen = {job_id for _version, job_id in declarations.obsolete(tx.conn, release, own, worker_id)}
-    rows = jobs.lock(tx, seen)
-    faded = declarations.obsolete(tx.conn, release, own, worker_id)  # their rows are locked now
-    declarations.remove(tx, release.app, [stored for stored in faded if stored[1] in seen])
+    unlocked = declarations.obsolete(tx.conn, release, own, worker_id)
+    job_ids = {job_id for _version, job_id in unlocked}
+    rows = jobs.lock(tx, job_ids)
+    obsolete = declarations.obsolete(tx.conn, release, own, worker_id)  # now that they are locked
+    declarations.remove(tx, release.app, [key for key in obsolete if key[1] in job_ids])
     undeclared = set(declarations.orphans(tx.conn, release.app))
-    gone = [row.id for row in rows if row.id in undeclared]
-    for job_id in gone:
-        tx.record("job.orphaned", job_id=job_id, app=release.app, reason=GONE)
-    if pauses and gone:
-        pause_jobs(tx, gone, GONE)
-    return gone
+    orphaned = [row.id for row in rows if row.id in undeclared]
+    for job_id in orphaned:
+        tx.record("job.orphaned", job_id=job_id, app=release.app, reason=UNDECLARED)
+    if pauses and orphaned:
+        pause_jobs(tx, orphaned, UNDECLARED)
+    return orphaned
 
 
-def unresolved(conn: Connection) -> bool:
+def has_unresolved(conn: Connection) -> bool:
     """Return whether any job is unresolved."""
     statement = select(job_table.c.id).where(UNRESOLVED).limit(1)
     return conn.execute(statement).first() is not None
 
 
-def _revive(tx: Transaction, registry: Registry) -> None:
-    """Make unresolved jobs active that this version can read."""
-    if not unresolved(tx.conn):  # asked without locks: most of the time there is none
+def _recover_unresolved(tx: Transaction, registry: Registry) -> None:
+    """Activate the unresolved jobs that this version can read."""
+    if not has_unresolved(tx.conn):  # without locks: usually there is none
         return
     statement = select(job_table).where(UNRESOLVED, job_table.c.task.in_(registry.names()))
     for row in tx.conn.execute(tx.dialect.lock_rows(statement.order_by(job_table.c.id))).all():
@@ -351,32 +359,33 @@ def _store(
     if row is None:
         if release.is_before(newest):
             return newest
-        if _first_time(tx, wanted, release):
+        if _add_declared(tx, wanted, release):
             return None
         (row,) = jobs.lock(tx, [wanted.id])  # another process was faster
-    by = _version_of(row, release.app)
-    same = row.declared == declaration_text(wanted)
-    if release.is_before(by):
-        return None if same else by
-    if not same:
-        _again(tx, row, wanted, release)
-    elif by != release.version:
+    version = _version_of(row, release.app)
+    unchanged = row.declared == declaration_text(wanted)
+    if release.is_before(version):
+        return None if unchanged else version
+    if not unchanged:
+        _change_declared(tx, row, wanted, release)
+    elif version != release.version:
         declarations.adopt(tx, release, row.id, declaration_text(wanted))
     return None
 
 
-def _holds(row: JobRow, wanted: Definition, release: Release) -> bool:
-    """Return whether a job is stored as this very release has declared it."""
+def _is_current(row: JobRow, wanted: Definition, release: Release) -> bool:
+    """Return whether a job is stored as wanted, declared by this release, and not an orphan."""
     same = row.app == release.app and _version_of(row, release.app) == release.version
     return same and row.declared == declaration_text(wanted) and not is_paused_by_code(row)
 
 
 def _version_of(row: JobRow, app: str) -> str:
-    """Return the version whose declaration a job follows; other applications are not compared."""
+    """Return the version that last declared a job; empty if it was another application's."""
     return row.declared_version or "" if row.app == app else ""
 
 
-def _first_time(tx: Transaction, wanted: Definition, release: Release) -> bool:
+def _add_declared(tx: Transaction, wanted: Definition, release: Release) -> bool:
+    """Add a job that is declared for the first time; return false if it exists by now."""
     try:
         put(tx, [wanted], app=release.app, origin="code", replace=False)
     except DuplicateJob:
@@ -386,8 +395,8 @@ def _first_time(tx: Transaction, wanted: Definition, release: Release) -> bool:
     return True
 
 
-def _again(tx: Transaction, row: JobRow, wanted: Definition, release: Release) -> None:
-    merged = _with_hand_edits(tx, row, wanted)
+def _change_declared(tx: Transaction, row: JobRow, wanted: Definition, release: Release) -> None:
+    merged = _with_manual_edits(tx, row, wanted)
     fields = change(tx, row, merged, task=wanted.task)
     declarations.adopt(tx, release, wanted.id, declaration_text(wanted))
     if fields:
@@ -395,15 +404,15 @@ def _again(tx: Transaction, row: JobRow, wanted: Definition, release: Release) -
 
 
 def _record_once(tx: Transaction, kind: str, job_id: str, **detail: Any) -> None:
-    """Record an event of a job unless one of its last ones is equal."""
+    """Record an event of a job unless one of its 20 newest events of this kind is equal."""
     wanted = history.EventFilter(kind=kind, job=job_id, newest=True, limit=20)
     recorded = [event_record(row).detail for row in history.events(tx.conn, wanted)]
     if detail not in recorded:
         tx.record(kind, job_id=job_id, **detail)
 
 
-def _with_hand_edits(tx: Transaction, row: JobRow, wanted: Definition) -> Definition:
-    """Return the new declaration with the stored values of the fields that were edited by hand."""
+def _with_manual_edits(tx: Transaction, row: JobRow, wanted: Definition) -> Definition:
+    """Return the new declaration with the stored values of the fields that were edited manually."""
     edited = overridden(row)
     trigger, options, problem = definition_of(row)
     if problem is not None or not edited:

@@ -1,8 +1,8 @@
-"""The types of decorators: what a decorated function accepts when it is called and enqueued.
+"""The types of decorators: the parameters of a decorated function when it is called or enqueued.
 
-A caller does not give the parameters that Duly supplies: the `Run` and the session. If one of them
-is the first parameter, the others keep their names and types. If it is the last, Python's type
-system loses the names of the others, and arguments are not checked before they are encoded.
+Callers do not pass the parameters that Duly supplies: the `Run` and the session. If one of them is
+the first parameter, the others keep their names and types. If it is the last, Python's type system
+loses the names of the others, and arguments are only checked at run time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class TaskDecorator(Protocol):
-    """Turns a function into a `TaskFunction`; one that is a task already stays the same."""
+    """A decorator that turns a function into a `TaskFunction`, and leaves one unchanged."""
 
     # A TaskFunction is a function too, so the second and later forms would fit it as well.
     @overload
@@ -53,4 +53,4 @@ class TaskDecorator(Protocol):
     @overload
     def __call__(self, function: Callable[P, R], /) -> TaskFunction[P, P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> TaskFunction[..., ..., Any]:
-        """Register the function, or return the task that it is."""
+        """Register the function, or return it unchanged if it is a task already."""

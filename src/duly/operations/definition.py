@@ -1,4 +1,4 @@
-"""The definition of a job: what a person or a program wants it to be."""
+"""The definition of a job, as requested by code or a user."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from duly.triggers import After, Trigger, decode, encode
 from duly.triggers.dependency import Outcome
 
 TIMED = ("misfire_grace", "jitter", "start", "end", "max_fires")
-"""Options that mean nothing to a job without times of its own."""
+"""Options that do not apply to a job without times of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A job as it was asked for.
+    """A job as it was requested.
 
     Attributes:
-        trigger: as written; it is bound (zone, anchor, job id) when it is stored.
-        args: JSON text that fits the task.
-        options: the resolved options: defaults, then the task's, then the job's.
-        zone: the time zone that an unbound trigger gets.
+        trigger: the trigger as given; it is bound (zone, anchor, job id) when it is stored.
+        args: the validated arguments, as JSON text.
+        options: the effective options: the defaults, overridden by the task's, then the job's.
+        zone: the time zone of a trigger that does not name one.
     """
 
     id: str
@@ -53,8 +53,8 @@ def define(
     """Check the parts of a job and return its definition.
 
     Raises:
-        ConfigurationError: an id, tag or trigger that cannot be stored.
-        ArgumentsError: arguments that do not fit the task.
+        ConfigurationError: the id, a tag or the trigger is not valid.
+        ArgumentsError: the arguments do not match the task's signature.
     """
     if not isinstance(trigger, Trigger):
         raise ConfigurationError(
@@ -77,10 +77,11 @@ def trigger_of(
     on: Outcome | None,
     options: Mapping[str, Any],
 ) -> Trigger:
-    """Return the given trigger, or the one that ``after=`` stands for.
+    """Return the given trigger, or the one that ``after`` and ``on`` describe.
 
     Raises:
-        ConfigurationError: both or neither, or an option that needs times.
+        ConfigurationError: both ``trigger`` and ``after`` are given, or neither; or an option does
+            not apply to a job without times of its own.
         TriggerError: ``after`` or ``on`` is not valid.
     """
     if after is None:
@@ -114,7 +115,7 @@ def declared(row: JobRow) -> Definition:
 
 
 def declaration_text(wanted: Definition) -> str:
-    """Return a definition as the text that is stored, and compared at the next start."""
+    """Return a definition as JSON text, which is stored and compared at the next start."""
     return payload.encode(
         {
             "task": wanted.task, "trigger": encode(wanted.trigger), "args": wanted.args,

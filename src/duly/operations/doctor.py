@@ -1,4 +1,4 @@
-"""The checks of ``duly doctor``: what is wrong, or will be."""
+"""The checks of ``duly doctor``, which find present and likely problems."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from duly.store.rows import definition_of
 
 SKEW = timedelta(seconds=2)
 SHOWN = 3
-"""The number of items that one line names."""
+"""The maximum number of items that one finding names."""
 
 
 def examine(core: Core) -> list[Finding]:
-    """Check the clock, the time zones, the database, and what is stored in it: ``duly doctor``.
+    """Check the clock, the time zones, the database, and the rows in it, as ``duly doctor`` does.
 
-    Nothing is written and no table is created. Each finding names what was checked, its condition,
-    and what to do. A database that does not answer is a finding too.
+    Nothing is written and no table is created. Each finding has the name of a check, its result,
+    and advice. A database that does not respond is a finding too.
     """
     found: list[Finding] = []
     try:
@@ -36,7 +36,7 @@ def examine(core: Core) -> list[Finding]:
     except ConfigurationError as error:
         found.append(Finding("database", "problem", str(error)))
     except DulyError as error:
-        advice = "check that it runs, and that address, name and password are right"
+        advice = "check that it is running, and that the address, name and password are correct"
         found.append(Finding("database", "problem", str(error), advice))
     return found
 
@@ -83,10 +83,10 @@ def _schema(conn: Connection) -> Finding:
     version = schema.stored_version(conn)
     if version is None:
         advice = "the first start of the scheduler creates them"
-        return Finding("tables", "warning", "this database has no tables of Duly's", advice)
+        return Finding("tables", "warning", "this database has no Duly tables", advice)
     text = f"version {version}"
     if version > schema.HEAD:
-        advice = "a newer Duly wrote them: upgrade the package duly"
+        advice = "they were created by a newer version of Duly: upgrade the package duly"
         return Finding("tables", "problem", f"{text}; this Duly knows {schema.HEAD}", advice)
     if version < schema.HEAD:
         advice = f"the next start migrates them to {schema.HEAD}"
@@ -158,18 +158,18 @@ def _waiting(unknown: dict[str, int]) -> Finding:
 
 
 def _unresolved(stored: Iterable[Any]) -> Finding:
-    unread = []
+    unreadable = []
     for row in stored:
         problem = definition_of(row).problem or row.unresolved_reason
         if row.state == "unresolved" or definition_of(row).problem is not None:
-            unread.append(f"{row.id} ({problem})")
-    if not unread:
+            unreadable.append(f"{row.id} ({problem})")
+    if not unreadable:
         return Finding("definitions", "ok", "every job can be read")
     return Finding(
         "definitions",
         "problem",
-        f"{_count(unread, 'job')} that cannot be read and does not fire: {_some(unread)}",
-        "store it again with replace=True, or run the version of Duly that wrote it",
+        f"{_count(unreadable, 'job')} that cannot be read and so cannot fire: {_some(unreadable)}",
+        "store them again with replace=True, or run the version of Duly that stored them",
     )
 
 

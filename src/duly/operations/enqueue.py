@@ -1,4 +1,4 @@
-"""Enqueueing: a task is called once, durably, as soon as a worker has a free slot."""
+"""Enqueueing: storing calls of tasks, which run as soon as a worker has a free slot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from duly.model.checks import SECONDS, instant, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
 from duly.operations.core import Core
-from duly.operations.inputs import blamed
+from duly.operations.inputs import with_position
 from duly.operations.task_function import Args, CallOptions, Delay, TaskFunction, Unique
 from duly.registry import AnyTask, Task
 from duly.store import runs
@@ -38,12 +38,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How a task is called durably, once or many times.
+    """What one or many calls of a task have in common.
 
     Attributes:
-        at: the instant before which it may not start; ``None``: it may start at once.
-        delay: or the time before it may start.
-        unique: until when unique keys are held.
+        at: the instant before which they may not start; ``None``: they may start at once.
+        delay: or the time that must pass before they may start.
+        unique: how long runs hold their unique keys.
     """
 
     task: Task
@@ -54,7 +54,7 @@ class Call:
 
     @property
     def is_free(self) -> bool:
-        """Whether it may start at once: it has no time and no limit."""
+        """Whether a call may start at once: it has neither a time nor a concurrency key."""
         return self.at is None and self.delay is None and self.options.concurrency_key is None
 
     def due(self, now: datetime) -> datetime:
@@ -63,10 +63,10 @@ class Call:
 
 
 class Enqueue(Generic[S]):
-    """The call `enqueue` in both forms: of `Scheduler`, and the awaitable one of `Aio`.
+    """The method `enqueue`: the blocking form of `Scheduler`, and the awaitable form of `Aio`.
 
-    ``S`` is what a call gives: the run's id, or a coroutine that returns it. All other calls are
-    listed in the tables of these classes; the forms of this one would not survive there in pyright.
+    ``S`` is the type that it returns: the run's id, or a coroutine that returns the id. All other
+    methods are listed in the tables of these classes; pyright would lose the overloads of this one.
     """
 
     def _perform(
@@ -77,7 +77,7 @@ class Enqueue(Generic[S]):
 
     # A call without options is checked against the task's own parameters. Python's type system
     # cannot add keywords to those, so in a call with options only the options are checked: there
-    # is a form for each option that may be the only one.
+    # is an overload for each option that may be the only one.
     @overload
     def enqueue(
         self, task: TaskFunction[..., Q, Any], /, *args: Q.args, **arguments: Q.kwargs
@@ -139,34 +139,34 @@ class Enqueue(Generic[S]):
         actor: str | None = None,
         **arguments: Any,
     ) -> S:
-        """Have a task called once, durably, as soon as a worker has a free slot.
+        """Enqueue one call of a task, durably; it runs as soon as a worker has a free slot.
 
         Args:
             task: a registered function or its name.
-            positional: its arguments, in order.
-            args: or its arguments by name. A task with a parameter named like an option here must
-                use this form.
+            positional: its positional arguments.
+            args: or all its arguments by name. This form is required for a task with a parameter
+                that has the name of an option here.
             delay: seconds (or a timedelta) before it may start.
-            at: or the aware instant before which it may not start.
-            priority: smaller starts first; default: the task's.
-            queue: default: the task's.
-            concurrency_key: of all runs with this key one runs at a time, or as many as `set_limit`
-                allows; default: the task's.
-            unique_key: 1 to 191 characters. While a run holds this key no second one is created,
+            at: or the aware datetime before which it may not start.
+            priority: smaller numbers start first; default: the task's.
+            queue: the queue of its run; default: the task's.
+            concurrency_key: runs with the same key run one at a time, or as many at once as
+                `set_limit` allows; default: the task's.
+            unique_key: 1 to 191 characters. While a run holds this key, no second one is created,
                 and the id of the first is returned.
-            unique: until when the key is held: ``until_start`` or ``until_done``.
+            unique: how long the run holds its key: ``until_start`` or ``until_done``.
             session: see `add`.
             actor: see `add`.
-            arguments: or its arguments as keywords.
+            arguments: its keyword arguments.
 
         Returns:
             The run's id.
 
         Raises:
             UnknownTask: the function is not registered.
-            ArgumentsError: the arguments do not fit the function.
-            ConfigurationError: both ``args`` and other arguments, both ``delay`` and ``at``, or an
-                option out of range.
+            ArgumentsError: the arguments do not match the function's signature.
+            ConfigurationError: both ``args`` and other arguments are given, both ``delay`` and
+                ``at`` are given, or an option is out of range.
             NaiveDatetimeError: ``at`` has no time zone.
         """
 
@@ -189,7 +189,7 @@ class Enqueue(Generic[S]):
 
 
 class DirectEnqueue(Enqueue[str]):
-    """`Enqueue` that blocks its caller until the run is stored."""
+    """The form of `Enqueue` that blocks the caller until the run is stored."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -216,21 +216,21 @@ def enqueue_many(
     session: HostSession | None = None,
     actor: str | None = None,
 ) -> list[str]:
-    """Have a task called many times, stored in one transaction: all calls, or none.
+    """Enqueue many calls of a task in one transaction: all of them, or none.
 
     On SQLite all other writers wait for it; a few thousand calls at a time are reasonable.
 
     Args:
         task: a registered function or its name.
-        calls: for each call its arguments: ``[{"user": 7}, {"user": 8}]``.
-        delay: see `enqueue`; this and the next four apply to all calls.
+        calls: for each call, its arguments by name: ``[{"user": 7}, {"user": 8}]``.
+        delay: see `enqueue`; this and the next four options apply to all calls.
         at: see `enqueue`.
         priority: see `enqueue`.
         queue: see `enqueue`.
         concurrency_key: see `enqueue`.
-        unique_keys: for each call its unique key, or ``None`` if it has none. A call whose key is
-            held by another run, or by a call before it, gets that run's id.
-        unique: until when the keys are held: ``until_start`` or ``until_done``.
+        unique_keys: for each call, its unique key, or ``None`` if it has none. If an earlier run or
+            an earlier call holds the key, the id of that run is returned.
+        unique: how long the runs hold their keys: ``until_start`` or ``until_done``.
         session: see `add`.
         actor: see `add`.
 
@@ -239,10 +239,10 @@ def enqueue_many(
 
     Raises:
         UnknownTask: the function is not registered.
-        ArgumentsError: arguments do not fit the function; the message begins with the place of the
-            call at fault: ``calls[3]: …``.
-        ConfigurationError: both ``delay`` and ``at``, an option out of range, or not as many
-            unique keys as calls.
+        ArgumentsError: arguments do not match the function's signature; the message begins with the
+            position of the call: ``calls[3]: …``.
+        ConfigurationError: both ``delay`` and ``at`` are given, an option is out of range, or the
+            numbers of unique keys and calls differ.
         NaiveDatetimeError: ``at`` has no time zone.
     """
     registered = core.registry.find(task)
@@ -269,19 +269,19 @@ def insert_calls(
     Args:
         tx: the transaction.
         call: what the calls have in common.
-        args: for each call a JSON text that fits the task.
-        keys: for each call its unique key, if it has one: while another run holds that key, the
-            other run's id takes its place. ``None``: no call has one.
+        args: for each call, its validated arguments as JSON text.
+        keys: for each call, its unique key, if it has one; if another run holds that key, the id of
+            that run is returned. ``None``: no call has one.
         claim_on_insert: called with the rows of calls without keys before they are inserted.
     """
-    alike = new_run(
+    common = new_run(
         "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
         now=tx.now, due_at=call.due(tx.now),
     )  # fmt: skip
     ids = tx.run_ids(len(args))
-    rows = [{**alike, "id": run_id, "args": text} for run_id, text in zip(ids, args, strict=True)]
+    rows = [{**common, "id": run_id, "args": text} for run_id, text in zip(ids, args, strict=True)]
     if keys is None:
-        if claim_on_insert is not None and alike["state"] == "ready":
+        if claim_on_insert is not None and common["state"] == "ready":
             claim_on_insert(rows)
         runs.add(tx, rows)
         return ids
@@ -293,7 +293,7 @@ def insert_calls(
 
 
 def _enqueue_plain(core: Core, call: Call, args: str, actor: str | None) -> str:
-    """Insert one call: with a single statement, unless this process has a free slot for it."""
+    """Insert one call with a single statement, or claim it too if this process has a free slot."""
     if call.is_free and core.worker.has_free_slot(call.options.queue):
         return _enqueue_here(core, call, args, actor)
     return core.transact(lambda tx: insert_calls(tx, call, [args])[0], actor=actor, single=True)
@@ -322,18 +322,21 @@ def _enqueue_here(core: Core, call: Call, args: str, actor: str | None) -> str:
 def _insert_unique(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Insert the runs whose keys are free; return the id of the run that holds each key.
 
-    Keys are taken in their order, so that two such transactions cannot deadlock.
+    Keys are inserted in sorted order, so that two such transactions cannot deadlock.
     """
     runs.add(tx, [row for row in rows if row["unique_key"] is None])
     keyed = {row["unique_key"]: row for row in reversed(rows) if row["unique_key"] is not None}
-    left, holders = sorted(keyed), dict[str, str]()
-    for _try in range(3):
-        runs.add(tx, [keyed[key] for key in left])
-        holders |= runs.holders_of_keys(tx.conn, left)
-        left = [key for key in left if key not in holders]
-        if not left:
+    pending, holders = sorted(keyed), dict[str, str]()
+    for _attempt in range(3):
+        runs.add(tx, [keyed[key] for key in pending])
+        holders |= runs.holders_of_keys(tx.conn, pending)
+        pending = [key for key in pending if key not in holders]
+        if not pending:
             return holders
-    raise StateError(f"unique_key {left[0]!r} keeps being taken and freed by other transactions")
+    raise StateError(
+        f"unique_key {pending[0]!r} was taken and released by other transactions three times in a "
+        "row; enqueue the call again"
+    )
 
 
 def _call(
@@ -348,7 +351,7 @@ def _call(
     unique: Unique,
 ) -> Call:
     if delay is not None and at is not None:
-        raise ConfigurationError("give either delay= or at=")
+        raise ConfigurationError("give either delay= or at=, not both")
     if unique not in get_args(Unique):
         raise ConfigurationError(f"unique={unique!r}; it must be one of {get_args(Unique)}")
     chosen = {"priority": priority, "queue": queue, "concurrency_key": concurrency_key}
@@ -378,11 +381,11 @@ def _checked_keys(unique_keys: Iterable[str | None], count: int) -> list[str | N
 
 
 def _check_each(values: Iterable[T], check: Callable[[T], R], name: str) -> list[R]:
-    """Check each value; an error names the place of the one at fault."""
+    """Check each value; the message of an error begins with the position of the value."""
     checked = []
     for index, value in enumerate(values):
         try:
             checked.append(check(value))
         except DulyError as error:
-            raise blamed(error, f"{name}[{index}]")  # noqa: B904 - it is the same error
+            raise with_position(error, f"{name}[{index}]")  # noqa: B904 - it is the same error
     return checked

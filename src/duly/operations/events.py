@@ -1,4 +1,4 @@
-"""Events: the audit trail, and listeners in this process."""
+"""Events: queries of the audit trail, and listeners in this process."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def events(
     Args:
         after: only events with a higher id.
         before: only events with a lower id.
-        kind: one kind of event.
-        job: one job's id.
+        kind: the kind of event.
+        job: the id of the job that they concern.
         newest: whether to return the newest first instead.
         limit: 1 to 1000.
 
@@ -48,10 +48,10 @@ def events(
 
 
 def on(core: Core, kind: str, listener: Listener) -> None:
-    """Call ``listener(event)`` after each commit of this process in which such an event happened.
+    """Call ``listener(event)`` for each event that this process records, after its commit.
 
     Args:
-        kind: for example ``"run.failed"``; ``"*"`` for every kind.
+        kind: the kind of event, for example ``"run.failed"``; ``"*"`` for every kind.
         listener: called on the thread that committed; an error that it raises is logged.
 
     Raises:

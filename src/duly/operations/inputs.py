@@ -1,4 +1,4 @@
-"""Values that callers give, in a form that every database takes."""
+"""Checks of values from callers, and their conversion to a form that every database accepts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ E = TypeVar("E", bound=DulyError)
 MAX_PAGE = 1000
 MAX_ROW_NUMBER = 2**63 - 1
 MAX_REASON = 4_000
-"""The number of characters of a reason that are kept."""
+"""The maximum number of characters of a stored reason."""
 
 
 def page_size(limit: int) -> int:
-    """Return a valid number of results.
+    """Return a limit of results unchanged if it is valid.
 
     Raises:
-        ConfigurationError: it is not 1 to 1000.
+        ConfigurationError: it is not from 1 to 1000.
     """
     if not 1 <= limit <= MAX_PAGE:
         raise ConfigurationError(f"limit={limit}; it must be 1 to {MAX_PAGE}")
@@ -26,21 +26,21 @@ def page_size(limit: int) -> int:
 
 
 def row_number(number: int) -> int:
-    """Return the number of an event or a log line, drawn into what a database can compare."""
+    """Return the id of an event or a log line, clamped to the integers of a database."""
     return max(-MAX_ROW_NUMBER, min(number, MAX_ROW_NUMBER))
 
 
 def searchable(text: str | None) -> str | None:
-    """Return a search term without the characters that a database refuses."""
+    """Return a search term with the characters replaced that a database does not accept."""
     return None if text is None else replace_unstorable(text)
 
 
 def storable_reason(reason: str | None) -> str | None:
-    """Return a reason as it is stored: cut, and without the characters that a database refuses."""
+    """Return a reason in storable form: shortened, and with unstorable characters replaced."""
     return None if reason is None else storable_text(str(reason), MAX_REASON)
 
 
-def blamed(error: E, place: str) -> E:
-    """Return the error with the place of the item at fault at the beginning of its message."""
-    error.args = (f"{place}: {error}", *error.args[1:])
+def with_position(error: E, position: str) -> E:
+    """Return the same error, with the position of the invalid item in front of its message."""
+    error.args = (f"{position}: {error}", *error.args[1:])
     return error

@@ -1,4 +1,4 @@
-"""The scheduler's life in a host process: set up, start, step and stop."""
+"""The lifecycle of a scheduler in a host process: set up, start, step and stop."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ POLL_S = 0.05
 
 
 def use_database(core: Core, url: str) -> None:
-    """Name the database of a scheduler that was created without one: ``Scheduler()``.
+    """Set the database of a scheduler that was created without one: ``Scheduler()``.
 
     Args:
-        url: as for `Scheduler`. It may be set again while nothing runs, so that tests can give
-            each application that they create a database of its own.
+        url: as for `Scheduler`. It may be set again while the scheduler is stopped, so that tests
+            can use a separate database for each application that they create.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
@@ -35,22 +35,21 @@ def use_database(core: Core, url: str) -> None:
     if not core.takes_database:
         raise LifecycleError(f"this scheduler was created with a URL already: {core.store}")
     if core.worker.state != "stopped" or core.worker.alive:
-        raise LifecycleError(f"the scheduler is working on {core.store}; stop() it first")
+        raise LifecycleError(f"the scheduler is running on {core.store}; call stop() first")
     core.use_database(url)
 
 
 def configure_worker(
     core: Core, *, queues: Mapping[str, int] | None = None, fires: bool = True
 ) -> None:
-    """Configure this process's worker where it differs from the scheduler's own settings.
+    """Configure this process's worker differently from the scheduler's own settings.
 
     Args:
-        queues: the number of runs of each queue that it executes at once; default: the
-            scheduler's.
+        queues: the number of runs of each queue that it executes at once; default: unchanged.
         fires: whether it fires jobs; if not, another process must.
 
     Raises:
-        ConfigurationError: there is no queue, or a number is below 1.
+        ConfigurationError: ``queues`` is empty, or a number is below 1.
         LifecycleError: the worker has started already.
     """
     if core.worker.state != "stopped" or core.worker.alive:
@@ -61,11 +60,11 @@ def configure_worker(
 
 
 def prepare(core: Core) -> None:
-    """Create or migrate the tables and store what code declares; `start` and `tick` do it.
+    """Create or migrate the tables and store the declarations in code, as `start` and `tick` do.
 
     Raises:
-        DatabaseUnavailable: the database does not answer.
-        SchemaTooNew: a newer Duly wrote the tables.
+        DatabaseUnavailable: the database does not respond.
+        SchemaTooNew: the tables were created by a newer version of Duly.
     """
     core.store.prepare()
     declare.store_declarations(core)
@@ -73,16 +72,16 @@ def prepare(core: Core) -> None:
 
 
 def start(core: Core) -> None:
-    """Start firing and executing in this process; does nothing if it has started already.
+    """Start firing and executing in this process, unless it has started already.
 
-    A database that is unreachable does not stop the host: the scheduler retries until it answers,
-    and `health` reports it (``Scheduler(start="required")`` raises instead). Nothing starts in a
-    process that executes functions for another: ``executor="process"``.
+    If the database is unreachable, the scheduler retries until it responds, and `health` reports
+    it; ``Scheduler(start="required")`` raises instead. Nothing is started in a process that
+    executes functions for another one (``executor="process"``).
 
     Raises:
-        SchemaTooNew: a newer Duly wrote the tables.
-        ConfigurationError: an SQLite file on a network file system.
-        DatabaseUnavailable: only with ``start="required"``.
+        SchemaTooNew: the tables were created by a newer version of Duly.
+        ConfigurationError: the database is an SQLite file on a network file system.
+        DatabaseUnavailable: the database is unreachable; only with ``start="required"``.
     """
     if core.worker.state in ("running", "starting") or inside.inside():
         return
@@ -94,18 +93,18 @@ def start(core: Core) -> None:
     except DatabaseUnavailable as error:
         if core.settings.required:
             raise
-        log.error("%s; the scheduler starts as soon as it does", error)
+        log.error("Database is unavailable; starting as soon as it responds: %s", error)
     core.worker.start()
 
 
 def stop(core: Core, grace: float | None = None) -> None:
-    """Stop taking runs, wait for running functions, then cancel them and give their runs back.
+    """Stop claiming runs, wait for running functions, then cancel them and give their runs back.
 
     Args:
-        grace: seconds to wait for running functions; default: the scheduler's own.
+        grace: seconds to wait for running functions; default: the scheduler's.
 
     Raises:
-        LifecycleError: called on the event loop that coroutine jobs need to finish.
+        LifecycleError: it was called on the event loop that coroutine jobs need to finish.
     """
     _refuse_own_loop(core, "stop")
     core.worker.stop(core.settings.grace if grace is None else grace)
@@ -113,7 +112,7 @@ def stop(core: Core, grace: float | None = None) -> None:
 
 
 def skip_grace(core: Core) -> None:
-    """Make a `stop` that waits for running functions give their runs back at once.
+    """Make a `stop` that is waiting for running functions give their runs back at once.
 
     It may be called from any thread, and from a signal handler.
     """
@@ -126,31 +125,31 @@ def wake(core: Core) -> None:
 
 
 def in_flight(core: Core) -> list[str]:
-    """Return the ids of the runs that occupy this process: claimed here, and not yet returned.
+    """Return the ids of the runs that this process has claimed and that have not returned.
 
-    That includes a run that still waits for a free slot, and one that is already finished in
-    the database (cancelled or timed out) while its function keeps running.
+    They include runs that are waiting for a free slot, and runs that have already finished in the
+    database (cancelled or timed out) while their functions are still running.
     """
     return core.worker.in_flight()
 
 
 def tick(core: Core, *, wait: bool = True) -> bool:
-    """Fire what is due, execute it and write back the results. For tests and frozen platforms.
+    """Fire what is due, execute it and store the results; for tests and frozen platforms.
 
-    Steps are taken one at a time: a call waits until another thread's has returned.
+    Concurrent calls are serialized: a call waits until that of another thread has returned.
 
     Args:
-        wait: whether to wait until the runs started here have finished. If not, they keep
-            running in the background, and the next call writes back what has finished.
+        wait: whether to wait until the runs that it starts have finished. If not, they continue
+            in the background, and the next call stores their results.
 
     Returns:
-        Whether runs are still executing here, or have finished and are not yet written back.
+        Whether runs are still executing here, or have results that are not stored yet.
 
     Raises:
         LifecycleError: the worker has been started, or coroutine jobs would block their own loop.
     """
     if core.worker.state != "stopped":
-        raise LifecycleError("the scheduler has been started and steps itself")
+        raise LifecycleError("the scheduler has been started, so it steps itself")
     _refuse_own_loop(core, "tick")
     with core.stepping:
         while core.worker.tick(wait=wait).at_once:
@@ -159,19 +158,23 @@ def tick(core: Core, *, wait: bool = True) -> bool:
 
 
 def run_due(core: Core, *, wait: float | None = 20) -> Step:
-    """Do everything that is due now, and report it: for platforms that freeze idle processes.
+    """Execute everything that is due now; for platforms that freeze idle processes.
 
-    If this process's worker has been started, it is woken and waited for. Otherwise this call does
-    the work itself; when nothing is left to do the worker leaves, so that it is not taken for dead.
+    If this process's worker has been started, this call wakes it and waits for it. Otherwise it
+    does the work itself; when nothing is left to do it unregisters the worker, so that other
+    processes do not take it for dead.
 
     Args:
-        wait: seconds after which the call returns in any case. Runs that still execute then
-            continue as long as the platform lets them; a worker that is frozen longer than its
-            lease loses it, and its runs are started again. ``None``: until everything is done.
+        wait: seconds after which the call returns even if runs are still executing; ``None``: no
+            limit. These runs continue as long as the platform lets them; a worker that is frozen
+            longer than its lease loses it, and its runs are started again.
+
+    Returns:
+        Whether everything is done, and the number of runs by outcome.
 
     Raises:
         ConfigurationError: ``wait`` is negative.
-        DatabaseUnavailable: the database does not answer.
+        DatabaseUnavailable: the database does not respond.
         LifecycleError: the worker is stopping, or coroutine jobs would block their own loop.
     """
     limit = optional(SECONDS)("wait", wait)
@@ -180,16 +183,16 @@ def run_due(core: Core, *, wait: float | None = 20) -> Step:
     counter = OutcomeCounter()
     with core.listeners.listening(counter):
         started = core.worker.state in ("starting", "running")
-        complete = _await_rest(core, until) if started else _step_until(core, until)
+        complete = _await_idle(core, until) if started else _step_until(core, until)
     return Step(complete, counter.counts())
 
 
-def _await_rest(core: Core, until: float) -> bool:
-    """Wait until the started worker has looked at the database and left nothing to do."""
-    asked = core.clock.monotonic()
-    with core.store.read():  # raises where the database does not answer
+def _await_idle(core: Core, until: float) -> bool:
+    """Wait until the started worker has looked at the database and has nothing left to do."""
+    woken_at = core.clock.monotonic()
+    with core.store.read():  # raises if the database does not respond
         core.worker.wake()
-    while core.worker.idle_tick is None or core.worker.idle_tick < asked:
+    while core.worker.idle_tick is None or core.worker.idle_tick < woken_at:
         if core.clock.monotonic() >= until:
             return False
         core.clock.pause(POLL_S)
@@ -197,7 +200,7 @@ def _await_rest(core: Core, until: float) -> bool:
 
 
 def _step_until(core: Core, until: float) -> bool:
-    """Step the worker, and let it leave once no run is in flight."""
+    """Step the worker, and unregister it once no run is in flight."""
     if core.worker.state != "stopped":
         raise LifecycleError("the scheduler is stopping")
     left = until - core.clock.monotonic()
@@ -208,7 +211,7 @@ def _step_until(core: Core, until: float) -> bool:
             if core.clock.monotonic() >= until:
                 return False
             core.worker.wait_until_empty(POLL_S)
-        if not core.worker.in_flight():  # an abandoned function still occupies its slot
+        if not core.worker.in_flight():  # an abandoned function would still occupy its slot
             core.worker.stop(0)
         return True
     finally:
@@ -217,7 +220,7 @@ def _step_until(core: Core, until: float) -> bool:
 
 @contextmanager
 def running(core: Core) -> Iterator[None]:
-    """Start the scheduler for the body of the ``with``, and stop it afterwards."""
+    """Start the scheduler for the body of a ``with`` statement, and stop it afterwards."""
     start(core)
     try:
         yield
@@ -231,7 +234,7 @@ def attach(core: Core, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def around(core: Core, enter: AroundRun) -> None:
-    """Enter ``enter(run)``, a context manager, around every run that is executed here."""
+    """Execute every run in this process inside the context manager ``enter(run)``."""
     core.worker.around(enter)
 
 

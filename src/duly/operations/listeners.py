@@ -1,4 +1,4 @@
-"""Listeners: functions of this process that are called with the events that it has committed."""
+"""Listeners: functions that are called with the events that this process has committed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("duly.listeners")
 
 
 class Listeners:
-    """Listeners by kind of event. An error that one raises is logged and stops nothing."""
+    """Listeners by kind of event. An error that a listener raises is logged and ignored."""
 
     def __init__(self) -> None:
         self._by_kind: dict[str, list[Listener]] = defaultdict(list)
@@ -32,7 +32,7 @@ class Listeners:
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Call ``listener`` with every event inside the ``with``."""
+        """Call ``listener`` with every event during the body of a ``with`` statement."""
         self.add("*", listener)
         try:
             yield
@@ -41,12 +41,12 @@ class Listeners:
                 self._by_kind["*"].remove(listener)
 
     def wants(self, kind: str) -> bool:
-        """Return whether a listener is registered for a kind of event."""
+        """Return whether any listener is registered for a kind of event."""
         by_kind = self._by_kind
         return bool(by_kind.get(kind) or by_kind.get("*"))
 
     def notify(self, events: list[Event]) -> None:
-        """Call every listener that is registered for these events."""
+        """Call the listeners of these events."""
         if not self._by_kind:
             return
         for event in events:
@@ -54,4 +54,4 @@ class Listeners:
                 try:
                     listener(event)
                 except BaseException:
-                    log.exception("a listener to %s failed", event.kind)
+                    log.exception("Listener for %s raised an exception; ignoring it.", event.kind)

@@ -1,4 +1,4 @@
-"""Pings: requests to an outside monitor after each success, which notices when they stop."""
+"""Pings: requests after each success to an outside monitor, which raises an alarm if they stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from duly.model.event import Event
 log = logging.getLogger("duly")
 TIMEOUT_S = 10
 LINGER_S = 5.0
-"""How long the thread waits for another address before it ends."""
+"""The number of seconds that the thread waits for another address before it ends."""
 
 MAX_WAITING = 1_000
 
 
 class Pings:
-    """Requests sent one after the other from a thread of their own; a failed one is only logged."""
+    """A queue of pings, sent one by one from a thread of its own; a failed ping is only logged."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[str] = queue.Queue(MAX_WAITING)
@@ -25,7 +25,7 @@ class Pings:
         self._thread: threading.Thread | None = None
 
     def send_for(self, events: list[Event]) -> None:
-        """Send the pings of the runs that succeeded."""
+        """Queue the pings of the runs that succeeded."""
         for event in events:
             address = event.detail.get("ping")
             if event.kind == "run.succeeded" and address is not None:
@@ -55,12 +55,12 @@ class Pings:
 
 
 def _send(address: str) -> None:
-    from urllib.request import Request, urlopen  # noqa: PLC0415 - 20 ms that few hosts need
+    from urllib.request import Request, urlopen  # noqa: PLC0415 - costs 20 ms; few hosts need it
 
     request = Request(address, headers={"User-Agent": "duly"})  # noqa: S310 - checked as an option
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            answer.read(1_000)
+        with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            response.read(1_000)
     except (OSError, ValueError) as error:
         log.warning(
             "Ping after a successful run failed (%s); it is not retried.", type(error).__name__

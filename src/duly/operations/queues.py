@@ -1,4 +1,4 @@
-"""Holding work back in all workers: queues, their limits, limits of keys, and the switch."""
+"""Controls over all workers: queues and their limits, limits of keys, and the master switch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _key = label(191)
 def pause_queue(
     core: Core, name: str, *, reason: str | None = None, actor: str | None = None
 ) -> None:
-    """Hold back a queue's ready runs in every worker; running ones continue.
+    """Stop starting a queue's runs, in every worker; running ones continue.
 
     Args:
         name: the queue's name.
@@ -35,7 +35,7 @@ def pause_queue(
 
 
 def resume_queue(core: Core, name: str, *, actor: str | None = None) -> None:
-    """Release a queue's ready runs.
+    """Start a paused queue's runs again.
 
     Args:
         name: the queue's name.
@@ -61,28 +61,28 @@ def set_queue(
 ) -> None:
     """Set a queue's limits over all workers; a limit that is not given is removed.
 
-    `status` shows them. Whether the queue is paused does not change.
+    `status` shows them. A paused queue stays paused.
 
     Args:
         name: the queue's name.
-        max_running: the number of its runs that may run at once.
-        rate: the number of its runs that may start in ``per`` seconds. Unused starts add up to
-            ``rate``, so that a queue that was quiet may start that many at once.
-        per: seconds.
+        max_running: the number of its runs that may run at once; default: no limit.
+        rate: the number of its runs that may start in ``per`` seconds; default: no limit. Unused
+            starts accumulate up to ``rate``, so that an idle queue may start that many at once.
+        per: seconds; default: 60.
         actor: who acts, for the audit trail.
 
     Raises:
         ConfigurationError: a value is out of range.
     """
     queue = _queue("name", name)
-    most = optional(whole(1, MAX_LIMIT))("max_running", max_running)
+    limit = optional(whole(1, MAX_LIMIT))("max_running", max_running)
     starts, period = optional(whole(1, MAX_LIMIT))("rate", rate), float(TIME("per", per))
 
     def store(tx: Transaction) -> None:
-        limit_rows.set_queue(tx, queue, max_running=most, rate=starts, period=period)
+        limit_rows.set_queue(tx, queue, max_running=limit, rate=starts, period=period)
         control.remove_unrestricted(tx, queue)
         interval = None if starts is None else period
-        tx.record("queue.changed", queue=queue, max_running=most, rate=starts, per=interval)
+        tx.record("queue.changed", queue=queue, max_running=limit, rate=starts, per=interval)
 
     core.transact(store, actor=actor)
 
@@ -90,27 +90,27 @@ def set_queue(
 def set_limit(core: Core, key: str, max_running: int, *, actor: str | None = None) -> None:
     """Set the number of runs with a concurrency key that may run at once, over all workers.
 
-    Without a limit one runs at a time. A lower limit stops no run that has started.
+    Without a limit, one runs at a time. A lower limit does not stop runs that have started.
 
     Args:
         key: 1 to 191 characters, as in ``concurrency_key=``.
-        max_running: 1 or more; 0 holds all of them back.
+        max_running: 1 or more; or 0, so that none may start.
         actor: who acts, for the audit trail.
 
     Raises:
         ConfigurationError: a value is out of range.
     """
-    name, most = _key("key", key), whole(0, MAX_LIMIT)("max_running", max_running)
+    name, limit = _key("key", key), whole(0, MAX_LIMIT)("max_running", max_running)
 
     def store(tx: Transaction) -> None:
-        limit_rows.set_key(tx, name, most)
-        tx.record("limit.changed", key=name, max_running=most)
+        limit_rows.set_key(tx, name, limit)
+        tx.record("limit.changed", key=name, max_running=limit)
 
     core.transact(store, actor=actor)
 
 
 def remove_limit(core: Core, key: str, *, actor: str | None = None) -> bool:
-    """Remove the limit of a concurrency key, so that one run at a time runs again.
+    """Remove the limit of a concurrency key, so that its runs run one at a time again.
 
     Args:
         key: 1 to 191 characters.
@@ -131,7 +131,7 @@ def remove_limit(core: Core, key: str, *, actor: str | None = None) -> bool:
 
 
 def limits(core: Core) -> list[KeyLimit]:
-    """Return the limits of concurrency keys, by key, each with the number of its runs that run."""
+    """Return the limits of concurrency keys, by key, each with the number of its running runs."""
     with core.store.read() as conn:
         return limit_rows.all_keys(conn)
 

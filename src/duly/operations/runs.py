@@ -1,4 +1,4 @@
-"""Runs: start one by hand, find them, cancel, retry and discard them."""
+"""Operations on runs: start one manually, find, cancel, retry and discard them."""
 
 from __future__ import annotations
 
@@ -42,21 +42,22 @@ def run_now(
     wait: float | None = None,
     actor: str | None = None,
 ) -> RunRecord:
-    """Run a job outside its schedule; a paused job too.
+    """Run a job once, outside its schedule, even if it is paused.
 
     Args:
         job_id: the job's id.
-        args: other arguments than the job's, complete.
-        wait: seconds to wait for the run to finish; ``None``: do not wait.
+        args: arguments that replace all of the job's; default: the job's.
+        wait: the maximum number of seconds to wait for the run to finish; default: do not wait.
         actor: who acts, for the audit trail.
 
     Returns:
-        The run as it is then: finished, or not yet.
+        The run as it is when the call returns, finished or not.
 
     Raises:
         JobNotFound: the job does not exist.
-        OverlapError: its overlap policy forbids another run now.
-        ArgumentsError: ``args`` do not fit the task.
+        OverlapError: the job's overlap policy does not allow another run now.
+        UnknownTask: the job's task is not registered here.
+        ArgumentsError: ``args`` do not match the task's signature.
     """
 
     def store(tx: Transaction) -> str:
@@ -91,10 +92,10 @@ def cancel(
         row = _lock_run(tx, run_id)
         check_move(run_id, row.state, "cancelled")
         if row.state == "running":
-            run_rows.change(tx, [run_id], cancel_requested=True, reason="cancelled by hand")
+            run_rows.change(tx, [run_id], cancel_requested=True, reason="cancelled manually")
             tx.record("run.cancel_requested", job_id=row.job_id, run_id=run_id)
         else:
-            cancel_unstarted(tx, [row], "cancelled by hand")
+            cancel_unstarted(tx, [row], "cancelled manually")
         return _read_run(tx.conn, run_id)
 
     return core.transact(store, session=session, actor=actor)
@@ -116,7 +117,7 @@ def retry(
     Raises:
         RunNotFound: the run does not exist.
         StateError: the run has not finished, or it succeeded.
-        OverlapError: the job's overlap policy forbids another run now.
+        OverlapError: the job's overlap policy does not allow another run now.
     """
 
     def store(tx: Transaction) -> RunRecord:
@@ -193,7 +194,7 @@ def runs(
         task: the task's name.
         state: one state or several.
         queue: the queue's name.
-        tag: a tag that their job carries.
+        tag: a tag of their job.
         since: only runs created at this aware instant or later.
         until: only runs created before this aware instant.
         text: part of the job's id, the task's name or the error.
@@ -202,15 +203,16 @@ def runs(
         limit: 1 to 1000.
 
     Raises:
-        ConfigurationError: an unknown state, a limit out of range, or an ``after`` or ``parent``
-            that is not a run's id.
+        ConfigurationError: the state is unknown, the limit is out of range, or ``after`` or
+            ``parent`` is not a run's id.
+        NaiveDatetimeError: ``since`` or ``until`` has no time zone.
     """
     for name in [state] if isinstance(state, str) else state or ():
         if name not in RUN_STATES:
             raise ConfigurationError(f"{name!r} is not a run state; known: {RUN_STATES}")
     for option, value in (("after", after), ("parent", parent)):
         if value is not None and not is_id(value):
-            raise ConfigurationError(f"{option}={value!r}; it must be the id of a run")
+            raise ConfigurationError(f"{option}={value!r} is not valid; it must be the id of a run")
     wanted = RunFilter(
         job, task, state, searchable(queue), tag,
         None if since is None else instant("since", since),
@@ -222,12 +224,12 @@ def runs(
 
 
 def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:
-    """Return what a run logged, oldest line first.
+    """Return the log lines of a run, oldest first.
 
     Args:
         run_id: the run's id.
         after: the id of the last line of the previous page.
-        limit: 1 to 1000; ``None``: all lines, of which each attempt keeps up to a thousand.
+        limit: 1 to 1000; ``None``: all lines (at most a thousand are kept per attempt).
 
     Raises:
         ConfigurationError: ``limit`` is out of range.
@@ -239,7 +241,7 @@ def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None
 
 
 def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
-    """Return a run's unsuccessful attempts, oldest first."""
+    """Return the unsuccessful attempts of a run, oldest first."""
     with core.store.read() as conn:
         found = history.attempts(conn, run_id) if is_id(run_id) else []
         return [rows.attempt_record(row) for row in found]
@@ -248,31 +250,32 @@ def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
 def _run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
     job = lock_job(tx, job_id)
     options = definition_of(job).options
-    where = admit(options, "manual", run_rows.occupancy(tx.conn, [job_id])[job_id])
-    if where == "skip":
-        raise _overlap(job_id, options)
+    admission = admit(options, "manual", run_rows.occupancy(tx.conn, [job_id])[job_id])
+    if admission == "skip":
+        raise _overlap_error(job_id, options)
     row = new_run(
         tx.run_id(), Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds),
         task=task.name, args=args or job.args,
         options=replace(options, expires=None), now=tx.now, due_at=tx.now,
     )  # fmt: skip
-    if where == "replace":
+    if admission == "replace":
         cancel_replaced(tx, [job_id])
-    run_rows.add(tx, [wait_for_slot(row) if where != "ready" else row])
+    run_rows.add(tx, [row if admission == "ready" else wait_for_slot(row)])
     return str(row["id"])
 
 
 def _await(core: Core, run_id: str, wait: float | None) -> RunRecord:
+    """Wait until a run has finished; a worker that has no loop of its own is stepped instead."""
     until = core.store.time.now() + timedelta(seconds=wait or 0)
-    stepped = core.worker.state == "stopped" and core.worker.alive
-    never = threading.Event()
+    has_no_loop = core.worker.state == "stopped" and core.worker.alive
+    unset = threading.Event()
     while True:
-        if wait and stepped:
+        if wait and has_no_loop:
             core.worker.tick()
         record = run(core, run_id)
-        if record.is_terminal or stepped or core.store.time.now() >= until:
+        if record.is_terminal or has_no_loop or core.store.time.now() >= until:
             return record
-        core.clock.wait(never, POLL_S)
+        core.clock.wait(unset, POLL_S)
 
 
 def _retry(tx: Transaction, run_id: str) -> None:
@@ -297,13 +300,13 @@ def _lock_if_stored(tx: Transaction, job_id: str | None) -> JobRow | None:
 def _refuse_overlap(tx: Transaction, job: JobRow) -> None:
     options = definition_of(job).options
     if admit(options, "manual", run_rows.occupancy(tx.conn, [job.id])[job.id]) != "ready":
-        raise _overlap(job.id, options)
+        raise _overlap_error(job.id, options)
 
 
-def _overlap(job_id: str, options: JobOptions) -> OverlapError:
+def _overlap_error(job_id: str, options: JobOptions) -> OverlapError:
     return OverlapError(
-        f"job {job_id!r} has a run that has not finished, and its policy is "
-        f"overlap={options.overlap!r}; cancel that run or wait for it"
+        f"job {job_id!r} already has an unfinished run, and its overlap policy is "
+        f"{options.overlap!r}; cancel that run or wait until it has finished"
     )
 
 

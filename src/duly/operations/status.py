@@ -1,4 +1,4 @@
-"""The state of the whole scheduler, of its workers, and of this process."""
+"""The status of the whole scheduler, and the health of this process."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from duly.store import workers as worker_rows
 from duly.worker.loop import State
 
 STUCK_AFTER_S = 30.0
+"""The age of the worker's last step from which this process is not healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,17 @@ class Status:
     """The whole scheduler at one instant.
 
     Attributes:
-        at: that instant on the scheduler's clock.
+        at: that instant, by the scheduler's clock.
         running: whether this process's worker is registered.
         stopped: whether the scheduler is switched off in all workers.
         worker_id: this process's worker, if it is registered.
         jobs: the number of jobs in each state.
         live: the number of runs that are scheduled, ready and running.
         last_day: the number of runs of the last 24 hours in each state.
-        dead: the number of runs in the dead-letter queue.
+        dead: the number of dead letters: failed runs that were neither retried nor discarded.
         workers: all known workers, oldest first.
         queues: all known queues, by name.
-        switch: by whom, when and why the scheduler is switched off, if it is.
+        switch: who switched the scheduler off, when and why; ``None`` if it is switched on.
     """
 
     at: datetime
@@ -70,10 +71,10 @@ class Health:
     """Whether the scheduler of this process works.
 
     Attributes:
-        ok: whether the worker runs and its last step succeeded a short while ago.
+        ok: whether the worker is running, and its last successful step is recent.
         database: ``ok``, ``unreachable``, or ``unusable`` (its tables are missing or too new).
         engine: ``stopped``, ``starting``, ``running`` or ``stopping``.
-        detail: what is wrong, in words.
+        detail: a description of the problem, if there is one.
         last_tick_age: seconds since the worker's last successful step.
     """
 
@@ -85,13 +86,13 @@ class Health:
 
 
 def status(core: Core) -> Status:
-    """Return the state of the whole scheduler: switch, counts, workers and queues."""
+    """Return the status of the whole scheduler: switch, counts, workers and queues."""
     worker_id = core.worker.worker_id
     with core.store.read() as conn:
         now = core.store.time.now()
         known = [rows.worker_record(row) for row in worker_rows.all_rows(conn)]
         stored, switch = control.queues(conn), control.stopped(conn)
-        names = {*core.settings.queues, *(name for one in known for name in one.queues), *stored}
+        names = {*core.settings.queues, *stored}.union(*(worker.queues for worker in known))
         return Status(
             at=now,
             running=worker_id is not None,
@@ -114,7 +115,7 @@ def workers(core: Core) -> list[WorkerRecord]:
 
 
 def health(core: Core) -> Health:
-    """Return whether the scheduler of this process works; an unreachable database is reported."""
+    """Return whether the scheduler of this process works; it does not raise if it does not."""
     worker = core.worker
     tick = worker.last_tick
     age = None if tick is None else core.clock.monotonic() - tick

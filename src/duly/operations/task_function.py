@@ -1,4 +1,4 @@
-"""A decorated function: it is called as before, and enqueued durably."""
+"""A decorated function, which can still be called, and can also be enqueued."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 Unique = Literal["until_start", "until_done"]
-"""Until when a unique key is held."""
+"""How long a run holds its unique key."""
 
 Delay = float | timedelta
 Args = Mapping[str, Any]
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of `enqueue`, which explains them."""
+    """The options of `Scheduler.enqueue`, which documents them."""
 
     delay: Delay | None
     at: datetime | None
@@ -35,10 +35,10 @@ class CallOptions(TypedDict, total=False):
 
 
 class TaskFunction(Generic[P, Q, R]):
-    """A registered function: calling it is a plain call; `enqueue` makes a durable one.
+    """A registered function: call it as usual, or enqueue a durable call of it.
 
-    ``P`` are the parameters of the function, ``Q`` those of them that a caller gives, without the
-    `Run` and the session that Duly supplies.
+    ``P`` are the parameters of the function; ``Q`` are those that a caller of `enqueue` passes,
+    without the `Run` and the session that Duly supplies.
 
     Attributes:
         task: the task in the registry.
@@ -79,7 +79,7 @@ class TaskFunction(Generic[P, Q, R]):
     @overload
     def enqueue(self, *positional: Any, actor: str | None, **more: Any) -> str: ...
     def enqueue(self, *args: Any, **options_and_arguments: Any) -> str:
-        """Have this task called once, durably: `Scheduler.enqueue`, which explains the options.
+        """Enqueue one call of this task; see `Scheduler.enqueue` for the options.
 
         Returns:
             The run's id.

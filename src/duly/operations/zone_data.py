@@ -1,4 +1,4 @@
-"""Newer time zone data: wall-clock jobs follow it, without repeating a time of the past."""
+"""Recompute the next fires of wall-clock jobs for newer time zone data, repeating no past time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from duly.decisions.apply import decide_and_store
-from duly.decisions.policy import next_fire
+from duly.decisions.policy import INSTANT, next_fire
 from duly.model.zone_data import tzdb_version
 from duly.operations.core import Core
+from duly.operations.jobs.cursors import decide_due
 from duly.store import control, jobs
 from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
@@ -23,12 +23,11 @@ BATCH = 500
 LARGEST_CHANGE = timedelta(hours=3)
 """No zone has moved its clock further at once in this century, except across the date line."""
 
-INSTANT = timedelta(microseconds=1)
 _RELEASE = re.compile(r"\d{4}[a-z]+", re.ASCII)
 
 
 def follow_zone_data(core: Core) -> None:
-    """Recompute the next times of wall-clock jobs if this process has newer zone data."""
+    """Recompute the next fires of wall-clock jobs if this process has newer time zone data."""
     with core.store.read() as conn:
         newer, behind = _is_ahead(conn), is_behind(conn)
     if behind:
@@ -44,12 +43,12 @@ def follow_zone_data(core: Core) -> None:
 
 
 def is_behind(conn: Connection) -> bool:
-    """Return whether another process has computed times with newer data than this one's."""
+    """Return whether another process has computed times with newer data than this one has."""
     return _is_newer(control.zone_data(conn) or "", tzdb_version())
 
 
 def follow(tx: Transaction, after: str = "") -> str | None:
-    """Recompute the next times of one batch of jobs; the last batch records the data's version.
+    """Recompute the next fires of one batch of jobs; the last batch records the data's version.
 
     Args:
         tx: a transaction of its own.
@@ -77,9 +76,7 @@ def _follow(tx: Transaction, row: JobRow) -> None:
     trigger, options, _problem = definition_of(row)
     if trigger is None or not trigger.wall_clock or not _is_newer(tzdb_version(), row.tzdb):
         return
-    while row.state == "active" and row.next_fire_at and row.next_fire_at <= tx.now:
-        decide_and_store(tx, [row])
-        row = jobs.lock(tx, [row.id])[0]
+    row = decide_due(tx, row)
     if row.next_fire_at is None or row.state not in ("active", "paused"):
         return
     values: dict[str, Any] = {"tzdb": tzdb_version()}
@@ -98,10 +95,10 @@ def _follow(tx: Transaction, row: JobRow) -> None:
 
 
 def _counterpart(trigger: Trigger, last: datetime) -> datetime:
-    """Return the nominal time that the last one has become: its wall time may have moved.
+    """Return the nominal time under the new data that corresponds to the last one under the old.
 
-    If the last one is still a nominal time, nothing has moved there. Otherwise the nearest nominal
-    time is the same wall time, and is decided already.
+    If the last one is still a nominal time, it is the same one. Otherwise the nearest nominal time
+    has the same wall time, and is decided already.
     """
     before = trigger.due(last - LARGEST_CHANGE, last, keep=1).last
     if before == last:
@@ -113,7 +110,7 @@ def _counterpart(trigger: Trigger, last: datetime) -> datetime:
 
 
 def _is_newer(mine: str, other: str) -> bool:
-    """Compare releases by name; data of unknown release is never newer."""
+    """Compare releases by name, such as ``2026a``; data of an unknown release is never newer."""
     if not _RELEASE.fullmatch(mine) or not _RELEASE.fullmatch(other):
         return False
     return mine > other

@@ -1,4 +1,4 @@
-"""What one can do with jobs: add, find, edit, pause, resume and remove them."""
+"""Operations on jobs: add, find, edit, pause, resume and remove."""
 
 from __future__ import annotations
 

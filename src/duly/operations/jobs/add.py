@@ -14,10 +14,10 @@ from duly.model.policy import JobOptionFields, JobOptions, encode_policy
 from duly.model.zone_data import tzdb_version
 from duly.operations.core import Core
 from duly.operations.definition import Definition, declaration_text, define, trigger_of
-from duly.operations.inputs import blamed
+from duly.operations.inputs import with_position
 from duly.operations.jobs.binding import bind
 from duly.operations.jobs.change import change
-from duly.operations.jobs.cursors import resting
+from duly.operations.jobs.cursors import active_or_finished
 from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.operations.jobs.find import read_job
 from duly.registry import AnyTask, Task
@@ -30,7 +30,7 @@ from duly.triggers import Trigger
 from duly.triggers.dependency import Outcome
 
 Resolved = dict[tuple[Any, ...], JobOptions]
-"""Options that are resolved already, by task and by the options that a job gives."""
+"""Effective options that have been resolved already, by task and by the options of a job."""
 
 
 def add(
@@ -54,11 +54,11 @@ def add(
     Args:
         task: a registered function or its name.
         trigger: when the job fires.
-        after: instead of a trigger: see `job`; these jobs must be stored already.
+        after: instead of a trigger, as in `job`; these jobs must be stored already.
         on: see `job`.
         id: the job's id; default: a random one.
         args: the arguments of every run.
-        tags: labels for finding jobs together.
+        tags: labels by which jobs can be found.
         replace: whether to change the job with this id if it exists; an unchanged trigger keeps
             the job's next fire.
         session: an SQLAlchemy session or connection on the same database, whose transaction the
@@ -71,11 +71,12 @@ def add(
 
     Raises:
         DuplicateJob: the id is taken and ``replace`` is false.
-        DependencyError: ``after`` names an unknown job, or closes a circle.
+        DependencyError: ``after`` names an unknown job, or forms a cycle.
         UnknownTask: the function is not registered.
-        ArgumentsError: ``args`` do not fit the function.
-        UnknownOption: an option does not exist.
-        DatabaseUnavailable: the database does not answer.
+        ArgumentsError: ``args`` do not match the function's signature.
+        ConfigurationError: the id, a tag, the trigger or the value of an option is not valid.
+        UnknownOption: there is no option of this name.
+        DatabaseUnavailable: the database does not respond.
     """
     registered = core.registry.find(task)
     wanted = define(
@@ -111,7 +112,7 @@ def add_many(
     On SQLite all other writers wait for it; a few thousand jobs at a time are reasonable.
 
     Args:
-        jobs: for each job the arguments of `add` by name: ``{"task": remind, "trigger":
+        jobs: for each job, the arguments of `add` by name: ``{"task": remind, "trigger":
             every(hours=1), "id": "remind-7", "args": {"user": 7}, "tags": ["user:7"], …}``.
         replace: whether to change the jobs that exist already, as `add` does.
         session: see `add`.
@@ -123,16 +124,16 @@ def add_many(
     Raises:
         ConfigurationError: two jobs have the same id, or an item is not a job.
         DuplicateJob: an id is taken and ``replace`` is false.
-        DulyError: whatever `add` raises for one of them. The message begins with the place and the
-            id of the job at fault: ``jobs[3] ('remind-7'): …``.
+        DulyError: any error of `add`. Its message begins with the position and the id of the job:
+            ``jobs[3] ('remind-7'): …``.
     """
     wanted = _define_all(core, list(jobs))
-    places = {one.id: index for index, one in enumerate(wanted)}
-    if len(places) < len(wanted):
-        index = next(i for i, one in enumerate(wanted) if places[one.id] != i)
+    positions = {definition.id: index for index, definition in enumerate(wanted)}
+    if len(positions) < len(wanted):
+        index = next(i for i, definition in enumerate(wanted) if positions[definition.id] != i)
         job_id = wanted[index].id
         raise ConfigurationError(
-            f"jobs[{index}] ({job_id!r}): jobs[{places[job_id]}] has the same id"
+            f"jobs[{index}] ({job_id!r}): jobs[{positions[job_id]}] has the same id"
         )
 
     def store(tx: Transaction) -> None:
@@ -141,8 +142,8 @@ def add_many(
     try:
         core.transact(store, session=session, actor=actor)
     except DuplicateJob as error:
-        raise blamed(error, f"jobs[{places[error.job_id]}] ({error.job_id!r})")  # noqa: B904 - it is the same error
-    return list(places)
+        raise with_position(error, f"jobs[{positions[error.job_id]}] ({error.job_id!r})")  # noqa: B904 - it is the same error
+    return list(positions)
 
 
 def _define_all(core: Core, items: Sequence[Any]) -> list[Definition]:
@@ -153,15 +154,15 @@ def _define_all(core: Core, items: Sequence[Any]) -> list[Definition]:
             wanted.append(_define(core, item, resolved))
         except DulyError as error:
             job_id = item.get("id") if isinstance(item, Mapping) else None
-            place = f"jobs[{index}]" if job_id is None else f"jobs[{index}] ({job_id!r})"
-            raise blamed(error, place)  # noqa: B904 - it is the same error
+            position = f"jobs[{index}]" if job_id is None else f"jobs[{index}] ({job_id!r})"
+            raise with_position(error, position)  # noqa: B904 - it is the same error
     return wanted
 
 
 def _define(core: Core, item: Any, resolved: Resolved) -> Definition:
     if not isinstance(item, Mapping) or "task" not in item:
         raise ConfigurationError(
-            'a job is given by the arguments of add: {"task": …, "trigger": …, "id": …}'
+            'give each job as the arguments of add: {"task": …, "trigger": …, "id": …}'
         )
     options = dict(item)
     task = core.registry.find(options.pop("task"))
@@ -179,15 +180,15 @@ def _define(core: Core, item: Any, resolved: Resolved) -> Definition:
 
 
 def _resolve(core: Core, task: Task, options: Mapping[str, Any], resolved: Resolved) -> JobOptions:
-    """Resolve a job's options, once for all jobs of a task that give the same ones."""
+    """Return a job's effective options, resolved once for all jobs of a task with equal ones."""
     key = (task.name, *options.items(), *map(type, options.values()))  # True equals 1
     try:
-        known = resolved.get(key)
+        effective = resolved.get(key)
     except TypeError:  # an unhashable value, such as a dict
         return task.options_over(core.settings.defaults, options)
-    if known is None:
-        known = resolved[key] = task.options_over(core.settings.defaults, options)
-    return known
+    if effective is None:
+        effective = resolved[key] = task.options_over(core.settings.defaults, options)
+    return effective
 
 
 def store_jobs(
@@ -199,7 +200,7 @@ def store_jobs(
         The rows of the new jobs, by id.
 
     Raises:
-        DuplicateJob: an id is taken and ``replace`` is false; the first one in this order.
+        DuplicateJob: an id is taken and ``replace`` is false; it names the first such job.
         DependencyError: a job cannot run after the jobs that it names.
     """
     with _relinked(tx, wanted, replace):
@@ -210,40 +211,39 @@ def put(
     tx: Transaction, wanted: Sequence[Definition], *, app: str, origin: Origin, replace: bool
 ) -> dict[str, dict[str, Any]]:
     """Store jobs as `store_jobs` does, inside the caller's `relinked`."""
-    by_id = {one.id: one for one in sorted(wanted, key=lambda one: one.id)}
-    options = {id(one.options): one.options for one in wanted}  # many jobs mostly share one value
-    policies = {key: encode_policy(value) for key, value in options.items()}
+    by_id = {job.id: job for job in sorted(wanted, key=lambda job: job.id)}
+    options = {id(job.options): job.options for job in wanted}  # many jobs usually share one value
+    encoded = {key: encode_policy(value) for key, value in options.items()}
     rows = {
-        one.id: _new_row(tx, one, policies[id(one.options)], app, origin) for one in by_id.values()
+        job.id: _new_row(tx, job, encoded[id(job.options)], app, origin) for job in by_id.values()
     }
-    taken = jobs.add_many(tx, list(rows.values()), {one.id: one.tags for one in wanted})
+    taken = jobs.add_many(tx, list(rows.values()), {job.id: job.tags for job in wanted})
     if taken and not replace:
-        jobs.remove(
-            tx, [job_id for job_id in rows if job_id not in taken]
-        )  # the caller may continue
-        raise DuplicateJob(next(one.id for one in wanted if one.id in taken))
-    fresh = [one.id for one in wanted if one.id not in taken]
-    tx.record_jobs("job.added", fresh, origin=origin)
-    for row in _locked(tx, sorted(taken)):
-        differing = change(tx, row, by_id[row.id], task=by_id[row.id].task)
-        if differing:
-            tx.record("job.changed", job_id=row.id, fields=differing)
-    return {job_id: rows[job_id] for job_id in fresh}
+        inserted = [job_id for job_id in rows if job_id not in taken]
+        jobs.remove(tx, inserted)  # because the caller may commit its transaction all the same
+        raise DuplicateJob(next(job.id for job in wanted if job.id in taken))
+    added = [job.id for job in wanted if job.id not in taken]
+    tx.record_jobs("job.added", added, origin=origin)
+    for row in _lock_existing(tx, sorted(taken)):
+        changed = change(tx, row, by_id[row.id], task=by_id[row.id].task)
+        if changed:
+            tx.record("job.changed", job_id=row.id, fields=changed)
+    return {job_id: rows[job_id] for job_id in added}
 
 
 def _relinked(
     tx: Transaction, wanted: Sequence[Definition], replace: bool
 ) -> AbstractContextManager[None]:
-    """Apply `relinked` to the jobs that depend, or depended, on others; mostly there is none."""
-    parents = {one.id: parents_in(one.trigger) for one in wanted}
+    """Apply `relinked` to the jobs that depend, or depended, on others; usually there is none."""
+    parents = {job.id: parents_in(job.trigger) for job in wanted}
     related = {name for name, names in parents.items() if names}.union(*parents.values())
     if replace:
         related |= dependencies.parents_of(tx.conn, list(parents)).keys()
-    triggers = {one.id: one.trigger for one in wanted if one.id in related}
+    triggers = {job.id: job.trigger for job in wanted if job.id in related}
     return relinked(tx, triggers, replace=replace) if triggers else nullcontext()
 
 
-def _locked(tx: Transaction, job_ids: Sequence[str]) -> Sequence[JobRow]:
+def _lock_existing(tx: Transaction, job_ids: Sequence[str]) -> Sequence[JobRow]:
     rows = [
         row
         for first in range(0, len(job_ids), CHUNK)
@@ -255,14 +255,14 @@ def _locked(tx: Transaction, job_ids: Sequence[str]) -> Sequence[JobRow]:
 
 
 def _new_row(
-    tx: Transaction, wanted: Definition, policy: str | None, app: str, origin: Origin
+    tx: Transaction, wanted: Definition, options: str | None, app: str, origin: Origin
 ) -> dict[str, Any]:
     trigger, text = bind(tx, wanted, tx.now)
     first = first_fire(trigger, wanted.options, tx.now)
     return {
         "id": wanted.id, "uid": new_id(), "app": app, "task": wanted.task, "args": wanted.args,
-        "trigger": text, "options": policy,
-        "queue": wanted.options.queue, "state": resting(trigger, first),
+        "trigger": text, "options": options,
+        "queue": wanted.options.queue, "state": active_or_finished(trigger, first),
         "next_fire_at": first, "origin": origin,
         "declared": declaration_text(wanted) if origin == "code" else None,
         "revision": 1, "tzdb": tzdb_version(), "created_at": tx.now, "updated_at": tx.now,

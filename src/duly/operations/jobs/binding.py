@@ -1,7 +1,7 @@
-"""Binding a trigger: its zone, its anchor and its calendars are filled in when it is stored.
+"""Binding of triggers: the zone, the anchor and the calendars are filled in when one is stored.
 
 A trigger such as ``every(hours=8)`` counts from the instant at which its job was stored. The same
-declaration must give the same series days later, so it is bound to the anchor that is stored
+declaration must result in the same series days later, so it is bound to the anchor that is stored
 already.
 """
 
@@ -26,18 +26,18 @@ _ZONE_KEYS = ("tz", "timezone")
 
 
 def bind(tx: Transaction, wanted: Definition, anchor: datetime | None) -> tuple[Trigger, str]:
-    """Return the wanted trigger with its open parts filled in, and its text."""
+    """Return a definition's trigger, bound to its zone, an anchor and calendars, and its text."""
     bound = wanted.trigger.bind(job_id=wanted.id, tz=wanted.zone, anchor=anchor)
     text = encode(bound)
-    known = calendars.needed_by(tx.conn, text)
-    if known is None:
+    needed = calendars.needed_by(tx.conn, text)
+    if needed is None:
         return bound, text
-    bound = bound.bind(calendars=known)
+    bound = bound.bind(calendars=needed)
     return bound, encode(bound)
 
 
 def bind_again(tx: Transaction, wanted: Definition, row: JobRow) -> tuple[Trigger, str]:
-    """Bind the wanted trigger as the stored one was bound, if that makes them equal."""
+    """Bind a definition's trigger to the anchor of the stored one if that makes them equal."""
     for anchor in _anchors_in(row.trigger, wanted.zone):
         bound, text = bind(tx, wanted, anchor)
         if text == row.trigger:
@@ -72,7 +72,7 @@ def _walk(data: Any, zone: str) -> Iterator[datetime]:
 
 
 def _instant(text: Any, zone: str) -> datetime:
-    """Read an instant, a wall time, or a day: its noon lies in that day in every nearby zone."""
+    """Read an instant, a wall time, or a day: noon of that day is the same day in nearby zones."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
         return moment

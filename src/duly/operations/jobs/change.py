@@ -1,4 +1,4 @@
-"""Changing a stored job, so that nothing that fell due under its old definition is lost."""
+"""Changing a stored job without losing anything that fell due under its old definition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from duly.errors import JobNotFound
 from duly.model.policy import JobOptions, encode_policy
 from duly.operations.definition import Definition
 from duly.operations.jobs.binding import bind_again
-from duly.operations.jobs.cursors import new_cursor, resting
+from duly.operations.jobs.cursors import active_or_finished, new_cursor
 from duly.store import calendars, jobs
 from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
@@ -19,10 +19,16 @@ from duly.triggers import Trigger, encode
 
 
 def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> list[str]:
-    """Make a locked job what is wanted, and return the names of the fields that differed.
+    """Change a locked job to match a definition; return the names of the fields that differed.
 
-    A trigger that is equal keeps the job's cursor. Before another one replaces it, everything that
-    fell due under the old one is decided.
+    An unchanged trigger keeps the job's cursor. Before a new one replaces it, everything that has
+    fallen due under the old one is decided.
+
+    Args:
+        tx: the transaction.
+        row: the job's row.
+        wanted: the definition that it must match.
+        values: further columns to change.
     """
     differing: list[str] = []
     former_options = definition_of(row).options
@@ -54,7 +60,7 @@ def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> l
 
 
 def rebind(tx: Transaction, row: JobRow) -> None:
-    """Make a locked job follow the calendars as they are stored now."""
+    """Bind a locked job's trigger to the calendars as they are stored now."""
     trigger, options, _problem = definition_of(row)
     if trigger is None:
         return
@@ -80,19 +86,20 @@ def lock_job(tx: Transaction, job_id: str) -> JobRow:
 
 def _new_options(options: JobOptions, former: JobOptions, now: datetime) -> dict[str, Any]:
     values = {"options": encode_policy(options), "queue": options.queue}
-    # A new watch is due at once: the worker checks its rules and sets the next time.
+    # A new watch is due at once: the worker checks its rules and sets the time of the next check.
     return values if options.watch == former.watch else {**values, "watch_at": now}
 
 
 def _readable_again(
     row: JobRow, trigger: Trigger, options: JobOptions, now: datetime
 ) -> dict[str, Any]:
-    """Keep the cursor where it was: the catch-up policy decides what fell due meanwhile."""
+    """Return the columns of a job that was unresolved.
+
+    Its cursor stays, so that the catch-up policy decides what fell due meanwhile.
+    """
     cursor = row.next_fire_at or next_fire(trigger, options, now)
-    return {
-        "state": resting(trigger, cursor), "next_fire_at": cursor,
-        "unresolved_reason": None,
-    }  # fmt: skip
+    state = active_or_finished(trigger, cursor)
+    return {"state": state, "next_fire_at": cursor, "unresolved_reason": None}
 
 
 def _bounds(options: JobOptions) -> tuple[object, ...]:

@@ -15,8 +15,8 @@ from duly.store.transaction import Transaction
 from duly.triggers import After, Trigger
 
 
-def resting(trigger: Trigger, following: datetime | None) -> JobState:
-    """Return the state of a job whose next time is ``following``; one with parents needs none."""
+def active_or_finished(trigger: Trigger, following: datetime | None) -> JobState:
+    """Return the state of a job by its next nominal time; a job that runs after others has none."""
     return "active" if following or isinstance(trigger, After) else "finished"
 
 
@@ -28,28 +28,34 @@ def new_cursor(
     if trigger.kind == "at":
         following = first_fire(trigger, options, tx.now)
         if following is not None and last is not None and following <= last:
-            following = max(tx.now, last + INSTANT)  # that time is decided: fire at once
+            following = max(tx.now, last + INSTANT)  # that time is decided already: fire at once
     else:
         following = next_fire(trigger, options, max(tx.now, last) if last else tx.now)
     if options.max_fires is not None and row.fired_count >= options.max_fires:
         following = None
     state = row.state
     if state in ("active", "finished", "unresolved"):
-        state = resting(trigger, following)
+        state = active_or_finished(trigger, following)
     return {"next_fire_at": following, "state": state, "unresolved_reason": None}
+
+
+def decide_due(tx: Transaction, row: JobRow) -> JobRow:
+    """Decide every time of a locked job that is due, if it is active; return its row afterwards."""
+    while row.state == "active" and row.next_fire_at and row.next_fire_at <= tx.now:
+        decide_and_store(tx, [row])
+        row = jobs.lock(tx, [row.id])[0]
+    return row
 
 
 def _decide_overdue(tx: Transaction, row: JobRow) -> datetime | None:
     """Decide what fell due under the old definition; return the last time that is decided."""
-    while row.state == "active" and row.next_fire_at and row.next_fire_at <= tx.now:
-        decide_and_store(tx, [row])
-        row = jobs.lock(tx, [row.id])[0]
-    if row.state in _HOLDING and row.next_fire_at and row.next_fire_at <= tx.now:
+    row = decide_due(tx, row)
+    if row.state in _MISSED_REASONS and row.next_fire_at and row.next_fire_at <= tx.now:
         return _miss_overdue(tx, row)
     return row.last_nominal
 
 
-_HOLDING = {
+_MISSED_REASONS = {
     "paused": "edited while it was paused", "unresolved": "edited while it could not be read",
 }  # fmt: skip
 
@@ -64,7 +70,7 @@ def _miss_overdue(tx: Transaction, row: JobRow) -> datetime:
         count, last = count + due.count, due.last or last
     missed = {
         "job_id": row.id, "job_uid": row.uid, "first": first, "last": last,
-        "count": count, "reason": _HOLDING[row.state], "decided_at": tx.now,
+        "count": count, "reason": _MISSED_REASONS[row.state], "decided_at": tx.now,
         "follows": None,
     }  # fmt: skip
     history.add_ranges(tx, [missed])

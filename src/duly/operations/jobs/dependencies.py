@@ -1,4 +1,4 @@
-"""Dependencies: which jobs run after which, kept true while jobs are stored and changed."""
+"""The stored dependencies between jobs, kept up to date when jobs are stored and changed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def relinked(
     replace: bool = True,
     declared: bool = False,
 ) -> Iterator[None]:
-    """Check what jobs depend on before they are stored in the ``with``, and link them after it.
+    """Check the dependencies of jobs that the ``with`` body stores, and store them after it.
 
-    The jobs and all their old and new parents are locked first, so that lock orders agree.
+    The jobs and all their old and new parents are locked first, always in the same order.
 
     Args:
         tx: the transaction.
-        wanted: the triggers that are about to be stored.
+        wanted: the triggers that are about to be stored, by job.
         replace: whether some of these jobs may exist.
-        declared: whether the triggers come from code, so that those edited by hand stay.
+        declared: whether the triggers come from code, so that manually edited ones stay.
 
     Raises:
-        DependencyError: a parent is unknown, or the jobs form a circle or too long a chain.
+        DependencyError: a parent is unknown, or the jobs form a cycle or an overlong chain.
     """
     rows = lock_related(tx, wanted, replace=replace)
     if rows is None:
@@ -50,7 +50,7 @@ def relinked(
 def lock_related(
     tx: Transaction, wanted: Mapping[str, Trigger], *, replace: bool = True
 ) -> dict[str, JobRow] | None:
-    """Lock jobs and all their old and new parents; ``None``: they have no parents."""
+    """Lock jobs and all their old and new parents; return ``None`` if there are no parents."""
     before = dependencies.parents_of(tx.conn, list(wanted)) if replace else {}
     parents = {name for names in before.values() for name in names}
     parents |= {name for trigger in wanted.values() for name in parents_in(trigger)}
@@ -61,20 +61,20 @@ def lock_related(
 
 
 def refuse_in_use(tx: Transaction, job_ids: Sequence[str]) -> None:
-    """Refuse to remove locked jobs that other jobs run after; forget the dependencies otherwise.
+    """Check that no other jobs run after jobs to be removed, and delete their dependencies.
 
     Raises:
         JobInUse: another job runs after one of them.
     """
     for parent, children in dependencies.children_of(tx.conn, job_ids).items():
-        left = [child for child in children if child not in job_ids]
-        if left:
-            raise JobInUse(parent, left)
+        remaining = [child for child in children if child not in job_ids]
+        if remaining:
+            raise JobInUse(parent, remaining)
     dependencies.forget(tx, job_ids)
 
 
 def catch_up_paused(tx: Transaction, row: JobRow) -> None:
-    """Revive runs that a resumed child has skipped, as its catch-up policy says."""
+    """Revive runs that were skipped while a child was paused, as its catch-up policy allows."""
     trigger, options, _problem = definition_of(row)
     if not isinstance(trigger, After) or row.paused_at is None or options.catch_up.mode == "none":
         return
@@ -82,11 +82,11 @@ def catch_up_paused(tx: Transaction, row: JobRow) -> None:
     skipped = dependencies.skipped_while_paused(tx, row, limit)
     occupancy = runs.occupancy(tx.conn, [row.id])[row.id]
     for run in skipped:
-        where = admit(options, "catch_up", occupancy)
-        if where == "replace":
+        admission = admit(options, "catch_up", occupancy)
+        if admission == "replace":
             cancel_replaced(tx, [row.id])
-        if where != "skip":
-            revive_run(tx, run, waits=where != "ready", feeds=row.feeds)
+        if admission != "skip":
+            revive_run(tx, run, waits=admission != "ready", feeds=row.feeds)
 
 
 def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) -> None:
@@ -95,7 +95,7 @@ def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) ->
         for parent in sorted(parents):
             if parent not in known:
                 raise DependencyError(
-                    f"job {child!r} is to run after {parent!r}, and no such job is stored"
+                    f"job {child!r} runs after {parent!r}, but no such job is stored"
                     f"{did_you_mean(parent, known - {child})}"
                 )
     linked = {name: parents for name, parents in wanted.items() if parents}
@@ -111,7 +111,7 @@ def parents_in(trigger: Trigger) -> tuple[str, ...]:
 
 
 def _link(tx: Transaction, children: Sequence[str]) -> None:
-    """Store the dependencies of locked jobs as their stored triggers name them."""
+    """Store the dependencies of locked jobs that their stored triggers name."""
     before = dependencies.parents_of(tx.conn, children)
     touched: set[str] = set()
     for row in jobs.lock(tx, children):
@@ -121,11 +121,11 @@ def _link(tx: Transaction, children: Sequence[str]) -> None:
         after = trigger if isinstance(trigger, After) else None
         wanted = dict.fromkeys(after.parents, after.on) if after else {}
         stored = before.get(row.id, {})
-        gone = [name for name in stored if wanted.get(name) != stored[name]]
-        fresh = [name for name in wanted if stored.get(name) != wanted[name]]
-        dependencies.unlink(tx, row.id, gone)
+        removed = [name for name in stored if wanted.get(name) != stored[name]]
+        added = [name for name in wanted if stored.get(name) != wanted[name]]
+        dependencies.unlink(tx, row.id, removed)
         if after:
-            dependencies.link(tx, row.id, fresh, after.on)
-        touched |= {*gone, *fresh}
+            dependencies.link(tx, row.id, added, after.on)
+        touched |= {*removed, *added}
     if touched:
         dependencies.mark_parents(tx, touched)

@@ -1,4 +1,4 @@
-"""The graph of jobs that run after other jobs: it has no cycle and no overlong chain."""
+"""Checks of the graph of jobs that run after other jobs: no cycle, and no overlong chain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_CHAIN = 10
 
 
 def check_graph(parents: Mapping[str, Collection[str]]) -> None:
-    """Refuse dependencies that form a cycle or an overlong chain.
+    """Check that dependencies form neither a cycle nor an overlong chain.
 
     Args:
         parents: the ids of the parents of each job that has any.

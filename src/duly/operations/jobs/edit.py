@@ -1,4 +1,4 @@
-"""Editing jobs by hand, and dropping the edits."""
+"""Editing jobs manually, and resetting them to their declarations."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def edit(
     actor: str | None = None,
     **options: Unpack[JobOptionFields],
 ) -> JobRecord:
-    """Change a job by hand; the changed fields win over its declaration until `reset`.
+    """Edit a job; the edited fields take precedence over its declaration until `reset`.
 
-    What fell due under the old definition is decided first. The new trigger takes effect at once,
-    here and in every other process, and survives restarts.
+    What fell due under the old definition is decided first. The change takes effect at once, here
+    and in every other process, and survives restarts.
 
     Args:
         job_id: the job's id.
-        trigger: a new trigger.
-        after: or the jobs after whose runs it runs from now on, instead of its trigger.
-        on: with ``after``: ``success``, ``failure`` or ``always``.
-        args: the new arguments, complete.
-        tags: the new tags, complete.
-        revision: the revision that the caller has read; the edit is refused if the job has
-            changed since.
+        trigger: a new trigger; default: unchanged, as for every other field.
+        after: instead of a trigger, the ids of the jobs that it runs after from now on.
+        on: see `job`.
+        args: the new arguments, which replace all the old ones.
+        tags: the new tags, which replace all the old ones.
+        revision: the revision that the caller has read; if the job has changed since, the edit is
+            refused.
         session: see `add`.
         actor: who acts, for the audit trail.
         options: see `JobOptions`.
@@ -61,8 +61,10 @@ def edit(
     Raises:
         JobNotFound: the job does not exist.
         RevisionConflict: the job has changed since ``revision``.
-        ArgumentsError: ``args`` do not fit the task.
-        DependencyError: ``after`` names an unknown job, or closes a circle.
+        UnknownTask: the job's task is not registered here.
+        ArgumentsError: ``args`` do not match the task's signature.
+        ConfigurationError: a new value is not valid.
+        DependencyError: ``after`` names an unknown job, or forms a cycle.
     """
     if after is not None or on is not None:
         trigger = trigger_of(trigger, after, on, options)
@@ -84,7 +86,7 @@ def edit(
 def reset(
     core: Core, job_id: str, *, session: HostSession | None = None, actor: str | None = None
 ) -> JobRecord:
-    """Drop the hand edits of a job, so that its declaration in code applies again.
+    """Undo all manual edits of a job, so that its declaration in code applies again.
 
     Args:
         job_id: the job's id.

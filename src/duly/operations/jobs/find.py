@@ -1,4 +1,4 @@
-"""Finding jobs: one by its id, many by filters, and their times."""
+"""Queries of jobs: one by its id, many by filters, and their nominal times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MissedRange:
         last: the last of them.
         count: the number of them.
         reason: why they did not run.
-        decided_at: when that was decided.
+        decided_at: when this was recorded.
     """
 
     first: datetime
@@ -54,23 +54,25 @@ def jobs(
     """Return the jobs that match every given filter, each with its newest run.
 
     Args:
-        tag: a tag that they carry.
+        tag: one of their tags.
         state: ``active``, ``paused``, ``finished`` or ``unresolved``.
         task: the task's name.
         queue: the queue's name.
         text: part of the id or of the task's name.
-        failing: whether to return only jobs whose last runs failed.
-        order: ``id``, or ``next_fire_at``: only jobs that will fire again, soonest first.
+        failing: whether to return only jobs whose last finished run failed.
+        order: ``id``; or ``next_fire_at``: only jobs that will fire again, soonest first.
         after: the last id of the previous page, when ordered by id.
         limit: 1 to 1000.
 
     Raises:
-        ConfigurationError: an unknown state or order, or a limit out of range.
+        ConfigurationError: the state or order is unknown, or the limit is out of range.
     """
     if state is not None and state not in JOB_STATES:
         raise ConfigurationError(f"{state!r} is not a job state; known: {JOB_STATES}")
     if order not in ("id", "next_fire_at") or (after is not None and order != "id"):
-        raise ConfigurationError(f"order={order!r}; give 'id' or, without after=, 'next_fire_at'")
+        raise ConfigurationError(
+            f"order={order!r} is not valid; give 'id' or, without after=, 'next_fire_at'"
+        )
     wanted = JobFilter(
         tag, state, task, searchable(queue), searchable(text), after, page_size(limit), failing,
         order,
@@ -94,7 +96,7 @@ def next_fires(core: Core, job_id: str, count: int = 10) -> list[datetime]:
 
     Args:
         job_id: the job's id.
-        count: 1 to 1000; a job that ends earlier has fewer.
+        count: the maximum number of times, 1 to 1000.
 
     Raises:
         JobNotFound: the job does not exist.
@@ -102,12 +104,12 @@ def next_fires(core: Core, job_id: str, count: int = 10) -> list[datetime]:
     """
     with core.store.read() as conn:
         record = read_job(conn, job_id)
-    left = page_size(count)
+    limit = page_size(count)
     if record.options.max_fires is not None:
-        left = min(left, record.options.max_fires - record.fired_count)
+        limit = min(limit, record.options.max_fires - record.fired_count)
     fires: list[datetime] = []
     moment = record.next_fire_at
-    while moment is not None and record.trigger is not None and len(fires) < left:
+    while moment is not None and record.trigger is not None and len(fires) < limit:
         fires.append(moment)
         moment = next_fire(record.trigger, record.options, moment)
     return fires

@@ -15,9 +15,10 @@ from duly.store.rows import JobRow
 from duly.store.transaction import Transaction
 
 CODE = "code"
-"""The actor that pauses an orphan."""
+"""The actor that pauses orphans."""
 
-GONE = "its code does not declare it any more"
+UNDECLARED = "no longer declared in code"
+"""The reason for which orphans are paused."""
 
 
 def pause(
@@ -29,7 +30,7 @@ def pause(
     actor: str | None = None,
     session: HostSession | None = None,
 ) -> int:
-    """Stop firing one job, or all jobs with a tag. Runs that are ready or running continue.
+    """Pause one job, or all jobs with a tag: they stop firing. Existing runs are not affected.
 
     Args:
         job_id: the job's id.
@@ -39,7 +40,7 @@ def pause(
         session: see `add`.
 
     Returns:
-        The number of jobs that were active.
+        The number of jobs that were paused by this call.
 
     Raises:
         JobNotFound: the job does not exist.
@@ -60,7 +61,7 @@ def resume(
     actor: str | None = None,
     session: HostSession | None = None,
 ) -> int:
-    """Fire again; each job's ``catch_up`` policy decides what fell due meanwhile.
+    """Resume one paused job, or all with a tag; their ``catch_up`` decides what fell due meanwhile.
 
     Args:
         job_id: the job's id.
@@ -69,7 +70,7 @@ def resume(
         session: see `add`.
 
     Returns:
-        The number of jobs that were paused.
+        The number of jobs that were resumed by this call.
 
     Raises:
         JobNotFound: the job does not exist.
@@ -88,9 +89,9 @@ def remove(
     actor: str | None = None,
     session: HostSession | None = None,
 ) -> int:
-    """Delete one job, or all jobs with a tag.
+    """Remove one job, or all jobs with a tag.
 
-    Runs that have not started are cancelled, running ones finish, and history stays.
+    Runs that have not started are cancelled; running ones finish. The history of runs is kept.
 
     Args:
         job_id: the job's id.
@@ -99,11 +100,11 @@ def remove(
         session: see `add`.
 
     Returns:
-        The number of jobs that were deleted.
+        The number of jobs that were removed.
 
     Raises:
         JobNotFound: the job does not exist.
-        JobInUse: other jobs run after it; remove them first, or together by a tag.
+        JobInUse: other jobs run after one of them; remove those first, or all together by a tag.
         ConfigurationError: both an id and a tag, or neither.
     """
     return core.transact(
@@ -112,9 +113,10 @@ def remove(
 
 
 def pause_jobs(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> int:
-    """Pause active jobs; their cursors stay, so that resuming decides the gap.
+    """Pause active jobs. Their cursors stay, so that `resume_jobs` decides what fell due meanwhile.
 
-    A pause that code made becomes the actor's: it is not undone when the declaration returns.
+    An orphan that is paused already becomes paused by the actor, so that it stays paused if code
+    declares it again.
     """
     locked = jobs.lock(tx, job_ids)
     rows = [row for row in locked if row.state == "active" or is_paused_by_code(row)]
@@ -128,7 +130,7 @@ def pause_jobs(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> i
 
 
 def resume_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
-    """Make paused jobs active again."""
+    """Resume paused jobs; return the number of them."""
     rows = [row for row in jobs.lock(tx, job_ids) if row.state == "paused"]
     for row in rows:
         jobs.change(
@@ -141,19 +143,19 @@ def resume_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
 
 
 def is_paused_by_code(row: JobRow) -> bool:
-    """Return whether a job is paused because its code does not declare it any more."""
-    return bool(row.state == "paused" and row.paused_by == CODE and row.paused_reason == GONE)
+    """Return whether a job is paused because code no longer declares it."""
+    return bool(row.state == "paused" and row.paused_by == CODE and row.paused_reason == UNDECLARED)
 
 
 def _remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
-    found = [row.id for row in jobs.lock(tx, job_ids)]
-    if found:
-        refuse_in_use(tx, found)
-        cancel_live(tx, found, "the job was removed", running=False)
-        jobs.remove(tx, found)
-    for job_id in found:
+    removed = [row.id for row in jobs.lock(tx, job_ids)]
+    if removed:
+        refuse_in_use(tx, removed)
+        cancel_live(tx, removed, "the job was removed", running=False)
+        jobs.remove(tx, removed)
+    for job_id in removed:
         tx.record("job.removed", job_id=job_id)
-    return len(found)
+    return len(removed)
 
 
 def _chosen(tx: Transaction, job_id: str | None, tag: str | None) -> list[str]:
