@@ -48,11 +48,11 @@ def test_pyright_finds_every_mistake_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("expression", "shown"),
     [
-        ("scheduler.enqueue", ["unique_key: str", "-> str", "Have a task called once"]),
-        ("scheduler.aio.enqueue", ["unique_key: str", "Coroutine", "Have a task called once"]),
+        ("scheduler.enqueue", ["unique_key: str", "-> str", "Enqueue one call of a task"]),
+        ("scheduler.aio.enqueue", ["unique_key: str", "Coroutine", "Enqueue one call of a task"]),
         ("scheduler.aio.add", ["JobOptionFields", "JobRecord", "Store a job. It is durable"]),
-        ("scheduler.run_now", ["wait: float | None", "RunRecord", "Run a job outside"]),
-        ("scheduler.aio.run_now", ["wait: float | None", "Coroutine", "Run a job outside"]),
+        ("scheduler.run_now", ["wait: float | None", "RunRecord", "Run a job once"]),
+        ("scheduler.aio.run_now", ["wait: float | None", "Coroutine", "Run a job once"]),
     ],
 )
 def test_an_editor_shows_signature_and_docstring(
