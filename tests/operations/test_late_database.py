@@ -92,7 +92,7 @@ def test_a_database_that_is_in_use_is_not_changed(make: Make, prepared_sqlite_ur
     scheduler = late(VirtualClock(START))
     scheduler.use_database(prepared_sqlite_url)
     scheduler.tick()
-    with pytest.raises(LifecycleError, match=r"stop\(\) it first"):
+    with pytest.raises(LifecycleError, match=r"call stop\(\) first"):
         scheduler.use_database(prepared_sqlite_url)
     scheduler.stop(grace=0)
     with pytest.raises(DatabaseURLError):
