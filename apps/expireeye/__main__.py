@@ -32,10 +32,8 @@ def main() -> None:
         parser.exit(2, f"cannot start: {error}\n")
     if options.make_operator:
         found = asyncio.run(_promote(settings, options.make_operator))
-        parser.exit(
-            0 if found else 1, "done\n" if found else "there is no user with this address\n"
-        )
-    os.environ["JWT_SECRET"] = settings.jwt_secret  # all workers must use the same key
+        parser.exit(0 if found else 1, "done\n" if found else "no user has this address\n")
+    os.environ["JWT_SECRET"] = settings.jwt_secret  # all workers must sign with the same key
     uvicorn.run(
         "apps.expireeye.app:from_environment",
         factory=True,

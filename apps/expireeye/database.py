@@ -1,4 +1,4 @@
-"""The host's own async engine, on the database that Duly shares."""
+"""The application's own async engine, on the database that it shares with Duly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Database:
     """The engine and its sessions.
 
     Args:
-        url: any SQLite or PostgreSQL URL; an async driver is chosen where it names none.
+        url: any SQLite or PostgreSQL URL; if its driver is not async, an async one is used.
 
     Attributes:
         session: ``async with database.session() as session`` for reading.
@@ -40,28 +40,30 @@ class Database:
         self.begin = async_sessionmaker(self.engine, expire_on_commit=False).begin
 
     async def create_tables(self) -> None:
-        """Create missing tables; several processes may do so at once."""
+        """Create missing tables; several processes may do so concurrently."""
         async with self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
             await connection.run_sync(Base.metadata.create_all)
 
     async def create_tables_when_reachable(self) -> None:
-        """Call `create_tables`, and try again until the database is available."""
+        """Call `create_tables`, and retry until the database responds."""
         while True:
             try:
                 return await self.create_tables()
             except (SQLAlchemyError, OSError) as error:
-                log.error("The database is not available; trying again: %s", error)
+                log.error(
+                    "The database does not respond; retrying in %g s: %s", _RETRY_SECONDS, error
+                )
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self.engine.dispose()
 
 
 def async_url(text: str) -> URL:
-    """The URL with an async driver; the folder of a SQLite file is made."""
+    """Return the URL with an async driver, and create the folder of a SQLite file."""
     url = make_url(text)
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database and url.database != ":memory:":

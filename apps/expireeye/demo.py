@@ -1,4 +1,4 @@
-"""ExpireEye as `apps.demo` shows it."""
+"""ExpireEye with sample data, for `apps.demo`."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ class Follower:
     at a time) and remembers which of those it has seen.
 
     Args:
-        database: where notices are stored.
-        hub: who is connected here.
-        clock: stamps ``firstPushedAt``.
+        database: stores the notifications.
+        hub: the sockets of this process.
+        clock: the source of ``firstPushedAt``.
     """
 
     def __init__(self, database: Database, hub: Hub, clock: Clock) -> None:
@@ -48,10 +48,11 @@ class Follower:
         self._wanted = asyncio.Event()
 
     async def join(self, user_id: int) -> list[Frame]:
-        """Start to follow for a user who has just attached a socket.
+        """Start following for a user who has just attached a socket.
 
         Returns:
-            What that socket is to be sent first: ``ready``, then unread notices never pushed.
+            The first frames for that socket: ``ready``, then the unread notifications that were
+            never pushed.
         """
         async with self._database.session() as session:
             if self._floor is None:
@@ -63,23 +64,23 @@ class Follower:
             )
             replay = [Frame.of(pushed_message(notice), notice.id) for notice in waiting]
             if user_id not in self._users:
-                held = select(Notification.id).where(mine, Notification.id > self._floor)
-                self._seen.update(await session.scalars(held))
+                existing = select(Notification.id).where(mine, Notification.id > self._floor)
+                self._seen.update(await session.scalars(existing))
             unread = await count_unread(session, user_id)
         self._users.add(user_id)
         self._wanted.set()
         return [Frame.of({"type": "ready", "unread": unread}), *replay]
 
     def leave(self, user_id: int) -> None:
-        """Stop following for a user whose last socket has gone."""
+        """Stop following for a user if their last socket has been detached."""
         if not self._hub.count(user_id):
             self._users.discard(user_id)
 
     async def deliver(self, notices: Iterable[Notification]) -> int:
-        """Hand committed notices to the sockets of this process, once each.
+        """Queue committed notifications for the sockets of this process, once each.
 
         Returns:
-            How many reached the queue of at least one socket here.
+            The number that were queued for at least one socket.
         """
         pushed = 0
         for count, notice in enumerate(notices):
@@ -105,7 +106,7 @@ class Follower:
                 try:
                     await self.poll()
                 except (SQLAlchemyError, OSError) as error:
-                    log.warning("Reading new notifications failed; trying again: %s", error)
+                    log.warning("Could not read new notifications; retrying: %s", error)
                 if not self._users:
                     self._wanted.clear()
                 await asyncio.sleep(POLL_SECONDS)
@@ -113,7 +114,7 @@ class Follower:
             await asyncio.shield(self._settle())
 
     async def poll(self) -> None:
-        """One look at the table: push what is new, remember what has been delivered."""
+        """Read the table once: push new notifications, and record those that were delivered."""
         await self._record_deliveries()
         if not self._users or self._floor is None:
             return
@@ -138,7 +139,7 @@ class Follower:
         try:
             await self._record_deliveries()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("The last deliveries were not recorded and will be repeated: %s", error)
+            log.warning("Could not record the last deliveries; they will be repeated: %s", error)
 
     async def _record_deliveries(self) -> None:
         delivered: Sequence[int] = self._hub.take_delivered()

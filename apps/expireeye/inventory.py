@@ -18,7 +18,7 @@ MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An item and the name of its product (or the fallback, should the catalogue lack it)."""
+    """An item and the name of its product, or the fallback name if the catalogue lacks it."""
 
     item: UserProduct
     name: str
@@ -26,19 +26,19 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: ``number`` counts from 1."""
+    """A page of a list; ``number`` counts from 1."""
 
     number: int = 1
     size: int = 50
 
     @property
     def offset(self) -> int:
-        """Rows before this page."""
+        """The number of rows before this page."""
         return (self.number - 1) * self.size
 
 
 def fallback_name(product_id: str) -> str:
-    """What a product without catalogue row is called."""
+    """Return the name to show for a product that is missing from the catalogue."""
     return f"Unknown product ({product_id})"
 
 
@@ -46,7 +46,7 @@ async def add_product(session: AsyncSession, name: str) -> Product:
     """Add a catalogue entry.
 
     Raises:
-        Problem: 422 for a blank or overlong name.
+        Problem: 422, the name is blank or too long.
     """
     product = Product(name=checked_name(name))
     session.add(product)
@@ -55,18 +55,18 @@ async def add_product(session: AsyncSession, name: str) -> Product:
 
 
 async def product_named(session: AsyncSession, name: str) -> Product:
-    """The catalogue entry of that name, whatever its case; added when there is none."""
+    """Return the product with this name, ignoring case; add it if there is none."""
     wanted = checked_name(name)
-    held = await session.scalar(
+    product = await session.scalar(
         select(Product).where(func.lower(Product.name) == wanted.lower()).order_by(Product.id)
     )
-    return held or await add_product(session, wanted)
+    return product or await add_product(session, wanted)
 
 
 async def search_products(
     session: AsyncSession, text: str, page: Page
 ) -> tuple[Sequence[Product], int]:
-    """Catalogue entries whose name contains ``text``, and how many there are."""
+    """Return a page of the products whose names contain ``text``, and their total number."""
     wanted = select(Product).where(Product.name.icontains(text, autoescape=True))
     ordered = wanted.order_by(func.lower(Product.name), Product.id)
     rows = await session.scalars(ordered.offset(page.offset).limit(page.size))
@@ -81,11 +81,14 @@ async def list_items(
     status: ItemStatus | None = None,
     expiring_before: datetime | None = None,
 ) -> tuple[list[Owned], int]:
-    """The user's items, and how many there are: the newest expired first, then the next to expire.
+    """Return a page of a user's items and their total number.
+
+    Expired items are first, the newest before older ones; then active ones, the next to expire
+    before later ones.
 
     Args:
-        status: only these.
-        expiring_before: only active items whose date comes no later.
+        status: return only items with this status.
+        expiring_before: return only active items that expire at this instant or earlier.
     """
     wanted = select(UserProduct).where(UserProduct.user_id == user.id)
     if status is not None:
@@ -107,13 +110,13 @@ async def list_items(
 async def get_item(
     session: AsyncSession, user: User, item_id: str, *, to_edit: bool = False
 ) -> Owned:
-    """One of the user's items.
+    """Return one of a user's items.
 
     Args:
-        to_edit: keep the check from changing it until the transaction ends.
+        to_edit: lock the item against the check until the transaction ends.
 
     Raises:
-        Problem: 404 when there is none, or it is another user's.
+        Problem: 404, it does not exist or belongs to another user.
     """
     wanted = select(UserProduct).where(UserProduct.id == item_id, UserProduct.user_id == user.id)
     if to_edit:
@@ -134,10 +137,10 @@ async def add_item(
     quantity: int = 1,
     note: str = "",
 ) -> Owned:
-    """Give the user an item; it starts as active, and the next tick sees to a date in the past.
+    """Add an active item for a user; if its date has passed, the next tick expires it.
 
     Raises:
-        Problem: 404 for an unknown product.
+        Problem: 404, the product does not exist.
     """
     product = await session.get(Product, product_id)
     if product is None:
@@ -159,10 +162,10 @@ async def add_item(
 
 
 def move_expiry(item: UserProduct, expiry: Expiry, now: datetime) -> None:
-    """Give an item another date; one in the future makes an expired item active again.
+    """Change the expiry date of an item; a future date reactivates an expired item.
 
-    A parked item gets a fresh start. Nothing else ever turns ``expired`` into ``active``, and only
-    the job turns ``active`` into ``expired``.
+    A parked item is processed again. Nothing else changes ``expired`` to ``active``, and only the
+    check changes ``active`` to ``expired``.
     """
     item.expiry_date = expiry.instant
     item.expiry_is_date_only = expiry.date_only
@@ -173,17 +176,17 @@ def move_expiry(item: UserProduct, expiry: Expiry, now: datetime) -> None:
 
 
 async def remove_item(session: AsyncSession, user: User, item_id: str) -> None:
-    """Delete one of the user's items; its notices stay.
+    """Delete one of a user's items; its notifications are kept.
 
     Raises:
-        Problem: 404 when there is none, or it is another user's.
+        Problem: 404, it does not exist or belongs to another user.
     """
     owned = await get_item(session, user, item_id)
     await session.execute(delete(UserProduct).where(UserProduct.id == owned.item.id))
 
 
 async def counts(session: AsyncSession, user: User, now: datetime) -> dict[str, int]:
-    """How many of the user's items are active, expire within a week, and are expired."""
+    """Return the numbers of a user's items: active, expiring within a week, and expired."""
     mine = UserProduct.user_id == user.id
     soon = (UserProduct.status == "active") & (UserProduct.expiry_date <= now + timedelta(days=7))
     row = await session.execute(
@@ -198,10 +201,10 @@ async def counts(session: AsyncSession, user: User, now: datetime) -> dict[str, 
 
 
 def checked_name(name: str) -> str:
-    """The name without surrounding blanks.
+    """Return a name with its white space normalized.
 
     Raises:
-        Problem: 422 when nothing is left, or too much.
+        Problem: 422, it is blank or too long.
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= MAX_NAME or "\0" in name:

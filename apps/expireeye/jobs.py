@@ -21,12 +21,10 @@ BUDGET = 0.8
 def declare_jobs(services: Services) -> None:
     """Declare the job on the application's scheduler."""
     settings, clock = services.settings, services.clock
-    database, scheduler = services.database, services.scheduler
-    follower, metrics = services.follower, services.metrics
+    database, follower, metrics = services.database, services.follower, services.metrics
+    services.scheduler.around(log_run_id)
 
-    scheduler.around(log_run_id)
-
-    @scheduler.job(
+    @services.scheduler.job(
         settings.frequency.trigger,
         id=CHECK,
         misfire_grace=settings.frequency.grace,
@@ -54,17 +52,25 @@ def declare_jobs(services: Services) -> None:
             if len(items) < settings.expiry_batch_size or run.cancelled:
                 break
             last = items[-1]
-            if clock.monotonic() - begun > BUDGET * await seconds_between_ticks(now):
+            if clock.monotonic() - begun > BUDGET * await seconds_between_ticks(services, now):
                 break
         summary = {**run.counters, "durationMs": round((clock.monotonic() - begun) * 1000)}
         metrics.run_done(summary)
-        level = logging.INFO if run.counters["checked"] else logging.DEBUG
-        log.log(level, "Check finished: %s", summary)
+        log_summary(summary)
         return summary
 
-    async def seconds_between_ticks(now: datetime) -> float:
-        trigger = (await scheduler.aio.job(CHECK)).trigger or settings.frequency.trigger
-        return interval(trigger, now).total_seconds()
+
+async def seconds_between_ticks(services: Services, now: datetime) -> float:
+    """Return the current interval of the check, which an operator may have changed."""
+    job = await services.scheduler.aio.job(CHECK)
+    trigger = job.trigger or services.settings.frequency.trigger
+    return interval(trigger, now).total_seconds()
+
+
+def log_summary(summary: dict[str, int]) -> None:
+    """Log the summary of a run, at DEBUG if it found nothing to do."""
+    level = logging.INFO if summary["checked"] else logging.DEBUG
+    log.log(level, "Check finished: %s", summary)
 
 
 def log_batch(batch: Batch) -> None:

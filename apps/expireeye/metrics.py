@@ -23,10 +23,10 @@ class Metrics:
             "expireeye_runs", "Ticks of the check by outcome", ["outcome"], registry=self.registry
         )
         self.run_seconds = Histogram(
-            "expireeye_run_seconds", "How long a run of the check took", registry=self.registry
+            "expireeye_run_seconds", "Duration of a run of the check", registry=self.registry
         )
         self.expired = Counter("expireeye_items_expired", "Items expired", registry=self.registry)
-        self.notices = Counter("expireeye_notices", "Notices stored", registry=self.registry)
+        self.notices = Counter("expireeye_notices", "Notifications stored", registry=self.registry)
         self.pushes = Counter(
             "expireeye_pushes", "Frames pushed to sockets", ["result"], registry=self.registry
         )
@@ -38,7 +38,7 @@ class Metrics:
         )
 
     def listen(self, scheduler: Scheduler) -> None:
-        """Count the outcomes of the ticks that this process decides."""
+        """Count the outcomes of ticks that this process decides and of runs that fail."""
         for kind in _OUTCOMES:
             scheduler.on(kind, self._count)
 

@@ -15,7 +15,7 @@ Role = Literal["member", "operator"]
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC instant; a naive datetime is refused on its way in."""
+    """A column of aware datetimes in UTC; naive ones are refused."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -23,7 +23,7 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """See `TypeDecorator`."""
         if value is not None and value.tzinfo is None:
-            raise ValueError(f"naive datetime {value!r}; an instant needs a time zone")
+            raise ValueError(f"{value!r} has no time zone; give an aware datetime")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -70,9 +70,9 @@ class Product(Base):
 class UserProduct(Base):
     """One item that a user owns.
 
-    ``product_id`` carries no foreign key: a catalogue row may vanish without taking the item, and
-    its warning, with it. ``failures`` and ``parked_until`` keep an item that cannot be processed
-    from being tried every ten seconds.
+    ``product_id`` is not a foreign key, so that deleting a product from the catalogue deletes neither
+    the item nor its notification. ``failures`` and ``parked_until`` keep an item that cannot be
+    processed from being retried every ten seconds.
     """
 
     __tablename__ = "user_products"
@@ -99,9 +99,9 @@ class UserProduct(Base):
 
 
 class Notification(Base):
-    """A stored notice. ``type`` is ``warning`` here and ``product_expiration`` on the wire.
+    """A stored notification; its ``type`` is ``warning`` here, ``product_expiration`` on the wire.
 
-    ``user_product_id`` carries no foreign key: the notice outlives its item.
+    ``user_product_id`` is not a foreign key, because the notification outlives its item.
     """
 
     __tablename__ = "notifications"

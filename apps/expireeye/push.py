@@ -22,24 +22,24 @@ SEND_TIMEOUT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message on its way to a socket; ``notice_id`` where it carries a notice."""
+    """A message for a socket; ``notice_id`` is set if it is a notification."""
 
     text: str
     notice_id: int | None = None
 
     @classmethod
     def of(cls, message: dict[str, Any], notice_id: int | None = None) -> Frame:
-        """A frame holding ``message`` as JSON."""
+        """Return a frame with ``message`` as JSON."""
         return cls(json.dumps(message, ensure_ascii=False), notice_id)
 
 
 class Socket:
-    """One connected browser or phone: a bounded queue, emptied by a task of its own.
+    """A connected browser or phone, with a bounded queue that `pump` sends.
 
     Args:
         websocket: the accepted connection.
-        user_id: whose it is.
-        sent: called with a notice's id once its frame has left.
+        user_id: the id of its user.
+        sent: called with the id of a notification once its frame was sent.
     """
 
     def __init__(self, websocket: WebSocket, user_id: int, sent: Callable[[int], None]) -> None:
@@ -51,18 +51,20 @@ class Socket:
         self._replayed: set[int] = set()
 
     def offer(self, frame: Frame) -> bool:
-        """Queue a frame; a socket whose queue is full is dropped. Never waits."""
+        """Queue a frame without waiting; drop the socket if its queue is full."""
         try:
             self._queue.put_nowait(frame)
         except asyncio.QueueFull:
             if not self.dropped.is_set():
-                log.warning("Dropping a socket of user %s: its queue is full.", self.user_id)
+                log.warning(
+                    "The queue of a socket of user %s is full; dropping the socket.", self.user_id
+                )
             self.dropped.set()
             return False
         return True
 
     async def pump(self, first: Iterable[Frame]) -> None:
-        """Send the ``first`` frames, then what is offered, until the socket fails or is dropped."""
+        """Send the ``first`` frames, then the queued ones, until the socket fails."""
         for frame in first:
             await self._send(frame)
             if frame.notice_id is not None:
@@ -80,11 +82,11 @@ class Socket:
 
 
 class Hub:
-    """Which users are connected to this process.
+    """The sockets that are connected to this process.
 
     Args:
-        max_per_user: sockets that one user may hold here.
-        metrics: where deliveries are counted.
+        max_per_user: the number of sockets that a user may have in this process.
+        metrics: counts deliveries and open sockets.
     """
 
     def __init__(self, max_per_user: int, metrics: Metrics) -> None:
@@ -103,10 +105,10 @@ class Hub:
         return socket
 
     def detach(self, socket: Socket) -> None:
-        """Forget a socket."""
-        held = self._sockets[socket.user_id]
-        held.discard(socket)
-        if not held:
+        """Remove a socket."""
+        sockets = self._sockets[socket.user_id]
+        sockets.discard(socket)
+        if not sockets:
             del self._sockets[socket.user_id]
         self._metrics.open_sockets.dec()
 
@@ -122,7 +124,7 @@ class Hub:
         return any(taken)
 
     def take_delivered(self) -> list[int]:
-        """Ids of notices that have left through a socket since the last call."""
+        """Return the ids of the notifications sent since the last call."""
         delivered, self._delivered = self._delivered, set()
         return sorted(delivered)
 

@@ -37,7 +37,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
 
 @router.get("/metrics")
 async def metrics(request: Request, services: ServicesDep) -> Response:
-    """Return the Prometheus metrics to networks that may read them."""
+    """Return the Prometheus metrics, to allowed networks only."""
     if not _inside(address_of(request), services.settings.metrics_networks):
         raise Problem(403, "forbidden", "This network may not read the metrics.")
     now = services.clock.now()
@@ -49,7 +49,7 @@ async def metrics(request: Request, services: ServicesDep) -> Response:
 
 def _inside(address: str, networks: tuple[str, ...]) -> bool:
     try:
-        held = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return False
-    return any(held in ip_network(network) for network in networks)
+    return any(parsed in ip_network(network) for network in networks)

@@ -36,7 +36,7 @@ class Refused(Exception):
 
 @router.websocket("/ws/notifications", name="socket")
 async def notifications(websocket: WebSocket) -> None:
-    """First frame in: ``{"type": "auth", "token": …}``; then only frames out."""
+    """Authenticate by the first frame, ``{"type": "auth", "token": …}``, then only send."""
     services = services_of(websocket)
     await websocket.accept()
     try:
@@ -79,7 +79,7 @@ async def _authenticated(websocket: WebSocket, services: Services) -> int:
 
 
 async def _serve(websocket: WebSocket, socket: Socket, first: list[Frame]) -> None:
-    """Send and receive until either ends, and raise the cause."""
+    """Send and receive until either fails or the socket is dropped, and raise the error."""
     tasks = {
         asyncio.create_task(socket.pump(first)),
         asyncio.create_task(_listen(websocket, socket)),
@@ -116,14 +116,14 @@ async def _receive(websocket: WebSocket) -> str:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        held = json.loads(text)
+        message = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
 def _origin_allowed(websocket: WebSocket, allowed: tuple[str, ...]) -> bool:
-    """Return whether the origin is allowed: none (a program), this site, or a listed one."""
+    """Return whether the origin is allowed: no origin (a program), this site, or a listed one."""
     origin = websocket.headers.get("origin")
     if origin is None or origin in allowed:
         return True

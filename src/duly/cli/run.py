@@ -47,12 +47,12 @@ def _options(command: Any) -> Any:
 
 @click.command("run")
 @_options
-@click.option("--once", is_flag=True, help="Exit when nothing is due any longer")
-def run_command(  # noqa: PLR0917 - click gives them by name
+@click.option("--once", is_flag=True, help="Exit when nothing more is due")
+def run_command(  # noqa: PLR0917 - click passes them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
     as_json: bool, once: bool,
 ) -> None:  # fmt: skip
-    """Fire and execute the jobs of APP until the process is told to stop.
+    """Fire and execute the jobs of APP until the process receives a signal to stop.
 
     APP is MODULE:ATTRIBUTE, such as myapp.jobs:scheduler: a Scheduler, or a function that returns
     one. SIGTERM and Ctrl-C shut it down gracefully: runs that do not finish within the grace period
@@ -75,7 +75,7 @@ def run_command(  # noqa: PLR0917 - click gives them by name
 
 @click.command("worker")
 @_options
-def worker_command(  # noqa: PLR0917 - click gives them by name
+def worker_command(  # noqa: PLR0917 - click passes them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str, as_json: bool
 ) -> None:
     """Execute runs of APP without firing its jobs.
