@@ -70,9 +70,9 @@ class Product(Base):
 class UserProduct(Base):
     """One item that a user owns.
 
-    ``product_id`` is not a foreign key, so that deleting a product from the catalogue deletes neither
-    the item nor its notification. ``failures`` and ``parked_until`` keep an item that cannot be
-    processed from being retried every ten seconds.
+    ``product_id`` is not a foreign key, so that an item and its notification outlive their product.
+    ``failures`` and ``parked_until`` keep an item that cannot be processed from being retried every
+    ten seconds.
     """
 
     __tablename__ = "user_products"

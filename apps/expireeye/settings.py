@@ -31,7 +31,7 @@ class Settings(BaseModel):
         misfire_grace_seconds: how late a tick may still run; the default depends on the frequency.
         allowed_origins: allowed origins of sockets besides the site's own, separated by commas.
         metrics_networks: the networks that may read ``/metrics``, separated by commas.
-        scheduler_heartbeat: Duly's heartbeat profile; ``fast`` detects a dead process within seconds.
+        scheduler_heartbeat: Duly's profile; ``fast`` detects a dead process within seconds.
     """
 
     model_config = ConfigDict(

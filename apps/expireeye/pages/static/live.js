@@ -1,4 +1,4 @@
-// Keeps a page live: notices arrive through a socket, and what they change is fetched again.
+// Keeps a page live: notifications arrive through a socket, and changed regions are fetched again.
 
 const page = document.body.dataset;
 const format = new Intl.RelativeTimeFormat("en", { numeric: "always" });

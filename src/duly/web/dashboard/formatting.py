@@ -38,6 +38,11 @@ CATCH_UPS = {
     "all": "run every missed time",
     "none": "run no missed time",
 }
+REASONS = {
+    "catch_up=latest": "only the newest missed time runs",
+    "catch_up=none": "missed times do not run",
+    "overlap=skip: an earlier run is unfinished": "an earlier run had not finished",
+}
 
 
 def span(seconds: float | timedelta | None) -> str:
@@ -136,8 +141,13 @@ def last_line(run: Run) -> str:
     if run.state == "running":
         return one_line(run.progress.note or "") if run.progress else ""
     if run.reason:
-        return one_line(run.reason)
+        return one_line(reason_text(run.reason))
     return "" if run.result is None else one_line(run.result)
+
+
+def reason_text(reason: str) -> str:
+    """Return why a run or a nominal time did not run, in words instead of the option's name."""
+    return REASONS.get(reason, reason)
 
 
 def breakable(name: str) -> Markup:
