@@ -43,7 +43,7 @@ def demo(folder: Path) -> Demo:
             "pasta expire, and a notification appears.",
             "Add a product that expires 20 seconds from now, and watch it.",
             "Sign in as the operator and open Scheduler: run the check, change how often it runs, "
-            "restart the demo, and find the change kept.",
+            "restart the demo, and see that the change is kept.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""An open page stays true without being loaded again."""
+"""An open page stays current without a reload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
 
 def mark(page: Page) -> None:
-    """Remember this load of the page, to see later that it is still the same."""
+    """Mark this load of the page, so that a reload can be detected."""
     page.evaluate("window.sameLoad = true")
 
 
@@ -29,7 +29,7 @@ def is_same_load(page: Page) -> bool:
 
 
 def start(page: Page, job: str = "gated") -> None:
-    """Run a job by its button, and see its run's page."""
+    """Run a job with its button, which opens the page of the run."""
     page.get_by_role("link", name="Jobs").first.click()
     page.get_by_role("button", name=f"Run {job} now").click()
     page.wait_for_url("**/runs/*")
@@ -53,7 +53,7 @@ def test_a_run_that_finishes_shows_without_a_reload(signed_in: Page, door: Path)
 def test_a_run_that_fails_shows_on_the_overview(
     signed_in: Page, server: Server, door: Path
 ) -> None:
-    """Trouble comes to the top of an open overview, with the error as text."""
+    """A failed run appears at the top of an open overview, with its error as text."""
     start(signed_in)
     signed_in.goto(f"{server.url}{MOUNT}/")
     expect(signed_in.get_by_text("Nothing is late or failing.")).to_be_visible()
@@ -66,7 +66,7 @@ def test_a_run_that_fails_shows_on_the_overview(
 
 
 def test_typed_text_survives_a_refresh(signed_in: Page, server: Server) -> None:
-    """An open question keeps its text and its focus while the page below it is refreshed."""
+    """An open dialog keeps its text and focus while the page is refreshed."""
     signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
     signed_in.get_by_role("button", name="Pause gated").click()
     signed_in.keyboard.type("holi")
@@ -80,8 +80,8 @@ def test_typed_text_survives_a_refresh(signed_in: Page, server: Server) -> None:
     assert "done=" not in signed_in.url
 
 
-def test_a_hidden_page_asks_nothing(server: Server, page: Page) -> None:
-    """In the background it is silent; when it is looked at again it is true at once."""
+def test_a_hidden_page_does_not_refresh(server: Server, page: Page) -> None:
+    """A page in the background sends no requests; it refreshes as soon as it is visible."""
     page.clock.install()
     page.goto(f"{server.url}{MOUNT}/?key={KEY}")
     with page.expect_request("**/duly/"):
@@ -96,8 +96,8 @@ def test_a_hidden_page_asks_nothing(server: Server, page: Page) -> None:
         page.evaluate(TURN_AWAY, False)
 
 
-def test_a_server_that_is_away_is_said(server: Server, chromium: Browser) -> None:
-    """What is shown stays, with a line that it is from before; it goes away with the trouble."""
+def test_a_page_reports_that_the_server_does_not_respond(server: Server, chromium: Browser) -> None:
+    """The content stays, with a notice that it may be out of date until the server responds."""
     page = chromium.new_page()  # the browser tells of each answer that fails, as it should
     page.goto(f"{server.url}{MOUNT}/?key={KEY}")
     offline = page.locator("#offline")
@@ -114,8 +114,8 @@ def test_a_server_that_is_away_is_said(server: Server, chromium: Browser) -> Non
     page.close()
 
 
-def test_whoever_is_signed_out_sees_it(server: Server, chromium: Browser) -> None:
-    """When the session ends the page does not go on showing what was."""
+def test_a_signed_out_user_no_longer_sees_the_page(server: Server, chromium: Browser) -> None:
+    """When the session ends, the page stops showing its content."""
     page = chromium.new_page()
     page.clock.install()
     page.goto(f"{server.url}{MOUNT}/?key={KEY}")

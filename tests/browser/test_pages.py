@@ -39,7 +39,7 @@ def addresses(signed_in: Page, server: Server, door: Path) -> list[str]:
     return [*(server.url + MOUNT + path for path in paths), signed_in.url]
 
 
-def test_every_page_without_an_error(signed_in: Page, addresses: list[str]) -> None:
+def test_no_page_has_an_error(signed_in: Page, addresses: list[str]) -> None:
     """No console error, no exception, no violation of the policy (the fixture looks at the end)."""
     for address in addresses:
         answer = signed_in.goto(address)
@@ -49,8 +49,8 @@ def test_every_page_without_an_error(signed_in: Page, addresses: list[str]) -> N
         assert signed_in.locator("main").count() == 1
 
 
-def test_every_page_fits(signed_in: Page, addresses: list[str]) -> None:
-    """From a phone to a wall, no page scrolls sideways and nothing sticks out of its box."""
+def test_no_page_scrolls_sideways(signed_in: Page, addresses: list[str]) -> None:
+    """On screens from a phone to a wall display, every element fits into its box."""
     for address in addresses:
         signed_in.goto(address)
         for width in WIDTHS:
@@ -59,7 +59,7 @@ def test_every_page_fits(signed_in: Page, addresses: list[str]) -> None:
 
 
 def test_secrets_and_markup_are_not_shown(signed_in: Page, addresses: list[str]) -> None:
-    """Arguments are hidden by their name, and an id is text."""
+    """Arguments named like secrets are hidden, and an id is never markup."""
     for address in addresses:
         signed_in.goto(address)
         assert "geheim" not in signed_in.content()
@@ -68,8 +68,8 @@ def test_secrets_and_markup_are_not_shown(signed_in: Page, addresses: list[str])
     expect(signed_in.get_by_role("link", name=EVIL)).to_be_visible()
 
 
-def test_by_keyboard(signed_in: Page, server: Server) -> None:
-    """The first key leads past the frame, ``/`` to the search, Escape closes a question."""
+def test_pages_work_by_keyboard(signed_in: Page, server: Server) -> None:
+    """Tab reaches the skip link, ``/`` focuses the search, and Escape closes a dialog."""
     signed_in.goto(f"{server.url}{MOUNT}/jobs")
     signed_in.keyboard.press("Tab")
     expect(signed_in.get_by_role("link", name="Skip to main content")).to_be_focused()
@@ -86,8 +86,8 @@ def test_by_keyboard(signed_in: Page, server: Server) -> None:
     expect(signed_in.get_by_role("dialog")).to_be_hidden()
 
 
-def test_without_a_script(unscripted: Page, server: Server, door: Path) -> None:
-    """Searching, pausing with a reason and running work; a reload shows what is new."""
+def test_pages_work_without_a_script(unscripted: Page, server: Server, door: Path) -> None:
+    """Searching, pausing with a reason and running a job work; a reload shows the result."""
     unscripted.goto(f"{server.url}{MOUNT}/jobs?text=gated")
     unscripted.get_by_role("button", name="Pause gated").click()
     unscripted.get_by_label("Reason").fill("holidays")
@@ -106,8 +106,8 @@ def test_without_a_script(unscripted: Page, server: Server, door: Path) -> None:
     expect(unscripted.get_by_label("Returned value")).to_have_text("came through")
 
 
-def test_the_switch(signed_in: Page) -> None:
-    """Switching off asks first; on again is one press."""
+def test_switching_the_scheduler_off_and_on(signed_in: Page) -> None:
+    """Switching off asks for confirmation; switching on takes one click."""
     signed_in.get_by_role("button", name="Switch off the scheduler").click()
     question = signed_in.get_by_role("dialog", name="Switch the scheduler off?")
     question.get_by_role("button", name="Go back").click()
@@ -120,7 +120,7 @@ def test_the_switch(signed_in: Page) -> None:
 
 
 def test_cancelling_a_run(signed_in: Page, server: Server) -> None:
-    """It asks first; then the function is asked to stop, and the page follows."""
+    """Cancelling asks for confirmation and stops the function; the page shows the result."""
     signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
     signed_in.get_by_role("button", name="Run gated now").click()
     signed_in.wait_for_url("**/runs/*")

@@ -1,4 +1,4 @@
-"""What the browser tests stand on."""
+"""The browser fixtures work, and notice errors of a page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_page_shows_what_a_server_sends(page: Page, children: Children, tmp_pa
     assert page.title() == "Up"
 
 
-def test_an_error_in_the_page_is_noticed(chromium: Browser) -> None:
+def test_errors_of_a_page_are_recorded(chromium: Browser) -> None:
     """An exception and a violation of the content policy count as problems of the page."""
     page = chromium.new_page()
     problems = record_problems(page)

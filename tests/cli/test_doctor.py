@@ -1,4 +1,4 @@
-"""``duly doctor``: each thing that it looks for is really broken here, and found."""
+"""``duly doctor`` finds each problem that it checks for; the tests cause them for real."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CALL = "from duly.cli.main import main; main(prog_name='duly')"
 
 
 class Patient:
-    """A database, a scheduler that lives on it under a clock of its own, and a doctor."""
+    """A database, a scheduler on it with a clock of its own, and its findings."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -92,7 +92,7 @@ def nothing() -> None:
 
 @pytest.mark.processes
 def test_a_healthy_application_has_no_problem(prepared_database_url: str, tmp_path: Path) -> None:
-    """Exit code 0 and one line a check; nothing is written."""
+    """A healthy application ends with exit code 0 and one line per check; nothing is written."""
     done = duly(tmp_path, prepared_database_url, "doctor", "jobs:scheduler")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -106,7 +106,7 @@ def test_a_healthy_application_has_no_problem(prepared_database_url: str, tmp_pa
 
 @pytest.mark.processes
 def test_a_problem_is_exit_code_1(prepared_sqlite_url: str, tmp_path: Path) -> None:
-    """As JSON, a program finds what was looked at, how it is, and what to do."""
+    """The JSON has each check, its result and the advice."""
     with sqlite3.connect(tmp_path / "duly.db") as conn:
         conn.execute("drop index duly_run_ready")
     conn.close()
@@ -120,8 +120,8 @@ def test_a_problem_is_exit_code_1(prepared_sqlite_url: str, tmp_path: Path) -> N
 
 
 @pytest.mark.processes
-def test_a_database_that_is_away_is_a_problem(tmp_path: Path) -> None:
-    """Exit code 1, the reason in one line, no traceback."""
+def test_an_unreachable_database_is_a_problem(tmp_path: Path) -> None:
+    """An unreachable database ends with exit code 1 and one line instead of a traceback."""
     done = duly(tmp_path, f"sqlite:///{tmp_path}/nowhere/app.db", "doctor", "jobs:scheduler")
     assert done.returncode == 1
     assert done.stdout.startswith("problem  database: ")
@@ -130,7 +130,7 @@ def test_a_database_that_is_away_is_a_problem(tmp_path: Path) -> None:
 
 
 def duly(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a folder with an application on that database."""
+    """Call the command in a folder with an application on a database."""
     (folder / "jobs.py").write_text(APP.format(url=url))
     return subprocess.run(
         [sys.executable, "-c", CALL, *arguments],
@@ -141,8 +141,8 @@ def duly(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess
 # ------------------------------------------------------------------------- every database
 
 
-def test_a_missing_index_is_found_and_the_advice_cures_it(patient: Patient) -> None:
-    """It is named, with the statement that makes it again on this very database."""
+def test_a_missing_index_is_found_and_the_advice_restores_it(patient: Patient) -> None:
+    """The finding has the index's name and the statement that creates it on this database."""
     index = next(held for held in tables.run.indexes if held.name == "duly_run_ready")
     index.drop(patient.scheduler.store.engine)
     held = patient.found("indexes")
@@ -155,7 +155,7 @@ def test_a_missing_index_is_found_and_the_advice_cures_it(patient: Patient) -> N
 
 
 def test_a_missing_table_is_found(patient: Patient) -> None:
-    """Part of a backup is no database."""
+    """A partially restored backup is reported."""
     tables.calendar.drop(patient.scheduler.store.engine)
     assert patient.found("tables").text == "missing: duly_calendar"
     assert patient.found("tables").level == "problem"
@@ -169,7 +169,7 @@ def test_tables_of_another_version(patient: Patient, version: str, level: str) -
 
 
 def test_a_new_database_is_only_a_warning(database_url: str) -> None:
-    """Nothing is made by looking."""
+    """Checking a new database creates nothing."""
     for patient in opened(database_url):
         for _again in range(2):
             assert patient.found("tables").level == "warning"
@@ -177,7 +177,7 @@ def test_a_new_database_is_only_a_warning(database_url: str) -> None:
 
 
 def test_workers_are_counted_by_release(patient: Patient) -> None:
-    """During a deploy one sees which version how many processes still run."""
+    """During a deployment, the finding shows how many processes run each version."""
     assert patient.found("workers").text == "no workers"
     for version in ("1.4.1", "1.4.2", "1.4.2"):
         patient.another(version=version).tick()
@@ -190,8 +190,8 @@ def test_workers_are_counted_by_release(patient: Patient) -> None:
     )
 
 
-def test_a_job_whose_task_is_gone(patient: Patient) -> None:
-    """A job of this application is a problem; another application's is its own business."""
+def test_a_job_whose_task_is_not_registered_is_a_problem(patient: Patient) -> None:
+    """Only jobs of this application are reported, not those of others."""
     patient.scheduler.job(every(hours=1), id="orphan")(nothing)
     patient.scheduler.tick()
     later, other = patient.another(), patient.another(name="other")
@@ -203,8 +203,8 @@ def test_a_job_whose_task_is_gone(patient: Patient) -> None:
     assert patient.found("tasks").level == "ok"
 
 
-def test_a_waiting_run_whose_task_is_unknown(patient: Patient) -> None:
-    """Somebody may know it; but nobody who runs this code."""
+def test_a_waiting_run_of_an_unknown_task_is_found(patient: Patient) -> None:
+    """Another application may execute it, but no worker with this code."""
     patient.scheduler.task()(nothing)
     patient.scheduler.enqueue("nothing")
     patient.scheduler.enqueue("nothing", delay=3600)
@@ -214,8 +214,8 @@ def test_a_waiting_run_whose_task_is_unknown(patient: Patient) -> None:
     assert patient.found("waiting runs").level == "ok"
 
 
-def test_a_job_that_cannot_be_read(patient: Patient) -> None:
-    """Also before a worker has noticed it."""
+def test_an_unreadable_job_is_found(patient: Patient) -> None:
+    """An unreadable job is found before any worker has marked it."""
     patient.scheduler.job(every(hours=1), id="damaged")(nothing)
     patient.scheduler.tick()
     patient.sql("""update duly_job set "trigger" = '{"kind":"lunar"}'""".replace(
@@ -227,16 +227,16 @@ def test_a_job_that_cannot_be_read(patient: Patient) -> None:
     assert "lunar" in held.text
 
 
-def test_a_clock_that_is_wrong(patient: Patient) -> None:
-    """Jobs go by the database's clock; where it has none, there is nothing to compare."""
+def test_a_wrong_clock_is_found(patient: Patient) -> None:
+    """The clock is compared with the database's, if the database has one."""
     held = patient.found("clock")
     shared = patient.scheduler.store.dialect.has_server_clock
     assert held.level == ("warning" if shared else "ok")
     assert ("behind the database" in held.text) is shared
 
 
-def test_a_fleet_with_two_time_zone_databases(patient: Patient) -> None:
-    """Which files this process has loaded, and what the others have."""
+def test_differing_time_zone_databases_are_found(patient: Patient) -> None:
+    """The finding names the version of this process and those of other workers."""
     patient.scheduler.tick()
     assert patient.found("time zones").level == "ok"
     assert tzdb_version() in patient.found("time zones").text
@@ -246,8 +246,8 @@ def test_a_fleet_with_two_time_zone_databases(patient: Patient) -> None:
     assert "workers have 2001a" in held.text
 
 
-def test_a_trigger_that_may_surprise(patient: Patient) -> None:
-    """02:30 does not exist on one day of the year."""
+def test_a_surprising_trigger_is_found(patient: Patient) -> None:
+    """A trigger at 02:30 is reported, because one day of the year has no such time."""
     patient.scheduler.job(cron("30 2 * * *", tz="Europe/Madrid"), id="nightly")(nothing)
     patient.scheduler.tick()
     held = patient.found("triggers")
@@ -258,8 +258,8 @@ def test_a_trigger_that_may_surprise(patient: Patient) -> None:
 # --------------------------------------------------------------------------------- SQLite
 
 
-def test_several_processes_on_an_old_sqlite(on_sqlite: Patient) -> None:
-    """They are counted by host and process."""
+def test_several_processes_on_an_old_sqlite_are_found(on_sqlite: Patient) -> None:
+    """Processes are counted by host and process id."""
     on_sqlite.scheduler.tick()
     on_sqlite.another().tick()
     assert on_sqlite.found("write-ahead log").text == "processes that take part: 1"
@@ -276,8 +276,10 @@ def test_several_processes_on_an_old_sqlite(on_sqlite: Patient) -> None:
     ("version", "processes", "level"),
     [((3, 51, 2), 2, "warning"), ((3, 51, 2), 1, "ok"), ((3, 51, 3), 2, "ok"), ((4, 0), 9, "ok")],
 )
-def test_the_reset_bug(version: tuple[int, ...], processes: int, level: str) -> None:
-    """Only old versions, and only with several processes."""
+def test_the_wal_reset_bug_depends_on_version_and_processes(
+    version: tuple[int, ...], processes: int, level: str
+) -> None:
+    """Only old versions with several processes are affected."""
     assert sqlite_examination.reset_bug(version, processes).level == level
 
 
@@ -290,23 +292,23 @@ def test_the_reset_bug(version: tuple[int, ...], processes: int, level: str) -> 
         (("wal", 2, 0), "problem"),
     ],
 )
-def test_settings_that_break_a_promise(settings: tuple[str, int, int], level: str) -> None:
-    """WAL, every commit on disk, and patience."""
+def test_unsafe_sqlite_settings_are_found(settings: tuple[str, int, int], level: str) -> None:
+    """SQLite needs WAL, full synchronization and a busy timeout."""
     assert sqlite_examination.settings(*settings).level == level
 
 
 # ----------------------------------------------------------------------------- PostgreSQL
 
 
-def test_autovacuum_that_is_off(on_postgresql: Patient) -> None:
-    """For one table is enough."""
+def test_disabled_autovacuum_is_found(on_postgresql: Patient) -> None:
+    """Autovacuum that is off for a single table is reported."""
     assert on_postgresql.found("autovacuum").level in {"ok", "warning"}
     on_postgresql.sql("alter table duly_run set (autovacuum_enabled = false)")
     assert on_postgresql.found("autovacuum").level == "warning"
 
 
-def test_an_old_snapshot_is_named(on_postgresql: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever holds it, and for how long."""
+def test_an_old_snapshot_is_found(on_postgresql: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finding names the session that holds the snapshot, and its age."""
     monkeypatch.setattr(postgresql_examination, "LONG_S", 0.0)
     assert on_postgresql.found("oldest snapshot").level == "ok"
     url = on_postgresql.scheduler.store.url
@@ -319,8 +321,8 @@ def test_an_old_snapshot_is_named(on_postgresql: Patient, monkeypatch: pytest.Mo
     assert f"session {pid}" in held.text
 
 
-def test_a_server_that_may_forget() -> None:
-    """Such as the one of these tests."""
+def test_postgresql_without_durable_commits_is_found() -> None:
+    """The server of these tests has durability off, so it is reported."""
     safe = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
     assert postgresql_examination.durability(safe).level == "ok"
     held = postgresql_examination.durability(safe | {"fsync": "off"})
@@ -330,8 +332,8 @@ def test_a_server_that_may_forget() -> None:
 # -------------------------------------------------------------------------------- MariaDB
 
 
-def test_a_column_that_knows_no_capitals(on_mariadb: Patient) -> None:
-    """Two ids could be taken for one."""
+def test_a_case_insensitive_column_is_found(on_mariadb: Patient) -> None:
+    """Two ids that differ only in case would be equal."""
     assert on_mariadb.found("collation").level == "ok"
     on_mariadb.sql(
         "alter table duly_job modify task varchar(191)"
@@ -342,15 +344,15 @@ def test_a_column_that_knows_no_capitals(on_mariadb: Patient) -> None:
     assert "duly_job.task (utf8mb4_general_ci)" in held.text
 
 
-def test_a_table_without_transactions(on_mariadb: Patient) -> None:
-    """A dump may have been restored with another engine."""
+def test_a_table_without_transactions_is_found(on_mariadb: Patient) -> None:
+    """A table that was restored with a non-transactional engine is reported."""
     assert on_mariadb.found("storage engine").level == "ok"
     on_mariadb.sql("alter table duly_control engine = MyISAM")
     held = on_mariadb.found("storage engine")
     assert (held.level, held.text) == ("problem", "not InnoDB: duly_control")
 
 
-def test_a_server_that_may_forget_on_mariadb() -> None:
-    """What is not flushed at the commit is lost with the machine."""
+def test_mariadb_without_durable_commits_is_found() -> None:
+    """Commits that are not flushed are lost if the machine crashes."""
     assert mariadb_examination.durability(1).level == "ok"
     assert mariadb_examination.durability(2).level == "warning"

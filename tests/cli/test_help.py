@@ -1,4 +1,4 @@
-"""``duly --help`` comes at once: it loads no library that takes time."""
+"""``duly --help`` is fast: it imports no slow library."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ print("loaded:", *sorted(loaded & set(%r)))
 
 @pytest.mark.processes
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"]])
-def test_help_loads_nothing_slow(arguments: list[str]) -> None:
-    """No database library, no pydantic, no web framework; in a process of its own."""
+def test_help_imports_nothing_slow(arguments: list[str]) -> None:
+    """A new process imports no database library, pydantic or web framework for the help."""
     done = subprocess.run(
         [sys.executable, "-c", CODE % (SLOW,), *arguments],
         capture_output=True, text=True, check=False, timeout=240,

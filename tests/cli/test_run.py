@@ -1,4 +1,4 @@
-"""``duly run`` and ``duly worker``, as processes."""
+"""``duly run`` and ``duly worker`` as real processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CALL = "from duly.cli.main import main; main(prog_name='duly')"
 
 @pytest.fixture
 def look(prepared_database_url: str, tmp_path: Path) -> Iterator[Scheduler]:
-    """The application's file, and its database seen from outside."""
+    """An application in a file, and a scheduler that inspects its database."""
     (tmp_path / "jobs.py").write_text(APP.format(url=prepared_database_url))
     made = Scheduler(prepared_database_url)
     made.task(name="hold")(nothing)
@@ -54,10 +54,10 @@ def nothing() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
-def test_a_signal_gives_back_what_does_not_end(
+def test_a_signal_gives_back_unfinished_runs(
     look: Scheduler, children: Children, tmp_path: Path, number: int
 ) -> None:
-    """SIGTERM and Ctrl-C end it in order: exit code 0, no attempt consumed, the worker left."""
+    """SIGTERM and Ctrl-C shut down gracefully: exit code 0, no attempt used, worker gone."""
     run_id = look.enqueue("hold")
     child = children.python("-c", CALL, "run", "jobs:scheduler", "--grace", "0.2")
     wait_until((tmp_path / "entered").exists)
@@ -69,10 +69,10 @@ def test_a_signal_gives_back_what_does_not_end(
     assert "Traceback" not in child.output()
 
 
-def test_a_second_signal_does_not_wait_for_the_grace(
+def test_a_second_signal_skips_the_grace_period(
     look: Scheduler, children: Children, tmp_path: Path
 ) -> None:
-    """The run is given back although the grace is long."""
+    """A second signal gives the run back at once, however long the grace period is."""
     run_id = look.enqueue("hold")
     child = children.python("-c", CALL, "run", "jobs:make", "--grace", "3000")
     wait_until((tmp_path / "entered").exists)
@@ -86,7 +86,7 @@ def test_a_second_signal_does_not_wait_for_the_grace(
 def test_a_worker_executes_and_fires_nothing(
     look: Scheduler, children: Children, tmp_path: Path
 ) -> None:
-    """It takes an enqueued run of its queue; the job that is due each second does not fire."""
+    """A worker executes an enqueued run of its queue, and a job due each second does not fire."""
     look.enqueue("hold")
     child = children.python("-c", CALL, "worker", "jobs:scheduler", "--queues", "default=2")
     wait_until((tmp_path / "entered").exists)
@@ -101,8 +101,8 @@ def test_a_worker_executes_and_fires_nothing(
     assert child.running
 
 
-def test_once_does_what_is_due_and_ends(look: Scheduler, tmp_path: Path) -> None:
-    """Exit code 0, the counts as JSON on standard output and nothing else; no worker stays."""
+def test_once_executes_what_is_due_and_exits(look: Scheduler, tmp_path: Path) -> None:
+    """Standard output has only the counts as JSON; exit code 0, and no worker remains."""
     first = duly(tmp_path, "run", "--once", "--json", "jobs:scheduler")
     assert first.returncode == 0, first.stderr
     due = look.job("beat").next_fire_at
@@ -114,8 +114,8 @@ def test_once_does_what_is_due_and_ends(look: Scheduler, tmp_path: Path) -> None
     assert look.workers() == []
 
 
-def test_once_says_that_the_database_is_away(tmp_path: Path) -> None:
-    """Exit code 1 and one line."""
+def test_once_reports_an_unreachable_database(tmp_path: Path) -> None:
+    """An unreachable database ends with exit code 1 and one line."""
     (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/nowhere/app.db"))
     done = duly(tmp_path, "run", "--once", "jobs:scheduler")
     assert done.returncode == 1
@@ -135,8 +135,8 @@ def test_once_says_that_the_database_is_away(tmp_path: Path) -> None:
         (["jobs:scheduler", "--queues", "mail=0"], "1 or more"),
     ],
 )
-def test_a_wrong_call_says_what_is_wrong(tmp_path: Path, arguments: list[str], words: str) -> None:
-    """Exit code 2, what and where, no traceback."""
+def test_a_wrong_call_names_its_error(tmp_path: Path, arguments: list[str], words: str) -> None:
+    """A wrong argument ends with exit code 2 and a message that names it, without traceback."""
     (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/app.db"))
     done = duly(tmp_path, "run", *arguments)
     assert done.returncode == 2
@@ -145,7 +145,7 @@ def test_a_wrong_call_says_what_is_wrong(tmp_path: Path, arguments: list[str], w
 
 
 def test_an_application_that_does_not_load_shows_its_error(tmp_path: Path) -> None:
-    """Exit code 1 and the application's own traceback."""
+    """An application that raises on import ends with exit code 1 and its own traceback."""
     (tmp_path / "jobs.py").write_text("1 / 0")
     done = duly(tmp_path, "run", "jobs:scheduler")
     assert done.returncode == 1
@@ -153,15 +153,15 @@ def test_an_application_that_does_not_load_shows_its_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_listed_command_is_there(name: str) -> None:
-    """The list is made without loading any command, so it could promise too much."""
+def test_every_listed_command_exists(name: str) -> None:
+    """The list of commands is static, so each entry is checked against its module."""
     command = main.get_command(click.Context(main), name)
     assert command is not None
     assert command.name == name
 
 
 def duly(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a folder."""
+    """Call the command in a folder."""
     return subprocess.run(
         [sys.executable, "-c", CALL, *arguments],
         cwd=folder, capture_output=True, text=True, check=False, timeout=240,

@@ -30,7 +30,7 @@ Call = Callable[..., Result]
 
 @pytest.fixture
 def call(prepared_database_url: str, tmp_path: Path) -> Iterator[Call]:
-    """The command, on an application whose database holds nothing."""
+    """Call the command for an application whose database is empty."""
     (tmp_path / f"{NAME}.py").write_text(APP.format(url=prepared_database_url))
     path = list(sys.path)
 
@@ -43,8 +43,8 @@ def call(prepared_database_url: str, tmp_path: Path) -> Iterator[Call]:
     sys.modules.pop(NAME, None)
 
 
-def test_it_counts_what_fires(call: Call) -> None:
-    """One line a job, with its first and last fire; 02:30 does not exist on 29 March in Madrid."""
+def test_it_counts_the_fires_of_each_job(call: Call) -> None:
+    """Each job has a line with its first and last fire; Madrid has no 02:30 on 29 March."""
     result = call(*STRETCH)
     assert result.exit_code == 0, result.output
     nightly, sync, total = result.output.splitlines()
@@ -56,7 +56,7 @@ def test_it_counts_what_fires(call: Call) -> None:
 
 
 def test_as_json_it_lists_each_fire(call: Call) -> None:
-    """A program gets counts and, if it asks, every fire in the order of time."""
+    """The JSON has counts and, with --fires, every fire in chronological order."""
     told = json.loads(call(*STRETCH, "--json", "--fires").output)
     assert (told["total"], [job["count"] for job in told["jobs"]]) == (15, [3, 12])
     assert told["from"] == "2026-03-28T00:00:00+00:00"
@@ -67,13 +67,13 @@ def test_as_json_it_lists_each_fire(call: Call) -> None:
 
 
 def test_each_fire_is_a_line(call: Call) -> None:
-    """To be searched and counted."""
+    """With --fires, each fire has a line of its own."""
     lines = call(*STRETCH, "--fires").output.splitlines()
     assert len(lines) == 15
     assert "2026-03-29T01:30:00Z  nightly" in lines
 
 
-def test_what_is_stored_can_be_asked_for(call: Call, prepared_database_url: str) -> None:
+def test_stored_jobs_can_be_simulated(call: Call, prepared_database_url: str) -> None:
     """Without --stored nothing is read from the database; with it nothing is written."""
     assert json.loads(call(*STRETCH, "--stored", "--json").output)["jobs"] == []
     made = Scheduler(prepared_database_url)
@@ -89,7 +89,7 @@ def nothing() -> None:
 
 
 def test_the_default_is_a_week_from_now(call: Call) -> None:
-    """Twenty-eight times six hours."""
+    """Every six hours is 28 fires in a week."""
     told = json.loads(call("--json").output)
     assert told["jobs"][1]["count"] == 28
 
@@ -102,8 +102,8 @@ def test_the_default_is_a_week_from_now(call: Call) -> None:
         (["--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"], "is before"),
     ],
 )
-def test_a_wrong_call_says_what_is_wrong(call: Call, arguments: list[str], words: str) -> None:
-    """Exit code 2 and no traceback."""
+def test_a_wrong_call_names_its_error(call: Call, arguments: list[str], words: str) -> None:
+    """A wrong argument ends with exit code 2 and no traceback."""
     result = call(*arguments)
     assert result.exit_code == 2
     assert words in result.output

@@ -1,4 +1,4 @@
-"""``duly next`` and ``duly explain`` as a person and a script use them."""
+"""``duly next`` and ``duly explain``, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def call(*arguments: str) -> Result:
 
 
 def test_next_prints_local_and_utc_times() -> None:
-    """One line a fire: the wall clock with its offset, and the instant."""
+    """Each fire has a line with its local time, its offset and its instant."""
     result = call("next", "0 9 * * 1-5", "--tz", "Europe/Madrid", "-n", "2", *AFTER)
     assert result.exit_code == 0
     assert result.output.splitlines() == [
@@ -28,13 +28,13 @@ def test_next_prints_local_and_utc_times() -> None:
 
 
 def test_next_as_json_is_a_list_of_instants() -> None:
-    """A script gets instants and nothing else."""
+    """The JSON is a list of instants, without other text."""
     result = call("next", "@daily", "-n", "2", "--json", *AFTER)
     assert json.loads(result.output) == ["2026-03-07T00:00:00+00:00", "2026-03-08T00:00:00+00:00"]
 
 
 def test_explain_names_the_gap_day_and_the_shifted_run() -> None:
-    """New York, 02:30: the day on which it does not exist, and when it runs instead."""
+    """At 02:30 in New York, the day without that time is named, with the time it runs instead."""
     result = call("explain", "30 2 * * *", "--tz", "America/New_York", "-n", "3", *AFTER)
     assert result.exit_code == 0
     assert "gap: 02:30 does not exist on 2026-03-08" in result.output
@@ -45,15 +45,15 @@ def test_explain_names_the_gap_day_and_the_shifted_run() -> None:
 
 
 def test_explain_as_json_marks_the_gap() -> None:
-    """The same facts for a program."""
+    """The JSON marks the fire that a clock change shifts."""
     result = call("explain", "30 2 * * *", "--tz", "America/New_York", "--json", *AFTER)
     told = json.loads(result.output)
     assert told["crontab"] == "30 2 * * *"
     assert [fire["marks"] for fire in told["fires"][:4]] == [[], [], ["gap"], []]
 
 
-def test_a_trigger_as_json_is_taken() -> None:
-    """What the API shows can be pasted."""
+def test_a_trigger_may_be_given_as_json() -> None:
+    """The JSON form that the API returns is accepted."""
     result = call("next", '{"kind":"every","seconds":3600}', "-n", "1", *AFTER)
     assert result.output.split()[-1] == "2026-03-06T01:00:00Z"
 
@@ -70,8 +70,8 @@ def test_a_trigger_as_json_is_taken() -> None:
         (["explian", "* * * * *"], "No such command"),
     ],
 )
-def test_a_wrong_call_says_what_is_wrong_and_exits_with_2(arguments: list[str], words: str) -> None:
-    """Bad input: a line that names it, exit code 2, no traceback."""
+def test_a_wrong_call_names_its_error_and_exits_with_2(arguments: list[str], words: str) -> None:
+    """A wrong argument ends with exit code 2 and a line that names it, without traceback."""
     result = call(*arguments)
     assert result.exit_code == 2
     assert words in result.output

@@ -41,8 +41,8 @@ def test_a_call_joins_the_transaction_of_a_request(host: Host) -> None:
 
 
 @pytest.mark.parametrize("task", ["hold", "hold_thread"])
-def test_a_stop_waits_for_what_runs(host: Host, task: str) -> None:
-    """A run that ends within the grace after SIGTERM succeeds, and the worker has left."""
+def test_a_stop_waits_for_running_functions(host: Host, task: str) -> None:
+    """A run that finishes within the grace period after SIGTERM succeeds; its worker signs off."""
     server = host.uvicorn()
     run_id = ask(f"{server.url}/tasks/{task}", method="POST")
     host.hear("entered")
@@ -57,8 +57,8 @@ def test_a_stop_waits_for_what_runs(host: Host, task: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["hold", "hold_thread"])
-def test_what_does_not_end_within_the_grace_is_given_back(host: Host, task: str) -> None:
-    """It costs no attempt: the next process runs it as its first."""
+def test_a_run_that_outlasts_the_grace_period_is_given_back(host: Host, task: str) -> None:
+    """Giving a run back consumes no attempt: the next process executes it as the first."""
     server = host.uvicorn(grace=0.2)
     run_id = ask(f"{server.url}/tasks/{task}", method="POST")
     host.hear("entered")
@@ -73,8 +73,8 @@ def test_what_does_not_end_within_the_grace_is_given_back(host: Host, task: str)
     assert (run.state, run.attempt, run.result) == ("succeeded", 1, "finished")
 
 
-def test_two_workers_double_nothing(host: Host) -> None:
-    """With ``--workers 2`` every nominal time runs exactly once, and both take part."""
+def test_two_workers_run_each_time_once(host: Host) -> None:
+    """With ``--workers 2`` each nominal time runs exactly once, and both processes execute runs."""
     host.uvicorn("--workers", "2", beat=BEAT)
     pids = host.workers(2)
     wait_until(lambda: len(host.column("select pid from effect")) >= 20)
@@ -85,16 +85,16 @@ def test_two_workers_double_nothing(host: Host) -> None:
 
 
 def test_the_reloader_starts_no_scheduler(sqlite_host: Host) -> None:
-    """Under ``--reload`` the parent, which serves nothing, takes no part."""
+    """Under ``--reload`` the parent process, which serves nothing, does not start the scheduler."""
     server = sqlite_host.uvicorn("--reload")
     assert sqlite_host.workers(1) == {ask(f"{server.url}/where")["pid"]}
     assert server.pid not in sqlite_host.workers(1)
 
 
-def test_restarts_of_a_server_leave_one_job_whose_time_is_not_pushed_back(
+def test_server_restarts_leave_one_job_and_do_not_postpone_it(
     sqlite_host: Host,
 ) -> None:
-    """A process that is restarted all day still fires its daily job at the time it was due."""
+    """A daily job fires on time although its process is restarted all day."""
     seen = []
     for _ in range(10):
         server = sqlite_host.uvicorn(beat=3600)
@@ -103,8 +103,8 @@ def test_restarts_of_a_server_leave_one_job_whose_time_is_not_pushed_back(
     assert_one_and_the_same(seen)
 
 
-def test_restarts_leave_one_job_whose_time_is_not_pushed_back(database_url: str) -> None:
-    """The same on each database, through the lifespan alone."""
+def test_restarts_leave_one_job_and_do_not_postpone_it(database_url: str) -> None:
+    """On each database, entering the lifespan again neither duplicates nor postpones a job."""
     seen = []
 
     async def live() -> None:
@@ -125,8 +125,8 @@ def assert_one_and_the_same(seen: list[JobRecord]) -> None:
     assert (last.revision, last.fired_count) == (first.revision, 0)
 
 
-def test_a_database_that_is_away_does_not_stop_the_host(sqlite_host: Host, tmp_path) -> None:
-    """The application serves, says what is wrong, and works as soon as the database is there."""
+def test_an_unreachable_database_does_not_stop_the_host(sqlite_host: Host, tmp_path) -> None:
+    """The application serves, reports the problem, and works once the database responds."""
     sqlite_host.url = f"sqlite:///{tmp_path}/later/app.db"
     server = sqlite_host.uvicorn()
     told = ask(server.url)
@@ -135,8 +135,10 @@ def test_a_database_that_is_away_does_not_stop_the_host(sqlite_host: Host, tmp_p
     wait_until(lambda: ask(server.url)["ok"], what="a healthy scheduler")
 
 
-def test_a_database_that_is_required_stops_the_host(sqlite_host: Host, tmp_path) -> None:
-    """``start="required"`` ends the server with the reason, before it serves."""
+def test_a_required_database_that_is_unreachable_stops_the_host(
+    sqlite_host: Host, tmp_path
+) -> None:
+    """``start="required"`` ends the server with an error before it serves."""
     sqlite_host.url = f"sqlite:///{tmp_path}/nowhere/app.db"
     app = f"{HOSTS}.fastapi_host:app"
     child = sqlite_host.python("-m", "uvicorn", app, "--port", "0", required=True)
@@ -144,8 +146,8 @@ def test_a_database_that_is_required_stops_the_host(sqlite_host: Host, tmp_path)
     assert "DatabaseUnavailable" in child.output()
 
 
-def test_waiting_calls_leave_the_loop_free(sqlite_url: str) -> None:
-    """While a call waits for a locked database, the loop goes on: it is what ends the lock."""
+def test_awaited_calls_do_not_block_the_event_loop(sqlite_url: str) -> None:
+    """While a call waits for a locked database, the event loop runs and releases the lock."""
 
     async def main() -> None:
         scheduler = Scheduler(sqlite_url)
@@ -177,8 +179,8 @@ def calls_of(scheduler: Scheduler) -> list[Any]:
     ]
 
 
-def test_the_dependency_gives_the_scheduler_of_the_application(sqlite_url: str) -> None:
-    """Endpoints need no global: HTTP and WebSocket endpoints annotate a parameter."""
+def test_the_dependency_returns_the_scheduler_of_the_application(sqlite_url: str) -> None:
+    """HTTP and WebSocket endpoints receive the scheduler through an annotated parameter."""
     scheduler = Scheduler(sqlite_url)
     app = FastAPI(lifespan=scheduler.lifespan)
 
@@ -200,8 +202,8 @@ def test_the_dependency_gives_the_scheduler_of_the_application(sqlite_url: str) 
     assert scheduler.state == "stopped"
 
 
-def test_an_application_without_a_scheduler_is_told_so() -> None:
-    """The error says what to do."""
+def test_an_application_without_a_scheduler_raises_an_error() -> None:
+    """The error explains how to give the application a scheduler."""
     app = FastAPI()
 
     @app.get("/")

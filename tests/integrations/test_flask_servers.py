@@ -1,4 +1,4 @@
-"""Where a Flask application serves, its scheduler starts; nowhere else. With real servers."""
+"""A Flask application's scheduler starts in processes that serve, and only there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ needs_gunicorn = pytest.mark.skipif(find_spec("gunicorn") is None, reason="gunic
 def gunicorn(
     host: Host, *options: str, workers: int = 2, ready: str = "", **settings: object
 ) -> Server:
-    """Sync workers."""
+    """A gunicorn server with sync workers."""
     where = ("-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", str(workers))
     return host.server(*where, *options, f"{APP}:app", ready=ready, **settings)
 
@@ -53,8 +53,10 @@ def children_of(pid: int) -> set[int]:
     ],
     ids=["routes", "command", "shell", "help", "import", "test-client"],
 )
-def test_nothing_starts_where_nothing_is_served(sqlite_host: Host, command: tuple[str]) -> None:
-    """A command, a shell, a script and a test client do not even contact the database."""
+def test_processes_that_do_not_serve_do_not_start_the_scheduler(
+    sqlite_host: Host, command: tuple[str]
+) -> None:
+    """A command, a shell, a script and a test client do not even connect to the database."""
     child = sqlite_host.python(*command)
     assert child.wait() == 0, child.output()
     assert "Traceback" not in child.output()
@@ -65,7 +67,7 @@ def test_nothing_starts_where_nothing_is_served(sqlite_host: Host, command: tupl
 
 
 def test_flask_run_starts_without_any_request(host: Host) -> None:
-    """Jobs are due whether somebody looks at the site or not; they run inside its context."""
+    """Jobs run before the first request, inside the application context."""
     server = host.server(*RUN, beat=BEAT)
     assert host.workers(1) == {server.pid}
     wait_until(lambda: len(host.column("select pid from effect")) >= 3)
@@ -75,10 +77,10 @@ def test_flask_run_starts_without_any_request(host: Host) -> None:
 
 @pytest.mark.parametrize("task", ["hold", "hold_async"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
-def test_what_does_not_end_within_the_grace_is_given_back(
+def test_a_run_that_outlasts_the_grace_period_is_given_back(
     sqlite_host: Host, task: str, number: int
 ) -> None:
-    """SIGTERM and Ctrl-C end ``flask run`` in order: the run costs no attempt, the worker left."""
+    """SIGTERM and Ctrl-C shut ``flask run`` down; no attempt is used, the worker signs off."""
     server = sqlite_host.server(*RUN, grace=0.2, ready="/")
     run_id = ask(f"{server.url}/tasks/{task}", method="POST")
     sqlite_host.hear("entered")
@@ -89,8 +91,8 @@ def test_what_does_not_end_within_the_grace_is_given_back(
     assert sqlite_host.scheduler.workers() == []
 
 
-def test_a_stop_waits_for_what_runs(sqlite_host: Host) -> None:
-    """A run that ends within the grace succeeds."""
+def test_a_stop_waits_for_running_functions(sqlite_host: Host) -> None:
+    """A run that finishes within the grace period succeeds."""
     server = sqlite_host.server(*RUN, ready="/")
     run_id = ask(f"{server.url}/tasks/hold", method="POST")
     sqlite_host.hear("entered")
@@ -102,8 +104,10 @@ def test_a_stop_waits_for_what_runs(sqlite_host: Host) -> None:
     assert (run.state, run.attempt, run.result) == ("succeeded", 1, "finished")
 
 
-def test_a_database_that_is_required_stops_the_host(sqlite_host: Host, tmp_path: Path) -> None:
-    """``start="required"`` ends ``flask run`` with the reason, before it serves."""
+def test_a_required_database_that_is_unreachable_stops_the_host(
+    sqlite_host: Host, tmp_path: Path
+) -> None:
+    """``start="required"`` ends ``flask run`` with an error before it serves."""
     sqlite_host.url = f"sqlite:///{tmp_path}/nowhere/app.db"
     child = sqlite_host.python(*RUN, required=True)
     assert child.wait() != 0
@@ -111,8 +115,8 @@ def test_a_database_that_is_required_stops_the_host(sqlite_host: Host, tmp_path:
     assert "Running on" not in child.output()
 
 
-def test_a_database_that_is_away_does_not_stop_the_host(sqlite_host: Host, tmp_path: Path) -> None:
-    """The application serves, says what is wrong, and works as soon as the database is there."""
+def test_an_unreachable_database_does_not_stop_the_host(sqlite_host: Host, tmp_path: Path) -> None:
+    """The application serves, reports the problem, and works once the database responds."""
     sqlite_host.url = f"sqlite:///{tmp_path}/later/app.db"
     server = sqlite_host.server(*RUN, ready="/")
     assert not ask(server.url)["ok"]
@@ -123,8 +127,10 @@ def test_a_database_that_is_away_does_not_stop_the_host(sqlite_host: Host, tmp_p
 # ----------------------------------------------------------------------------- the reloader
 
 
-def test_under_the_reloader_only_the_serving_process_takes_part(sqlite_host: Host) -> None:
-    """``flask run --debug`` is two processes: one worker, and each due time runs once."""
+def test_under_the_reloader_only_the_serving_process_starts_the_scheduler(
+    sqlite_host: Host,
+) -> None:
+    """``flask run --debug`` has two processes but one worker; each due time runs once."""
     server = sqlite_host.server(*FLASK, "--debug", "run", "--port", "0", beat=BEAT)
     pids = sqlite_host.workers(1)
     assert pids == children_of(server.pid) == {ask(server.url)["pid"]}
@@ -134,7 +140,7 @@ def test_under_the_reloader_only_the_serving_process_takes_part(sqlite_host: Hos
 
 
 def test_a_reload_hands_over_to_the_next_process(sqlite_host: Host, tmp_path: Path) -> None:
-    """After a change of the code another process takes part, and nothing was doubled."""
+    """After a change of the code a new process is the worker; no time has run twice."""
     page = own_copy(tmp_path)
     sqlite_host.server("-m", "flask", "--app", page, "--debug", "run", "--port", "0", beat=BEAT)
     before = sqlite_host.workers(1)
@@ -150,7 +156,7 @@ def test_a_reload_hands_over_to_the_next_process(sqlite_host: Host, tmp_path: Pa
 def test_an_application_that_does_not_load_starts_nothing(
     sqlite_host: Host, tmp_path: Path
 ) -> None:
-    """After a slip the reloader serves an error page; half an application takes no part."""
+    """While the reloader serves an error page, the half-loaded application starts nothing."""
     page = own_copy(tmp_path)
     whole = page.read_text()
     server = sqlite_host.server("-m", "flask", "--app", page, "--debug", "run", "--port", "0")
@@ -164,7 +170,7 @@ def test_an_application_that_does_not_load_starts_nothing(
 
 
 def own_copy(folder: Path) -> Path:
-    """The host as a file that a test may change."""
+    """The host application in a file that a test may edit."""
     return Path(shutil.copy(Path(__file__).parent / "hosts/flask_host.py", folder / "own_host.py"))
 
 
@@ -173,7 +179,7 @@ def own_copy(folder: Path) -> Path:
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_app_run_starts_where_it_serves(sqlite_host: Host, debug: bool) -> None:
-    """A script that ends in ``app.run()`` takes part, with and without the reloader."""
+    """A script that calls ``app.run()`` starts the scheduler, with and without the reloader."""
     server = sqlite_host.server("-m", APP, debug=debug)
     (pid,) = sqlite_host.workers(1)
     assert pid in (children_of(server.pid) if debug else {server.pid})
@@ -184,8 +190,8 @@ def test_app_run_starts_where_it_serves(sqlite_host: Host, debug: bool) -> None:
 
 @needs_gunicorn
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
-def test_each_worker_of_gunicorn_takes_part(host: Host, options: tuple[str, ...]) -> None:
-    """Without any request the workers start, the arbiter does not; every due time runs once."""
+def test_each_gunicorn_worker_starts_the_scheduler(host: Host, options: tuple[str, ...]) -> None:
+    """Workers start before any request, the arbiter never; each due time runs once."""
     server = gunicorn(host, *options, beat=BEAT)
     pids = host.workers(2)
     assert pids == children_of(server.pid)
@@ -201,7 +207,7 @@ def test_each_worker_of_gunicorn_takes_part(host: Host, options: tuple[str, ...]
 
 @needs_gunicorn
 def test_with_preload_and_four_workers_each_due_time_runs_once(host: Host) -> None:
-    """The application is loaded in the arbiter, which takes no part, and serves in four forks."""
+    """The arbiter loads the application and starts nothing; its four forks execute runs."""
     server = gunicorn(host, "--preload", workers=4, beat=BEAT)
     pids = host.workers(4)
     assert pids == children_of(server.pid)
@@ -213,8 +219,8 @@ def test_with_preload_and_four_workers_each_due_time_runs_once(host: Host) -> No
 
 
 @needs_gunicorn
-def test_gunicorns_workers_give_back_what_does_not_end(sqlite_host: Host) -> None:
-    """SIGTERM to the arbiter ends them in order."""
+def test_gunicorn_workers_give_back_unfinished_runs(sqlite_host: Host) -> None:
+    """SIGTERM to the arbiter shuts its workers down gracefully."""
     server = gunicorn(sqlite_host, grace=0.2, ready="/")
     run_id = ask(f"{server.url}/tasks/hold", method="POST")
     sqlite_host.hear("entered")
@@ -225,7 +231,7 @@ def test_gunicorns_workers_give_back_what_does_not_end(sqlite_host: Host) -> Non
 
 @needs_gunicorn
 def test_a_killed_worker_is_replaced_and_its_run_starts_again(host: Host) -> None:
-    """The arbiter forks another worker; the run of the dead one is a further attempt."""
+    """The arbiter forks another worker; the dead worker's run is executed in a further attempt."""
     server = gunicorn(host, ready="/")
     before = host.workers(2)
     run_id = ask(f"{server.url}/tasks/hold", method="POST")
@@ -251,17 +257,17 @@ with make_server("127.0.0.1", 0, app) as server:
 
 
 def test_behind_another_server_the_first_request_starts_it(sqlite_host: Host) -> None:
-    """A server that nobody knows is known by what it tells the application."""
+    """An unknown server is recognized by the keys it sets in the WSGI environment."""
     server = sqlite_host.server("-c", WSGIREF)
     assert sqlite_host.untouched()
     ask(server.url)
     assert sqlite_host.workers(1) == {server.pid}
 
 
-def test_a_database_that_is_required_stops_another_server(
+def test_a_required_database_that_is_unreachable_stops_another_server(
     sqlite_host: Host, tmp_path: Path
 ) -> None:
-    """There it is found out with the first request, and ends the process as SIGTERM does."""
+    """The first request reveals the problem, and the process ends as after SIGTERM."""
     sqlite_host.url = f"sqlite:///{tmp_path}/nowhere/app.db"
     server = sqlite_host.server("-c", WSGIREF, required=True)
     assert status(server.url) in (200, 599)
@@ -270,8 +276,10 @@ def test_a_database_that_is_required_stops_another_server(
 
 
 @needs_gunicorn
-def test_a_database_that_is_required_stops_gunicorn(sqlite_host: Host, tmp_path: Path) -> None:
-    """Its workers fail to boot, and the arbiter gives up."""
+def test_a_required_database_that_is_unreachable_stops_gunicorn(
+    sqlite_host: Host, tmp_path: Path
+) -> None:
+    """The workers fail to boot, and the arbiter exits."""
     sqlite_host.url = f"sqlite:///{tmp_path}/nowhere/app.db"
     server = gunicorn(sqlite_host, required=True)
     assert server.wait() != 0

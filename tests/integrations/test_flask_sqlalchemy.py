@@ -35,8 +35,8 @@ def app(prepared_database_url: str) -> Any:
     scheduler.stop(grace=0)
 
 
-def test_what_the_function_adds_to_db_session_is_committed_with_its_run(app: Flask) -> None:
-    """By the parameter or by ``db.session`` itself: it is one session; an error undoes all."""
+def test_changes_in_db_session_are_committed_with_the_run(app: Flask) -> None:
+    """The session parameter and ``db.session`` are one session; an error rolls everything back."""
     scheduler: Scheduler = app.extensions["duly"]
 
     @scheduler.task(transactional=db.session)

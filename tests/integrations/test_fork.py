@@ -1,4 +1,4 @@
-"""What a forked child may do, and what it must leave alone."""
+"""A forked child process neither uses nor disturbs the scheduler of its parent."""
 
 from __future__ import annotations
 
@@ -114,16 +114,16 @@ print("held")
 
 
 @pytest.mark.processes
-def test_a_fork_waits_for_a_write_that_is_open(database_url: str, children: Children) -> None:
-    """Else the child inherits a lock of SQLite's from a thread that does not exist there."""
+def test_a_fork_waits_for_an_open_write_transaction(database_url: str, children: Children) -> None:
+    """Otherwise the child would inherit an SQLite lock of a thread that it does not have."""
     child = children.python("-W", "error", "-c", FORKS_DURING_A_WRITE.format(url=database_url))
     assert child.wait() == 0, child.output()
     assert "held" in child.output()
 
 
 @pytest.mark.processes
-def test_a_child_takes_nothing_from_its_parent(database_url: str, children: Children) -> None:
-    """A child forked during a run may enqueue; its end stops and gives back nothing."""
+def test_a_child_does_not_disturb_its_parent(database_url: str, children: Children) -> None:
+    """A child forked during a run may enqueue; its exit neither stops the worker nor its runs."""
     child = children.python("-W", "error", "-c", PROGRAM.format(url=database_url))
     assert child.wait() == 0, child.output()
     assert "held" in child.output()
@@ -131,7 +131,7 @@ def test_a_child_takes_nothing_from_its_parent(database_url: str, children: Chil
 
 @pytest.mark.processes
 def test_a_child_may_start_a_worker_of_its_own(database_url: str, children: Children) -> None:
-    """The child of a process that has used its connections starts with others."""
+    """The child of a process with open connections starts with new ones."""
     child = children.python("-W", "error", "-c", STARTS_IN_CHILD.format(url=database_url))
     assert child.wait() == 0, child.output()
     assert "held" in child.output()

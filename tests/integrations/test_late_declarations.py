@@ -6,7 +6,7 @@ from duly import Scheduler, VirtualClock, every
 
 
 def test_a_job_declared_after_the_start_is_stored_at_once(sqlite_url: str) -> None:
-    """A module that is imported late declares its jobs like any other."""
+    """A module that is imported after the start declares its jobs like any other."""
     scheduler = Scheduler(sqlite_url, heartbeat="fast")
     with scheduler.running():
         assert scheduler.jobs() == []
@@ -20,7 +20,7 @@ def test_a_job_declared_after_the_start_is_stored_at_once(sqlite_url: str) -> No
 
 
 def test_a_job_declared_between_two_ticks_is_stored_at_once(sqlite_url: str) -> None:
-    """The same holds for a scheduler that is stepped by hand."""
+    """A scheduler that is stepped by hand stores a late declaration, too."""
     clock = VirtualClock()
     scheduler = Scheduler(sqlite_url, clock=clock)
     scheduler.tick()
@@ -34,8 +34,8 @@ def test_a_job_declared_between_two_ticks_is_stored_at_once(sqlite_url: str) -> 
     scheduler.stop(grace=0)
 
 
-def test_a_declaration_before_the_start_asks_no_database() -> None:
-    """Declaring needs no database: a module can be imported where there is none."""
+def test_a_declaration_before_the_start_does_not_connect_to_the_database() -> None:
+    """A module that declares jobs can be imported where the database is unreachable."""
     scheduler = Scheduler("postgresql+psycopg://nobody@127.0.0.1:1/none")
 
     @scheduler.job(every(hours=1))
