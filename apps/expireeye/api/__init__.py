@@ -1,1 +1,1 @@
-"""The JSON API and the WebSocket."""
+"""The JSON API and the socket."""

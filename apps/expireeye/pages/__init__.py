@@ -1,1 +1,1 @@
-"""The HTML pages."""
+"""The pages that a person uses."""

@@ -72,28 +72,28 @@ class Browser:
         return response
 
     def go_to(self, page: str, **query: str) -> Response:
-        """Redirect to a page of this application."""
+        """Send the browser to a page of ours."""
         return RedirectResponse(self._path(page) + (f"?{urlencode(query)}" if query else ""), 303)
 
     def go_as(self, user: User | None) -> Response:
-        """Sign in as ``user``, or sign out for ``None``, and redirect to the home page."""
+        """Sign in as ``user``, or out, and go to the first page."""
         response = self.go_to("home")
         remember(response, self.request, self.services, Visit.new(user))
         return response
 
     def _path(self, name: str, /, **parameters: Any) -> str:
-        """Return the path of a route, including the path where this application is mounted."""
+        """The address of a route of this application, wherever it is mounted."""
         app: FastAPI = self.request.app
         return f"{self.request.scope.get('root_path', '')}{app.url_path_for(name, **parameters)}"
 
 
 async def visitor(request: Request, services: ServicesDep) -> Browser:
-    """Return the browser that sent a request."""
+    """Any browser."""
     return Browser(request, services, await visit_of(request, services))
 
 
 async def sender(request: Request, services: ServicesDep) -> Browser:
-    """Return the browser that sent a form; refuse forms from other sites."""
+    """A browser that sends a form of ours."""
     return Browser(request, services, await checked_visit(request, services))
 
 

@@ -1,4 +1,4 @@
-"""Values as the pages show them: times, dates, schedules and outcomes."""
+"""Values as the pages show them."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def decide_due(
         trigger: the job's trigger, with its named calendars.
         options: the job's options.
         cursor: the first time without a decision, at or before ``now``.
-        fired: the number of runs that the schedule has made so far.
+        fired: the number of runs that the schedule has created so far.
         now: the current instant.
         keep: the maximum number of times that are computed; a later call decides the rest.
     """
@@ -163,7 +163,7 @@ def admit(options: JobOptions, cause: Cause, occupancy: Occupancy) -> Admission:
 
     Args:
         options: the job's options.
-        cause: why the run is made.
+        cause: why the run is created.
         occupancy: the job's unfinished runs; the new run is added.
     """
     has_slot = (

@@ -1,4 +1,4 @@
-"""Fenced writes: check claims, and store what their workers report while they are valid."""
+"""Fenced writes: check claims, and store the reports of their workers while they are valid."""
 
 from __future__ import annotations
 

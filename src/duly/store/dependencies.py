@@ -23,7 +23,7 @@ from duly.store.transaction import Transaction
 
 _ONE_ROW = "database_id"
 PAUSED = "the job was paused"
-"""The reason of runs that are skipped while their job is paused; resuming looks for it."""
+"""The reason of runs skipped while their job is paused; resuming the job looks for it."""
 
 
 def lock_graph(tx: Transaction) -> None:

@@ -101,7 +101,7 @@ def executing_by_key(conn: Connection, keys: Collection[str]) -> dict[str, int]:
 
 
 def prune_keys(tx: Transaction, most: int) -> int:
-    """Delete the rows of keys that have no limit and no unfinished run."""
+    """Delete up to ``most`` rows of keys that have no limit and no unfinished run."""
     needed = select(run.c.id).where(LIVE, run.c.concurrency_key == limit.c.key).exists()
     chosen = select(limit.c.key).where(limit.c.max_running.is_(None), ~needed).limit(most)
     keys = list(tx.conn.execute(tx.dialect.lock_rows(chosen, skip_locked=True)).scalars())
@@ -125,7 +125,7 @@ def set_queue(
 
 
 def lock_queue(tx: Transaction, name: str) -> Quota:
-    """Lock a queue's limits and return what they allow now."""
+    """Lock a queue's limits and return the number of runs that they allow now."""
     statement = select(queue).where(queue.c.name == name)
     row = tx.conn.execute(tx.dialect.lock_rows(statement)).one_or_none()
     if row is None:

@@ -29,7 +29,7 @@ class Transaction:
     Attributes:
         conn: its connection.
         dialect: the database's dialect.
-        now: the instant that all its changes bear.
+        now: the instant of all its changes.
         has_listener: returns whether this process has a listener for a kind of event.
         events: the events to announce after the commit.
     """

@@ -45,7 +45,7 @@ _ASYNC_ONLY = frozenset({"prepared_statement_cache_size", "prepared_statement_na
 
 
 class Later(Enum):
-    """The placeholder for a URL that is given later; ``None`` could be a mistake instead."""
+    """The placeholder for a URL that is given later; ``None`` might be a mistake."""
 
     LATER = "given later"
 

@@ -1,4 +1,4 @@
-"""Worker rows: heartbeats, leases, and the runs of workers that are gone."""
+"""Worker rows: heartbeats, leases, and the runs of dead workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trigger with exclusions: what a calendar excludes is dropped or moved to a later day."""
+"""The trigger with exclusions: excluded times are dropped or moved to a later day."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_STEPS = 10_000
 """The number of occurrences after which the search stops; ten times as many if they are moved."""
 
 _MAX_DAYS = 366
-"""The number of days in which the next working day must lie."""
+"""The number of days within which a working day must be found."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -40,7 +40,7 @@ from duly.store.transitions import claim_values
 
 BUSY_TIMEOUT_MS = 10_000
 SWITCH_ATTEMPTS = 100
-"""The number of times that switching to WAL is tried again after another process was in it."""
+"""The number of further attempts to switch to WAL while other processes do the same."""
 
 READ_ONLY = "duly_read_only"
 _BUSY = ("database is locked", "database table is locked", "unable to open", "disk I/O error")

@@ -57,7 +57,7 @@ class Calendar(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Return an English description of what is excluded, such as "weekends"."""
+        """Return an English description of the excluded times, such as "weekends"."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 The RFC distinguishes BY… parts that limit a period from those that expand it. For days, both are
 equivalent: a day matches if its period is one that the interval reaches and every part allows the
-day. So the search goes from day to day and skips what it can.
+day. So the search proceeds day by day and skips periods and months without matching days.
 """
 
 from __future__ import annotations

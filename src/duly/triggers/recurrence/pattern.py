@@ -19,7 +19,7 @@ from duly.triggers.wallclock.search import WallSearch
 from duly.triggers.wallclock.seconds import DAY, UNIX_DAY
 
 _BUDGET = 25_000
-"""The number of days examined before a rule counts as ended: 68 years if every day is."""
+"""The number of days examined without a match before a rule counts as ended (68 years or more)."""
 
 
 class RuleTimes:

@@ -2,7 +2,7 @@
 
 zoneinfo does not expose its list of changes, only the offset of any instant. So a year is scanned
 in steps of three days, and a step over which the offset differs is bisected to the second of the
-change: some 160 lookups, or 80 microseconds, for a year with two changes. The result is shared by
+change: about 160 lookups, or 80 microseconds, for a year with two changes. The result is shared by
 every trigger of the zone.
 """
 

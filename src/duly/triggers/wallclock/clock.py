@@ -107,7 +107,7 @@ ANY_CLOCK = WallClock()
 
 
 def local(moment: datetime, zone: tzinfo) -> datetime:
-    """Return what the wall clock of a zone shows at an instant, as a naive datetime."""
+    """Return the wall time of a zone at an instant, as a naive datetime."""
     return moment.astimezone(zone).replace(tzinfo=None)
 
 
