@@ -1,1 +1,1 @@
-"""ExpireEye: watches the expiry dates of a person's products and tells them live."""
+"""ExpireEye: watches the expiry dates of a user's products and notifies the user live."""

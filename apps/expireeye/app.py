@@ -1,4 +1,4 @@
-"""The application object."""
+"""The ASGI application: its routes, error handlers and lifespan."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _operators_of(services: Services) -> Callable[[Request], Awaitable[Principal
 
 
 def from_environment() -> FastAPI:
-    """The application as the environment configures it; for ``uvicorn --factory``."""
+    """Return the application that the environment configures, for ``uvicorn --factory``."""
     settings = Settings.from_environment()
     set_up_logging(settings.log_level)
     app = create_app(settings)
@@ -96,7 +96,7 @@ def from_environment() -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _running(services: Services) -> AsyncIterator[None]:
-    """Start tables, follower and scheduler; stop them in reverse order."""
+    """Create the tables, and start the follower and the scheduler; stop them in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(services.database.close)
         creating = asyncio.create_task(services.database.create_tables_when_reachable())
@@ -110,7 +110,7 @@ async def _running(services: Services) -> AsyncIterator[None]:
 
 
 async def _start(services: Services) -> None:
-    """Start the scheduler; if that fails, requests are served and readiness reports it."""
+    """Start the scheduler; if that fails, serve requests and let readiness report it."""
     scheduler = services.scheduler
     if not services.settings.scheduler_enabled:
         scheduler.attach(asyncio.get_running_loop())

@@ -20,11 +20,11 @@ class BadDate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When a product stops being good.
+    """An expiry date.
 
     Attributes:
-        instant: aware UTC; the product is expired once the clock is past it.
-        date_only: whether a bare date was given, good through the end of that day.
+        instant: in UTC; the product has expired once the clock is past it.
+        date_only: whether a bare date was given, which lasts until the end of that day.
     """
 
     instant: datetime
@@ -32,16 +32,16 @@ class Expiry:
 
 
 def parse_expiry(text: str, zone: str) -> Expiry:
-    """Read a bare date, a local date-time, or an instant with an offset.
+    """Parse a bare date, a local date and time, or an instant with an offset.
 
     Args:
         text: ISO 8601, for example ``2026-01-31``, ``2026-01-31 18:00`` or ``2026-01-31T18:00Z``.
-        zone: the owner's time zone, in which a text without offset is meant. A local time that
-            the clocks skip is read with the offset before the change; of one that they repeat, the
-            first is meant.
+        zone: the owner's time zone, which applies to a text without an offset. A local time that
+            a clock change skips is read with the offset before the change; a repeated one means
+            its first occurrence.
 
     Raises:
-        BadDate: anything else, or an instant outside the years 1 to 9999.
+        BadDate: the text is none of these, or is outside the years 1 to 9999.
     """
     text = text.strip().upper()
     try:
@@ -63,22 +63,22 @@ def parse_expiry(text: str, zone: str) -> Expiry:
 
 
 def last_good_day(expiry: Expiry, zone: str) -> date:
-    """The bare date that ``expiry`` was made from, or the local day of its instant."""
+    """Return the bare date that was given, or else the local date of the instant."""
     local = expiry.instant.astimezone(ZoneInfo(zone))
     return (local - timedelta(microseconds=1)).date() if expiry.date_only else local.date()
 
 
 def to_wire(moment: datetime) -> str:
-    """An instant as the API writes it: UTC with ``Z``, a fraction only where there is one."""
+    """Return an instant as the API writes it: in UTC with ``Z``, with a fraction if it has one."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @cache
 def time_zones() -> tuple[str, ...]:
-    """Every time zone name that a user may choose, sorted."""
+    """Return the names of all time zones that a user may choose, sorted."""
     return tuple(sorted(available_timezones() - {"localtime", "Factory"}))
 
 
 def is_time_zone(name: str) -> bool:
-    """Whether ``name`` is an IANA time zone known here."""
+    """Return whether a name is that of a known IANA time zone."""
     return name in time_zones()

@@ -20,7 +20,7 @@ from apps.expireeye.notices import STORED_TYPE
 log = logging.getLogger(__name__)
 
 GROUP = 100
-"""Items per savepoint: enough to be fast, but not so many that requests are delayed."""
+"""Items per savepoint: enough to be fast, few enough not to delay requests."""
 PARK_AFTER = 5
 PARK_FOR = timedelta(hours=1)
 
@@ -61,8 +61,8 @@ async def due_items(
 ) -> Sequence[DueItem]:
     """Return active items whose date is before ``now``, oldest first, without parked ones.
 
-    They are locked until the transaction ends. Items that their owner is editing are left to the
-    next tick.
+    The items are locked until the transaction ends. Items that their owner is editing are left to
+    the next tick.
 
     Args:
         after: the last item of the previous batch, so that a run meets a failing item only once.
@@ -97,7 +97,7 @@ async def expire_batch(session: AsyncSession, items: Sequence[DueItem], now: dat
     """Expire items; the failure of one does not affect the others.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database is not available, so no item is at fault.
+        sqlalchemy.exc.OperationalError: the database failed, so no item is at fault.
     """
     batch = Batch()
     for start in range(0, len(items), GROUP):

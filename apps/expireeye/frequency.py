@@ -13,26 +13,26 @@ NAMED: dict[str, tuple[str, float]] = {
     "hour": ("0 * * * *", 300),
     "daily": ("0 0 * * *", 3600),
 }
-"""Cron text, and the seconds that a tick may be late, for each name."""
+"""The crontab expression and the grace in seconds of each named frequency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """When the check runs and how late a tick may still be made up for (seconds)."""
+    """The trigger of the check, and the seconds by which a tick may be late."""
 
     trigger: Trigger
     grace: float
 
 
 def frequency(text: str, zone: str) -> Frequency:
-    """The frequency of that name, or of five or six cron fields.
+    """Return the frequency that a name or a crontab expression of five or six fields means.
 
     Args:
         text: ``10s``, ``minute``, ``hour``, ``daily``, or for example ``0 6,18 * * *``.
-        zone: the time zone in which wall-clock fields are meant.
+        zone: the time zone of the fields.
 
     Raises:
-        duly.CronError: neither a name nor cron fields.
+        duly.CronError: the text is neither a name nor a valid crontab expression.
     """
     fields, grace = NAMED.get(text, (text, 0.0))
     trigger = cron(fields, tz=zone)
@@ -40,12 +40,12 @@ def frequency(text: str, zone: str) -> Frequency:
 
 
 def name_of(trigger: Trigger | None) -> str | None:
-    """Which of the named frequencies a trigger is; ``None`` for any other."""
+    """Return the name of a trigger's frequency, or ``None`` if it has none."""
     return next((n for n, (text, _) in NAMED.items() if trigger and trigger.crontab == text), None)
 
 
 def interval(trigger: Trigger, after: datetime) -> timedelta:
-    """The time between the next two ticks after ``after``; a day when there are not two."""
+    """Return the time between the next two ticks after ``after``, or a day if there are fewer."""
     first = trigger.next_after(after)
     second = first and trigger.next_after(first)
     return second - first if first and second else timedelta(days=1)

@@ -17,7 +17,7 @@ OVERDUE_INTERVALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The parts of the answer; ``last_run_age`` in seconds, ``None`` before the first success."""
+    """The readiness; ``last_run_age`` is in seconds, and ``None`` before the first success."""
 
     scheduler: str
     database: str
@@ -26,7 +26,7 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        """Whether requests should be sent here."""
+        """Whether this process should receive requests."""
         up = self.scheduler in ("running", "disabled") and self.database == "ok"
         return up and not self.overdue
 

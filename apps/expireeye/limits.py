@@ -15,7 +15,7 @@ class RateLimit:
     Args:
         limit: the number of events allowed within the window.
         window: its length in seconds.
-        clock: its steady clock measures the window.
+        clock: measures the window.
     """
 
     def __init__(self, limit: int, window: float, clock: Clock) -> None:
@@ -29,7 +29,7 @@ class RateLimit:
         return len(self._recent(key)) >= self._limit
 
     def record(self, key: str) -> None:
-        """Count one event of ``key``."""
+        """Record an event of ``key``."""
         if key not in self._events and len(self._events) >= _MAX_ADDRESSES:
             del self._events[next(iter(self._events))]
         self._events.setdefault(key, deque(maxlen=self._limit)).append(self._clock.monotonic())

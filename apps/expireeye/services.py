@@ -21,7 +21,7 @@ class Services:
 
     Args:
         settings: the configuration.
-        clock: the one source of time; default: the machine's.
+        clock: the source of time; default: the machine's.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:

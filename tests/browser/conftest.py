@@ -1,4 +1,4 @@
-"""A site in a process of its own, for a real browser."""
+"""The web application in a server process, and a real browser."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def server(children: Children, sqlite_url: str, tmp_path: Path) -> Server:
 
 @pytest.fixture
 def door(tmp_path: Path) -> Path:
-    """The file that the task ``gated`` waits for; it says how the task ends."""
+    """The file that the task ``gated`` waits for; its content decides how the task ends."""
     return tmp_path / "door"
 
 
 @pytest.fixture
 def signed_in(server: Server, page: Page) -> Page:
-    """A page that is signed in and shows the overview; in the end it must have met no error."""
+    """A signed-in page that shows the overview; the test fails if the page had an error."""
     page.goto(f"{server.url}{MOUNT}/?key={KEY}")
     return page
 
 
 @pytest.fixture
 def unscripted(server: Server, chromium: Browser) -> Iterator[Page]:
-    """The same in a browser that runs no script."""
+    """A signed-in page in a browser without JavaScript."""
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     problems = record_problems(page)

@@ -1,1 +1,1 @@
-"""The JSON API and the socket."""
+"""The JSON API and the WebSocket."""

@@ -23,12 +23,12 @@ ServicesDep = Annotated[Services, Depends(services_of)]
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """The network address of the caller."""
+    """Return the network address of the client."""
     return connection.client.host if connection.client else "unknown"
 
 
 def allow(limited: bool, seconds: int) -> None:
-    """Refuse a caller who has reached a rate limit.
+    """Refuse a request from a client that has reached a rate limit.
 
     Raises:
         Problem: 429, when ``limited``.
@@ -41,15 +41,15 @@ def allow(limited: bool, seconds: int) -> None:
 
 
 async def user_by_id(session: AsyncSession, claims: dict[str, object] | None) -> User | None:
-    """The user whom a token's claims name."""
+    """Return the user whom a token's claims name, if any."""
     return await session.get(User, claims["user"]) if claims and claims.get("user") else None
 
 
 async def signed_in(connection: HTTPConnection, services: ServicesDep) -> User:
-    """The user of the bearer token.
+    """Return the user of the bearer token.
 
     Raises:
-        Problem: 401 without a valid one.
+        Problem: 401, there is no valid token.
     """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
@@ -67,10 +67,10 @@ Member = Annotated[User, Depends(signed_in)]
 
 
 async def operator(user: Member) -> User:
-    """The user of the bearer token, who must be an operator.
+    """Return the user of the bearer token, who must be an operator.
 
     Raises:
-        Problem: 401, or 403 for a member.
+        Problem: 401, there is no valid token; 403, the user is not an operator.
     """
     if user.role != "operator":
         raise Problem(403, "forbidden", "Only operators may do this.")

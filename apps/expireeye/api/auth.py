@@ -1,4 +1,4 @@
-"""Accounts and tokens."""
+"""The REST API of accounts: registration and login."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def open_account(body: Registration, services: ServicesDep) -> dict[str, A
 
 @router.post("/login")
 async def log_in(request: Request, body: Credentials, services: ServicesDep) -> dict[str, Any]:
-    """Exchange address and password for a bearer token."""
+    """Exchange an e-mail address and a password for a bearer token."""
     address = address_of(request)
     allow(services.failed_logins.reached(address), LOGIN_WINDOW)
     async with services.database.session() as session:

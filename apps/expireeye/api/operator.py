@@ -1,4 +1,4 @@
-"""The scheduler for operators: a thin layer over Duly."""
+"""The REST API of the scheduler, for operators: a thin layer over Duly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN_WAIT = 30.0
 
 @router.get("/status")
 async def status(_: Operator, services: ServicesDep) -> dict[str, Any]:
-    """Whether the scheduler runs, what it will do next and did last."""
+    """Return whether the scheduler runs, and the next and the last run of the check."""
     scheduler = services.scheduler
     state = await scheduler.aio.status()
     last = await last_executed(scheduler)
@@ -40,14 +40,14 @@ async def runs(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     outcome: Outcome | None = None,
 ) -> dict[str, Any]:
-    """The newest runs."""
+    """List the newest runs, optionally only those with one outcome."""
     found = await history(services.scheduler, limit=limit, outcome=outcome)
     return {"items": [show_entry(entry) for entry in found]}
 
 
 @router.post("/jobs/check_product_expiry/run")
 async def run_now(user: Operator, services: ServicesDep) -> JSONResponse:
-    """Run the check now; answers with its summary, or with 202 when it takes long."""
+    """Run the check now: 200 with its summary, or 202 if it has not finished after 30 seconds."""
     run = await run_check(services, user)
     if not run.is_terminal:
         return JSONResponse({"runId": run.id, "outcome": outcome_of(run)}, 202)
@@ -57,17 +57,17 @@ async def run_now(user: Operator, services: ServicesDep) -> JSONResponse:
 
 @router.patch("/jobs/check_product_expiry")
 async def change(user: Operator, body: FrequencyChange, services: ServicesDep) -> dict[str, Any]:
-    """Change how often the check runs; it holds until it is reset, across restarts."""
+    """Change how often the check runs; the change survives restarts until it is reset."""
     if body.frequency not in NAMED:
         raise Problem(422, "unknown_frequency", f"Choose one of {', '.join(NAMED)}.", "frequency")
     return show_job(await change_frequency(services, user, body.frequency))
 
 
 async def run_check(services: Services, user: User) -> RunRecord:
-    """Run the check now and wait until it has finished.
+    """Run the check now, and wait up to `RUN_WAIT` seconds for it to finish.
 
     Raises:
-        Problem: 409 while a run is in progress.
+        Problem: 409, a run is in progress.
     """
     try:
         run: RunRecord = await services.scheduler.aio.run_now(
@@ -79,7 +79,7 @@ async def run_check(services: Services, user: User) -> RunRecord:
 
 
 async def change_frequency(services: Services, user: User, name: str) -> JobRecord:
-    """Change the frequency of the job."""
+    """Change the frequency of the check to a named one."""
     chosen = frequency(name, services.settings.scheduler_timezone)
     job: JobRecord = await services.scheduler.aio.edit(
         CHECK, trigger=chosen.trigger, misfire_grace=chosen.grace, actor=actor(user)
@@ -88,5 +88,5 @@ async def change_frequency(services: Services, user: User, name: str) -> JobReco
 
 
 def actor(user: User) -> str:
-    """How a user is named in the audit trail: an id, not an address."""
+    """Return a user's name for the audit trail: an id, not an e-mail address."""
     return f"expireeye user {user.id}"

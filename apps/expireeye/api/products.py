@@ -1,4 +1,4 @@
-"""The catalogue, and the items that a user owns."""
+"""The REST API of the catalogue and of the items that a user owns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def create_product(_: Member, body: NewProduct, services: ServicesDep) -> 
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items to list."""
+    """The query of a list of items."""
 
     status: Literal["active", "expired"] | None = None
     days: Annotated[int | None, Query(alias="expiringWithinDays", ge=0, le=3650)] = None
@@ -53,7 +53,7 @@ class ItemFilter:
 async def list_items(
     user: Member, services: ServicesDep, wanted: Annotated[ItemFilter, Depends(ItemFilter)]
 ) -> dict[str, Any]:
-    """The caller's own items."""
+    """List the user's items."""
     limit = None if wanted.days is None else services.clock.now() + timedelta(days=wanted.days)
     page = Page(wanted.page, wanted.size)
     async with services.database.session() as session:
@@ -65,7 +65,7 @@ async def list_items(
 
 @router.post("/user-products", status_code=201)
 async def create_item(user: Member, body: NewItem, services: ServicesDep) -> dict[str, Any]:
-    """Give the caller an item of a catalogue entry."""
+    """Add an item of a catalogue product to the user's items."""
     expiry = read_expiry(body.expiry_date, user)
     async with services.database.begin() as session:
         owned = await inventory.add_item(
@@ -82,7 +82,7 @@ async def create_item(user: Member, body: NewItem, services: ServicesDep) -> dic
 
 @router.get("/user-products/{item_id}")
 async def show_one(user: Member, item_id: str, services: ServicesDep) -> dict[str, Any]:
-    """One of the caller's items."""
+    """Return one of the user's items."""
     async with services.database.session() as session:
         return show_item(await inventory.get_item(session, user, item_id))
 
@@ -91,7 +91,7 @@ async def show_one(user: Member, item_id: str, services: ServicesDep) -> dict[st
 async def change_item(
     user: Member, item_id: str, body: ItemChange, services: ServicesDep
 ) -> dict[str, Any]:
-    """Change date, quantity or note; a date in the future makes an expired item active."""
+    """Change an item's date, quantity or note; a future date reactivates an expired item."""
     now = services.clock.now()
     async with services.database.begin() as session:
         owned = await inventory.get_item(session, user, item_id, to_edit=True)
@@ -107,13 +107,13 @@ async def change_item(
 
 @router.delete("/user-products/{item_id}", status_code=204)
 async def delete_item(user: Member, item_id: str, services: ServicesDep) -> None:
-    """Delete one of the caller's items."""
+    """Delete one of the user's items."""
     async with services.database.begin() as session:
         await inventory.remove_item(session, user, item_id)
 
 
 def read_expiry(text: str, user: User) -> Expiry:
-    """An expiry date as the user means it.
+    """Return the expiry date that a text means in the user's time zone.
 
     Raises:
         Problem: 422, the text is not a valid date.

@@ -16,13 +16,13 @@ from duly import JobRecord
 
 
 class Body(BaseModel):
-    """Base of request bodies: camelCase outside."""
+    """Base class of request bodies, whose JSON members are in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
 class Registration(Body):
-    """POST /auth/register."""
+    """The body of ``POST /auth/register``."""
 
     email: str = Field(max_length=254)
     password: str = Field(max_length=1000)
@@ -30,20 +30,20 @@ class Registration(Body):
 
 
 class Credentials(Body):
-    """POST /auth/login."""
+    """The body of ``POST /auth/login``."""
 
     email: str = Field(max_length=254)
     password: str = Field(max_length=1000)
 
 
 class NewProduct(Body):
-    """POST /products."""
+    """The body of ``POST /products``."""
 
     name: str
 
 
 class NewItem(Body):
-    """POST /user-products."""
+    """The body of ``POST /user-products``."""
 
     product_id: str = Field(max_length=36)
     expiry_date: str = Field(max_length=40)
@@ -52,7 +52,7 @@ class NewItem(Body):
 
 
 class ItemChange(Body):
-    """PATCH /user-products/{id}: absent fields stay unchanged."""
+    """The body of ``PATCH /user-products/{id}``; absent members are not changed."""
 
     expiry_date: str | None = Field(None, max_length=40)
     quantity: int | None = Field(None, ge=1, le=1_000_000)
@@ -60,23 +60,23 @@ class ItemChange(Body):
 
 
 class FrequencyChange(Body):
-    """PATCH /scheduler/jobs/check_product_expiry."""
+    """The body of ``PATCH /scheduler/jobs/check_product_expiry``."""
 
     frequency: str
 
 
 def show_user(user: User) -> dict[str, Any]:
-    """A user, without anything secret."""
+    """Return a user without secrets."""
     return {"id": user.id, "email": user.email, "timeZone": user.time_zone}
 
 
 def show_product(product: Product) -> dict[str, Any]:
-    """A catalogue entry."""
+    """Return a product of the catalogue."""
     return {"id": product.id, "name": product.name}
 
 
 def show_item(owned: Owned) -> dict[str, Any]:
-    """An item; instants in UTC."""
+    """Return an item, with instants in UTC."""
     item = owned.item
     return {
         "id": item.id,
@@ -107,7 +107,7 @@ def show_notice(notice: Notification) -> dict[str, Any]:
 
 
 def show_entry(entry: Entry) -> dict[str, Any]:
-    """A line of the history."""
+    """Return an entry of the history."""
     return {
         "id": entry.id,
         "trigger": "manual" if entry.by_hand else "schedule",
@@ -124,7 +124,7 @@ def show_entry(entry: Entry) -> dict[str, Any]:
 
 
 def show_job(job: JobRecord) -> dict[str, Any]:
-    """The scheduled job."""
+    """Return the scheduled job."""
     return {
         "id": job.id,
         "trigger": job.trigger.describe() if job.trigger else job.unresolved_reason,

@@ -1,1 +1,1 @@
-"""The pages that a person uses."""
+"""The HTML pages."""

@@ -1,4 +1,4 @@
-"""Register, sign in, sign out."""
+"""The pages of accounts: registration, sign-in and sign-out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Text = Annotated[str, Form(max_length=1000)]
 
 @dataclass(frozen=True, slots=True)
 class AccountForm:
-    """What the forms of this module send."""
+    """The fields of the forms of this module."""
 
     email: Text = ""
     password: Text = ""
@@ -36,13 +36,13 @@ EMPTY = AccountForm()
 
 @router.get("/", name="home")
 async def home(browser: Visitor) -> Response:
-    """The first page: products for who is signed in."""
+    """Go to the products, or to the sign-in page if the visitor is not signed in."""
     return browser.go_to("products" if browser.visit.user else "sign-in")
 
 
 @router.get("/sign-in", name="sign-in")
 async def sign_in_form(browser: Visitor) -> Response:
-    """The form to sign in."""
+    """Show the sign-in form."""
     if browser.visit.user:
         return browser.go_to("products")
     return await browser.show("sign_in.html", form=EMPTY, error=None)
@@ -50,7 +50,7 @@ async def sign_in_form(browser: Visitor) -> Response:
 
 @router.post("/sign-in")
 async def sign_in(browser: Sender, sent: Sent) -> Response:
-    """Sign in, or show what is wrong."""
+    """Sign in, or show the form with its error."""
     failed, address = browser.services.failed_logins, address_of(browser.request)
     try:
         allow(failed.reached(address), LOGIN_WINDOW)
@@ -66,7 +66,7 @@ async def sign_in(browser: Sender, sent: Sent) -> Response:
 
 @router.get("/register", name="register")
 async def register_form(browser: Visitor) -> Response:
-    """The form to open an account."""
+    """Show the registration form."""
     if browser.visit.user:
         return browser.go_to("products")
     return await browser.show("register.html", form=EMPTY, error=None, zones=time_zones())
@@ -74,7 +74,7 @@ async def register_form(browser: Visitor) -> Response:
 
 @router.post("/register")
 async def register(browser: Sender, sent: Sent) -> Response:
-    """Create an account and sign in, or show what is wrong."""
+    """Create an account and sign in, or show the form with its error."""
     services = browser.services
     try:
         async with services.database.begin() as session:
@@ -91,13 +91,13 @@ async def register(browser: Sender, sent: Sent) -> Response:
 
 @router.post("/sign-out", name="sign-out")
 async def sign_out(browser: Sender) -> Response:
-    """Forget who is signed in."""
+    """Sign out."""
     return browser.go_as(None)
 
 
 @router.post("/ws/ticket", name="socket-ticket")
 async def socket_ticket(browser: Sender) -> dict[str, object]:
-    """What a page, whose cookie no script can read, shows to the socket: good for 30 seconds."""
+    """Issue a ticket for the WebSocket, valid for 30 seconds; scripts cannot read the cookie."""
     if browser.visit.user is None:
         raise Problem(401, "not_signed_in", "Sign in first.")
     ticket = browser.services.tokens.issue("socket", SOCKET, user=browser.visit.user.id)

@@ -72,28 +72,28 @@ class Browser:
         return response
 
     def go_to(self, page: str, **query: str) -> Response:
-        """Send the browser to a page of ours."""
+        """Redirect to a page of this application."""
         return RedirectResponse(self._path(page) + (f"?{urlencode(query)}" if query else ""), 303)
 
     def go_as(self, user: User | None) -> Response:
-        """Sign in as ``user``, or out, and go to the first page."""
+        """Sign in as ``user``, or sign out for ``None``, and redirect to the home page."""
         response = self.go_to("home")
         remember(response, self.request, self.services, Visit.new(user))
         return response
 
     def _path(self, name: str, /, **parameters: Any) -> str:
-        """The address of a route of this application, wherever it is mounted."""
+        """Return the path of a route, including the path where this application is mounted."""
         app: FastAPI = self.request.app
         return f"{self.request.scope.get('root_path', '')}{app.url_path_for(name, **parameters)}"
 
 
 async def visitor(request: Request, services: ServicesDep) -> Browser:
-    """Any browser."""
+    """Return the browser that sent a request."""
     return Browser(request, services, await visit_of(request, services))
 
 
 async def sender(request: Request, services: ServicesDep) -> Browser:
-    """A browser that sends a form of ours."""
+    """Return the browser that sent a form; refuse forms from other sites."""
     return Browser(request, services, await checked_visit(request, services))
 
 

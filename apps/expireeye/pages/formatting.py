@@ -1,4 +1,4 @@
-"""Values as the pages show them."""
+"""Values as the pages show them: times, dates, schedules and outcomes."""
 
 from __future__ import annotations
 

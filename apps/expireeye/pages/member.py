@@ -1,4 +1,4 @@
-"""A member's products and notifications."""
+"""The pages of a member: products and notifications."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_QUANTITY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ItemForm:
-    """What the form for an item sends."""
+    """The fields of the form for an item."""
 
     name: Annotated[str, Form(max_length=1000)] = ""
     date: Annotated[str, Form(max_length=20)] = ""
@@ -32,7 +32,7 @@ class ItemForm:
 
     @property
     def expiry_text(self) -> str:
-        """A bare date, or date and time on the owner's wall clock."""
+        """The date, with the local time if one was given."""
         return f"{self.date}T{self.time}" if self.time.strip() else self.date
 
     @property
@@ -55,7 +55,7 @@ class ItemForm:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which products to show."""
+    """The query of the products page."""
 
     status: Literal["active", "expired"] | None = None
     page: Annotated[int, Query(ge=1, le=100_000)] = 1
@@ -67,13 +67,13 @@ EMPTY, ALL = ItemForm(), Choice()
 
 @router.get("/my-products", name="products")
 async def products(browser: Visitor, choice: Annotated[Choice, Depends(Choice)]) -> Response:
-    """The user's products, and the form to add one."""
+    """Show the user's products, and the form to add one."""
     return await _products(browser, choice)
 
 
 @router.post("/my-products")
 async def add(browser: Sender, sent: Sent) -> Response:
-    """Add a product, or say what is wrong with the form."""
+    """Add a product, or show the form with its error."""
     user, services = browser.user, browser.services
     try:
         expiry = read_expiry(sent.expiry_text, user)
@@ -90,7 +90,7 @@ async def add(browser: Sender, sent: Sent) -> Response:
 
 @router.post("/my-products/{item_id}", name="change-product")
 async def change(browser: Sender, item_id: str, sent: Sent) -> Response:
-    """Give a product another date, quantity or note."""
+    """Change a product's date, quantity or note, or show the form with its error."""
     user, services = browser.user, browser.services
     try:
         expiry = read_expiry(sent.expiry_text, user)
@@ -116,7 +116,7 @@ async def remove(browser: Sender, item_id: str) -> Response:
 
 @router.get("/inbox", name="inbox")
 async def inbox(browser: Visitor, show: Literal["unread", "all"] = "unread") -> Response:
-    """The user's notifications."""
+    """Show the user's notifications."""
     user = browser.user
     async with browser.services.database.session() as session:
         found = await notices.list_notices(session, user, unread=show == "unread")
@@ -125,7 +125,7 @@ async def inbox(browser: Visitor, show: Literal["unread", "all"] = "unread") -> 
 
 @router.post("/inbox/read-all", name="read-all")
 async def read_all(browser: Sender) -> Response:
-    """Mark every notification as read."""
+    """Mark all notifications as read."""
     user = browser.user
     async with browser.services.database.begin() as session:
         await notices.mark_all_read(session, user)
@@ -134,7 +134,7 @@ async def read_all(browser: Sender) -> Response:
 
 @router.post("/inbox/{notice_id}/read", name="read-one")
 async def read_one(browser: Sender, notice_id: int) -> Response:
-    """Mark one notification as read."""
+    """Mark a notification as read."""
     user = browser.user
     async with browser.services.database.begin() as session:
         await notices.mark_read(session, user, notice_id)

@@ -23,7 +23,7 @@ ROWS = 30
 
 @router.get("", name="operator")
 async def overview(browser: Visitor, outcome: str = "", done: str = "") -> Response:
-    """Status, next run, history, and what may be changed."""
+    """Show the status of the check, its history and the form to change its frequency."""
     _operator(browser)
     services = browser.services
     wanted = outcome if outcome in OUTCOMES else None
@@ -54,7 +54,7 @@ async def run_now(browser: Sender) -> Response:
 
 @router.post("/frequency", name="set-frequency")
 async def set_frequency(browser: Sender, frequency: Annotated[list[str], Form()]) -> Response:
-    """Choose how often the check runs, or go back to what the configuration says."""
+    """Change how often the check runs, or reset it to the configured frequency."""
     user = _operator(browser)
     wanted = frequency[-1]  # the value of the button follows that of the radio buttons
     if wanted == "configured":

@@ -26,11 +26,11 @@ _FOREIGN = (
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One browser's session.
+    """The session of a browser.
 
     Attributes:
-        id: random; the anti-forgery token is bound to it.
-        user: ``None`` before sign-in.
+        id: a random id, to which the CSRF token is bound.
+        user: the signed-in user; ``None`` before sign-in.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Visit:
 
 
 async def visit_of(request: Request, services: ServicesDep) -> Visit:
-    """The session of the cookie, or a new one."""
+    """Return the session of the cookie, or a new one."""
     claims = services.tokens.read("session", request.cookies.get(COOKIE, ""))
     if claims is None:
         return Visit.new()
@@ -52,10 +52,10 @@ async def visit_of(request: Request, services: ServicesDep) -> Visit:
 
 
 async def checked_visit(request: Request, services: ServicesDep) -> Visit:
-    """The session of a form or script of our own pages.
+    """Return the session of a request that a form or script of this site sent.
 
     Raises:
-        HTTPException: 403 when it may come from elsewhere.
+        HTTPException: 403, the request may come from another site.
     """
     visit = await visit_of(request, services)
     token = request.headers.get(CSRF_HEADER)
@@ -68,12 +68,12 @@ async def checked_visit(request: Request, services: ServicesDep) -> Visit:
 
 
 def csrf_token(services: Services, visit: Visit) -> str:
-    """The token that forms of this session carry."""
+    """Return the CSRF token for the forms of a session."""
     return services.tokens.issue("csrf", SESSION, id=visit.id)
 
 
 def remember(response: Response, request: Request, services: Services, visit: Visit) -> None:
-    """Put the session into the answer's cookie."""
+    """Set the session cookie of a response."""
     user = visit.user.id if visit.user else None
     response.set_cookie(
         COOKIE,

@@ -36,7 +36,7 @@ def simulate_command(  # noqa: PLR0917 - click passes them by name
     see "duly run --help".
 
     Exit codes: 0 success, 1 APP could not be loaded or (with --stored) the database does not
-    answer, 2 an argument is wrong.
+    respond, 2 an argument is wrong.
     """
     first = parse_instant(start, "--from")
     last = first + WEEK if end is None else parse_instant(end, "--to")
