@@ -1,4 +1,4 @@
-"""Host applications in processes of their own."""
+"""Host applications that run in processes of their own."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TABLES = (  # the hosts' own
 
 
 class Host:
-    """A database, a folder for words to and from running functions, and servers on both.
+    """A database, a folder for signals to running functions, and servers that use both.
 
     Attributes:
-        scheduler: looks at the same database, without taking part.
+        scheduler: a scheduler on the same database, which is never started.
     """
 
     def __init__(self, url: str, folder: Path, children: Children) -> None:
@@ -42,22 +42,22 @@ class Host:
                 conn.execute(text(statement))
 
     def env(self, **settings: Any) -> dict[str, str]:
-        """The environment of a host."""
-        told = {f"HOST_{name.upper()}": str(value) for name, value in settings.items()}
+        """Return the environment variables of a host."""
+        given = {f"HOST_{name.upper()}": str(value) for name, value in settings.items()}
         folder = str(self._folder)  # also for what servers keep at home
-        return {"HOST_DATABASE": self.url, "HOST_FOLDER": folder, "HOME": folder, **told}
+        return {"HOST_DATABASE": self.url, "HOST_FOLDER": folder, "HOME": folder, **given}
 
     def uvicorn(self, *options: str, ready: str = "/", **settings: Any) -> Server:
-        """The FastAPI host behind a real server."""
+        """Start the FastAPI host behind uvicorn."""
         app = f"{HOSTS}.fastapi_host:app"
         return self._children.uvicorn(app, *options, ready=ready, env=self.env(**settings))
 
     def server(self, *arguments: str | Path, ready: str = "", **settings: Any) -> Server:
-        """Another server; not asked anything, unless ``ready`` names a path."""
+        """Start another server, and wait until the path ``ready`` responds if it is given."""
         return self._children.server(*arguments, ready=ready, env=self.env(**settings))
 
     def python(self, *arguments: str | Path, **settings: Any) -> Child:
-        """Any other process."""
+        """Start a Python process."""
         return self._children.python(*arguments, env=self.env(**settings))
 
     def say(self, word: str) -> None:

@@ -42,7 +42,7 @@ def scheduler(database_url: str) -> Iterator[Scheduler]:
 
 @pytest.fixture
 def on_file(sqlite_url: str) -> Iterator[Scheduler]:
-    """A scheduler on SQLite, for what has nothing to do with the database."""
+    """A scheduler on SQLite, for tests that do not depend on the database."""
     made = Scheduler(sqlite_url, heartbeat="fast", grace=5)
     yield made
     made.stop()
@@ -63,7 +63,7 @@ def db(app: Flask, scheduler: Scheduler) -> Iterator[SQLAlchemy]:
 
 
 def result_of(scheduler: Scheduler, run_id: str) -> Any:
-    """Wait until a run is over, which must have succeeded, and return its result."""
+    """Wait until a run has finished, check that it succeeded, and return its result."""
     run = ended(scheduler, run_id)
     assert run.state == "succeeded", (run.error_type, run.error_message)
     return run.result
@@ -96,7 +96,7 @@ def test_every_run_has_a_context_of_its_own(app: Flask, on_file: Scheduler) -> N
 def test_coroutine_jobs_run_on_a_loop_beside_the_application(
     app: Flask, on_file: Scheduler
 ) -> None:
-    """Two of them that wait for each other end, both inside the context: they share one loop."""
+    """Two coroutines that wait for each other finish, so they share a loop; both have a context."""
     init_app(app, on_file)
     met = asyncio.Barrier(2)
 
@@ -111,8 +111,8 @@ def test_coroutine_jobs_run_on_a_loop_beside_the_application(
         assert [result_of(on_file, run) for run in runs] == [["shop", "duly-loop"]] * 2
 
 
-def test_a_context_ends_with_its_run_and_hears_of_the_error(app: Flask, on_file: Scheduler) -> None:
-    """What is registered for the end of a context is called once for each run."""
+def test_a_context_ends_with_its_run_and_receives_its_error(app: Flask, on_file: Scheduler) -> None:
+    """Teardown functions of the context are called once for each run."""
     heard: list[str | None] = []
     app.teardown_appcontext(lambda error: heard.append(error and str(error)))
     init_app(app, on_file)
@@ -161,7 +161,7 @@ def test_a_call_joins_the_transaction_of_a_request(
 def test_a_run_has_a_session_that_is_removed_after_it(
     app: Flask, scheduler: Scheduler, db: SQLAlchemy
 ) -> None:
-    """What a run left uncommitted is gone, and no connection stays out of the pool."""
+    """Uncommitted changes of a run are rolled back, and its connection returns to the pool."""
     init_app(app, scheduler)
 
     @scheduler.task()
@@ -184,8 +184,8 @@ def test_a_run_has_a_session_that_is_removed_after_it(
 # -------------------------------------------------------------------------------- dashboard
 
 
-def test_the_dashboard_asks_inside_the_application(app: Flask, on_file: Scheduler) -> None:
-    """``access`` may look at ``flask.session``: who is signed in there is signed in here."""
+def test_access_is_called_in_a_request_context(app: Flask, on_file: Scheduler) -> None:
+    """``access`` may read ``flask.session``, so users of the application are signed in."""
     asked: list[str] = []
 
     def access(request: Any) -> Principal | None:
@@ -207,8 +207,8 @@ def test_the_dashboard_asks_inside_the_application(app: Flask, on_file: Schedule
     assert client.get("/sign-in/bo").text == "bo", "the application itself still answers"
 
 
-def test_what_is_changed_in_the_dashboard_bears_the_name(app: Flask, on_file: Scheduler) -> None:
-    """An asynchronous ``access`` works too, and a body reaches the API whole."""
+def test_changes_in_the_dashboard_record_the_user(app: Flask, on_file: Scheduler) -> None:
+    """An async ``access`` works, too, and the API receives the whole body."""
 
     async def access(request: Any) -> Principal:
         await asyncio.sleep(0)
@@ -230,7 +230,7 @@ def test_what_is_changed_in_the_dashboard_bears_the_name(app: Flask, on_file: Sc
 
 
 def test_the_pages_are_under_their_path(app: Flask, on_file: Scheduler) -> None:
-    """Addresses on the pages begin with the path of the mount, and of what is around it."""
+    """Links start with the path of the mount, including that of the outer application."""
     init_app(app, on_file, web="/admin/duly", access=lambda _request: ANA)
     page = app.test_client().get("/admin/duly/", base_url="http://localhost/site")
     assert page.status_code == 200
@@ -240,7 +240,7 @@ def test_the_pages_are_under_their_path(app: Flask, on_file: Scheduler) -> None:
 
 
 def test_a_local_key_opens_the_dashboard(app: Flask, on_file: Scheduler) -> None:
-    """What signs in by itself does so in a Flask application as well."""
+    """`local_key` signs users in inside a Flask application."""
     key = local_key(key="a-key-of-a-test-which-is-long")
     init_app(app, on_file, web="/duly", access=key)
     client = app.test_client()
@@ -254,46 +254,46 @@ def test_a_local_key_opens_the_dashboard(app: Flask, on_file: Scheduler) -> None
 
 @pytest.fixture
 def starts(on_file: Scheduler, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The threads in which the scheduler was started; it is only noted."""
+    """The threads that called ``start``, which is replaced by a stub."""
     noted: list[str] = []
     monkeypatch.setattr(on_file, "start", lambda: noted.append(threading.current_thread().name))
     return noted
 
 
 def begun() -> None:
-    """Wait until whatever was begun in the background is done."""
+    """Wait until the background threads have finished."""
     for thread in threading.enumerate():
         if thread.name == "duly-start":
             thread.join(10)
 
 
 def test_a_test_client_starts_nothing(app: Flask, on_file: Scheduler, starts: list[str]) -> None:
-    """The tests of an application run without a scheduler beside them."""
+    """A request of a test client does not start the scheduler."""
     init_app(app, on_file)
     app.test_client().get("/")
     begun()
     assert starts == []
 
 
-def test_start_may_be_asked_for(app: Flask, on_file: Scheduler) -> None:
-    """``start=True`` starts here and now, wherever this is."""
+def test_start_true_starts_at_once(app: Flask, on_file: Scheduler) -> None:
+    """``start=True`` starts the scheduler at once, in any process."""
     init_app(app, on_file, start=True)
     assert on_file.state in ("starting", "running")
     begun()
 
 
-def test_start_may_be_forbidden(app: Flask, on_file: Scheduler, starts: list[str]) -> None:
-    """``start=False`` leaves it to you, even where a server asks."""
+def test_start_false_never_starts(app: Flask, on_file: Scheduler, starts: list[str]) -> None:
+    """``start=False`` leaves the start to the caller, even behind a server."""
     init_app(app, on_file, start=False)
     app.test_client().get("/", environ_base={"SERVER_SOFTWARE": "any/1"})
     begun()
     assert starts == []
 
 
-def test_a_request_begins_it_and_does_not_wait(
+def test_the_first_request_starts_the_scheduler_without_waiting(
     app: Flask, on_file: Scheduler, starts: list[str]
 ) -> None:
-    """The first request that a server brings starts the scheduler in the background."""
+    """The first request from a server starts the scheduler in the background."""
     init_app(app, on_file)
     for _ in range(3):
         app.test_client().get("/", environ_base={"SERVER_SOFTWARE": "any/1"})
@@ -301,8 +301,8 @@ def test_a_request_begins_it_and_does_not_wait(
     assert starts == ["duly-start"]
 
 
-def test_what_was_begun_does_not_begin_again(on_file: Scheduler, starts: list[str]) -> None:
-    """Several signs of serving in one process mean one start."""
+def test_the_scheduler_is_started_once(on_file: Scheduler, starts: list[str]) -> None:
+    """Several signs that a process serves lead to a single start."""
     serving = WSGILifespan(on_file)
     serving.begin()
     serving.begin()
@@ -313,8 +313,8 @@ def test_what_was_begun_does_not_begin_again(on_file: Scheduler, starts: list[st
 # ------------------------------------------------------------------------------------ errors
 
 
-def test_dashboard_and_access_come_together(app: Flask, on_file: Scheduler) -> None:
-    """Neither an open dashboard nor an ``access`` that guards nothing."""
+def test_web_and_access_require_each_other(app: Flask, on_file: Scheduler) -> None:
+    """``web`` without ``access`` is refused, and so is ``access`` without ``web``."""
     with pytest.raises(ConfigurationError, match=r"web='/duly' requires access="):
         init_app(app, on_file, web="/duly")
     with pytest.raises(ConfigurationError, match=r"access= is for the dashboard"):
@@ -328,20 +328,20 @@ def test_dashboard_and_access_come_together(app: Flask, on_file: Scheduler) -> N
 
 
 def test_one_application_has_one_scheduler(app: Flask, on_file: Scheduler) -> None:
-    """A second `init_app` would start and enter everything twice."""
+    """A second `init_app` for an application is refused."""
     init_app(app, on_file)
     with pytest.raises(ConfigurationError, match=r"'shop' already has a scheduler"):
         init_app(app, on_file)
 
 
 def test_arguments_in_the_wrong_order_are_named(app: Flask, on_file: Scheduler) -> None:
-    """The error shows what was given."""
+    """The error names the types of the arguments."""
     with pytest.raises(ConfigurationError, match=r"init_app\(Scheduler, Flask\)"):
         init_app(on_file, app)  # type: ignore[arg-type]
 
 
-def test_an_application_without_a_scheduler_is_told_so(app: Flask) -> None:
-    """The accessor says what to do."""
+def test_an_application_without_a_scheduler_raises_an_error(app: Flask) -> None:
+    """The error of `get_scheduler` names `init_app`."""
     with app.app_context(), pytest.raises(ConfigurationError, match=r"call init_app"):
         get_scheduler()
 
@@ -349,8 +349,8 @@ def test_an_application_without_a_scheduler_is_told_so(app: Flask) -> None:
 # --------------------------------------------------------------------------------- factories
 
 
-def test_a_newer_application_takes_the_scheduler_over(on_file: Scheduler) -> None:
-    """With an application factory, as in tests, runs are in the context of the newest."""
+def test_a_newer_application_takes_over_the_scheduler(on_file: Scheduler) -> None:
+    """With an application factory, runs use the context of the newest application."""
 
     @on_file.task()
     def name() -> str:
@@ -365,7 +365,7 @@ def test_a_newer_application_takes_the_scheduler_over(on_file: Scheduler) -> Non
 def test_the_application_s_configuration_may_name_the_database(
     tmp_path: Path, prepared_database_url: str
 ) -> None:
-    """A scheduler made without a URL declares first, and follows the newest application."""
+    """A scheduler without a URL uses the database of the newest application."""
     scheduler = Scheduler(grace=5)
 
     @scheduler.job(every(hours=1), id="tidy")
@@ -386,8 +386,8 @@ def test_the_application_s_configuration_may_name_the_database(
     assert scheduler.store.url.database == make_url(prepared_database_url).database
 
 
-def test_a_url_of_its_own_is_the_scheduler_s(app: Flask, on_file: Scheduler) -> None:
-    """What the configuration says is for schedulers that were made without one."""
+def test_the_schedulers_own_url_takes_precedence(app: Flask, on_file: Scheduler) -> None:
+    """The configuration applies only to schedulers that were created without a URL."""
     app.config["DULY_URL"] = "sqlite:///other.db"
     before = on_file.store
     init_app(app, on_file)
@@ -395,7 +395,7 @@ def test_a_url_of_its_own_is_the_scheduler_s(app: Flask, on_file: Scheduler) -> 
 
 
 def test_without_any_url_the_error_says_where_to_set_it(app: Flask) -> None:
-    """Nothing is joined; the configuration may be loaded then, and it works."""
+    """After the error nothing is connected, so a later call with a configuration works."""
     scheduler = Scheduler()
     with pytest.raises(DatabaseURLError, match=r"app.config\['DULY_URL'\] is not set; load"):
         init_app(app, scheduler)
@@ -414,14 +414,14 @@ def get_scheduler_of(app: Flask) -> Scheduler:
 
 
 def test_a_running_scheduler_is_not_taken_over(app: Flask, on_file: Scheduler) -> None:
-    """Its runs would change their context under their feet."""
+    """Connecting a running scheduler to another application is refused."""
     init_app(app, on_file)
     with on_file.running(), pytest.raises(LifecycleError, match=r"for the application 'shop'"):
         init_app(Flask("other"), on_file)
 
 
-def test_what_a_factory_made_can_be_forgotten(tmp_path: Path) -> None:
-    """Applications and schedulers that nobody holds any more are freed."""
+def test_unused_applications_and_schedulers_are_freed(tmp_path: Path) -> None:
+    """Applications and schedulers without references are garbage collected."""
     scheduler = Scheduler(f"sqlite:///{tmp_path / 'x.db'}")
     app = Flask("short")
     init_app(app, scheduler, web="/duly", access=lambda _request: ANA)
@@ -431,8 +431,8 @@ def test_what_a_factory_made_can_be_forgotten(tmp_path: Path) -> None:
     assert [held() for held in gone] == [None, None]
 
 
-def test_the_run_may_be_asked_for(app: Flask, on_file: Scheduler) -> None:
-    """The context does not hide what a function asks of its run."""
+def test_the_current_run_is_available_in_the_context(app: Flask, on_file: Scheduler) -> None:
+    """A function inside the application context can access its run."""
     init_app(app, on_file)
 
     @on_file.task()

@@ -1,4 +1,4 @@
-"""The API says what is, and does what it is told."""
+"""The REST API reports the scheduler's state and controls it."""
 
 from __future__ import annotations
 

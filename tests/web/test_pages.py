@@ -1,4 +1,4 @@
-"""The pages say what is, and their forms do what they say, without a script."""
+"""The pages show the scheduler's state, and their forms work without a script."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_other_errors(
         ("colour=red", "colour"), ("text=%00", "text"), (f"text={'x' * 201}", "text"),
     ],
 )  # fmt: skip
-def test_a_query_that_cannot_be_meant(client: Client, query: str, named: str) -> None:
+def test_an_invalid_query_is_refused(client: Client, query: str, named: str) -> None:
     """422, naming the parameter: out of range, unknown, or an instant without a zone."""
     assert named in check(client.get(f"{API}/runs?{query}"), 422, "about:blank")
 
@@ -110,7 +110,7 @@ def test_a_query_that_cannot_be_meant(client: Client, query: str, named: str) ->
         (b'{"reason": "' + b"x" * 300_000 + b'"}', "application/json", 413),
     ],
 )
-def test_a_body_that_cannot_be_meant(
+def test_an_invalid_body_is_refused(
     site: Site, client: Client, body: bytes, kind: str, status: int
 ) -> None:
     """Wrong media type, no JSON, unknown members, too large (security rule 10): refused."""
@@ -140,7 +140,7 @@ def test_an_action_that_fails_leads_back(client: Client) -> None:
     assert f'href="{MOUNT}/jobs/stock"' in answer.text
 
 
-def test_whoever_is_not_signed_in_is_told(site: Site) -> None:
+def test_a_request_without_a_principal_gets_401(site: Site) -> None:
     """401 is a problem for programs, with how to sign in, and a page for people."""
     api = site.client(None).get(f"{API}/jobs")
     check(api, 401, "about:blank")

@@ -45,7 +45,7 @@ def test_nothing_stored_becomes_html(site: Site, client: Client) -> None:
 
 
 def test_a_search_is_shown_as_text(client: Client) -> None:
-    """What stands in the address is no HTML either."""
+    """A search term in the URL is escaped, too."""
     for page in ("/jobs", "/runs"):
         text = client.page(page, text=EVIL, task=EVIL)
         assert "<script>alert" not in text
@@ -96,7 +96,7 @@ def test_secrets_are_hidden(site: Site, client: Client) -> None:
     ],
 )
 def test_values_are_hidden_by_name(value: Any, shown: Any) -> None:
-    """At every depth, whatever stands there; what is empty hides nothing."""
+    """Values are hidden at every depth and of any type, unless they are empty."""
     assert redact(value) == shown
 
 

@@ -1,4 +1,4 @@
-"""``POST /tick``: what is due is done while the request lasts."""
+"""``POST /tick`` executes what is due before it responds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.web.site import API, TOKEN, Client, Site
 PATH = f"{API}/tick"
 
 
-def test_what_is_due_is_done_while_the_request_lasts(site: Site, client: Client) -> None:
-    """The answer says what became of it; the job has run when it comes."""
+def test_due_runs_finish_before_the_response(site: Site, client: Client) -> None:
+    """The response has the outcomes of the runs, which have finished."""
     site.clock.advance(10)
     answer = client.do("/tick")
     assert answer.status_code == 200, answer.text
@@ -24,8 +24,8 @@ def test_what_is_due_is_done_while_the_request_lasts(site: Site, client: Client)
     assert site.scheduler.run(site.run_of("stock")).state == "succeeded"
 
 
-def test_with_nothing_due_it_says_so(client: Client) -> None:
-    """All counts are there, and 0."""
+def test_with_nothing_due_all_counts_are_zero(client: Client) -> None:
+    """The response has every count, and each is 0."""
     runs = client.do("/tick").json()["runs"]
     assert set(runs) >= {"succeeded", "failed", "retried", "missed", "skipped"}
     assert not any(runs.values())
@@ -35,7 +35,7 @@ def test_with_nothing_due_it_says_so(client: Client) -> None:
     ("role", "status"), [(None, 401), ("viewer", 403), ("operator", 200), ("admin", 200)]
 )
 def test_who_may_tick(site: Site, role: str | None, status: int) -> None:
-    """Operators; whoever may not changes nothing."""
+    """Operators may tick; a refused request changes nothing."""
     site.clock.advance(10)
     before = site.scheduler.events()
     assert site.client(role).do("/tick").status_code == status
@@ -63,7 +63,7 @@ def test_a_platforms_timer_needs_a_bearer_token_only(site: Site) -> None:
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "soon", "1e9"])
-def test_a_wait_that_is_none_is_refused(client: Client, wait: str) -> None:
+def test_an_invalid_wait_is_refused(client: Client, wait: str) -> None:
     """422, as for every other parameter."""
     answer: Any = client.post(PATH, params={"wait": wait}, json={}, headers={"X-CSRF-Token": TOKEN})
     assert answer.status_code == 422

@@ -50,8 +50,8 @@ def add_product(page: Page, name: str, expiry: datetime) -> None:
     expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=MOMENT)
 
 
-def test_a_product_expires_before_the_eyes_of_its_owner(page: Page, site: Server) -> None:
-    """Added with an expiry 20 s ahead, it turns expired, and its notice appears, by itself."""
+def test_a_product_expires_live_on_the_page(page: Page, site: Server) -> None:
+    """A product that expires in 20 s turns expired and its notification appears, unprompted."""
     register(page, site)
     add_product(page, "Milk & <i>honey</i>", datetime.now(UTC) + timedelta(seconds=20))
     expect(page.locator("#link")).to_have_attribute("data-state", "on", timeout=MOMENT)
@@ -72,8 +72,8 @@ def test_a_product_expires_before_the_eyes_of_its_owner(page: Page, site: Server
     expect(page.get_by_text("You have read everything.")).to_be_visible()
 
 
-def test_what_a_person_types_survives_a_live_update(page: Page, site: Server) -> None:
-    """An open form keeps focus and text, though its own item expires and moves up the list."""
+def test_typed_text_survives_a_live_update(page: Page, site: Server) -> None:
+    """An open form keeps its focus and text while its item expires and moves up the list."""
     register(page, site)
     add_product(page, "Eggs", datetime.now(UTC) - timedelta(days=2))
     eggs, milk = (page.locator(".item", has_text=name) for name in ("Eggs", "Milk"))
@@ -89,10 +89,10 @@ def test_what_a_person_types_survives_a_live_update(page: Page, site: Server) ->
     expect(note).to_be_focused()
 
 
-def test_the_operator_steers_the_check(
+def test_the_operator_controls_the_check(
     page: Page, site: Server, sqlite_url: str, children: Children
 ) -> None:
-    """Run now, change of frequency and the way back, all told in words."""
+    """Running the check, changing its frequency and resetting it are each confirmed in words."""
     register(page, site)
     _make_operator(children, sqlite_url)
     page.reload()
@@ -112,7 +112,7 @@ def test_the_operator_steers_the_check(
 
 
 def test_the_page_says_when_it_is_not_live(chromium: Browser, site: Server) -> None:
-    """When the server goes, the page says so and does not lose what it shows."""
+    """When the server stops, the page says so and keeps its content."""
     context = chromium.new_context()
     page = context.new_page()
     register(page, site)
@@ -125,7 +125,7 @@ def test_the_page_says_when_it_is_not_live(chromium: Browser, site: Server) -> N
 
 
 def test_everything_works_without_script(chromium: Browser, site: Server) -> None:
-    """Registering, adding, changing, removing; only the live updates are missing."""
+    """Registering, adding, changing and removing work; only live updates need a script."""
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     register(page, site)
@@ -176,8 +176,8 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(
     assert not problems
 
 
-def test_the_demo_shows_all_there_is(page: Page, children: Children) -> None:
-    """One command: an index, the application with sample data, and Duly's dashboard."""
+def test_the_demo_serves_every_application(page: Page, children: Children) -> None:
+    """One command serves an index, the application with sample data, and Duly's dashboard."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -43,7 +43,7 @@ def test_02_the_very_instant_is_still_good(each_world: World) -> None:
 
 
 def test_04_one_notice_after_a_hundred_further_ticks(each_world: World) -> None:
-    """However often the check runs, an expiry has exactly one notice."""
+    """An expiry has exactly one notification, however often the check runs."""
     world, ana = each_world, each_world.person("ana@example.com")
     item = world.item(ana, "Milk", world.soon(5))
     for _ in range(101):
@@ -108,7 +108,7 @@ def test_an_item_that_fails_five_runs_is_parked(
 
 @pytest.mark.timeout(600)
 def test_16_a_thousand_ticks_with_errors_leak_no_connection(world: World) -> None:
-    """Failed queries, failed commits, bad items: the number of open connections stays."""
+    """Failed queries, failed commits and bad items do not change the number of connections."""
     ana = world.person("ana@example.com")
     _forbid_notice(world, "Poison")
     engine = world.services.database.engine.sync_engine
@@ -157,8 +157,10 @@ def test_a_date_in_the_past_is_found_by_the_next_tick(world: World) -> None:
     assert world.items()[item].status == "expired"
 
 
-def test_batches_go_on_until_none_remain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More items than one batch holds expire in one run, unless its time is used up."""
+def test_batches_repeat_until_no_item_remains(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run expires several batches of items, unless its time budget is used up."""
     settings = world.services.settings
     monkeypatch.setattr(jobs, "BUDGET", -1)
     ana = world.person("ana@example.com")
@@ -170,7 +172,7 @@ def test_batches_go_on_until_none_remain(world: World, monkeypatch: pytest.Monke
 
 
 def test_quiet_runs_are_quiet(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Only a run that did something speaks above DEBUG, and names what it did."""
+    """Only a run that changed something logs above DEBUG, and names the changes."""
     ana = world.person("ana@example.com")
     with caplog.at_level(logging.INFO, "apps.expireeye"):
         world.tick()
@@ -202,7 +204,7 @@ def _execute(world: World, *statements: str) -> None:
 
 
 def _forbid_notice(world: World, name: str) -> None:
-    """Make the database itself refuse notices of a product."""
+    """Make the database reject the notifications of a product."""
     if world.services.database.engine.dialect.name == "sqlite":
         _execute(
             world,

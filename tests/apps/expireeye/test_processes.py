@@ -150,7 +150,7 @@ def test_08_two_processes_a_thousand_items_a_thousand_notices(site: Site) -> Non
 
 
 def test_08_killing_one_in_the_middle_loses_and_doubles_nothing(site: Site) -> None:
-    """kill -9 of the process that is at work: the other finishes; still 1,000."""
+    """After kill -9 of the working process, the other one finishes; there are 1,000 in all."""
     site.due(site.user("ana@example.com"), 1000)
     usual = {"expiry_batch_size": 4, "scheduler_heartbeat": "normal"}
     servers = {s.pid: s for s in (site.serve(**usual) for _ in range(2))}
@@ -197,8 +197,8 @@ def test_09_a_push_reaches_the_process_that_holds_the_socket(site: Site) -> None
     b.wait_for(rf"expireeye\.follower: Notification {notice.id} for user {ana}: queued")
 
 
-def test_13_a_socket_that_stops_reading_delays_nobody(sqlite_site: Site) -> None:
-    """Notices for one who does not read fill every buffer; the other's push takes no second."""
+def test_13_a_stalled_socket_does_not_delay_others(sqlite_site: Site) -> None:
+    """While one client reads nothing, another user's push takes under a second."""
     site = sqlite_site
     stuck, ana = site.user("stuck@example.com"), site.user("ana@example.com")
     server = site.serve()
@@ -237,7 +237,7 @@ def test_14_ten_thousand_due_items_do_not_hold_up_requests(site: Site) -> None:
 
 
 def test_18_sigterm_during_a_run_ends_in_time(site: Site) -> None:
-    """The process ends by itself with nothing half done, and another goes on from there."""
+    """The process exits without a half-written batch, and another one continues."""
     site.due(site.user("ana@example.com"), 1000)
     server = site.serve(expiry_batch_size=1, shutdown_grace_seconds=0.2)
     wait_until(lambda: site.count() >= 10, what="a run under way")
@@ -252,8 +252,8 @@ def test_18_sigterm_during_a_run_ends_in_time(site: Site) -> None:
     assert_one_each(site, 1000)
 
 
-def test_the_database_may_come_later(postgresql_url: str, children: Children) -> None:
-    """Without a database requests are served and readiness says so."""
+def test_the_database_may_start_later(postgresql_url: str, children: Children) -> None:
+    """Without a database, requests are served and readiness reports 503."""
     away = postgresql_url.rsplit("/", 1)[0] + "/not_there"
     site = Site(postgresql_url, children)
     server = site.serve(database_url=away)
@@ -271,7 +271,7 @@ def _at_work(site: Site, done: int) -> tuple[int, str] | None:
 
 
 def _latencies_until(site: Site, server: Server, count: int) -> list[float]:
-    """How long requests take, one after the other, until so many notices are stored."""
+    """Return the durations of successive requests until a number of notices is stored."""
     latencies, deadline = [], time.monotonic() + 50
     while site.count() < count:
         asked = time.monotonic()
