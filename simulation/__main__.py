@@ -86,7 +86,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--faults", type=float, default=1.0, help="0 for none, 2 for twice as many (1)"
     )
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: one a core")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count(), help="default: one per core"
+    )
     parser.add_argument("--mutate", choices=sorted(MUTATIONS), help="plant this bug in Duly")
     return parser.parse_args()
 

@@ -21,11 +21,11 @@ TASKS = ("plain", "plain", "coroutine", "charge")
 QUEUES = ("default", "default", "side")
 JOBS = ("a", "b", "c", "d", "e")
 REFUSALS = (OverlapError, StateError)
-"""Errors with which a command may be refused in any state of the world."""
+"""Errors that may refuse a command in any state of the world."""
 
 
 class Client:
-    """Gives commands and keeps what it may expect after their answers.
+    """Issues commands and tracks what it may expect after their answers.
 
     Args:
         rng: the source of the commands.
@@ -57,7 +57,7 @@ class Client:
                 self.add(scheduler)
 
     def act(self, scheduler: Scheduler) -> None:
-        """Give one random command; a database error or a crash leaves its outcome unknown."""
+        """Issue one random command; a database error or a crash leaves its outcome unknown."""
         with suppress(DatabaseUnavailable, *REFUSALS):
             self._rng.choice(self._commands)(scheduler)
 

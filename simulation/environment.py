@@ -1,4 +1,4 @@
-"""What a world consists of: its database, its processes, its clock and its log."""
+"""The parts of a world: its database, its processes, its clock and its log."""
 
 from __future__ import annotations
 

@@ -107,27 +107,27 @@ class Expectations:
             self.jobs[request.job_id] = states | _apply(request.change, states)
 
     def refuse(self, request: PendingChange) -> None:
-        """Note that a change was refused for a reason that tells nothing about the job."""
+        """Note that a change was refused for a reason that reveals nothing about the job."""
         if self.states(request.job_id) is request.during:
             self.jobs[request.job_id] = request.before
 
     def observe(self, request: PendingChange, *, exists: bool) -> None:
-        """Note that instead of making a change, an answer told whether the job exists."""
+        """Note that an answer revealed whether the job exists instead of making a change."""
         if self.states(request.job_id) is request.during:
-            kept = {state for state in request.before if state.exists is exists}
-            self._narrow(request, kept, "exists" if exists else "does not exist")
+            possible = {state for state in request.before if state.exists is exists}
+            self._narrow(request, possible, "exists" if exists else "does not exist")
 
-    def _narrow(self, request: PendingChange, kept: set[JobState], claim: str) -> None:
-        if not kept:
+    def _narrow(self, request: PendingChange, possible: set[JobState], claim: str) -> None:
+        if not possible:
             self.contradictions.append(
                 f"an answer claims that {request.job_id} {claim}, but its possible states were "
                 f"{request.before}"
             )
-        kept = kept or request.before
+        possible = possible or request.before
         for other in self.pending:
             if other is not request and other.job_id == request.job_id:
-                kept = kept | _apply(other.change, kept)
-        self.jobs[request.job_id] = kept
+                possible = possible | _apply(other.change, possible)
+        self.jobs[request.job_id] = possible
 
 
 def _apply(change: Change, states: set[JobState]) -> set[JobState]:

@@ -1,4 +1,4 @@
-"""Everything that is known when a world has ended, read once for all checks."""
+"""Everything known about a world that has ended, read once for all checks."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def simulate(
         mutation: a bug to plant in Duly, one of `simulation.mutations.MUTATIONS`.
 
     Returns:
-        The report. ``report.ok`` tells whether every invariant held; ``str(report)`` lists the
+        The report. ``report.ok`` is true if every invariant held; ``str(report)`` lists the
         violations and the steps that led to them.
 
     Raises:

@@ -50,7 +50,7 @@ class World(Environment):
         self._next_command = 0.0
 
     def live(self) -> None:
-        """Let everything happen that this world has in store, heal it, and let it recover."""
+        """Run the world with its faults, heal it, and let it recover."""
         for process in self.processes:
             self._at_work(process, process.start)
         first = self.processes[0]
@@ -256,7 +256,7 @@ class World(Environment):
         process.beat()
 
     def _at_work(self, process: Process, act: Callable[[], Any]) -> None:
-        """Let a process do something, with all faults that may strike meanwhile."""
+        """Let a process act, subject to the faults that may strike meanwhile."""
         with self._acting_as(process):
             try:
                 act()

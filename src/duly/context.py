@@ -1,4 +1,4 @@
-"""The `Run` that a running function receives: what it can ask, and what it can report."""
+"""The `Run` that a function receives: the facts of its run, and its means to report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RunLog:
     """The captured log lines of one run, at most 1,000 lines and 256 KiB.
 
     Attributes:
-        dropped: the number of lines beyond these bounds.
+        dropped: the number of lines that were dropped because they exceed these limits.
     """
 
     __slots__ = ("_count", "_lines", "_lock", "_size", "dropped")
@@ -59,7 +59,7 @@ class RunLog:
         self._lock = threading.Lock()
 
     def add(self, line: LogLine) -> None:
-        """Keep a line, or count it as dropped if it exceeds the bounds."""
+        """Keep a line, or count it as dropped if it exceeds the limits."""
         line = replace(line, message=storable_text(line.message, LONGEST_LINE))
         size = len(line.message.encode())
         with self._lock:
@@ -90,10 +90,10 @@ class Run(Injected):
         job_id: the id of its job; ``None`` for an enqueued call.
         task: the name of the task that is executed.
         scheduled_for: the nominal time that it runs for, aware UTC; ``None`` outside a schedule.
-        due_at: when it could start at the earliest, aware UTC.
+        due_at: the earliest time at which it could start, aware UTC.
         cause: why it was created, for example ``schedule``, ``manual`` or ``enqueue``.
         attempt: the number of this attempt, from 1.
-        max_attempts: the number of attempts after which it fails for good.
+        max_attempts: the number of attempts after which it fails permanently.
         started_at: when this attempt was claimed, aware UTC.
         log: a logger whose lines are stored with the run, up to 1,000 lines and 256 KiB.
     """
@@ -132,9 +132,9 @@ class Run(Injected):
 
     @property
     def previous_success(self) -> datetime | None:
-        """When the last successful run of the job before this one ended; ``None`` if there is none.
+        """When the job's last successful run before this one ended; ``None`` if there is none.
 
-        Each access asks the database.
+        Each access queries the database.
         """
         return self._previous_success(self._facts)
 
@@ -142,14 +142,15 @@ class Run(Injected):
     def cancelled(self) -> bool:
         """Whether the function should stop.
 
-        That is so when the run is cancelled or has timed out, when the worker shuts down, and when
-        it has lost its lease. Functions on threads cannot be interrupted: long ones should ask.
+        True when the run is cancelled or has timed out, when the worker shuts down, and when it
+        has lost its lease. Functions on threads cannot be interrupted, so long ones should check
+        this regularly.
         """
         return self._cancelled or self.lease_lost
 
     @property
     def captured(self) -> RunLog:
-        """What the run has logged; created by the first line, on whatever thread that is logged."""
+        """The lines that the run has logged; created on first use, on any thread."""
         captured: RunLog = vars(self).setdefault("_captured", RunLog())
         return captured
 
@@ -161,16 +162,16 @@ class Run(Injected):
 
     @property
     def has_new_lines(self) -> bool:
-        """Whether there are log lines that were not taken yet."""
+        """Whether there are log lines that have not been taken yet."""
         return self._captured is not None and not self._captured.empty
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What `count` and `track` have counted so far, read-only."""
+        """The counters that `count` and `track` have added to so far, read-only."""
         return MappingProxyType(self._counters)
 
     def now(self) -> datetime:
-        """Return the present by the scheduler's clock, aware UTC."""
+        """Return the current time of the scheduler's clock, aware UTC."""
         return self._now()
 
     def session(self) -> Any:
@@ -197,7 +198,7 @@ class Run(Injected):
         self.captured.take()
 
     def apply_report(self, reported: Progress | None, counters: Mapping[str, int]) -> None:
-        """Take over what the function has reported in another process; used by executors."""
+        """Apply what the function has reported in another process; used by executors."""
         self.reported = reported
         self._counters.update(counters)
 
@@ -209,8 +210,8 @@ class Run(Injected):
         """Report progress; the latest report is stored about once a second.
 
         Args:
-            done: the number of units that are finished.
-            total: the number of all units, if it is known.
+            done: the number of finished units.
+            total: the total number of units, if it is known.
             note: a short text for the dashboard, cut at 200 characters.
 
         Raises:

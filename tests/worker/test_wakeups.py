@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def never_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that nobody wakes looks at the database once an hour."""
-    monkeypatch.setattr(wakeup, "LONGEST", 3600.0)
+    monkeypatch.setattr(wakeup, "MAX_WAIT", 3600.0)
     monkeypatch.setattr(wakeup, "SERVER_POLL", 3600.0)
 
 

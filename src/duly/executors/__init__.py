@@ -1,1 +1,1 @@
-"""Where functions run: threads, the host's event loop, or processes of their own."""
+"""Executors: functions run on threads, on the host's event loop, or in processes of their own."""

@@ -1,4 +1,4 @@
-"""What an executor is given, and what it gives back."""
+"""The interface of executors: what they receive, and what they return."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Invocation:
 
 
 class Surroundings:
-    """See `Invocation.surroundings`; a generator in its place takes three times as long."""
+    """See `Invocation.surroundings`; a generator-based one takes three times as long."""
 
     __slots__ = ("_invocation", "_stack", "_token")
 

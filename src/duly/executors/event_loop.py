@@ -1,4 +1,4 @@
-"""Coroutines on the host's event loop, so that the host's own clients and pools work in them."""
+"""Executes coroutines on the host's event loop, where the host's own clients and pools work."""
 
 from __future__ import annotations
 

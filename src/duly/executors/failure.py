@@ -1,4 +1,4 @@
-"""Errors as facts: what is stored of them, and what is sent from one process to another."""
+"""Errors as plain values, which are stored, or sent from one process to another."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from typing import Any
 
 from duly.errors import Discard, RetryAfter, Snooze
 from duly.model.text import safe_str, storable_text
+from duly.model.transition import ErrorFacts
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 32_000
-
-Facts = tuple[str, str, str | None]
-"""An error's type, message and traceback."""
 
 
 class RemoteError(Exception):
     """An error in another process, of which only the facts are known here.
 
     Attributes:
-        facts: see `Facts`.
+        facts: its type, message and traceback.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: ErrorFacts) -> None:
         super().__init__(facts[1])
         self.facts = facts
 
 
-def describe(error: BaseException) -> Facts:
+def describe(error: BaseException) -> ErrorFacts:
     """Return the type, message and traceback of an error, ready to be stored."""
     for known in (error, error.__cause__):
         if isinstance(known, RemoteError):

@@ -1,4 +1,4 @@
-"""Capturing what runs log: one handler on the root logger, shared by all workers of the process."""
+"""Captures the log lines of runs: one handler on the root logger, shared by all workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from duly.model.run import LogLine
 
 
 class RunLogHandler(logging.Handler):
-    """Adds log records of level INFO and above to the run in which they were made."""
+    """Adds log records of level INFO and above to the run that logged them."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -25,7 +25,7 @@ class RunLogHandler(logging.Handler):
             return
         try:
             message = self.format(record)
-        except Exception:  # noqa: BLE001 - as every logging handler does
+        except Exception:  # noqa: BLE001 - as the logging handlers of Python do
             self.handleError(record)
             return
         run.captured.add(LogLine(run.now(), record.levelname, record.name, message))

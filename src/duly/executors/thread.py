@@ -1,4 +1,4 @@
-"""Plain functions in threads of their own.
+"""Executes plain functions on threads of its own.
 
 The threads are daemons: a function that never returns must not keep the host process alive.
 """
@@ -13,7 +13,7 @@ from duly.executors.base import CallResult, Done, I, Invocation
 
 
 class ThreadExecutor:
-    """A pool that grows to ``size`` threads as calls come. See `Executor`.
+    """A pool that grows to ``size`` threads as calls arrive. See `Executor`.
 
     Args:
         size: the maximum number of threads.
@@ -34,8 +34,8 @@ class ThreadExecutor:
     def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`.
 
-        A thread that has just ended a call makes the next one itself: waking another for it took as
-        long as ten short functions.
+        A thread that has just ended a call makes the next one itself: waking another thread took
+        as long as ten short functions.
         """
         if getattr(self._own, "free", False):
             self._own.free, self._own.call = False, (invocation, done)

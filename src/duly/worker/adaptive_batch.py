@@ -22,16 +22,16 @@ class AdaptiveBatch:
     Args:
         store: the database; on a server, where only transactions on the same rows wait for each
             other, every batch has the maximum size.
-        most: the maximum size.
+        max_size: the maximum size.
 
     Attributes:
         size: the size of the next batch.
     """
 
-    def __init__(self, store: Store, most: int) -> None:
-        self._most = most
+    def __init__(self, store: Store, max_size: int) -> None:
+        self._max_size = max_size
         self._adapts = not store.dialect.many_writers
-        self.size = min(FIRST, most) if self._adapts else most
+        self.size = min(FIRST, max_size) if self._adapts else max_size
 
     def record(self, count: int, seconds: float) -> None:
         """Adapt the size to the time that a batch took in its transaction.
@@ -45,4 +45,4 @@ class AdaptiveBatch:
         if seconds > BOUND:
             self.size = max(SMALLEST, min(self.size, int(count * EASY / seconds)))
         elif count >= self.size and seconds < EASY:
-            self.size = min(self._most, 2 * self.size)
+            self.size = min(self._max_size, 2 * self.size)

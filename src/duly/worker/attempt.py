@@ -55,7 +55,7 @@ class Attempt(Invocation):
     Attributes:
         executor: where its function runs; set before it is submitted.
         phase: how far it has come.
-        deadline: when its time is up, on the steady clock; ``None`` without a timeout.
+        deadline: when it exceeds its timeout, on the steady clock; ``None`` without a timeout.
         stop_reason: why it was asked to stop; ``None`` if it was not.
         stopping_since: when that was, on the steady clock.
         transactional: whether its completion belongs to its function's own transaction.
@@ -90,7 +90,7 @@ class Attempt(Invocation):
 
     @property
     def has_outlived_run(self) -> bool:
-        """Whether its result no longer counts: its run has ended without it, or is lost."""
+        """Whether its result is ignored: its run has ended without it, or its lease is lost."""
         return self.phase in (Phase.ABANDONED, Phase.LOST)
 
     @property
@@ -99,7 +99,7 @@ class Attempt(Invocation):
         return self.stop_reason in ("cancelled", "timeout")
 
     def begin(self) -> None:
-        """Start to count the time that it takes."""
+        """Enter the phase `RUNNING`, and set the deadline."""
         self.phase = Phase.RUNNING
         limit = self.claim.policy.timeout
         if limit is not None:

@@ -1,4 +1,4 @@
-"""What an attempt leaves in the database: the change of its run, and the lines that it logged."""
+"""The rows that an attempt writes: the change of its run, and the lines that it logged."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def change_of(attempt: Attempt, transition: Transition) -> Change:
     """Return the change of an attempt's run, with the progress that its function reported."""
     claim, run = attempt.claim, attempt.run
     progress, dropped = run.reported, run.captured.dropped
-    also = {
+    columns = {
         "counters": payload.encode(dict(run.counters)) if run.counters else None,
         "progress_done": progress.done if progress else None,
         "progress_total": progress.total if progress else None,
         "progress_note": progress.note if progress else None,
     }
     if dropped and transition.reason is None:
-        also["reason"] = f"{dropped} log lines were dropped"
+        columns["reason"] = f"{dropped} log lines were dropped"
     detail = {"task": claim.task, "attempt": claim.attempt}
-    return Change(claim.snapshot, transition, also, detail)
+    return Change(claim.snapshot, transition, columns, detail)

@@ -21,6 +21,7 @@ from duly.store.transaction import Transaction
 from duly.worker.adaptive_batch import AdaptiveBatch
 from duly.worker.attempt import Attempt, Phase
 from duly.worker.attempt_rows import change_of, log_rows
+from duly.worker.claims.claim import HeldClaim
 from duly.worker.outcome import cancelled_if, decide_outcome
 
 log = logging.getLogger("duly.worker")
@@ -54,8 +55,8 @@ class Completions:
     def __len__(self) -> int:
         return len(self._ended)
 
-    def claims(self) -> set[tuple[str, str]]:
-        """Return the ids of the runs of kept attempts, each with the id of its claim."""
+    def claims(self) -> set[HeldClaim]:
+        """Return the claims of the attempts whose outcomes are not written yet."""
         with self._lock:
             return {(attempt.claim.id, attempt.claim.claim_id) for attempt, _ in self._ended}
 
@@ -67,20 +68,22 @@ class Completions:
     def flush(self, worker_id: str) -> int:
         """Write up to 1,000 outcomes, fewer if that takes long, and return their number.
 
-        Successes without anything to report are written in one transaction, all others in another
-        one. If the database refuses a value, the batch is bisected until the bad row is alone; that
-        run fails with the reason, and the others are unaffected. If the database does not answer,
-        everything that is not written is kept for the next call, unless the worker has registered
-        anew by then.
+        Successes without anything to report are written in one transaction, all others in another.
+        If the database refuses a value, the batch is bisected until the bad row is alone; that run
+        fails with the reason, and the others are unaffected. If the database does not answer, the
+        unwritten outcomes are kept for the next call, unless the worker has registered under
+        another id by then.
         """
         with self._lock:
-            most = self._batch_size.size
-            batch, self._ended = self._ended[:most], self._ended[most:]
-        # A worker that was fenced while it wrote registers with another id and forgets these.
-        own = [(f, result) for f, result in batch if f.claim.worker_id == worker_id]
+            size = self._batch_size.size
+            batch, self._ended = self._ended[:size], self._ended[size:]
+        # A worker that was fenced while it wrote registers under another id and drops these.
+        own = [
+            (attempt, result) for attempt, result in batch if attempt.claim.worker_id == worker_id
+        ]
         parts = [own]
         try:
-            parts = self._end_plain(own, worker_id)
+            parts = self._end_plain(own)
             while parts:
                 self._write_part(parts, worker_id)
         except BaseException:
@@ -89,20 +92,22 @@ class Completions:
             raise
         return len(batch)
 
-    def abandon(self, in_flight: Sequence[Attempt], worker_id: str) -> None:
+    def abandon(self, attempts: Sequence[Attempt], worker_id: str) -> None:
         """End runs whose functions cannot be stopped; their results no longer count."""
         now = self._store.time.now()
-        decided = [(f, _decided(f, CallResult(), now).abandoned()) for f in in_flight]
+        decided = [
+            (attempt, _decided(attempt, CallResult(), now).abandoned()) for attempt in attempts
+        ]
         self._store.run(lambda tx: _write(tx, decided, (), worker_id))
-        for attempt in in_flight:
+        for attempt in attempts:
             attempt.unsent.clear()
             attempt.advance(Phase.ABANDONED)
 
-    def _end_plain(self, own: list[_Ended], worker_id: str) -> list[list[_Ended]]:
+    def _end_plain(self, own: list[_Ended]) -> list[list[_Ended]]:
         """End successful runs without anything to report, and return the other attempts, if any.
 
-        Each claim takes one statement: a row of values for each run took four times as long (500
-        runs on SQLite).
+        The runs of one claim end in one statement: a row of values for each run took four times
+        as long (500 runs on SQLite).
         """
         plain, lines = _Plain(dict), dict[str, list[dict[str, Any]]]()
         for attempt, _result in filter(_is_plain, own):
@@ -112,7 +117,7 @@ class Completions:
                 lines[claim.id] = rows
         ended: set[str] = set()
         if plain:
-            write = partial(self._write_plain, plain=plain, lines=lines, worker_id=worker_id)
+            write = partial(self._write_plain, plain=plain, lines=lines)
             try:
                 ended = self._store.run(write, single=not lines and len(plain) == 1)
             except REFUSALS:
@@ -130,7 +135,6 @@ class Completions:
         tx: Transaction,
         plain: _Plain,
         lines: Mapping[str, list[dict[str, Any]]],
-        worker_id: str,
     ) -> set[str]:
         began, ended = self._store.clock.monotonic(), set[str]()
         if len(plain) > 1:
@@ -152,10 +156,14 @@ class Completions:
         """Write the last part, or replace it with its halves if the database refuses a value."""
         part = parts[-1]
         now = self._store.time.now()
-        over = [f.claim.fence for f, _result in part if f.phase is Phase.ABANDONED]
-        decided = [(f, _decided(f, result, now)) for f, result in part if not f.has_outlived_run]
+        returned = [attempt.claim.fence for attempt, _ in part if attempt.phase is Phase.ABANDONED]
+        decided = [
+            (attempt, _decided(attempt, result, now))
+            for attempt, result in part
+            if not attempt.has_outlived_run
+        ]
         try:
-            self._store.run(lambda tx: self._write_batch(tx, decided, over, worker_id))
+            self._store.run(lambda tx: self._write_batch(tx, decided, returned, worker_id))
         except REFUSALS as error:
             if len(part) > 1:
                 half = len(part) // 2
@@ -170,11 +178,11 @@ class Completions:
         self,
         tx: Transaction,
         decided: Sequence[tuple[Attempt, Transition]],
-        over: Sequence[completions.Fence],
+        returned: Sequence[completions.Fence],
         worker_id: str,
     ) -> None:
         began = self._store.clock.monotonic()
-        _write(tx, decided, over, worker_id)
+        _write(tx, decided, returned, worker_id)
         self._batch_size.record(len(decided), self._store.clock.monotonic() - began)
 
     def _write_refused(
@@ -191,7 +199,7 @@ class Completions:
             why = (type(error).__name__, safe_str(error, MAX_REASON), None)
             refused = [(attempt, fail(why))]
             try:
-                self._store.run(partial(_write, decided=refused, over=(), worker_id=worker_id))
+                self._store.run(partial(_write, decided=refused, returned=(), worker_id=worker_id))
             except REFUSALS:
                 log.exception("Run %s cannot be ended; it will be given back.", attempt.claim.id)
 
@@ -203,12 +211,12 @@ def _decided(attempt: Attempt, result: CallResult, now: datetime) -> Transition:
 def _write(
     tx: Transaction,
     decided: Sequence[tuple[Attempt, Transition]],
-    over: Sequence[completions.Fence],
+    returned: Sequence[completions.Fence],
     worker_id: str,
 ) -> None:
     """Write outcomes, and free the slots of functions that returned after their runs had ended."""
     locked = _lock_jobs(tx, decided)
-    completions.end_occupation(tx.conn, over)
+    completions.end_occupation(tx.conn, returned)
     if not decided:
         return
     found = completions.check_fences(tx, [attempt.claim.fence for attempt, _ in decided])
@@ -216,14 +224,16 @@ def _write(
     for attempt, transition in late:
         _record_late(tx, attempt, transition, worker_id)
     # A worker that abandoned them may not have learned that this was committed.
-    ended = [f.claim.fence for f, transition in late if transition.release != "abandoned"]
+    ended = [
+        attempt.claim.fence for attempt, transition in late if transition.release != "abandoned"
+    ]
     completions.end_occupation(tx.conn, ended)
-    kept = [
+    accepted = [
         (attempt, cancelled_if(attempt.claim.id in found.cancel, transition))
         for attempt, transition in decided
         if attempt.claim.id in found.valid
     ]
-    _keep(tx, kept, locked)
+    _write_accepted(tx, accepted, locked)
 
 
 def _is_plain(ended: _Ended) -> bool:
@@ -238,13 +248,13 @@ def _is_plain(ended: _Ended) -> bool:
     )
 
 
-def _keep(
-    tx: Transaction, kept: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
+def _write_accepted(
+    tx: Transaction, accepted: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
 ) -> None:
-    transitions.apply(tx, [change_of(attempt, transition) for attempt, transition in kept])
-    completions.add_log(tx.conn, [line for attempt, _ in kept for line in log_rows(attempt)])
-    _count(tx, kept, locked)
-    for attempt, transition in kept:
+    transitions.apply(tx, [change_of(attempt, transition) for attempt, transition in accepted])
+    completions.add_log(tx.conn, [line for attempt, _ in accepted for line in log_rows(attempt)])
+    _count(tx, accepted, locked)
+    for attempt, transition in accepted:
         if transition.error:
             _warn(attempt, transition)
 
@@ -253,13 +263,13 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
     """Write a success in the function's own transaction, if the claim is still valid.
 
     Args:
-        tx: the function's transaction; this is the last thing that happens in it.
+        tx: the function's transaction; nothing else may happen in it afterwards.
         attempt: a transactional attempt whose function has returned.
         result: what the function returned.
 
     Raises:
         LeaseLost: the run was taken away, cancelled or timed out meanwhile, so the transaction must
-            be rolled back; the result is then written by `Completions.add` as any other.
+            be rolled back; the result is then added to `Completions` like any other.
     """
     run_id = attempt.claim.id
     transition = decide_outcome(attempt.claim, result, None, tx.now)
@@ -269,8 +279,8 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
         attempt.mark_stopping("cancelled")
     if attempt.must_stop or attempt.has_outlived_run or run_id not in found.valid:
         why = attempt.stop_reason or "another worker has it"
-        raise LeaseLost(f"run {run_id} is not this worker's any more ({why}); nothing is committed")
-    _keep(tx, [(attempt, transition)], locked)
+        raise LeaseLost(f"run {run_id} is no longer this worker's ({why}); nothing is committed")
+    _write_accepted(tx, [(attempt, transition)], locked)
 
 
 def _lock_jobs(tx: Transaction, decided: Sequence[tuple[Attempt, Transition]]) -> list[str]:
@@ -282,9 +292,9 @@ def _lock_jobs(tx: Transaction, decided: Sequence[tuple[Attempt, Transition]]) -
 
 
 def _count(
-    tx: Transaction, kept: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
+    tx: Transaction, accepted: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
 ) -> None:
-    for attempt, transition in kept:
+    for attempt, transition in accepted:
         job_id = attempt.claim.job_id
         if job_id is not None and job_id in locked and transition.to == "failed":
             jobs.count_failure(tx, job_id)
@@ -294,11 +304,11 @@ def _count(
 
 def _warn(attempt: Attempt, transition: Transition) -> None:
     claim, (kind, message, _traceback) = attempt.claim, transition.error or ("", "", None)
-    again = transition.due_at
+    due_at = transition.due_at
     log.warning(
         "Run %s of %s, attempt %d: %s: %s; %s.", claim.id, claim.job_id or claim.task,
         claim.attempt, kind, _one_line(message),
-        f"the next attempt is due at {again:%H:%M:%S} UTC" if again else "no attempts are left",
+        f"the next attempt is due at {due_at:%H:%M:%S} UTC" if due_at else "no attempts are left",
     )  # fmt: skip
 
 

@@ -26,16 +26,13 @@ from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.attempt import Attempt, Phase
 from duly.worker.attempt_rows import log_rows
-from duly.worker.claims.claim import Claim
+from duly.worker.claims.claim import Claim, HeldClaim
 from duly.worker.completion import Completions
 from duly.worker.in_flight import InFlight
 
 log = logging.getLogger("duly.worker")
 PATIENCE = 5.0
 """Seconds that an interrupted function has to end before its run is ended without it."""
-
-HeldClaim = tuple[str, str]
-"""The id of a run and the id of the claim that its worker holds."""
 
 
 class Execution:
@@ -48,8 +45,8 @@ class Execution:
         wake: called from any thread when an attempt has ended.
 
     Attributes:
-        in_flight: what was claimed and has not ended.
-        completions: what has ended and is not written back.
+        in_flight: claims and attempts that have not ended.
+        completions: attempts that have ended and are not written back.
         around: context managers to enter around each run.
         coroutines: executes coroutines.
     """
@@ -85,7 +82,7 @@ class Execution:
     def claims(self) -> set[HeldClaim]:
         """Return what this worker holds: about to start, in flight, or not yet written back.
 
-        What starts or ends meanwhile is found where it goes to, since that is looked at later.
+        The order matters: a claim that moves on meanwhile is found in its next place, read later.
         """
         pending = set[HeldClaim]().union(*map(tuple, list(self._pending_starts.values())))
         in_flight = {(claim.id, claim.claim_id) for claim in self.in_flight.claims()}
@@ -93,7 +90,7 @@ class Execution:
 
     @contextmanager
     def pending_start(self) -> Iterator[set[HeldClaim]]:
-        """Keep claims that another thread commits and starts inside the block from being strays.
+        """Keep `return_strays` from claims that another thread commits and starts in the block.
 
         Add each of them to the set before it is committed.
         """
@@ -104,15 +101,15 @@ class Execution:
         finally:
             del self._pending_starts[id(pending)]
 
-    def wait(self, longest: float) -> None:
-        """Wait until nothing is in flight, or the next deadline has come.
+    def wait(self, limit: float) -> None:
+        """Wait until nothing is in flight, or until the next deadline.
 
         Args:
-            longest: seconds after which to return in any case.
+            limit: the maximum number of seconds to wait.
         """
         deadline = self.next_deadline()
-        left = longest if deadline is None else deadline - self._steady()
-        self.in_flight.empty.wait(max(0.0, min(left, longest)))
+        left = limit if deadline is None else deadline - self._steady()
+        self.in_flight.empty.wait(max(0.0, min(left, limit)))
 
     def next_deadline(self) -> float | None:
         """Return when an attempt must be stopped or abandoned next, on the steady clock."""
@@ -124,7 +121,7 @@ class Execution:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def enforce_deadlines(self, worker_id: str) -> None:
-        """Stop attempts whose time is up, and abandon those that do not stop."""
+        """Stop attempts that exceed their timeout, and abandon those that do not stop."""
         steady = self._steady()
         for attempt in self.in_flight.attempts():
             if attempt.deadline is not None and attempt.deadline <= steady:
@@ -133,14 +130,14 @@ class Execution:
 
     def cancel(self, run_ids: Sequence[str], worker_id: str) -> None:
         """Stop runs whose cancellation was requested."""
-        wanted = set(run_ids)
+        requested = set(run_ids)
         for attempt in self.in_flight.attempts():
-            if attempt.claim.id in wanted:
+            if attempt.claim.id in requested:
                 attempt.stop("cancelled")
         self._abandon_stubborn(self._steady(), worker_id)
 
     def interrupt_all(self) -> None:
-        """Ask everything to stop because the worker stops; what does not end is given back."""
+        """Ask every attempt to stop because the worker stops; unfinished runs are given back."""
         self.give_back_waiting(0)
         for attempt in self.in_flight.attempts():
             attempt.stop("given_back")
@@ -156,7 +153,7 @@ class Execution:
             self._wake()
 
     def lose_lease(self) -> None:
-        """Stop everything: nothing may be written about it any more."""
+        """Interrupt every attempt and drop every outcome: nothing may be written any more."""
         self.in_flight.withdraw(math.inf)
         for attempt in self.in_flight.attempts():
             attempt.run.lease_lost = True
@@ -165,7 +162,7 @@ class Execution:
         self.completions.forget()
 
     def report_progress(self) -> None:
-        """Store the progress that running functions have reported, and what they have logged."""
+        """Store the progress and the log lines of running functions."""
         reports, lines = [], []
         reporting = [
             attempt
@@ -190,13 +187,13 @@ class Execution:
                 attempt.unsent.clear()
 
     def capture_logs(self) -> None:
-        """Store what runs log, until `stop`."""
+        """Store the log lines of runs, until `stop`."""
         if not self._captures_logs:
             run_log_handler.install()
             self._captures_logs = True
 
     def stop(self) -> None:
-        """Stop the executors, and no longer store what runs log."""
+        """Stop the executors and the capture of log lines."""
         if self._captures_logs:
             run_log_handler.remove()
             self._captures_logs = False

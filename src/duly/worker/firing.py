@@ -18,16 +18,16 @@ from duly.worker.claims.claim import Claim
 from duly.worker.claims.on_insert import OnInsertClaimer
 
 BATCH = 1000
-PROMOTED = 500
+MOVE_BATCH = 500
 
 
 class Fired(NamedTuple):
-    """What a firing did.
+    """The result of firing.
 
     Attributes:
-        decided: whether there was anything that could be decided.
-        ready: whether it may have left runs ready, for any worker to claim.
-        claims: of the runs that this worker claimed on insert.
+        decided: whether anything was decided.
+        ready: whether there may be ready runs now, for any worker to claim.
+        claims: the claims of the runs that this worker claimed on insert.
     """
 
     decided: bool = False
@@ -39,7 +39,7 @@ OnInsert = Callable[[Transaction], OnInsertClaimer | None]
 
 
 class Firing:
-    """Fires for one worker.
+    """Fires jobs for one worker.
 
     Args:
         store: the database.
@@ -52,11 +52,11 @@ class Firing:
     def fire(self, agenda: Agenda, on_insert: OnInsert) -> Fired:
         """Decide everything that is due.
 
-        While a step of the clock is unconfirmed nothing is decided: it may be undone.
+        Nothing is decided while a step of the clock is unconfirmed, since it may be reversed.
 
         Args:
             agenda: what is due.
-            on_insert: returns what claims runs as a transaction inserts them.
+            on_insert: returns the claimer of the runs that a transaction inserts.
         """
         store = self._store
         if not store.time.settled:
@@ -64,7 +64,7 @@ class Firing:
         now = store.time.now()
         moved = 0
         if agenda.next_due is not None and agenda.next_due <= now:
-            moved += store.run(lambda tx: runs.promote_due(tx, PROMOTED))
+            moved += store.run(lambda tx: runs.promote_due(tx, MOVE_BATCH))
         if agenda.next_expiry is not None and agenda.next_expiry <= now:
             moved += store.run(_expire)
         if agenda.next_fire is None or agenda.next_fire > now:
@@ -73,7 +73,7 @@ class Firing:
         return Fired(fired.decided or moved > 0, fired.ready or moved > 0, fired.claims)
 
     def fire_jobs(self, on_insert: OnInsert) -> Fired:
-        """Decide for the jobs that are due, and for nothing else; see `fire`."""
+        """Decide only the jobs that are due; see `fire`."""
         if not self._store.time.settled:
             return Fired()
         return self._store.run(lambda tx: self._decide(tx, on_insert))
@@ -89,7 +89,7 @@ class Firing:
 
 
 def _expire(tx: Transaction) -> int:
-    rows = runs.expired(tx, PROMOTED)
+    rows = runs.expired(tx, MOVE_BATCH)
     transitions.apply(tx, [Change(RunSnapshot.of(row), _expired(row)) for row in rows])
     return len(rows)
 

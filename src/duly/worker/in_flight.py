@@ -20,10 +20,10 @@ SHARE = 0.1
 
 
 class QueueSlots:
-    """The slots of one queue in this worker. Not thread-safe: `InFlight` locks.
+    """The slots of one queue in this worker. Not thread-safe: `InFlight` holds a lock.
 
-    Short runs are prefetched, so that one round trip to the database serves many of them. What was
-    prefetched and did not start soon is given back, for other workers.
+    Short runs are prefetched, so that one round trip to the database serves many of them.
+    Prefetched runs that do not start soon are given back, for other workers.
     """
 
     def __init__(self, size: int) -> None:
@@ -39,7 +39,7 @@ class QueueSlots:
         return Capacity(max(0, free), max(0, prefetch + min(0, free)))
 
     def take(self) -> Claim | None:
-        """Give a slot to the claim that has waited longest, if there are both."""
+        """Give a free slot to the claim that has waited longest; ``None`` if either is missing."""
         if not self.waiting or self.taken >= self.size:
             return None
         self.taken += 1
@@ -51,16 +51,16 @@ class QueueSlots:
         self._mean += SHARE * (max(seconds, 1e-5) - self._mean)
 
     def forget_speed(self) -> None:
-        """Stop prefetching until runs prove to be short: what was prefetched did not start."""
+        """Stop prefetching until runs have proved to be short again."""
         self._mean = float(self.size)
 
 
 class InFlight:
-    """All claims and attempts of this worker, until the attempts' functions really end.
+    """All claims and attempts of this worker, until the attempts' functions have returned.
 
     Args:
         queues: the number of runs of each queue that this worker executes at once.
-        clock: its steady time says how long a claim has waited.
+        clock: measures how long a claim has waited.
 
     Attributes:
         empty: set while nothing is in flight.
@@ -106,7 +106,7 @@ class InFlight:
                 self.empty.set()
 
     def withdraw(self, before: float) -> list[Claim]:
-        """Remove and return the claims that have waited since an instant of the steady clock."""
+        """Remove and return the claims that have waited since ``before`` on the steady clock."""
         withdrawn = []
         with self._lock:
             for slots in self._slots.values():
@@ -122,7 +122,7 @@ class InFlight:
     def capacity(self) -> dict[str, Capacity]:
         """Return the number of runs that may be claimed, of each queue that has capacity."""
         with self._lock:
-            if self._quarantined in self._attempts:  # nothing may run beside it
+            if self._quarantined in self._attempts:  # it must run alone
                 return {}
             capacities = {queue: slots.capacity() for queue, slots in self._slots.items()}
         return {queue: capacity for queue, capacity in capacities.items() if any(capacity)}

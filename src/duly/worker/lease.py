@@ -40,7 +40,7 @@ class Registration:
     Attributes:
         id: the worker's id.
         store: the database through the heartbeat's own connection.
-        server: the server that was registered with; see `StoreDialect.server_identity`.
+        server: the identity of the server at registration; see `StoreDialect.server_identity`.
         last_beat: when the last successful beat began, on the steady clock.
         ended: set when the registration ends.
     """
@@ -57,13 +57,13 @@ class WorkerLease:
 
     Args:
         store: the database.
-        settings: of the worker's scheduler.
+        settings: the settings of the worker's scheduler.
         on_fence: called when the worker must stop at once because its lease cannot be renewed.
 
     Attributes:
         locks: the file locks that prove workers alive; ``None`` where leases do.
         threaded: whether the heartbeat has threads; else `beat_if_due` is called by the loop.
-        draining: whether the worker takes no more runs; shown from the next beat on.
+        draining: whether the worker takes no more runs; stored by the next beat.
         contact_since: since when, on the steady clock, every beat has reached the database;
             infinite while none does.
         quiet_until: until when, on the steady clock, this worker must not rescue anything.
@@ -151,7 +151,7 @@ class WorkerLease:
             registration.last_beat = steady
 
     def beat_if_due(self) -> None:
-        """Beat if the last beat is an interval ago; for workers without a heartbeat thread."""
+        """Beat if the last beat is an interval old; for workers without a heartbeat thread."""
         registration = self._registration
         steady = self._store.clock.monotonic()
         if registration is None or steady - registration.last_beat >= self._heartbeat.interval:
@@ -180,7 +180,7 @@ class WorkerLease:
             self._close(registration.store)
 
     def leave(self) -> None:
-        """Stop beating and remove the worker's row, which must hold no run any more."""
+        """Stop beating and remove the worker's row; its runs must have been given back before."""
         self.threaded = False
         registration = self._registration
         if registration is None:
@@ -200,7 +200,7 @@ class WorkerLease:
             self._close(registration.store)
 
     def drain(self) -> None:
-        """Show that the worker takes no more runs, without waiting until that is written."""
+        """Show that the worker takes no more runs, without waiting for the write."""
         self.draining = True
         self._wake.set()
 
@@ -236,8 +236,8 @@ class WorkerLease:
             tx.now = self._store.time.now()
             lease = tx.now + timedelta(seconds=self._heartbeat.lease)
             if not workers.beat(tx.conn, registration.id, tx.now, lease, draining=self.draining):
-                return "its row is gone, because another worker took it for dead"
-            self._record_oddities(tx, registration, steady, steps)
+                return "its row is gone, because another worker declared it dead"
+            self._record_anomalies(tx, registration, steady, steps)
             return None
 
         problem = registration.store.run(beat)
@@ -245,7 +245,7 @@ class WorkerLease:
             self.contact_since = steady
         return problem
 
-    def _record_oddities(
+    def _record_anomalies(
         self, tx: Transaction, registration: Registration, steady: float, steps: list[timedelta]
     ) -> None:
         for step in steps:

@@ -13,7 +13,7 @@ from duly.worker.wakeup import Wake, Wakeup
 
 log = logging.getLogger("duly.worker")
 State = Literal["stopped", "starting", "running", "stopping"]
-LONGEST_BACKOFF = 30.0
+MAX_BACKOFF = 30.0
 JOIN_SECONDS = 0.5
 
 
@@ -27,9 +27,9 @@ class Loop:
         listener: wakes the loop when another process has sent a notice.
 
     Attributes:
-        state: what the worker does now.
-        trouble: the last error, until a step succeeds again.
-        thread: ``None`` while the worker is not started, or stepped from outside.
+        state: the worker's current state.
+        trouble: the last error; ``None`` once a step succeeds again.
+        thread: ``None`` while the worker is not started, or is stepped by its caller.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Loop:
         return thread
 
     def close(self) -> None:
-        """Release what the loop used to wait; the worker has stopped."""
+        """Close the wake-up and mark the worker as stopped."""
         self._wakeup.close()
         self.state = "stopped"
 
@@ -105,7 +105,7 @@ class Loop:
 
     def _back_off(self, error: Exception, failures: int) -> None:
         self.trouble = f"{type(error).__name__}: {error}"
-        pause = min(LONGEST_BACKOFF, 0.25 * 2**failures)
+        pause = min(MAX_BACKOFF, 0.25 * 2**failures)
         expected = isinstance(error, DulyError)
         log.error(
             "A step of the worker failed (%s); retrying in %.1f s.", self.trouble, pause,

@@ -1,4 +1,4 @@
-"""Maintenance: what a worker does at intervals, beside firing and executing."""
+"""Maintenance: the duties that a worker performs at intervals, beside firing and executing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from duly.worker.pruning import prune
 from duly.worker.rescue import rescue, return_strays
 from duly.worker.watching import watch
 
-ATTEND_EVERY = 1.0
+CHECK_EVERY = 1.0
 PRUNE_EVERY = 600.0
 TEND_EVERY = 30.0
 WATCH_EVERY = 1.0
@@ -27,9 +27,9 @@ class Maintenance:
     Args:
         store: the database.
         heartbeat: the intervals of its heartbeat.
-        execution: what it executes.
+        execution: its attempts.
         lease: its row in the database.
-        tend: brings stored jobs in line with what is declared.
+        tend: reconciles stored jobs with what is declared.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class Maintenance:
         self._execution = execution
         self._duties = [
             Periodic(
-                ATTEND_EVERY, self._attend, wakes=True, only_if=lambda: len(execution.in_flight)
+                CHECK_EVERY, self._check_in_flight,
+                wakes=True, only_if=lambda: len(execution.in_flight),
             ),
             Periodic(
                 heartbeat.interval,
@@ -60,7 +61,7 @@ class Maintenance:
         ]  # fmt: skip
 
     def run(self, worker_id: str) -> None:
-        """Stop what has run too long, and perform the duties that are due."""
+        """Enforce timeouts, and perform the duties that are due."""
         self._execution.enforce_deadlines(worker_id)
         for duty in self._duties:
             duty.run(worker_id, self._store.clock.monotonic())
@@ -70,9 +71,9 @@ class Maintenance:
         times = [duty.next_wake for duty in self._duties]
         return min((time for time in times if time is not None), default=None)
 
-    def _attend(self, worker_id: str) -> None:
-        """Look after what executes: prefetched runs, progress and requests to cancel."""
-        self._execution.give_back_waiting(ATTEND_EVERY)
+    def _check_in_flight(self, worker_id: str) -> None:
+        """Give back stale prefetched claims, store progress, and obey requests to cancel."""
+        self._execution.give_back_waiting(CHECK_EVERY)
         self._execution.report_progress()
         with self._store.read() as conn:
             requested = workers.cancel_requests(conn, worker_id)

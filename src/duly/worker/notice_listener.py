@@ -1,4 +1,4 @@
-"""Listening for the notices of other processes, on a thread and a connection of its own."""
+"""Listens for the notices of other processes, on a thread and a connection of its own."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from duly.model.transition import (
 from duly.worker.claims.claim import Claim
 
 StopReason = Literal["timeout", "cancelled", "given_back"]
-"""Why the engine asks a running function to stop."""
+"""Why the worker asks a running function to stop."""
 
 
 def decide_outcome(
@@ -38,10 +38,10 @@ def decide_outcome(
     """Decide what becomes of a run.
 
     Args:
-        claim: the attempt that ended.
+        claim: the claim whose attempt ended.
         result: what its function returned or raised.
-        stop_reason: why the function had been asked to stop, if it had; a cancellation and a
-            timeout count whatever the function did afterwards.
+        stop_reason: why the function was asked to stop, if it was; a cancellation and a timeout
+            take precedence over whatever the function did afterwards.
         now: the present.
     """
     if stop_reason == "cancelled":
@@ -56,12 +56,12 @@ def decide_outcome(
         return give_back("not started here")
     try:
         return _decide_error(claim, error, now)
-    except Exception as problem:  # noqa: BLE001 - one odd error must not hold up a whole batch
+    except Exception as problem:  # noqa: BLE001 - one malformed error must not block a batch
         return fail(describe(problem))
 
 
 def failed(claim: Claim, error: ErrorFacts, now: datetime) -> Transition:
-    """Decide between another attempt, while any are left, and the dead letters."""
+    """Decide between another attempt and failure, depending on the attempts that are left."""
     retry = claim.policy.retry
     if retry is None or claim.tries >= claim.max_attempts:
         return fail(error)
@@ -70,7 +70,7 @@ def failed(claim: Claim, error: ErrorFacts, now: datetime) -> Transition:
 
 
 def cancelled_if(requested: bool, transition: Transition) -> Transition:
-    """Return a cancellation in place of another attempt, if one was requested."""
+    """Return a cancellation instead of another attempt, if one was requested."""
     if requested and transition.to in LIVE:
         return replace(cancel("cancelled by request"), release=transition.release)
     return transition
@@ -91,11 +91,13 @@ def _decide_error(claim: Claim, error: BaseException, now: datetime) -> Transiti
     return failed(claim, facts, now)
 
 
-def _later(now: datetime, wanted: datetime | timedelta) -> datetime:
-    """Return the wanted instant, or the nearest one that is not past and that a calendar holds."""
+def _later(now: datetime, requested: datetime | timedelta) -> datetime:
+    """Return the requested instant, limited to the range from now to the last possible date."""
     try:
-        moment = now + wanted if isinstance(wanted, timedelta) else aware_utc(wanted, "until=")
+        moment = (
+            now + requested if isinstance(requested, timedelta) else aware_utc(requested, "until=")
+        )
     except OverflowError:
-        past = wanted.days < 0 if isinstance(wanted, timedelta) else wanted.year < now.year
+        past = requested.days < 0 if isinstance(requested, timedelta) else requested.year < now.year
         return now if past else LATEST
     return min(max(moment, now), LATEST)

@@ -14,12 +14,12 @@ class Periodic:
     """One duty of a worker, and when it is due next.
 
     Attributes:
-        interval: seconds between two times.
+        interval: seconds from one time to the next.
         perform: called with the worker's id.
         spread: how far the interval differs from worker to worker, so that they do not coincide:
             0.2 for ± 20 %.
         wakes: whether the loop wakes up for it; other duties wait for its next step.
-        only_if: whether there is anything to do at all; default: always.
+        only_if: returns whether there is anything to do; default: always.
         due: when it is due next, on the steady clock; ``None`` before the first time.
     """
 

@@ -1,4 +1,4 @@
-"""The identity of a process beyond its number, which the system may give to another one."""
+"""The identity of a process beyond its number, which the system reuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def own_host() -> str:
 
 
 def own_process() -> str:
-    """Return what identifies this process for good: its number, its start, and its realm."""
+    """Return a unique identity of this process: its number, its start, and its realm."""
     return f"{os.getpid()} {_started(os.getpid())} {_realm()}"
 
 

@@ -17,7 +17,7 @@ def prune(store: Store, chunks: int = 20) -> int:
 
     Args:
         store: the database.
-        chunks: the limit of transactions for each kind of row, of `CHUNK` rows each.
+        chunks: the maximum number of transactions for each kind of row, of `CHUNK` rows each.
     """
     total = 0
     for step in STEPS:

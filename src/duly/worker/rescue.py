@@ -1,4 +1,4 @@
-"""Rescue: runs of dead workers become ready again, or failed when they keep killing workers."""
+"""Rescue: runs of dead workers become ready again, or fail if they keep killing workers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from duly.store.rows import RunRow
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
-from duly.worker.claims.claim import Claim
+from duly.worker.claims.claim import Claim, HeldClaim
 from duly.worker.lease import WorkerLease
 from duly.worker.outcome import cancelled_if
 from duly.worker.process_identity import is_gone
 
 log = logging.getLogger("duly.worker")
 BATCH = 500
-HeldClaim = tuple[str, str]
-"""The id of a run and the id of its claim."""
 
 
 def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
@@ -34,8 +32,9 @@ def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
 
     A worker whose lease has expired counts as dead only if the rescuer itself has been in contact
     with the database for one lease without a break, so that an outage does not make all workers
-    look dead. A worker without a heartbeat thread, whose steps are far apart, never has that: it
-    stores a suspicion, and a worker that finds the same last beat one lease later acts on it.
+    look dead. A worker without a heartbeat thread, whose steps are far apart, never meets this
+    condition: it stores a suspicion, and a worker that finds the same last beat one lease later
+    acts on it.
     """
     steady = store.clock.monotonic()
     if steady < own.quiet_until:
@@ -44,18 +43,18 @@ def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
     now = store.time.now()
     lease = timedelta(seconds=heartbeat.lease)
     with store.read() as conn:
-        found = [row for row in workers.all_rows(conn) if row.id != own.worker_id]
-        lost = workers.any_orphans(conn)
+        others = [row for row in workers.all_rows(conn) if row.id != own.worker_id]
+        any_orphans = workers.any_orphans(conn)
     released = 0
-    for row in found:
+    for row in others:
         if _is_certainly_dead(own, row):
-            released += _bury(store, row, None)
+            released += _release_dead_worker(store, row, None)
         elif own.locks is None and _is_silent(row, now):
             if trusted or _was_suspected(row, now - lease):
-                released += _bury(store, row, now)
+                released += _release_dead_worker(store, row, now)
             elif not own.threaded:
                 _suspect(store, row)
-    if lost and (trusted or not own.threaded):
+    if any_orphans and (trusted or not own.threaded):
         released += _release_orphans(store, None if trusted else now - lease)
     return released
 
@@ -66,7 +65,7 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
     Args:
         tx: the transaction.
         worker_id: the worker.
-        only: claims that the worker never learned of; ``None``: all its runs, because it stops.
+        only: the claims that the worker never learned of; ``None`` for all runs, because it stops.
     """
     rows = workers.runs_of(tx, worker_id)
     if only is not None:
@@ -131,8 +130,8 @@ def _is_certainly_dead(lease: WorkerLease, row: Row[Any]) -> bool:
     return is_gone(row.process)
 
 
-def _bury(store: Store, row: Row[Any], now: datetime | None) -> int:
-    def bury(tx: Transaction) -> int:
+def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> int:
+    def release(tx: Transaction) -> int:
         if not workers.remove(tx, row.id, now):
             return 0
         jobs.lock(tx, workers.jobs_of(tx.conn, row.id))
@@ -142,11 +141,11 @@ def _bury(store: Store, row: Row[Any], now: datetime | None) -> int:
         log.warning("Worker %s (pid %d) is dead; released %d runs.", row.id, row.pid, released)
         return released
 
-    return store.run(bury)
+    return store.run(release)
 
 
 def _release(tx: Transaction, rows: Sequence[RunRow], why: str) -> int:
-    """Take locked runs from a dead worker; their tokens rise, so that it cannot write any more."""
+    """Take locked runs from a dead worker; their tokens rise, so that it can no longer write."""
     changes = [Change(Claim.of(row).snapshot, _after_crash(row, why)) for row in rows]
     transitions.apply(tx, changes)
     for change in changes:
@@ -158,8 +157,8 @@ def _release(tx: Transaction, rows: Sequence[RunRow], why: str) -> int:
 def _after_crash(row: RunRow, why: str) -> Transition:
     if row.cancel_requested:
         return transition.cancel("cancelled; " + why).crashed(why)
-    # Nothing else ran beside a quarantined run: it alone can have been at fault.
-    killer = row.quarantined and row.crashes + 1 >= CRASH_LIMIT
-    if killer or Claim.of(row).policy.on_crash == "fail":
+    # A quarantined run was the only one on its worker, so that it must have caused the crash.
+    caused_crash = row.quarantined and row.crashes + 1 >= CRASH_LIMIT
+    if caused_crash or Claim.of(row).policy.on_crash == "fail":
         return transition.fail(("WorkerLost", why, None)).crashed(why)
     return transition.rescue(why)

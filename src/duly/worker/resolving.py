@@ -26,7 +26,7 @@ from duly.store.transitions import Origin, end_new, new_run, wait_for_slot
 from duly.triggers.dependency import releases
 
 BATCH = 200
-_AGAINST = {"success": "did not succeed", "failure": "did not fail"}
+_REASONS = {"success": "did not succeed", "failure": "did not fail"}
 
 
 def resolve(store: Store) -> bool:
@@ -53,7 +53,7 @@ def _resolve(tx: Transaction) -> bool:
 
 
 def _release(tx: Transaction, childless: Iterable[str]) -> None:
-    """Clear ``feeds`` of jobs without children, so that their runs are not looked at again."""
+    """Clear ``feeds`` of jobs without children, so that their runs are not queried again."""
     ids = [row.id for row in jobs.lock(tx, childless, skip_locked=True)] if childless else []
     if ids:
         dependencies.mark_parents(tx, ids)
@@ -116,44 +116,44 @@ class _Resolver:
         return resolved
 
     def _take(self, run: EndedRun, child: JobRow, parents: dict[str, _Parent]) -> None:
-        """Record one parent's run, and decide the child if it was the last one it waits for."""
+        """Record a parent's run, and decide the child if it was waiting only for this one."""
         own = parents[run.job_id]
         if run.job_uid != own.parent_uid:  # of a job that was removed and added again since
             return
         fits = releases(own.outcome, run.state)
-        made = self._decisions.get((child.uid, run.id))
+        existing = self._decisions.get((child.uid, run.id))
         if len(parents) == 1:
             own.run_id, own.fits = run.id, fits
         elif own.run_id is None or run.id >= own.run_id:
             own.decided &= run.id == own.run_id  # the same run ends again after a retry by hand
             own.run_id, own.fits = run.id, fits
             self._changed[child.id, run.job_id] = own
-        elif made is None:
+        elif existing is None:
             return  # a newer run of this parent counts
-        against = next((parent for parent in parents.values() if not parent.fits), None)
-        if made is not None:
+        blocker = next((parent for parent in parents.values() if not parent.fits), None)
+        if existing is not None:
             moved_on = len(parents) > 1 and not all(p.decided for p in parents.values())
-            if made.state == "skipped" and own.run_id == run.id and not moved_on:
-                self._reconsider(child, made, against)
+            if existing.state == "skipped" and own.run_id == run.id and not moved_on:
+                self._reconsider(child, existing, blocker)
         elif len(parents) == 1 or all(parent.waits for parent in parents.values()):
-            self._decide(child, run.id, against)
+            self._decide(child, run.id, blocker)
             for name, parent in parents.items() if len(parents) > 1 else ():
                 parent.decided = True
                 self._changed[child.id, name] = parent
 
-    def _decide(self, child: JobRow, completed_by: str, against: _Parent | None) -> None:
-        """Make the child's run, or the record that it does not run: all parents have ended."""
+    def _decide(self, child: JobRow, completed_by: str, blocker: _Parent | None) -> None:
+        """Create the child's run, or record that it is skipped, now that all parents have ended."""
         _trigger, options, problem = definition_of(child)
         origin = Origin(
             "dependency", None, child.id, child.uid, feeds=child.feeds,
-            parent_run_id=against.run_id if against else completed_by,
+            parent_run_id=blocker.run_id if blocker else completed_by,
             cause_key=f"{child.uid}:{completed_by}",
         )  # fmt: skip
         row = new_run(
             self._tx.run_id(), origin, task=child.task, args=child.args, options=options,
             now=self._tx.now, due_at=self._tx.now,
         )  # fmt: skip
-        admission, reason = self._admit(child, options, _refusal(child, problem, against))
+        admission, reason = self._admit(child, options, _refusal(child, problem, blocker))
         if admission == "skip":
             end_new(row, skip(reason), options, self._tx.now)
             self._tx.record("run.skipped", job_id=child.id, run_id=row["id"], reason=reason)
@@ -162,16 +162,16 @@ class _Resolver:
             wait_for_slot(row)
         self._rows.append(row)
 
-    def _reconsider(self, child: JobRow, made: RunRow, against: _Parent | None) -> None:
+    def _reconsider(self, child: JobRow, existing: RunRow, blocker: _Parent | None) -> None:
         """Start a skipped run, if the parent that prevented it has been retried and allows it."""
         _trigger, options, problem = definition_of(child)
-        admission, reason = self._admit(child, options, _refusal(child, problem, against))
+        admission, reason = self._admit(child, options, _refusal(child, problem, blocker))
         if admission == "skip":
-            blamed = against.run_id if against else made.parent_run_id
-            runs.change(self._tx, [made.id], reason=reason, parent_run_id=blamed)
+            blamed = blocker.run_id if blocker else existing.parent_run_id
+            runs.change(self._tx, [existing.id], reason=reason, parent_run_id=blamed)
             return
         self._cancel_replaced(child, admission)
-        revive_run(self._tx, made, waits=admission != "ready", feeds=child.feeds)
+        revive_run(self._tx, existing, waits=admission != "ready", feeds=child.feeds)
 
     def _admit(
         self, child: JobRow, options: JobOptions, refusal: str | None
@@ -192,10 +192,10 @@ class _Resolver:
         runs.add(self._tx, rows)
 
 
-def _refusal(child: JobRow, problem: str | None, against: _Parent | None) -> str | None:
+def _refusal(child: JobRow, problem: str | None, blocker: _Parent | None) -> str | None:
     """Return why a child does not run although all its parents have ended, if it does not."""
-    if against is not None:
-        return f"{against.parent!r} {_AGAINST[against.outcome]}: run {against.run_id}"
+    if blocker is not None:
+        return f"{blocker.parent!r} {_REASONS[blocker.outcome]}: run {blocker.run_id}"
     if child.state == "paused":
         return dependencies.PAUSED
     return f"the job cannot be read: {problem}" if problem else None

@@ -1,4 +1,4 @@
-"""The guard of a transactional run's session: the engine alone ends its transaction.
+"""The guard of a transactional run's session: only the worker may end its transaction.
 
 The order of one transactional run, all on one connection:
 
@@ -7,7 +7,7 @@ The order of one transactional run, all on one connection:
     savepoint        a mark that only an unbroken transaction still has at its end
     the function     may flush, query, use savepoints, enqueue with ``session=``
     flush            whatever the session has not sent yet
-    release          of the mark; it is missing if anything committed behind the session's back
+    release          of the mark; it is missing if anything was committed behind the session's back
     completion       the run's own end, behind its fence (token, claim, state)
     commit           all of it, or nothing
 """
@@ -38,8 +38,8 @@ _ENDS = re.compile(
     re.IGNORECASE,
 )
 _ADVICE = (
-    "the engine commits it, after the function has returned; to undo a part use "
-    "session.begin_nested(), and to commit in steps an ordinary task"
+    "the worker commits it after the function has returned; to undo a part, use "
+    "session.begin_nested(); to commit in steps, use an ordinary task"
 )
 
 
@@ -60,7 +60,7 @@ class SessionGuard:
         self._store = store
         self._complete: Callable[[Transaction], None] = _nothing
         self._conn: Connection | None = None
-        self._phase: Literal["function", "commit", "over"] = "function"
+        self._phase: Literal["function", "commit", "ended"] = "function"
         self._lock = threading.Lock()
         self._listening: list[tuple[Any, str, Callable[..., None]]] = []
         self.broken: TransactionError | None = None
@@ -128,7 +128,7 @@ class SessionGuard:
         with self._lock:
             # After a failed commit the driver may still be inside the transaction.
             failed = self._phase == "commit" and not self.committed
-            self._phase = "over"
+            self._phase = "ended"
         for target, name, listener in self._listening:
             event.remove(target, name, listener)
         if (failed or self.broken) and self._conn is not None and not self._conn.closed:

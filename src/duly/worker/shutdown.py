@@ -16,10 +16,10 @@ from duly.worker.rescue import give_back
 log = logging.getLogger("duly.worker")
 SLICE = 0.05
 JOIN_SECONDS = 30.0
-"""How long the loop may take to end its last step."""
+"""The maximum number of seconds to wait for the loop's last step."""
 
 INTERRUPT_SECONDS = 2.0
-"""How long interrupted functions may take to end before their runs are given back."""
+"""Seconds that interrupted functions have to end before their runs are given back."""
 
 
 class Shutdown:
@@ -28,11 +28,11 @@ class Shutdown:
     Args:
         store: the database.
         lease: the worker's row and heartbeat.
-        execution: what it executes.
-        complete: writes back what has ended, for the worker with the given id.
+        execution: its attempts.
+        complete: writes back ended attempts, for the worker with the given id.
 
     Attributes:
-        skip_grace: when set, nothing is waited for any longer.
+        skip_grace: set to stop waiting for running functions.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Shutdown:
             self._lease.leave()
         except DulyError as error:
             log.error(
-                "Worker %s could not stop in order (%s); other workers will rescue its runs.",
+                "Worker %s could not stop cleanly (%s); other workers will rescue its runs.",
                 worker_id, error,
             )  # fmt: skip
 
     def _wait(self, worker_id: str, seconds: float, loop: threading.Thread | None) -> None:
-        """Wait for what is in flight, and write each back as it ends.
+        """Wait for the attempts in flight, and write each back as it ends.
 
         A loop that is still alive waits for a lock that a running function holds (SQLite has one
         writer). Then nothing is written here either.

@@ -1,4 +1,4 @@
-"""Runs that wait for a slot of their job: make those ready that may start now."""
+"""Make runs that wait for a slot of their job ready when a slot is free."""
 
 from __future__ import annotations
 

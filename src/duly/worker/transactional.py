@@ -22,7 +22,7 @@ from duly.worker.session_guard import SessionGuard
 
 log = logging.getLogger("duly.worker")
 TRIES = 3
-"""The limit of calls of a function whose transaction a conflict rolls back."""
+"""The maximum number of calls of a function whose transaction is rolled back by conflicts."""
 
 
 class Transactions:
@@ -39,9 +39,9 @@ class Transactions:
     def wrap(self, attempt: Attempt, task: Task) -> Callable[..., Any]:
         """Return a function that calls the task's in a transaction which also ends its run.
 
-        It is a coroutine function if the task's is one. After it has returned, the run has ended in
-        the database, too (`Phase.COMMITTED`). If it raises, nothing is committed, unless the
-        acknowledgement of the commit was lost; the run's row then tells.
+        It is a coroutine function if the task's is one. When it returns, the run has ended in the
+        database too (`Phase.COMMITTED`). If it raises, nothing is committed, unless the
+        acknowledgement of the commit was lost; the run's row then shows what happened.
         """
         attempt.transactional = True
         call = TransactionalCall(self._store, self._sessions, attempt, task)
@@ -108,10 +108,10 @@ class TransactionalCall:
         try:
             await session.run_sync(lambda _session: guard.begin())
             value = await self._call_in_time(arguments | self._given(session))
-            await _to_its_end(session.run_sync(lambda _session: self._commit(guard, value)))
+            await _await_shielded(session.run_sync(lambda _session: self._commit(guard, value)))
             return value
         finally:
-            await _to_its_end(self._close_async(guard, session))
+            await _await_shielded(self._close_async(guard, session))
 
     def _given(self, session: Session | AsyncSessionLike) -> dict[str, Any]:
         self._attempt.run.given_session = session
@@ -132,14 +132,14 @@ class TransactionalCall:
         try:
             guard.end()
             self._sessions.close(self._task.transactional, session)
-        except Exception:  # what has happened to the run is decided
+        except Exception:  # the run's outcome is already decided
             log.exception("The session of run %s could not be closed.", self._attempt.claim.id)
 
     async def _close_async(self, guard: SessionGuard, session: AsyncSessionLike) -> None:
         try:
             await session.run_sync(lambda _session: guard.end())
             await self._sessions.close_async(self._task.transactional, session)
-        except Exception:  # what has happened to the run is decided
+        except Exception:  # the run's outcome is already decided
             log.exception("The session of run %s could not be closed.", self._attempt.claim.id)
 
     def _may_repeat(self, error: Exception) -> bool:
@@ -149,7 +149,7 @@ class TransactionalCall:
         return not stopped and self._store.is_conflict(error)
 
     def _start_over(self) -> dict[str, Any]:
-        """What the function may have changed of its arguments and its run is forgotten."""
+        """Reset what the failed try reported, and return fresh arguments."""
         log.info("Run %s conflicted with another transaction; retrying.", self._attempt.claim.id)
         self._attempt.run.start_over()
         return self._task.signature.decode(self._attempt.claim.args)
@@ -159,19 +159,19 @@ class TransactionalCall:
         if self._limit is None:
             yield
             return
-        over = threading.Event()
+        ended = threading.Event()
         watch = threading.Thread(
-            target=self._watch, args=(guard, over), name="duly-limit", daemon=True
+            target=self._watch, args=(guard, ended), name="duly-limit", daemon=True
         )
         watch.start()
         try:
             yield
         finally:
-            over.set()
+            ended.set()
 
-    def _watch(self, guard: SessionGuard, over: threading.Event) -> None:
-        if not self._store.clock.wait(over, self._limit or 0):
-            guard.cut(self._too_long)
+    def _watch(self, guard: SessionGuard, ended: threading.Event) -> None:
+        if not self._store.clock.wait(ended, self._limit or 0):
+            guard.cut(self._limit_message)
 
     async def _call_in_time(self, arguments: dict[str, Any]) -> Any:
         limit = asyncio.timeout(self._limit)
@@ -181,13 +181,13 @@ class TransactionalCall:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise TransactionError(self._too_long) from error
+            raise TransactionError(self._limit_message) from error
         if limit.expired():
-            raise TransactionError(self._too_long)
+            raise TransactionError(self._limit_message)
         return value
 
     @property
-    def _too_long(self) -> str:
+    def _limit_message(self) -> str:
         return (
             f"the function held the database's only write lock for {self._limit:g} s, while all "
             "other writers waited, and was rolled back; do the slow part in a task that is not "
@@ -195,8 +195,8 @@ class TransactionalCall:
         )
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await something although the task is cancelled meanwhile: half a commit is worth nothing."""
+async def _await_shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Await a coroutine to its end even if this task is cancelled: a commit must not be cut off."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Wake-ups: when the loop takes its next step, and what makes it look earlier.
+"""Wake-ups: when the loop takes its next step, and what makes it take that step earlier.
 
 A wake-up only saves time: everything is found by polling as well.
 """
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from duly.store.store import Store
 
-LONGEST = 5.0
-"""Seconds between two looks at the database when nothing is known to be due."""
+MAX_WAIT = 5.0
+"""Seconds between two polls of the database when nothing is known to be due."""
 
 SERVER_POLL = 1.0
-"""The same on a database server, where changes by other processes are found only by polling."""
+"""Seconds between two polls on a server, where only polling finds the changes of others."""
 
 FILE_POLL = 0.1
-"""Seconds between two looks at SQLite's change counter (3 µs each)."""
+"""Seconds between two reads of SQLite's change counter (3 µs each)."""
 
 
 class Wake(NamedTuple):
@@ -26,7 +26,7 @@ class Wake(NamedTuple):
 
     Attributes:
         at_once: whether there may be more to do now.
-        at: otherwise when, on the steady clock; ``None`` if nothing is known to become due.
+        at: if not, when it is due, on the steady clock; ``None`` if nothing is known to become due.
     """
 
     at_once: bool
@@ -54,7 +54,7 @@ class Wakeup:
             self._event.set()
 
     def arm(self) -> None:
-        """Begin to watch for changes; call it before the first look at the database."""
+        """Begin to watch for changes; call it before the first query."""
         if self._seen is None and self._store.dialect.has_change_counter:
             self._seen = self._version()
 
@@ -65,7 +65,7 @@ class Wakeup:
             until: when something known is due, on the steady clock; ``None`` if nothing is.
         """
         counts, clock = self._store.dialect.has_change_counter, self.clock
-        end = clock.monotonic() + (LONGEST if counts else SERVER_POLL) * _jitter()
+        end = clock.monotonic() + (MAX_WAIT if counts else SERVER_POLL) * _jitter()
         if until is not None:
             end = min(end, until)
         while (left := end - clock.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""A worker: one process taking part. It fires due jobs, claims ready runs and executes them."""
+"""A worker: the part of a process that fires due jobs, claims ready runs and executes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from duly.store.agenda import Agenda
 from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claims.claim import Claim
+from duly.worker.claims.claim import Claim, HeldClaim
 from duly.worker.claims.claimer import Capacity, Claimed
 from duly.worker.claims.claims import Claims
 from duly.worker.claims.on_insert import OnInsertClaimer
@@ -45,16 +45,16 @@ class Worker:
     Args:
         store: the database.
         registry: the functions.
-        settings: of its scheduler.
+        settings: the settings of its scheduler.
         notifier: wakes other processes.
         prepare: brings tables and declarations up to date; called until it succeeds.
-        tend: brings stored jobs in line with what this process and others now declare.
+        tend: reconciles stored jobs with what this process and others declare now.
 
     Attributes:
         lease: its row in the database and its heartbeat.
-        execution: what it executes.
+        execution: its attempts.
         loop: the thread that steps it.
-        shutdown: how it stops.
+        shutdown: stops it.
         last_tick: when the last step succeeded, on the steady clock.
         idle_tick: when the last step began, on the steady clock, if it left nothing to do and
             nothing in flight.
@@ -89,7 +89,7 @@ class Worker:
 
     @property
     def state(self) -> State:
-        """What the worker does now."""
+        """The worker's current state."""
         return self.loop.state
 
     @property
@@ -99,11 +99,11 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether anything executes here, or has ended and is not written back."""
+        """Whether any run executes here, or has ended without being written back."""
         return self.execution.in_flight.any_live or bool(self.execution.completions)
 
     def wake(self) -> None:
-        """Let the loop look at the database now."""
+        """Make the loop take its next step now."""
         self.loop.wake()
 
     @property
@@ -137,7 +137,7 @@ class Worker:
         self.execution.around.append(enter)
 
     def inherit(self, former: Worker) -> None:
-        """Take over what hosts have set on the worker that this one replaces."""
+        """Copy the host's registrations from the worker that this one replaces."""
         self.execution.around += former.execution.around
 
     def abandon(self) -> None:
@@ -146,10 +146,10 @@ class Worker:
             self.lease.locks.close_inherited()
 
     def skip_grace(self) -> None:
-        """Make a `stop` that waits for running functions give their runs back at once."""
+        """Make a `stop` that is waiting for running functions give their runs back at once."""
         self.shutdown.skip_grace.set()
 
-    def pending_start(self) -> AbstractContextManager[set[tuple[str, str]]]:
+    def pending_start(self) -> AbstractContextManager[set[HeldClaim]]:
         """See `Execution.pending_start`."""
         return self.execution.pending_start()
 
@@ -159,12 +159,12 @@ class Worker:
         return self.state == "running" and capacity is not None and capacity.free > 0
 
     def claim_on_insert(self, tx: Transaction) -> OnInsertClaimer | None:
-        """Return what claims runs as this transaction inserts them; see `Claims.on_insert`."""
+        """Return a claimer for the runs that this transaction inserts; see `Claims.on_insert`."""
         worker_id = self.lease.worker_id
         return self._claims.on_insert(tx, worker_id, self._capacity()) if worker_id else None
 
     def start_claims(self, claims: Sequence[Claim]) -> bool:
-        """Start runs that were claimed on insert, once that is committed.
+        """Start runs that were claimed on insert, after the commit.
 
         Returns:
             Whether they were started. If not, because this worker was fenced or is stopping, they
@@ -174,7 +174,7 @@ class Worker:
             return False
         started = self._start(claims[0].worker_id or "", claims)
         if any(claim.policy.timeout is not None for claim in claims):
-            self.wake()  # the loop must know when their time is up
+            self.wake()  # the loop must learn of their deadlines
         return started
 
     def start(self) -> None:
@@ -206,7 +206,7 @@ class Worker:
     def tick(self, *, wait: bool = True) -> Wake:
         """Take one step: maintain, complete, fire, claim, and start what was claimed.
 
-        What the last step foresaw to be due now is fired before anything else is written.
+        Jobs that the previous step knew to be due by now are fired before outcomes are written.
 
         Args:
             wait: whether to wait until everything in flight has ended and is written back.
@@ -219,7 +219,7 @@ class Worker:
         self._maintenance.run(worker_id)
         self._fire_foreseen(worker_id)
         self._complete(worker_id)
-        agenda = self._look()
+        agenda = self._ask_agenda()
         fired = self._fire(agenda, worker_id)
         claimed = self._claim(agenda, fired, worker_id)
         wake = self._next_wake(agenda, fired, claimed)
@@ -249,8 +249,8 @@ class Worker:
         while completions and self.lease.worker_id == worker_id:
             completions.flush(worker_id)
 
-    def _look(self) -> Agenda:
-        """Ask the database what there is to do."""
+    def _ask_agenda(self) -> Agenda:
+        """Query the database for what there is to do."""
         with self._store.read() as conn:
             agenda = self._claims.agenda.read(conn, self._store.time.now())
         if agenda.stopped:
@@ -323,7 +323,7 @@ class Worker:
             return alive
 
     def _wait_for_in_flight(self, worker_id: str) -> bool:
-        """Wait for everything in flight and write it back; return whether there was anything."""
+        """Wait for all attempts and write them back; return whether there were any."""
         worked = self.busy
         while self.execution.in_flight or self.execution.completions:
             self.execution.wait(WAIT_SLICE)
@@ -337,12 +337,12 @@ class Worker:
 
 
 class _Fired(NamedTuple):
-    """What one step has fired.
+    """The result of firing in one step.
 
     Attributes:
         any_decided: whether anything was decided, so that there may be more.
         any_ready: whether there may be runs to claim.
-        blocked: whether other transactions hold rows of something that is due.
+        blocked: whether something is due whose rows other transactions have locked.
     """
 
     any_decided: bool

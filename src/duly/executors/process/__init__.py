@@ -1,1 +1,1 @@
-"""Functions in processes of their own: the worker's side, the child's side, the wire."""
+"""Executes functions in child processes: the worker's side, the child's side, and the wire."""

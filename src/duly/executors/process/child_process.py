@@ -19,7 +19,7 @@ BOOT = (
 """Its program, which does not import this process's main program: that may be a server."""
 
 EXIT_SECONDS = 1.0
-"""How long a process may take to end when it is asked to."""
+"""Seconds that a process has to end when it is asked to."""
 
 CHECK_EVERY = 1.0
 """Seconds between two checks that it is alive: a process that it has started itself may keep its

@@ -1,4 +1,4 @@
-"""Plain functions in processes of their own: each has its own interpreter, and can be killed.
+"""Executes plain functions in child processes, which have their own interpreter and can be killed.
 
 A process executes one run at a time and is reused for the next, unless it was interrupted. A thread
 of this process waits for each run, so that no other run waits for a slow start.
@@ -28,7 +28,7 @@ MAX_IDLE = 30.0
 
 @dataclass(slots=True, eq=False)
 class _RemoteCall:
-    """One invocation, with the process that executes it and what was asked of it."""
+    """One invocation, the process that executes it, and whether it was interrupted."""
 
     invocation: Invocation
     child: ChildProcess | None = None
@@ -37,7 +37,7 @@ class _RemoteCall:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, child: ChildProcess) -> bool:
-        """Begin in a process; return whether it may: not once it was interrupted."""
+        """Assign a process, unless the call was interrupted; return whether it may begin."""
         with self.lock:
             self.child = None if self.interrupted else child
             return not self.interrupted
@@ -54,7 +54,7 @@ class _RemoteCall:
             self.killer.start()
 
     def leave(self) -> None:
-        """Note that the call has ended, so that its process is not killed any more."""
+        """Detach the process because the call has ended, so that it is not killed."""
         with self.lock:
             self.child = None
             if self.killer is not None:
@@ -65,7 +65,7 @@ class ProcessExecutor:
     """A pool of up to ``size`` processes. See `Executor`.
 
     Args:
-        size: the maximum number of runs at once.
+        size: the maximum number of runs that execute at once.
     """
 
     interruptible = True

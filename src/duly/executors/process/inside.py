@@ -1,6 +1,6 @@
-"""Whether this process executes functions for a worker; then no worker starts in it.
+"""Whether this process is a worker's child; no worker starts in such a process.
 
-Such a process imports the application's modules, and some of them start their scheduler.
+A child process imports the application's modules, and some of them start their scheduler.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ _inside = threading.Event()
 
 
 def enter() -> None:
-    """Note that it does; called once, by the process itself."""
+    """Mark this process as a worker's child."""
     _inside.set()
 
 
 def inside() -> bool:
-    """Return whether it does."""
+    """Return whether this process is a worker's child."""
     return _inside.is_set()

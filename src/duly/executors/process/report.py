@@ -1,4 +1,4 @@
-"""The messages about a run between its worker, which has its row, and its child process."""
+"""The messages about a run between its worker and the child process that executes it."""
 
 from __future__ import annotations
 

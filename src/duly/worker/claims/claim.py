@@ -1,4 +1,4 @@
-"""A claim: a worker's right to execute one run, valid until another claim or a rescue."""
+"""A claim: a worker's right to execute one run, valid until it is claimed again or rescued."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from duly.model.run import Cause
 from duly.model.transition import RunSnapshot
 from duly.store.completions import Fence
 
+HeldClaim = tuple[str, str]
+"""The id of a run and the id of the claim that its worker holds."""
+
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """One claimed run, with what its worker needs to know of it.
+    """One claimed run, with what its worker needs to execute it.
 
     Attributes:
-        quarantined: whether nothing may execute beside it on its worker.
-        token: rises with each claim and each rescue of the run.
-        claim_id: of the statement that claimed the run.
+        quarantined: whether it must be the only run that its worker executes.
+        token: the fencing token, which rises with each claim and each rescue of the run.
+        claim_id: the id of the statement that claimed the run.
     """
 
     id: str

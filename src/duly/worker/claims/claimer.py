@@ -20,7 +20,7 @@ from duly.worker.claims.claim import Claim
 from duly.worker.claims.low_water import LowWater
 
 SHORTEST_PAUSE = 0.02
-"""Seconds between two claims from a queue whose rate is used up; its tokens add up meanwhile."""
+"""The shortest wait, in seconds, before claiming again from a queue whose rate is used up."""
 
 
 class Capacity(NamedTuple):
@@ -75,11 +75,11 @@ class Claimer:
 
     Runs without limits are claimed with one statement for each queue, all in one transaction. A
     queue that has limits, or runs with concurrency keys, gets a transaction of its own: it locks
-    limits, and two such transactions must not wait for each other's.
+    limits, and two such transactions must not wait for each other's locks.
 
     Args:
         store: the database.
-        agenda: asked inside each transaction, so that a switch is obeyed from its commit on.
+        agenda: asked inside each transaction, so that a pause is obeyed from its commit on.
     """
 
     def __init__(self, store: Store, agenda: AgendaQuery) -> None:

@@ -7,7 +7,7 @@ its next claim there.
 
 Other workers make runs ready without telling this one. A run that becomes ready before the mark of
 its priority, because it is older than what is claimed now (rescued, given back, retried, committed
-late), is passed over. Therefore one claim a second scans everything, and so does each claim that
+late), is missed. Therefore one claim a second scans everything, and so does each claim that
 finds fewer runs than there are free slots. The bound: while there are more runs than slots, such a
 run is overtaken by the runs that are claimed within one second. No run waits while a slot is free,
 and a run of a more urgent priority is found at once, since its due time is after that priority's
@@ -38,8 +38,8 @@ class _Walk:
     """Where one kind of claim begins.
 
     Attributes:
-        marks: by priority.
-        scanned_at: when a claim scanned everything, on the steady clock.
+        marks: the mark of each priority.
+        scanned_at: when a claim last scanned everything, on the steady clock.
     """
 
     marks: dict[int, Mark] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class LowWater:
     """The marks of one worker. What a claim found counts even if it is rolled back.
 
     Args:
-        clock: its steady time is used.
+        clock: the steady clock that is read.
     """
 
     def __init__(self, clock: Clock) -> None:

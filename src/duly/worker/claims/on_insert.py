@@ -32,11 +32,11 @@ class OnInsertClaimer:
     _claimed: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, ready: Sequence[dict[str, Any]]) -> None:
-        """Turn the rows that the worker has slots for into running ones, in claim order.
+        """Mark the rows that the worker has slots for as running, in claim order.
 
-        What a claim of stored runs would not take is not taken here: a run of a task that is
-        unknown to the worker, or one that has expired. A concurrency key needs its lock, so the
-        run waits for an ordinary claim, and nothing of its queue may overtake it.
+        Runs that a claim of stored runs would not take are skipped: those of tasks that the
+        worker does not know, and those that have expired. A concurrency key needs its lock, so
+        such a run waits for an ordinary claim, and no run of its queue may overtake it.
         """
         for row in sorted(ready, key=_claim_order):
             queue, slots = row["queue"], self.slots.get(row["queue"], 0)

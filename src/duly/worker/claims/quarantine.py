@@ -74,8 +74,8 @@ class Quarantine:
     def _look(self, tasks: Sequence[str]) -> datetime | None:
         now = self._store.time.now()
         with self._store.read() as conn:
-            found = next_quarantined(conn, self._queues, list(tasks), now)
-        return None if found is None else found.due_at
+            row = next_quarantined(conn, self._queues, list(tasks), now)
+        return None if row is None else row.due_at
 
     def _take(self, tx: Transaction, worker_id: str, tasks: list[str]) -> Claim | None:
         if not workers.lock(tx, worker_id):
