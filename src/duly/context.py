@@ -143,8 +143,8 @@ class Run(Injected):
         """Whether the function should stop.
 
         True when the run is cancelled or has timed out, when the worker shuts down, and when it
-        has lost its lease. Functions on threads cannot be interrupted, so long ones should check
-        this regularly.
+        has lost its lease. Functions on threads cannot be interrupted: they should check this
+        regularly.
         """
         return self._cancelled or self.lease_lost
 

@@ -1,4 +1,4 @@
-"""A world for engine tests: schedulers on one database, stepped by hand under a virtual clock."""
+"""A world for worker tests: schedulers on one database, stepped by hand on a virtual clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class World:
         self._made: list[Scheduler] = []
 
     def scheduler(self, **options: Any) -> Scheduler:
-        """Another worker on the same database."""
+        """Return another worker on the same database."""
         made = Scheduler(self.url, clock=self.clock, **options)
         self._made.append(made)
         return made
@@ -46,10 +46,10 @@ def world(prepared_database_url: str) -> Iterator[World]:
 
 
 def step(scheduler: Scheduler) -> None:
-    """One step that does not wait for what it starts."""
+    """Take one step without waiting for the runs that it starts."""
     scheduler.tick(wait=False)
 
 
 def states(runs: list[RunRecord]) -> list[str]:
-    """The states of runs, oldest first."""
+    """Return the states of runs, oldest first."""
     return [run.state for run in reversed(runs)]

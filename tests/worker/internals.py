@@ -29,12 +29,12 @@ def worker_of(scheduler: Scheduler) -> Worker:
 
 
 def lease_of(scheduler: Scheduler) -> WorkerLease:
-    """The worker's lease and its heartbeat."""
+    """Return the worker's lease."""
     return worker_of(scheduler).lease
 
 
 def registration_of(scheduler: Scheduler) -> Registration:
-    """The worker's current registration."""
+    """Return the worker's current registration."""
     registration = lease_of(scheduler)._registration
     assert registration is not None
     return registration
@@ -46,14 +46,14 @@ def replace_beat(lease: WorkerLease, beat: Callable[..., str | None]) -> None:
 
 
 def die(scheduler: Scheduler) -> None:
-    """Leave the worker as a killed process leaves it: its row stays, its file lock is free."""
+    """Leave the worker as a killed process does: its row stays, its file lock is released."""
     lease = lease_of(scheduler)
     if lease.locks is not None:
         lease.locks._own[lease.worker_id].close()
 
 
 def unwritten(scheduler: Scheduler) -> int:
-    """The number of runs whose functions have returned and whose results are not written."""
+    """Return the number of ended runs whose outcomes are not written yet."""
     return len(worker_of(scheduler).execution.completions)
 
 
@@ -63,22 +63,22 @@ def write_back(scheduler: Scheduler) -> None:
 
 
 def claimer_of(scheduler: Scheduler) -> Claimer:
-    """What claims ready runs for the worker."""
+    """Return the worker's claimer of ready runs."""
     return worker_of(scheduler)._claims.ready
 
 
-def firing_pace(scheduler: Scheduler) -> AdaptiveBatch:
-    """How many jobs the worker fires in one transaction."""
+def firing_batch(scheduler: Scheduler) -> AdaptiveBatch:
+    """Return the adaptive size of the worker's firing batches."""
     return worker_of(scheduler)._firing._batch_size
 
 
 def assume_short_runs(scheduler: Scheduler) -> None:
-    """Make the default queue claim ahead, as it does once its runs have proved to be short."""
+    """Make the default queue prefetch, as it does once its runs have proved to be short."""
     worker_of(scheduler).execution.in_flight._slots["default"]._mean = 1e-4
 
 
 def wakeup_event(scheduler: Scheduler) -> threading.Event:
-    """Set when the worker's loop is woken."""
+    """Return the event that is set when the worker's loop is woken."""
     return worker_of(scheduler).loop._wakeup._event
 
 

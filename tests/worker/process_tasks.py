@@ -1,4 +1,4 @@
-"""Functions that a process of their own imports and calls."""
+"""Functions that a child process imports and calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 
 def where(run: Run) -> dict[str, Any]:
-    """Which process this is, and what it knows of its run."""
+    """Return this process's id and the facts of its run."""
     return {
         "pid": os.getpid(),
         "parent": os.getppid(),
@@ -49,7 +49,7 @@ def talk(run: Run, lines: int = 3) -> None:
 
 
 def raise_this(what: str) -> None:
-    """Fail in one of the ways there are."""
+    """Raise an error or a signal of the given kind."""
     if what == "retry":
         raise RetryAfter(7)
     if what == "snooze":
@@ -64,7 +64,7 @@ def raise_this(what: str) -> None:
 
 
 def die(how: str) -> None:
-    """End the process in one of the ways there are."""
+    """End the process in the given way."""
     if how == "exit":
         os._exit(17)
     if how == "segfault":
@@ -73,7 +73,7 @@ def die(how: str) -> None:
 
 
 def hang(folder: str, how: str = "sleep") -> None:
-    """Note the process id, then go on for a long time; note what interrupts it."""
+    """Write the process id, run for a long time, and write what interrupts it."""
     Path(folder, "pid").write_text(str(os.getpid()))
     try:
         if how == "deaf":
@@ -93,14 +93,14 @@ def hang(folder: str, how: str = "sleep") -> None:
 
 
 def wait_for(folder: str) -> str:
-    """Go on until a file is there."""
+    """Run until a file exists."""
     Path(folder, "pid").write_text(str(os.getpid()))
     wait_until(Path(folder, "go").exists)
     return "done"
 
 
 def polite(run: Run, folder: str) -> None:
-    """Note whether the run says that it is cancelled when it is interrupted."""
+    """Write whether ``run.cancelled`` is true when the function is interrupted."""
     Path(folder, "pid").touch()
     try:
         time.sleep(100)
@@ -109,12 +109,12 @@ def polite(run: Run, folder: str) -> None:
 
 
 def huge() -> str:
-    """More than is stored."""
+    """Return a result that is too large to be stored."""
     return "x" * 10_000_000
 
 
 def orphan(folder: str) -> None:
-    """Die while a process of one's own lives on and holds everything open."""
+    """Die while a child process survives and keeps every descriptor open."""
     if os.fork() == 0:
         Path(folder, "grandchild").write_text(str(os.getpid()))
         time.sleep(100)
@@ -123,5 +123,5 @@ def orphan(folder: str) -> None:
 
 
 def shell() -> str:
-    """Use a process of one's own."""
+    """Run a command in another process."""
     return subprocess.run(["/bin/echo", "hello"], capture_output=True, check=True).stdout.decode()

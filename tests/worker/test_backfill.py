@@ -36,7 +36,7 @@ def hourly(world: World, trigger: Trigger | None = None, **options: Any) -> Sche
 
 
 def decisions(scheduler: Scheduler) -> dict[datetime, int]:
-    """How many decisions each hour has: runs with that nominal time, and missed ranges over it."""
+    """Return the number of decisions of each hour: runs and missed ranges that cover it."""
     found: dict[datetime, int] = {}
     for run in scheduler.runs(job="j", limit=1000):
         if run.scheduled_for is not None:
@@ -50,12 +50,12 @@ def decisions(scheduler: Scheduler) -> dict[datetime, int]:
 
 
 def each_hour_once(scheduler: Scheduler, first: int, last: int) -> None:
-    """Every hour from the first to the last has exactly one decision."""
+    """Assert that every hour from the first to the last has exactly one decision."""
     assert decisions(scheduler) == {after(n): 1 for n in range(first, last + 1)}
 
 
 def test_rule_16_a_missed_range_is_run_as_a_whole(world: World) -> None:
-    """A day away: 23 hours in one range. After the backfill each has its run, the range is gone."""
+    """After a day's outage, a backfill replaces the range of 23 missed hours with 23 runs."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
     done = scheduler.backfill("j", after(1), after(24), actor="ana")
@@ -84,7 +84,7 @@ def test_rule_16_a_missed_range_is_run_as_a_whole(world: World) -> None:
 def test_rule_16_a_part_of_a_range_leaves_the_rest_on_record(
     world: World, start: float, end: float, left: list[tuple[int, int, int]]
 ) -> None:
-    """Each hour has one decision before and after, whichever part was run; a second call: none."""
+    """Each hour keeps exactly one decision, whichever part runs; a second call makes no runs."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
     each_hour_once(scheduler, 1, 24)
@@ -99,8 +99,8 @@ def test_rule_16_a_part_of_a_range_leaves_the_rest_on_record(
     each_hour_once(scheduler, 1, 24)
 
 
-def test_rule_16_a_range_goes_on_after_its_end_was_run(world: World) -> None:
-    """What is missed later is not put to a range that a backfill has ended."""
+def test_rule_16_later_misses_start_a_new_range(world: World) -> None:
+    """Times that are missed later do not extend a range whose end was backfilled."""
     scheduler = hourly(world, catch_up="none")
     world.forward(scheduler, 10 * 3600 + 60)
     scheduler.backfill("j", after(8), after(11))
@@ -110,7 +110,7 @@ def test_rule_16_a_range_goes_on_after_its_end_was_run(world: World) -> None:
 
 
 def test_rule_16_missed_and_skipped_runs_are_revived_in_place(world: World) -> None:
-    """Their rows run: the same ids, the cause backfill; failed ones and successes stay."""
+    """Missed and skipped rows run under their own ids; failed and successful runs are untouched."""
     scheduler = hourly(world, misfire_grace=60)
     fail = [True]
 
@@ -133,7 +133,7 @@ def test_rule_16_missed_and_skipped_runs_are_revived_in_place(world: World) -> N
 
 
 def test_rule_16_times_before_the_job_was_stored(world: World) -> None:
-    """A job that is new can be run for the days before it, as if it had been there."""
+    """A new job can be backfilled for days before it was stored."""
     scheduler = hourly(world, cron("0 * * * *"))
     done = scheduler.backfill("j", after(-5), START)
     assert done.times == tuple(after(n) for n in range(-5, 0))
@@ -142,7 +142,7 @@ def test_rule_16_times_before_the_job_was_stored(world: World) -> None:
 
 
 def test_rule_16_a_dry_run_writes_nothing(world: World) -> None:
-    """It says what the call would do, also where the call would be refused, and why."""
+    """A dry run reports what the call would do, or why it would be refused."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
     before = len(scheduler.events())
@@ -158,7 +158,7 @@ def test_rule_16_a_dry_run_writes_nothing(world: World) -> None:
 
 
 def test_rule_16_beyond_history_only_by_force(world: World) -> None:
-    """Runs older than they are kept may have run: nothing happens without force=True."""
+    """Beyond the retention of history, runs may have been pruned, so ``force=True`` is required."""
     scheduler = hourly(world, keep=2)
     world.forward(scheduler, 5 * 24 * 3600)
     with pytest.raises(ConfigurationError, match="pass force=True"):
@@ -169,8 +169,8 @@ def test_rule_16_beyond_history_only_by_force(world: World) -> None:
     each_hour_once(scheduler, 1, 5 * 24)
 
 
-def test_rule_16_what_the_schedule_has_yet_to_decide_is_left_to_it(world: World) -> None:
-    """The end is cut at the cursor, with a note; a start behind it is refused."""
+def test_rule_16_times_that_the_schedule_will_decide_are_left_to_it(world: World) -> None:
+    """A range is cut at the cursor, with a note; a start beyond the cursor is refused."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
     done = scheduler.backfill("j", after(20), after(48))
@@ -188,7 +188,7 @@ def test_rule_16_what_the_schedule_has_yet_to_decide_is_left_to_it(world: World)
 
 
 def test_rule_16_a_backfill_never_keeps_the_schedule_from_running(world: World) -> None:
-    """Twenty runs wait; the next hour is not skipped for them, and runs before them."""
+    """While twenty backfill runs wait, the next hour is not skipped and runs before them."""
     scheduler = world.scheduler(queues={"other": 1})
     scheduler.task("work")(lambda: None)
     scheduler.add("work", every(hours=1), id="j", queue="slow")
@@ -209,7 +209,7 @@ def test_rule_16_a_backfill_never_keeps_the_schedule_from_running(world: World) 
 
 
 def test_rule_12_a_backfill_keeps_to_max_running(world: World) -> None:
-    """Two at a time with max_running=2, all at once with overlap=allow."""
+    """Two run at a time with ``max_running=2``, all of them at once with ``overlap="allow"``."""
     for number, (options, ready) in enumerate([({"max_running": 2}, 2), ({"overlap": "allow"}, 5)]):
         scheduler = world.scheduler(queues={"other": 1}, name=f"s{number}")
         scheduler.task("work")(lambda: None)
@@ -220,7 +220,7 @@ def test_rule_12_a_backfill_keeps_to_max_running(world: World) -> None:
 
 
 def test_rule_16_two_backfills_at_once_make_each_run_once(world: World) -> None:
-    """Whoever comes second finds the runs of the first."""
+    """The second backfill finds the runs of the first and makes none."""
     first, second = hourly(world), world.scheduler()
     world.forward(first, 24 * 3600)
     second.prepare()
@@ -235,7 +235,7 @@ def test_rule_16_two_backfills_at_once_make_each_run_once(world: World) -> None:
 def test_a_job_changed_meanwhile_is_not_backfilled(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The times were found under another trigger: the call is refused, nothing is written."""
+    """If the trigger changes while times are enumerated, the call is refused and writes nothing."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
     from duly.operations import backfill as commands
@@ -256,7 +256,7 @@ def test_a_job_changed_meanwhile_is_not_backfilled(
 
 
 def test_a_range_of_another_trigger_stays_as_it_is(world: World) -> None:
-    """Hours missed before an edit do not vanish when quarters of hours are backfilled."""
+    """Hours missed before an edit stay recorded when quarter-hours are backfilled."""
     scheduler = hourly(world)
     world.forward(scheduler, 24 * 3600)
     scheduler.edit("j", trigger=every(minutes=15, anchor=START))
@@ -294,7 +294,7 @@ async def test_the_awaitable_twin(sqlite_url: str) -> None:
 
 
 def test_children_run_after_backfilled_parents_too(world: World) -> None:
-    """Each run of the backfill is a run of the job: what comes after the job comes after it."""
+    """Dependent jobs run after each backfilled run, as after any other run."""
     scheduler = hourly(world, cron("0 * * * *"))
     scheduler.add("work", after=["j"], id="child")
     scheduler.backfill("j", after(-3), START)

@@ -17,7 +17,7 @@ def day(number: int) -> datetime:
     return datetime(2026, 1, number, 9, tzinfo=UTC)
 
 
-def test_a_job_leaves_out_what_its_calendar_says(world: World) -> None:
+def test_a_job_excludes_the_dates_of_its_calendar(world: World) -> None:
     """A daily job over a weekend runs on Friday and Monday."""
     scheduler = world.scheduler()
     scheduler.set_calendar("rest", weekends())
@@ -33,7 +33,7 @@ def test_a_job_leaves_out_what_its_calendar_says(world: World) -> None:
 
 
 def test_a_changed_calendar_moves_the_next_fire_of_its_jobs(world: World) -> None:
-    """The job follows at once, in every process, and only it."""
+    """Only the jobs that use the calendar move, at once and in every process."""
     scheduler = world.scheduler()
     scheduler.set_calendar("feasts", dates(date(2026, 1, 6)))
 
@@ -54,7 +54,7 @@ def test_a_changed_calendar_moves_the_next_fire_of_its_jobs(world: World) -> Non
 
 
 def test_what_was_due_under_the_old_calendar_is_decided_first(world: World) -> None:
-    """A time that had come before the change is not lost by it."""
+    """A time that was due before the change is still decided."""
     scheduler = world.scheduler()
     scheduler.set_calendar("feasts", dates(date(2026, 1, 6)))
 
@@ -84,7 +84,7 @@ def test_a_restart_keeps_the_stored_calendar_and_the_next_fire(world: World) -> 
 
 
 def test_a_calendar_in_use_cannot_be_removed(world: World) -> None:
-    """The error names the jobs; an unused one goes; an unknown one is told."""
+    """The error names the jobs; an unused calendar is removed, and an unknown one is an error."""
     scheduler = world.scheduler()
     scheduler.set_calendar('the "big" one%_', weekends())
 
@@ -102,7 +102,7 @@ def test_a_calendar_in_use_cannot_be_removed(world: World) -> None:
 
 
 def test_an_unknown_calendar_is_refused_when_the_job_is_stored(world: World) -> None:
-    """The error says which name, and suggests a near one."""
+    """The error names the calendar and suggests a similar name."""
     scheduler = world.scheduler()
     scheduler.set_calendar("feasts", weekends())
     scheduler.task(name="work")(lambda: None)

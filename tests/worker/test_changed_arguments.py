@@ -1,4 +1,4 @@
-"""A deploy changed a function: what was stored for the old one."""
+"""Runs that were stored before a deploy changed their function."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_rule_25_arguments_that_no_longer_fit_park_the_run(world: World) -> None
 
 
 def test_rule_25_a_run_of_an_unknown_task_waits_for_a_worker_that_knows_it(world: World) -> None:
-    """During a rolling deploy the old workers leave new work alone, with and without a key."""
+    """During a rolling deploy old workers leave runs of new tasks alone, with or without a key."""
     old, new = world.scheduler(), world.scheduler()
     old.task(name="known")(lambda: None)
     new.task(name="fresh")(lambda: "done")

@@ -1,4 +1,4 @@
-"""Engine rule 14: what fires on a worker that has room for it is claimed as it is made."""
+"""Engine rule 14: a worker with a free slot claims the runs that it fires as it inserts them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def working(world: World, **options: Any) -> tuple[Scheduler, list[str]]:
 
 
 def test_rule_14_a_run_that_fires_here_is_never_ready(world: World) -> None:
-    """Its row says all that a claim says, and no claim is made."""
+    """Its row is inserted as claimed, and no claim statement follows."""
     scheduler, called = working(world)
     told: list[Any] = []
     scheduler.on("run.started", told.append)
@@ -70,8 +70,8 @@ def test_rule_14_a_run_that_fires_here_is_never_ready(world: World) -> None:
     assert (row.token, row.claim_id is None) == (1, False)
 
 
-def test_rule_14_a_paused_queue_gives_nothing_away(world: World) -> None:
-    """The run waits in its queue, and is claimed when that goes on."""
+def test_rule_14_nothing_is_claimed_from_a_paused_queue(world: World) -> None:
+    """The run waits in its queue and is claimed after the queue is resumed."""
     scheduler, called = working(world)
     scheduler.add("work", every(seconds=10), id="j")
     scheduler.pause_queue("default")
@@ -82,8 +82,8 @@ def test_rule_14_a_paused_queue_gives_nothing_away(world: World) -> None:
     assert (states(scheduler.runs(job="j")), len(called)) == (["succeeded"], 1)
 
 
-def test_rule_14_what_is_older_goes_first(world: World) -> None:
-    """A run that waits already starts before the one that is made now."""
+def test_rule_14_an_older_run_starts_first(world: World) -> None:
+    """A run that is already waiting starts before the run that fires now."""
     scheduler, called = working(world, queues={"default": 1})
     scheduler.add("work", every(seconds=10), id="j")
     world.clock.advance(10)
@@ -93,8 +93,8 @@ def test_rule_14_what_is_older_goes_first(world: World) -> None:
     assert called == [older, scheduler.runs(job="j")[0].id]
 
 
-def test_rule_14_the_more_urgent_goes_first(world: World) -> None:
-    """Of two that fire together and one place, whatever their ids and nominal times are."""
+def test_rule_14_a_more_urgent_run_starts_first(world: World) -> None:
+    """Of two runs that fire together, priority decides which one gets the only slot."""
     scheduler, called = working(world, queues={"default": 1})
     scheduler.add("work", every(seconds=5), id="a", priority=10)
     scheduler.add("work", every(seconds=10), id="b", priority=-10)
@@ -105,8 +105,8 @@ def test_rule_14_the_more_urgent_goes_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_rule_14_what_expired_before_it_was_made_is_missed(world: World, paused: bool) -> None:
-    """As it is where the run is made ready, and claimed in its turn."""
+def test_rule_14_a_run_that_expired_before_its_insert_is_missed(world: World, paused: bool) -> None:
+    """The result is the same as for a run that is inserted as ready and claimed later."""
     scheduler, called = working(world)
     scheduler.add("work", every(hours=1), id="j", expires=60)
     if paused:
@@ -119,7 +119,7 @@ def test_rule_14_what_expired_before_it_was_made_is_missed(world: World, paused:
 
 @pytest.mark.parametrize("how", ["queue", "key"])
 def test_rule_14_limits_are_kept(world: World, how: str) -> None:
-    """A limit is looked at where runs are claimed, under its lock."""
+    """Runs under a limit are left for an ordinary claim, which locks the limit."""
     scheduler, called = working(world)
     options: dict[str, Any] = {"concurrency_key": "k"} if how == "key" else {}
     if how == "queue":
@@ -132,7 +132,7 @@ def test_rule_14_limits_are_kept(world: World, how: str) -> None:
     assert len(claims) >= 2
 
 
-def test_rule_14_a_task_that_is_not_known_here_is_left(world: World) -> None:
+def test_rule_14_a_run_of_an_unknown_task_is_left_for_others(world: World) -> None:
     """The worker fires the job, and a worker that knows the function executes it."""
     other = world.scheduler()
     other.task(name="theirs")(lambda: None)
@@ -144,8 +144,8 @@ def test_rule_14_a_task_that_is_not_known_here_is_left(world: World) -> None:
     assert states(scheduler.runs(job="j")) == ["succeeded"]
 
 
-def test_rule_14_no_more_than_there_is_room_for(world: World) -> None:
-    """The rest is ready at once, for any other worker."""
+def test_rule_14_no_more_runs_are_claimed_than_slots_are_free(world: World) -> None:
+    """The other runs are ready at once, for any worker."""
     scheduler, go_on = world.scheduler(queues={"default": 2}), threading.Event()
     scheduler.task(name="long")(lambda: go_on.wait(240))
     scheduler.tick()
@@ -159,8 +159,8 @@ def test_rule_14_no_more_than_there_is_room_for(world: World) -> None:
     assert states(scheduler.runs()) == ["succeeded"] * 5
 
 
-def test_rule_14_a_worker_without_a_row_takes_nothing(world: World) -> None:
-    """It was declared dead: what it makes is for the others."""
+def test_rule_14_a_worker_without_a_row_claims_nothing(world: World) -> None:
+    """A worker that was declared dead leaves the runs that it inserts to the others."""
     scheduler, called = working(world)
     scheduler.add("work", every(seconds=2), id="j")
     with scheduler.store.write() as tx:
@@ -170,8 +170,8 @@ def test_rule_14_a_worker_without_a_row_takes_nothing(world: World) -> None:
     assert (states(scheduler.runs(job="j")), called) == (["ready"], [])
 
 
-def test_rule_06_a_time_that_has_its_run_starts_nothing(world: World) -> None:
-    """The row that is there counts; the one that was to be made is not executed."""
+def test_rule_06_a_nominal_time_that_already_has_a_run_starts_nothing(world: World) -> None:
+    """The stored row counts; the conflicting insert is not executed."""
     scheduler, called = working(world)
     record = scheduler.add("work", every(seconds=10), id="j")
     due: datetime | None = record.next_fire_at
@@ -191,7 +191,7 @@ def test_rule_06_a_time_that_has_its_run_starts_nothing(world: World) -> None:
 
 @pytest.fixture
 def running(prepared_database_url: str) -> Iterator[tuple[Scheduler, list[str]]]:
-    """A worker with two places on a thread of its own, and the ids of the runs it has executed."""
+    """A started worker with two slots, and the ids of the runs that it has executed."""
     scheduler, called = Scheduler(prepared_database_url, queues={"default": 2}), list[str]()
 
     @scheduler.task(name="work")
@@ -208,15 +208,15 @@ def running(prepared_database_url: str) -> Iterator[tuple[Scheduler, list[str]]]
 
 
 def done(scheduler: Scheduler, run_id: str, state: str = "succeeded") -> RunRecord:
-    """A run, when it has come to this state."""
+    """Wait until a run is in this state, and return it."""
     wait_until(lambda: scheduler.run(run_id).state == state)
     return scheduler.run(run_id)
 
 
-def test_rule_14_a_call_starts_in_the_process_that_makes_it(
+def test_rule_14_a_call_starts_in_the_process_that_enqueues_it(
     running: tuple[Scheduler, list[str]],
 ) -> None:
-    """It is stored as claimed already, and no claim is made."""
+    """The run is inserted as claimed, and no claim statement follows."""
     scheduler, called = running
     told: list[Any] = []
     scheduler.on("run.started", told.append)
@@ -230,7 +230,7 @@ def test_rule_14_a_call_starts_in_the_process_that_makes_it(
 def test_rule_14_a_call_waits_its_turn_in_a_paused_queue(
     running: tuple[Scheduler, list[str]],
 ) -> None:
-    """And behind what is older there."""
+    """After a resume it starts after the older runs of its queue."""
     scheduler, called = running
     scheduler.pause_queue("default")
     first = scheduler.enqueue("work")
@@ -244,15 +244,15 @@ def test_rule_14_a_call_waits_its_turn_in_a_paused_queue(
 def test_rule_14_the_timeout_of_a_call_that_starts_at_once_is_kept(
     running: tuple[Scheduler, list[str]],
 ) -> None:
-    """The loop, which sleeps, learns of it."""
+    """The sleeping loop is woken, so that it enforces the timeout."""
     scheduler, _called = running
     done(scheduler, scheduler.enqueue("limited"), "failed")
 
 
-def test_rule_14_calls_for_later_and_with_keys_are_not_taken(
+def test_rule_14_delayed_and_keyed_calls_are_not_claimed_on_insert(
     running: tuple[Scheduler, list[str]],
 ) -> None:
-    """They are claimed when their time comes, behind their limits."""
+    """They are claimed when they are due, within their limits."""
     scheduler, called = running
     later = scheduler.enqueue("work", delay=3600)
     assert scheduler.run(later).state == "scheduled"
@@ -262,8 +262,8 @@ def test_rule_14_calls_for_later_and_with_keys_are_not_taken(
     assert (called, len(claims) > 0) == ([keyed], True)
 
 
-def test_rule_14_a_fenced_worker_takes_no_call(running: tuple[Scheduler, list[str]]) -> None:
-    """Its row is gone, so the call is left for another worker: here, its own next registration."""
+def test_rule_14_a_fenced_worker_claims_no_call(running: tuple[Scheduler, list[str]]) -> None:
+    """Its row is gone, so the call is left for another worker: here, for its next registration."""
     scheduler, called = running
     former = scheduler.worker_id
     with scheduler.store.write() as tx:
@@ -272,10 +272,10 @@ def test_rule_14_a_fenced_worker_takes_no_call(running: tuple[Scheduler, list[st
     assert (run.worker_id != former, called) == (True, [run.id])
 
 
-def test_rule_14_a_call_on_its_way_to_its_start_is_no_stray(
+def test_rule_14_a_call_that_is_about_to_start_is_not_a_stray(
     running: tuple[Scheduler, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop looks for claims that nobody holds when one is committed and not yet started."""
+    """A scan for strays between a call's commit and its start does not give the call back."""
     scheduler, called = running
     engine, returned = worker_of(scheduler), list[int]()
     start = engine.start_claims

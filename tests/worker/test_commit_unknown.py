@@ -1,4 +1,4 @@
-"""Engine rule 3: when the answer to a commit is lost, the run's row decides what happened."""
+"""Engine rule 3: when a commit's acknowledgement is lost, the run's row shows what happened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cut(Exception):
 
 @contextmanager
 def cut_at_commit(engine: Engine, *, before: bool) -> Iterator[list[str]]:
-    """Lose the connection at the commit after an effect: on the way there, or on the way back."""
+    """Lose the connection at the commit after an effect, before or after it takes place."""
     commit, seen = engine.dialect.do_commit, list[str]()
     wrote: set[int] = set()
 
@@ -60,7 +60,7 @@ def cut_at_commit(engine: Engine, *, before: bool) -> Iterator[list[str]]:
 
 
 def test_rule_03_a_commit_that_happened_although_it_raised(ledger: Ledger) -> None:
-    """The answer was lost after the commit: the run has succeeded, and is not tried again."""
+    """The acknowledgement was lost after the commit: the run has succeeded and is not retried."""
     ledger.task(lambda _session: "done", retry=Retry(attempts=3, wait=1))
     with cut_at_commit(ledger.scheduler.store.engine, before=False) as cuts:
         run = ledger.run("work")
@@ -72,7 +72,7 @@ def test_rule_03_a_commit_that_happened_although_it_raised(ledger: Ledger) -> No
 
 
 def test_rule_03_a_commit_that_did_not_happen(ledger: Ledger) -> None:
-    """The connection was lost before the commit: nothing is there, and the run is tried again."""
+    """The connection was lost before the commit: no effect is stored, and the run is retried."""
     ledger.task(lambda _session: "done", retry=Retry(attempts=3, wait=1, jitter=0))
     with cut_at_commit(ledger.scheduler.store.engine, before=True) as cuts:
         run = ledger.run("work")
@@ -82,10 +82,10 @@ def test_rule_03_a_commit_that_did_not_happen(ledger: Ledger) -> None:
     assert (run.state, run.attempt, ledger.effects()) == ("succeeded", 2, [1])
 
 
-def test_rule_03_nothing_is_decided_while_nobody_knows(
+def test_rule_03_nothing_is_decided_while_the_outcome_is_unknown(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the database is away the ending waits; once it answers, its row says what happened."""
+    """While the database is unavailable the outcome waits; then the run's row decides it."""
     ledger.task(lambda _session: "done", retry=Retry(attempts=3, wait=1))
     store, away = ledger.scheduler.store, list[int]()
     begin = store.dialect.begin_write
@@ -121,7 +121,7 @@ def _until_cut(ledger: Ledger, cuts: list[str], away: list[int]) -> None:
 
 @pytest.mark.parametrize("own", [True, False], ids=["engine_listens", "session_listens"])
 def test_rule_03_an_error_after_the_commit_changes_nothing(ledger: Ledger, own: bool) -> None:
-    """A listener of the host that breaks after the commit cannot turn a success into a failure."""
+    """A host's listener that raises after the commit cannot turn a success into a failure."""
 
     def broken(_session: Any) -> None:
         raise ValueError("the host's own fault")

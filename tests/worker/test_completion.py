@@ -1,4 +1,4 @@
-"""Writing back what became of runs does not depend on what others do with their jobs."""
+"""Outcomes are written back whatever other transactions do with the runs' jobs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.worker.internals import write_back
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
-def test_a_success_does_not_wait_for_whoever_has_locked_its_job(
+def test_a_success_does_not_wait_for_a_lock_on_its_job(
     database: str, request: pytest.FixtureRequest
 ) -> None:
-    """Firing, rescue and edits lock jobs; a worker whose runs succeed goes on meanwhile."""
+    """Firing, rescue and edits lock jobs; a success is written back meanwhile."""
     world = World(request.getfixturevalue(f"prepared_{database}_url"))
     worker, other = world.scheduler(), world.scheduler()
     worker.task(name="work")(lambda: None)

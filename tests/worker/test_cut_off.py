@@ -1,4 +1,4 @@
-"""A worker whose database does not answer for 90 s, beyond its lease, and then does again."""
+"""A worker whose database does not answer for 90 s, longer than its lease, and then recovers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUT = 90
 
 
 class Holder:
-    """A worker whose runs of ``hold`` go on until they are let go."""
+    """A worker whose runs of ``hold`` continue until they are released."""
 
     def __init__(self, world: World) -> None:
         self.scheduler: Scheduler = world.scheduler(queues={"default": 1, "quick": 4})
@@ -34,14 +34,14 @@ class Holder:
         self.scheduler.task(name="count", queue="quick")(lambda: None)
 
     def hold_one(self) -> str:
-        """Enqueue a run that this worker takes; its id."""
+        """Enqueue a run that this worker claims, and return its id."""
         run_id = self.scheduler.enqueue("hold")
         step(self.scheduler)
         wait_until(lambda: self.held)
         return run_id
 
     def look_around(self) -> None:
-        """One step, which fails while the database is away, and wait for the quick runs."""
+        """Take one step, which fails while the database is away, and wait for the quick runs."""
         with suppress(DatabaseUnavailable):
             step(self.scheduler)
         wait_until(lambda: {run.id for run in self.held}.issuperset(self.scheduler.in_flight()))
@@ -56,7 +56,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def cut(patch: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
-    """From now on nothing of this worker reaches the database."""
+    """Cut this worker off from the database."""
 
     def away(*_args: Any, **_options: Any) -> Any:
         raise DatabaseUnavailable("the database does not answer")
@@ -69,7 +69,7 @@ def cut(patch: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
 def test_a_worker_cut_off_for_90_seconds_is_fenced_and_everything_is_decided_once(
     world: World,
 ) -> None:
-    """Its own run is rescued, the other's goes on, and each nominal time has one run."""
+    """Its run is rescued, the other worker's run continues, and each nominal time has one run."""
     lost, other = Holder(world), Holder(world)
     lost.scheduler.add("count", every(seconds=10), id="j", catch_up="all", overlap="allow")
     own, others = lost.hold_one(), other.hold_one()

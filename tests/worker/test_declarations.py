@@ -1,4 +1,4 @@
-"""Engine rule 24: in a rolling deploy the newer version wins, and nothing is lost by accident."""
+"""Engine rule 24: in a rolling deploy the newer version wins, and no job is lost by accident."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MINUTE, SEVEN, HOUR = every(seconds=60), every(seconds=7), every(hours=1)
 
 
 def program(world: World, jobs: Jobs, version: Any = None, **said: Any) -> Scheduler:
-    """A process of one version, before it starts: it declares these jobs."""
+    """Return the scheduler of a process of one version that declares these jobs, not started."""
     scheduler = world.scheduler(version=version, orphans=said.pop("orphans", "report"))
     work = scheduler.task(name="work")(lambda: None)
     for job_id, trigger in jobs.items():
@@ -31,20 +31,20 @@ def program(world: World, jobs: Jobs, version: Any = None, **said: Any) -> Sched
 
 
 def deploy(world: World, jobs: Jobs, version: Any = None, **said: Any) -> Scheduler:
-    """The same, started."""
+    """Start a process of one version that declares these jobs."""
     scheduler = program(world, jobs, version, **said)
     scheduler.tick()
     return scheduler
 
 
 def kinds(scheduler: Scheduler, job_id: str) -> list[str]:
-    """What happened to a job, oldest first, without its runs."""
+    """Return the kinds of a job's events, oldest first, without those of its runs."""
     happened = [event.kind for event in scheduler.events(job=job_id)]
     return [kind for kind in happened if kind.startswith("job.")]
 
 
 def fires(scheduler: Scheduler, job_id: str) -> str:
-    """A job's trigger in English."""
+    """Return the description of a job's trigger."""
     return str(scheduler.job(job_id).trigger)
 
 
@@ -53,7 +53,7 @@ def fires(scheduler: Scheduler, job_id: str) -> str:
 
 @pytest.mark.parametrize("newer_first", [False, True], ids=["older_first", "newer_first"])
 def test_rule_24_the_newer_version_wins_while_both_run(world: World, newer_first: bool) -> None:
-    """In whichever order they start: trigger and options are those of the newer one."""
+    """The newer version's trigger and options apply, in whichever order the processes start."""
     starts = [lambda: deploy(world, {"j": MINUTE}, 1), lambda: deploy(world, {"j": SEVEN}, 2)]
     processes = [start() for start in (starts[::-1] if newer_first else starts)]
     assert {fires(scheduler, "j") for scheduler in processes} == {"every 7 seconds"}
@@ -62,7 +62,7 @@ def test_rule_24_the_newer_version_wins_while_both_run(world: World, newer_first
 def test_rule_24_an_older_version_that_starts_again_reverts_nothing(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Same job to the last field; the log says so each time, the audit trail once."""
+    """Every field stays; each start is logged, and the audit trail records the refusal once."""
     old = deploy(world, {"j": MINUTE}, "1.9", timeout=5)
     new = deploy(world, {"j": SEVEN}, "1.10", timeout=8)
     held = new.job("j")
@@ -82,7 +82,7 @@ def test_rule_24_an_older_version_that_starts_again_reverts_nothing(
 
 
 def test_rule_24_an_unchanged_declaration_of_a_newer_version_counts(world: World) -> None:
-    """What version 2 declares just as version 1 did is no longer version 1's to change."""
+    """Version 1 can no longer change a job that version 2 declares without a change."""
     deploy(world, {"j": MINUTE}, 1).stop()
     before = deploy(world, {"j": MINUTE}, 3).job("j")
     scheduler = deploy(world, {"j": SEVEN}, 2)
@@ -90,13 +90,13 @@ def test_rule_24_an_unchanged_declaration_of_a_newer_version_counts(world: World
 
 
 def test_rule_24_the_same_version_may_change_its_jobs(world: World) -> None:
-    """At one's desk nobody counts versions up."""
+    """During development a version is not raised for every change."""
     deploy(world, {"j": MINUTE}, 1).stop()
     assert fires(deploy(world, {"j": SEVEN}, 1), "j") == "every 7 seconds"
 
 
 def test_rule_24_a_rollback_takes_a_higher_version(world: World) -> None:
-    """The old code as it was changes nothing; deployed as version 3 it has the say."""
+    """Old code changes nothing under its old version; deployed as version 3 it applies."""
     deploy(world, {"j": MINUTE}, 1).stop()
     deploy(world, {"j": SEVEN}, 2).stop()
     again = deploy(world, {"j": MINUTE}, 1)
@@ -106,7 +106,7 @@ def test_rule_24_a_rollback_takes_a_higher_version(world: World) -> None:
 
 
 def test_rule_24_two_versions_that_meet_a_new_job_agree(world: World) -> None:
-    """Both find nothing and store it at the same time: the newer one's stays."""
+    """If both store the job at the same time, the newer version's declaration stays."""
     old = program(world, {f"j{number}": MINUTE for number in range(8)}, 1)
     new = program(world, {f"j{number}": SEVEN for number in range(8)}, 2)
     at_once(old.prepare, new.prepare)
@@ -114,8 +114,8 @@ def test_rule_24_two_versions_that_meet_a_new_job_agree(world: World) -> None:
     assert {str(job.trigger) for job in new.jobs()} == {"every 7 seconds"}
 
 
-def test_rule_24_a_job_declared_late_is_judged_alike(world: World) -> None:
-    """An older process that imports a module after its start reverts nothing either."""
+def test_rule_24_a_late_declaration_follows_the_same_rule(world: World) -> None:
+    """An older process that imports a module after its start reverts nothing."""
     old = deploy(world, {}, 1)
     new = deploy(world, {"late": SEVEN}, 2)
     old.job(MINUTE, id="late")(old.task(name="late")(lambda: None))
@@ -124,7 +124,7 @@ def test_rule_24_a_job_declared_late_is_judged_alike(world: World) -> None:
 
 
 def test_rule_24_an_older_version_brings_back_nothing_that_was_removed(world: World) -> None:
-    """Dropped from the code and removed by hand: a straggler of the old code adds it no more."""
+    """A process of the old code does not add a job that was dropped and then removed by hand."""
     old = deploy(world, {"a": MINUTE, "b": MINUTE}, 1)
     new = deploy(world, {"a": MINUTE}, 2)
     new.remove("b")
@@ -135,7 +135,7 @@ def test_rule_24_an_older_version_brings_back_nothing_that_was_removed(world: Wo
 
 
 def test_rule_24_without_a_version_the_last_one_wins(world: World) -> None:
-    """As long as nobody gives versions, each start applies what it declares."""
+    """Without versions, each start applies its declarations."""
     deploy(world, {"j": MINUTE})
     deploy(world, {"j": SEVEN})
     scheduler = deploy(world, {"j": MINUTE})
@@ -144,7 +144,7 @@ def test_rule_24_without_a_version_the_last_one_wins(world: World) -> None:
 
 
 def test_rule_24_no_version_is_older_than_any(world: World) -> None:
-    """The deploy that introduces versions is a rolling one too."""
+    """The deploy that introduces versions may be a rolling deploy, too."""
     old = deploy(world, {"j": MINUTE})
     new = deploy(world, {"j": SEVEN}, 1)
     old.stop()
@@ -154,7 +154,7 @@ def test_rule_24_no_version_is_older_than_any(world: World) -> None:
 
 
 def test_rule_24_a_hand_edit_outlives_deploys_of_both_versions(world: World) -> None:
-    """What was edited stays through all of them; reset goes to the newest declaration."""
+    """Edited fields survive all deploys; a reset restores the newest declaration."""
     old = deploy(world, {"j": MINUTE}, 1, timeout=5)
     old.edit("j", trigger=HOUR, actor="ana")
     old.stop()
@@ -173,7 +173,7 @@ def test_rule_24_a_hand_edit_outlives_deploys_of_both_versions(world: World) -> 
 def test_rule_24_a_dropped_job_is_an_orphan_once_the_old_worker_is_gone(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While version 1 lives it declares the job; then one event, one warning, and it goes on."""
+    """Once no version 1 worker is left, one event and one warning follow, and the job continues."""
     old = deploy(world, {"a": HOUR, "b": MINUTE}, 1)
     new = deploy(world, {"a": HOUR}, 2)
     for _ in range(4):
@@ -193,7 +193,7 @@ def test_rule_24_a_dropped_job_is_an_orphan_once_the_old_worker_is_gone(
 
 
 def test_rule_24_a_killed_worker_declares_until_it_is_rescued_from(world: World) -> None:
-    """A process that died without a word counts until others have taken it for dead."""
+    """A killed process counts as declaring its jobs until it is declared dead."""
     old = deploy(world, {"a": HOUR, "b": HOUR}, 1)
     new = deploy(world, {"a": HOUR}, 2)
     die(old)
@@ -203,10 +203,10 @@ def test_rule_24_a_killed_worker_declares_until_it_is_rescued_from(world: World)
     assert [job.id for job in new.orphans()] == ["b"]
 
 
-def test_rule_24_orphans_are_paused_where_that_is_asked_for(
+def test_rule_24_orphans_are_paused_on_request(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the code, with the reason; nothing is deleted."""
+    """They are paused with a reason, and nothing is deleted."""
     deploy(world, {"a": HOUR, "b": MINUTE}, 1).stop()
     with caplog.at_level(logging.WARNING, "duly"):
         new = deploy(world, {"a": HOUR}, 2, orphans="pause")
@@ -221,7 +221,7 @@ def test_rule_24_orphans_are_paused_where_that_is_asked_for(
 
 @pytest.mark.parametrize("version", [1, 3], ids=["older", "newer"])
 def test_rule_24_a_return_undoes_a_pause_that_code_made(world: World, version: int) -> None:
-    """Declared again, by a version that is newer or by a worker of the old one: it goes on."""
+    """A job that is declared again, by a newer or an old version, is resumed."""
     deploy(world, {"a": HOUR, "b": HOUR}, 1).stop()
     new = deploy(world, {"a": HOUR}, 2, orphans="pause")
     deploy(world, {"a": HOUR, "b": HOUR}, version)
@@ -233,7 +233,7 @@ def test_rule_24_a_return_undoes_a_pause_that_code_made(world: World, version: i
 
 
 def test_rule_24_a_return_leaves_a_pause_that_a_person_made(world: World) -> None:
-    """Paused by ana before it became an orphan: it stays paused when it returns."""
+    """A job that a person paused before it became an orphan stays paused when it returns."""
     old = deploy(world, {"a": HOUR, "b": HOUR}, 1)
     old.pause("b", reason="wait", actor="ana")
     old.stop()
@@ -244,7 +244,7 @@ def test_rule_24_a_return_leaves_a_pause_that_a_person_made(world: World) -> Non
 
 
 def test_rule_24_a_person_may_take_over_a_pause_that_code_made(world: World) -> None:
-    """Paused once more by ana, it is hers, and stays when the job returns."""
+    """A person who pauses the job again owns the pause, which stays when the job returns."""
     deploy(world, {"a": HOUR, "b": HOUR}, 1).stop()
     new = deploy(world, {"a": HOUR}, 2, orphans="pause")
     assert new.pause("b", reason="not yet", actor="ana") == 1
@@ -252,8 +252,8 @@ def test_rule_24_a_person_may_take_over_a_pause_that_code_made(world: World) -> 
     assert (back.state, back.paused_by, back.paused_reason) == ("paused", "ana", "not yet")
 
 
-def test_rule_24_an_orphan_that_a_person_resumes_is_let_be(world: World) -> None:
-    """Code pauses it when it becomes an orphan, not again and again."""
+def test_rule_24_an_orphan_that_a_person_resumes_stays_active(world: World) -> None:
+    """An orphan is paused once, when it becomes one."""
     deploy(world, {"a": HOUR, "b": HOUR}, 1).stop()
     new = deploy(world, {"a": HOUR}, 2, orphans="pause")
     new.resume("b", actor="ana")
@@ -264,7 +264,7 @@ def test_rule_24_an_orphan_that_a_person_resumes_is_let_be(world: World) -> None
 
 
 def test_rule_24_the_newest_version_declares_also_while_none_of_it_runs(world: World) -> None:
-    """Its first process stops again, the older ones go on: its new job is no orphan of theirs."""
+    """If its only process stops, the older ones do not treat its new job as an orphan."""
     old = deploy(world, {"a": HOUR}, 1, orphans="pause")
     deploy(world, {"a": HOUR, "b": HOUR}, 2).stop()
     world.forward(old, 31)
@@ -273,13 +273,13 @@ def test_rule_24_the_newest_version_declares_also_while_none_of_it_runs(world: W
 
 
 def test_rule_24_the_last_declared_job_may_go_too(world: World) -> None:
-    """A version that declares nothing at all is a version."""
+    """A version may declare no job at all."""
     deploy(world, {"j": HOUR}, 1).stop()
     assert [job.id for job in deploy(world, {}, 2).orphans()] == ["j"]
 
 
 def test_rule_24_programs_of_one_version_declare_together(world: World) -> None:
-    """A web process and a worker process with jobs of their own are no orphan-makers."""
+    """A web and a worker process of one version do not make orphans of each other's jobs."""
     web, worker = deploy(world, {"a": HOUR}, 1), deploy(world, {"b": HOUR}, 1)
     worker.stop()
     world.forward(web, 31)
@@ -287,7 +287,7 @@ def test_rule_24_programs_of_one_version_declare_together(world: World) -> None:
     assert deploy(world, {"b": HOUR}, 1, orphans="pause").orphans() == []
 
 
-def test_rule_24_without_versions_only_who_is_alone_finds_orphans(world: World) -> None:
+def test_rule_24_without_versions_only_a_single_worker_finds_orphans(world: World) -> None:
     """Another worker without a version may be the one that declares the job."""
     old = deploy(world, {"a": HOUR, "b": HOUR})
     new = deploy(world, {"a": HOUR})
@@ -303,7 +303,7 @@ def test_rule_24_without_versions_only_who_is_alone_finds_orphans(world: World) 
 
 
 def test_rule_24_versions_are_put_in_order_by_their_numbers() -> None:
-    """Not as text, and none comes before all."""
+    """Versions compare by number, not as text, and no version precedes every version."""
     rising = [None, 1, "1.0", "1.9", "v1.10", 2, "2026.01.05", "2026.11.21"]
     stored = [check_version(version) for version in rising]
     assert stored == ["", "1", "1.0", "1.9", "1.10", "2", "2026.1.5", "2026.11.21"]
@@ -314,19 +314,19 @@ def test_rule_24_versions_are_put_in_order_by_their_numbers() -> None:
 
 @pytest.mark.parametrize("wrong", ["", "abc1234", "1.2-rc1", -1, 1.5, True, "1" * 65, "1.", "٣"])
 def test_rule_24_a_version_without_an_order_is_refused(wrong: Any) -> None:
-    """At once, with what to give instead."""
+    """The error is raised at once and names what to pass instead."""
     with pytest.raises(ConfigurationError, match="give numbers that increase with every deploy"):
         Scheduler("sqlite://", version=wrong)
 
 
 def test_rule_24_an_unknown_choice_for_orphans_is_refused() -> None:
-    """At once, with the choices."""
+    """The error is raised at once and lists the choices."""
     with pytest.raises(ConfigurationError, match=r"orphans='delete'; it must be one of \('report"):
         Scheduler("sqlite://", orphans="delete")  # type: ignore[arg-type]
 
 
-def test_a_start_that_changes_nothing_waits_for_nobody(world: World) -> None:
-    """Who declares the same as before does not even ask for the jobs that others may hold."""
+def test_a_start_that_changes_nothing_waits_for_no_lock(world: World) -> None:
+    """A process with unchanged declarations does not lock the jobs."""
     deploy(world, {"j": HOUR, "k": MINUTE}, 1)
     again = program(world, {"j": HOUR, "k": MINUTE}, 1)
     changed = program(world, {"j": HOUR, "k": SEVEN}, 1)

@@ -1,4 +1,4 @@
-"""Jobs that run after other jobs: one decision for each run of a parent, whatever happens."""
+"""Jobs that run after other jobs: each run of a parent is decided exactly once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.worker.conftest import World, states
 
 
 class Parents:
-    """Jobs a and b, every 10 seconds; whoever is in ``failing`` raises."""
+    """Jobs a and b run every 10 seconds; those in ``failing`` raise."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.failing: set[str] = set()
@@ -33,7 +33,7 @@ class Parents:
 
 
 def family(scheduler: Scheduler, *after: str, **options: Any) -> Parents:
-    """The parents, and a job c that runs after them."""
+    """Add the parents and a job c that runs after them."""
     parents = Parents(scheduler)
 
     @scheduler.job(after=after or ["a"], **options)
@@ -43,7 +43,7 @@ def family(scheduler: Scheduler, *after: str, **options: Any) -> Parents:
 
 
 def ran(scheduler: Scheduler, job: str = "c") -> list[tuple[str, str | None]]:
-    """State and parent's job of each run, oldest first."""
+    """Return the state and the parent job of each run, oldest first."""
     found: list[tuple[str, str | None]] = []
     for run in reversed(scheduler.runs(job=job)):
         parent = scheduler.run(run.parent_run_id).job_id if run.parent_run_id else None
@@ -55,7 +55,7 @@ def ran(scheduler: Scheduler, job: str = "c") -> list[tuple[str, str | None]]:
 
 
 def test_rule_20_a_child_runs_once_for_each_run_of_its_parent(world: World) -> None:
-    """Three runs of a make three of c, each with the run of a that it came after."""
+    """Three runs of a make three runs of c, each with the id of its parent run."""
     scheduler = world.scheduler()
     family(scheduler)
     scheduler.tick()
@@ -73,7 +73,7 @@ def test_rule_20_a_child_runs_once_for_each_run_of_its_parent(world: World) -> N
 
 
 def test_rule_20_of_several_parents_each_must_have_run(world: World) -> None:
-    """c runs when a and b both ended since it last did; a that runs twice counts once."""
+    """c runs once both a and b have ended since its last run; two runs of a count once."""
     scheduler = world.scheduler()
     Parents(scheduler)
     scheduler.job(after=["a", "b"], id="c")(scheduler.task("join")(lambda: None))
@@ -91,7 +91,7 @@ def test_rule_20_of_several_parents_each_must_have_run(world: World) -> None:
 
 
 def test_on_failure_and_always(world: World) -> None:
-    """on="failure" runs after a failure only, on="always" after each end, "success" skips."""
+    """``"failure"`` runs after failures only, ``"always"`` after each end; ``"success"`` skips."""
     scheduler = world.scheduler()
     parents = family(scheduler)
     scheduler.job(after=["a"], on="failure", id="alarm")(scheduler.task("x")(lambda: None))
@@ -106,7 +106,7 @@ def test_on_failure_and_always(world: World) -> None:
 
 
 def test_rule_20_a_failed_parent_leaves_a_skipped_run_that_names_it(world: World) -> None:
-    """Of two parents the one that failed is named, with its run, whoever ended last."""
+    """The skipped run names the parent that failed and its run, whichever parent ended last."""
     scheduler = world.scheduler()
     parents = family(scheduler, "a", "b")
     parents.failing = {"a"}
@@ -125,7 +125,7 @@ def test_rule_20_a_failed_parent_leaves_a_skipped_run_that_names_it(world: World
 
 @pytest.mark.parametrize("end", ["skipped", "missed", "cancelled"])
 def test_rule_20_parents_that_never_ran_resolve_too(world: World, end: RunState) -> None:
-    """A parent that is skipped, missed or cancelled is one that did not succeed."""
+    """A parent's run that is skipped, missed or cancelled counts as not successful."""
     scheduler = world.scheduler(queues={"other": 1})
     scheduler.task("work")(lambda: None)
     options: dict[str, Any] = {"misfire_grace": 1} if end == "missed" else {}
@@ -147,8 +147,8 @@ def test_rule_20_parents_that_never_ran_resolve_too(world: World, end: RunState)
     ]
 
 
-def test_a_chain_goes_on_step_by_step(world: World) -> None:
-    """What runs after c runs after its run; a run that is skipped skips what comes after it."""
+def test_a_chain_continues_step_by_step(world: World) -> None:
+    """A job after c follows each run of c; a skipped run of c skips that job's run, too."""
     scheduler = world.scheduler()
     parents = family(scheduler)
     scheduler.job(after=["c"], id="d")(scheduler.task("x")(lambda: None))
@@ -160,7 +160,7 @@ def test_a_chain_goes_on_step_by_step(world: World) -> None:
 
 
 def test_runs_by_hand_and_their_retries_have_children_too(world: World) -> None:
-    """run_now makes a run of c as the schedule does; calls of a's task make none."""
+    """c follows a run by ``run_now`` as it follows a scheduled one, but not a plain call."""
     scheduler = world.scheduler()
     family(scheduler)
     scheduler.tick()
@@ -174,7 +174,7 @@ def test_runs_by_hand_and_their_retries_have_children_too(world: World) -> None:
 
 
 def test_a_parent_retried_by_hand_lets_its_child_run_after_all(world: World) -> None:
-    """The skipped run of c becomes ready when the run of a that spoiled it succeeds."""
+    """The skipped run of c becomes ready when the retried run of a succeeds."""
     scheduler = world.scheduler()
     parents = family(scheduler)
     parents.failing = {"a"}
@@ -191,7 +191,7 @@ def test_a_parent_retried_by_hand_lets_its_child_run_after_all(world: World) -> 
 
 
 def test_of_two_failed_parents_both_must_be_retried(world: World) -> None:
-    """After the retry of a the record names b; after that of b the child runs, once."""
+    """After a's retry the skipped run names b; after b's retry the child runs once."""
     scheduler = world.scheduler()
     parents = family(scheduler, "a", "b")
     parents.failing = {"a", "b"}
@@ -210,7 +210,7 @@ def test_of_two_failed_parents_both_must_be_retried(world: World) -> None:
 
 
 def test_a_retry_does_not_run_a_child_twice(world: World) -> None:
-    """on="always": c has run after the failure; the retry of the same run makes no other."""
+    """With ``on="always"`` c has run after the failure; the retry of that run adds none."""
     scheduler = world.scheduler()
     parents = family(scheduler, on="always")
     parents.failing = {"a"}
@@ -226,7 +226,7 @@ def test_a_retry_does_not_run_a_child_twice(world: World) -> None:
 
 
 def test_rule_12_a_child_obeys_its_overlap_policy(world: World) -> None:
-    """While a run of c is not over the next one is skipped; with overlap=queue one waits."""
+    """While a run of c is unfinished the next is skipped; with ``overlap="queue"`` one waits."""
     scheduler = world.scheduler()
     family(scheduler, queue="nobody works here")
     scheduler.job(after=["a"], id="q", overlap="queue", queue="nor here")(
@@ -242,7 +242,7 @@ def test_rule_12_a_child_obeys_its_overlap_policy(world: World) -> None:
 
 
 def test_cancel_running_replaces_the_waiting_child(world: World) -> None:
-    """overlap=cancel_running: of three runs only the newest is left."""
+    """With ``overlap="cancel_running"`` only the newest of three runs is left."""
     scheduler = world.scheduler()
     family(scheduler, queue="nobody works here", overlap="cancel_running")
     scheduler.tick()
@@ -262,7 +262,7 @@ def test_cancel_running_replaces_the_waiting_child(world: World) -> None:
 def test_rule_17_a_paused_child_catches_up_when_it_is_resumed(
     world: World, catch_up: str, after_resume: list[str]
 ) -> None:
-    """While c is paused each run of a leaves a skipped one; resuming decides by catch_up."""
+    """While c is paused each run of a leaves a skipped one; a resume applies ``catch_up``."""
     scheduler = world.scheduler()
     family(scheduler, catch_up=catch_up)
     scheduler.tick()
@@ -280,7 +280,7 @@ def test_rule_17_a_paused_child_catches_up_when_it_is_resumed(
 
 
 def test_rule_17_nothing_is_decided_while_the_scheduler_is_stopped(world: World) -> None:
-    """A parent's run that ends after stop_all is told to its child after start_all."""
+    """A parent's run that ends after ``stop_all`` is resolved after ``start_all``."""
     scheduler = world.scheduler()
     family(scheduler)
     scheduler.tick()
@@ -299,7 +299,7 @@ def test_rule_17_nothing_is_decided_while_the_scheduler_is_stopped(world: World)
 
 
 def end(scheduler: Scheduler, *run_ids: str) -> None:
-    """Write the end of runs as a worker's completion does: the fact, and nothing else."""
+    """End runs as a worker's completion does, without resolving their children."""
     with scheduler.store.write() as tx:
         runs.lock(tx, run_ids)
         runs.change(tx, run_ids, state="succeeded", finished_at=tx.now)
@@ -311,7 +311,7 @@ def still_feeding(scheduler: Scheduler) -> int:
 
 
 def test_rule_20_two_parents_that_end_at_once_make_one_child(world: World) -> None:
-    """Two workers complete and resolve at the same moment: one run of c, never none or two."""
+    """Two workers that complete and resolve at the same moment make exactly one run of c."""
     first, second = world.scheduler(), world.scheduler()
     family(first, "a", "b", overlap="allow", queue="nobody works here")
     first.prepare()
@@ -333,8 +333,8 @@ def test_rule_20_two_parents_that_end_at_once_make_one_child(world: World) -> No
     assert still_feeding(first) == 0
 
 
-def test_rule_20_two_workers_that_resolve_at_once_lose_and_double_nothing(world: World) -> None:
-    """Forty ended runs, three resolvers at once: forty runs of c."""
+def test_rule_20_concurrent_resolvers_neither_lose_nor_duplicate_runs(world: World) -> None:
+    """Three concurrent resolvers turn forty ended runs into forty runs of c."""
     schedulers = [world.scheduler() for _ in range(3)]
     family(schedulers[0], overlap="allow", queue="nobody works here")
     for scheduler in schedulers:
@@ -350,10 +350,10 @@ def test_rule_20_two_workers_that_resolve_at_once_lose_and_double_nothing(world:
     assert still_feeding(schedulers[0]) == 0
 
 
-def test_rule_20_the_fact_outlives_its_worker(
+def test_rule_20_an_unresolved_end_outlives_its_worker(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that dies right after the completion leaves the child to the next one."""
+    """If a worker dies right after a completion, the next worker resolves the child."""
     first, second = world.scheduler(), world.scheduler()
     family(first)
     family(second)
@@ -374,8 +374,8 @@ def test_rule_20_the_fact_outlives_its_worker(
     assert ran(second) == [("succeeded", "a")]
 
 
-def test_a_child_that_somebody_has_locked_stops_no_worker(world: World) -> None:
-    """The host holds c in a transaction: the step waits for nothing, and c runs afterwards."""
+def test_a_locked_child_does_not_block_a_worker(world: World) -> None:
+    """While the host has locked c the step does not wait, and c runs afterwards."""
     scheduler = world.scheduler()
     if not scheduler.store.dialect.many_writers:
         pytest.skip("SQLite has one writer at a time")

@@ -1,4 +1,4 @@
-"""A worker that lost its lease cannot change anything any more, and its runs are not lost."""
+"""A worker that has lost its lease can no longer change anything, and its runs are not lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.worker.internals import (
 
 
 class Stuck:
-    """A run that hangs on one worker until the test lets it go on."""
+    """A run that hangs on one worker until the test releases it."""
 
     def __init__(self, world: World, **options: Any) -> None:
         self.world = world
@@ -55,18 +55,18 @@ class Stuck:
         return self.second.run(self.run_id)
 
     def kill_first(self) -> None:
-        """Make the first worker look as the kernel leaves a killed process."""
+        """Leave the first worker as the kernel leaves a killed process."""
         die(self.first)
 
     def let_second_notice(self) -> None:
-        """Give the second worker a lease of contact and a rescue scan."""
+        """Give the second worker one lease of contact and a rescue scan."""
         for _ in range(9):
             self.world.clock.advance(9)
             self.second.tick()
 
 
 def test_a_dead_workers_run_is_started_again_as_a_further_attempt(world: World) -> None:
-    """The run succeeds on another worker; its crash is counted and kept in history."""
+    """The run succeeds on another worker, and its crash is counted and recorded."""
     stuck = Stuck(world)
     stuck.kill_first()
     stuck.let_second_notice()
@@ -78,7 +78,7 @@ def test_a_dead_workers_run_is_started_again_as_a_further_attempt(world: World) 
 
 
 def test_a_late_completion_changes_nothing_and_is_recorded(world: World) -> None:
-    """The result of a worker that was taken for dead is refused (promise 4)."""
+    """The result of a worker that was declared dead is refused (promise 4)."""
     stuck = Stuck(world)
     stuck.kill_first()
     stuck.let_second_notice()
@@ -91,7 +91,7 @@ def test_a_late_completion_changes_nothing_and_is_recorded(world: World) -> None
 
 
 def test_a_run_whose_workers_keep_dying_ends_as_failed(world: World) -> None:
-    """The third crash makes it a dead letter instead of killing a fourth worker."""
+    """After its third crash the run fails instead of killing a fourth worker."""
     stuck = Stuck(world)
     with stuck.second.store.write() as tx:
         from duly.store import runs
@@ -104,8 +104,8 @@ def test_a_run_whose_workers_keep_dying_ends_as_failed(world: World) -> None:
     stuck.leave.set()
 
 
-def test_the_token_rises_at_the_rescue_already(world: World) -> None:
-    """Between the rescue and the next claim the old worker's token is stale, too."""
+def test_a_rescue_raises_the_token(world: World) -> None:
+    """The old worker's token is stale from the rescue on, before the next claim."""
     stuck = Stuck(world, on_crash="fail")
     token = stored_token(stuck)
     stuck.kill_first()
@@ -115,7 +115,7 @@ def test_the_token_rises_at_the_rescue_already(world: World) -> None:
 
 
 def stored_token(stuck: Stuck) -> int:
-    """The token in the run's row."""
+    """Return the token in the run's row."""
     with stuck.second.store.read() as conn:
         row = runs.find(conn, stuck.run_id)
     assert row is not None
@@ -123,7 +123,7 @@ def stored_token(stuck: Stuck) -> int:
 
 
 def test_on_crash_fail_never_repeats(world: World) -> None:
-    """What must not run twice waits for a person after its worker's death."""
+    """With ``on_crash="fail"`` a run fails when its worker dies, and waits for a person."""
     stuck = Stuck(world, on_crash="fail", retry=Retry(attempts=5))
     stuck.kill_first()
     stuck.let_second_notice()
@@ -132,7 +132,7 @@ def test_on_crash_fail_never_repeats(world: World) -> None:
 
 
 def test_a_crash_spends_no_attempt_of_the_retry_policy(world: World) -> None:
-    """attempts=1 and one crash: the run still gets its one attempt."""
+    """With one attempt and one crash, the run still gets its attempt."""
     stuck = Stuck(world)
     stuck.kill_first()
     stuck.let_second_notice()
@@ -140,8 +140,8 @@ def test_a_crash_spends_no_attempt_of_the_retry_policy(world: World) -> None:
     stuck.leave.set()
 
 
-def test_a_worker_whose_row_was_removed_starts_a_new_life(world: World) -> None:
-    """It tells its functions, forgets what it holds, and comes back under another id."""
+def test_a_worker_whose_row_was_removed_registers_again(world: World) -> None:
+    """It stops its functions, drops its outcomes, and registers under another id."""
     stuck = Stuck(world)
     old = stuck.first.worker_id
     stuck.kill_first()
@@ -158,7 +158,7 @@ def test_a_worker_whose_row_was_removed_starts_a_new_life(world: World) -> None:
     assert stuck.run().result == "second"
 
 
-def test_what_was_being_written_when_the_fence_fell_is_not_written_by_the_next_life(
+def test_an_outcome_of_a_fenced_registration_is_not_written_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The write-back fails while the worker fences itself: the run is rescued, not completed."""
@@ -182,7 +182,7 @@ def test_what_was_being_written_when_the_fence_fell_is_not_written_by_the_next_l
 
 
 def test_a_server_worker_without_contact_fences_itself(prepared_postgresql_url: str) -> None:
-    """After 50 s without a good beat it stops on its own, before others take its runs."""
+    """After 50 s without a successful beat it fences itself, before others rescue its runs."""
     world = World(prepared_postgresql_url)
     stuck = Stuck(world)
     lease = lease_of(stuck.first)
@@ -203,8 +203,8 @@ def test_a_server_worker_without_contact_fences_itself(prepared_postgresql_url: 
     world.close()
 
 
-def test_nobody_is_taken_for_dead_after_an_outage(prepared_postgresql_url: str) -> None:
-    """A rescuer that had no contact itself waits one lease before it believes in a death."""
+def test_no_worker_is_declared_dead_right_after_an_outage(prepared_postgresql_url: str) -> None:
+    """A rescuer that had no contact itself waits one lease before it declares a worker dead."""
     world = World(prepared_postgresql_url)
     stuck = Stuck(world)
     rescuer = lease_of(stuck.second)
@@ -216,8 +216,8 @@ def test_nobody_is_taken_for_dead_after_an_outage(prepared_postgresql_url: str) 
     world.close()
 
 
-def test_a_live_worker_on_sqlite_is_never_taken_for_dead(prepared_sqlite_url: str) -> None:
-    """Its file lock proves that it lives, however old its row is."""
+def test_a_live_worker_on_sqlite_is_never_declared_dead(prepared_sqlite_url: str) -> None:
+    """Its file lock proves that it is alive, however old its last beat is."""
     world = World(prepared_sqlite_url)
     stuck = Stuck(world)
     stuck.let_second_notice()
@@ -228,7 +228,7 @@ def test_a_live_worker_on_sqlite_is_never_taken_for_dead(prepared_sqlite_url: st
 
 
 def test_a_claim_needs_a_live_lease(prepared_postgresql_url: str) -> None:
-    """A worker whose lease is over claims nothing, even if it has not noticed yet."""
+    """A worker whose lease has expired claims nothing, even before it notices."""
     world = World(prepared_postgresql_url)
     scheduler = world.scheduler()
 
@@ -249,7 +249,7 @@ def test_a_claim_needs_a_live_lease(prepared_postgresql_url: str) -> None:
 
 
 def test_running_runs_without_a_worker_row_are_rescued(world: World) -> None:
-    """Whatever removed the row, the run does not stay running for ever."""
+    """A run whose worker's row was removed does not stay running forever."""
     stuck = Stuck(world)
     with stuck.second.store.write() as tx:
         from duly.store import workers
@@ -261,7 +261,7 @@ def test_running_runs_without_a_worker_row_are_rescued(world: World) -> None:
 
 
 def test_snooze_and_crash_do_not_confuse_the_count(world: World) -> None:
-    """Attempts, crashes and snoozes are counted apart."""
+    """Attempts, crashes and snoozes are counted separately."""
     scheduler = world.scheduler()
 
     @scheduler.task(retry=Retry(attempts=2, wait=1, jitter=0))
@@ -278,8 +278,8 @@ def test_snooze_and_crash_do_not_confuse_the_count(world: World) -> None:
     assert len(scheduler.attempts(run_id)) == 2
 
 
-def test_rule_05_what_ended_but_was_not_written_runs_again(world: World) -> None:
-    """The worker dies before it could write that the function has ended: it is executed again."""
+def test_rule_05_an_ended_run_that_was_not_written_runs_again(world: World) -> None:
+    """If the worker dies before it writes an outcome, the function is executed again."""
     stuck = Stuck(world)
     stuck.leave.set()
     wait_until(lambda: not stuck.first.in_flight())
@@ -290,8 +290,8 @@ def test_rule_05_what_ended_but_was_not_written_runs_again(world: World) -> None
     assert (run.state, run.result, run.crashes, run.attempt) == ("succeeded", "second", 1, 2)
 
 
-def test_rule_05_nothing_that_ended_waits_for_company(world: World) -> None:
-    """The end of a function is what wakes the loop, which writes it as its first act."""
+def test_rule_05_an_outcome_is_not_held_back_for_a_batch(world: World) -> None:
+    """The end of a function wakes the loop, which writes the outcome at once."""
     stuck = Stuck(world)
     woken = wakeup_event(stuck.first)
     woken.clear()

@@ -12,7 +12,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def declare(scheduler: Scheduler, **options: Any) -> list[datetime]:
-    """A job every 10 seconds that notes nothing but that it ran."""
+    """Add a job that runs every 10 seconds and records only that it ran."""
     ran: list[datetime] = []
 
     @scheduler.job(every(seconds=10), id="j", **options)
@@ -50,7 +50,7 @@ def test_a_second_worker_decides_nothing_again(world: World) -> None:
 
 
 def test_latest_runs_the_newest_and_records_the_others_as_one_range(world: World) -> None:
-    """After an outage of an hour one run is made and 359 times are recorded as missed."""
+    """After an outage of an hour there is one run, and 359 times are recorded as missed."""
     scheduler = world.scheduler()
     declare(scheduler)
     scheduler.tick()
@@ -69,7 +69,7 @@ def test_latest_runs_the_newest_and_records_the_others_as_one_range(world: World
 def test_rule_15_a_very_long_outage_is_decided_over_several_steps_as_one_range(
     world: World,
 ) -> None:
-    """A cron of every second, away for 12 hours: 43,199 missed in one range, one run."""
+    """A job of every second, after 12 hours: one run, and one range of 43,199 missed times."""
     scheduler = world.scheduler()
 
     @scheduler.job(cron("* * * * * *"), id="s")
@@ -83,7 +83,7 @@ def test_rule_15_a_very_long_outage_is_decided_over_several_steps_as_one_range(
 
 
 def test_all_runs_each_time_oldest_first_and_never_two_at_once(world: World) -> None:
-    """catch_up=all makes a run for each time; overlap=skip makes them follow one another."""
+    """With ``catch_up="all"`` every time runs, one after another."""
     scheduler = world.scheduler()
     declare(scheduler, catch_up="all")
     scheduler.tick()
@@ -121,7 +121,7 @@ def test_none_runs_only_what_is_on_time(world: World) -> None:
 
 
 def test_misfire_grace_makes_a_late_time_missed_with_its_reason(world: World) -> None:
-    """A time more than the grace in the past does not run, and says why."""
+    """A time that is later than the grace does not run, and its reason is recorded."""
     scheduler = world.scheduler()
 
     @scheduler.job(at(START + timedelta(seconds=60)), id="once", misfire_grace=30)
@@ -136,8 +136,8 @@ def test_misfire_grace_makes_a_late_time_missed_with_its_reason(world: World) ->
     assert scheduler.job("once").state == "finished"
 
 
-def test_misfire_grace_counts_to_the_firing_inclusive(world: World) -> None:
-    """Exactly at the end of the grace it still runs."""
+def test_misfire_grace_is_inclusive(world: World) -> None:
+    """A time that is late by exactly the grace still runs."""
     scheduler = world.scheduler()
 
     @scheduler.job(at(START + timedelta(seconds=60)), id="once", misfire_grace=30)
@@ -149,7 +149,7 @@ def test_misfire_grace_counts_to_the_firing_inclusive(world: World) -> None:
 
 
 def test_a_one_off_in_the_past_runs_at_once(world: World) -> None:
-    """A reminder for an instant that is over is due, not lost."""
+    """A reminder for a past instant is due, not lost."""
     scheduler = world.scheduler()
 
     @scheduler.task()
@@ -207,7 +207,7 @@ def test_the_stored_switch_stops_every_worker(world: World) -> None:
 
 
 def test_jitter_delays_the_start_and_keeps_the_nominal_time(world: World) -> None:
-    """A jittered run is due within its spread, before the next nominal time, always alike."""
+    """A jittered run is due within its spread and before the next nominal time, reproducibly."""
     scheduler = world.scheduler()
     declare(scheduler, jitter=8, overlap="allow")
     scheduler.tick()
@@ -219,7 +219,7 @@ def test_jitter_delays_the_start_and_keeps_the_nominal_time(world: World) -> Non
     assert all(0 <= wait < 8 for wait in waits)
 
 
-def test_a_job_that_cannot_be_decoded_stops_nobody_else(world: World) -> None:
+def test_a_job_that_cannot_be_decoded_affects_no_other_job(world: World) -> None:
     """A stored trigger that this version cannot read makes its own job unresolved, and no other."""
     from duly.store import jobs
 
@@ -242,7 +242,7 @@ def test_a_job_that_cannot_be_decoded_stops_nobody_else(world: World) -> None:
 
 
 def test_a_clock_set_back_an_hour_fires_nothing_twice(world: World) -> None:
-    """Cursors never go back: the hour that comes again makes no second run."""
+    """Cursors never move back, so that a repeated hour makes no second run."""
     scheduler = world.scheduler()
     ran = declare(scheduler)
     scheduler.tick()
@@ -255,7 +255,7 @@ def test_a_clock_set_back_an_hour_fires_nothing_twice(world: World) -> None:
 
 
 def test_expires_bounds_the_wait_for_the_first_start(world: World) -> None:
-    """A run that no worker started in time is missed, with the reason."""
+    """A run that no worker starts in time is recorded as missed, with the reason."""
     scheduler = world.scheduler()
 
     @scheduler.task(expires=60)

@@ -1,4 +1,4 @@
-"""Situations that a review found broken once; each is a promise of the engine's design."""
+"""Situations that a review once found broken; each is a promise of the engine's design."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def state_now(scheduler: Scheduler, run_id: str) -> str:
-    """A run's state after one more step."""
+    """Take one more step and return a run's state."""
     step(scheduler)
     return scheduler.run(run_id).state
 
 
 class Held:
-    """A task in a thread that goes on until it is released, whatever it is told."""
+    """A task on a thread that continues until it is released, whatever it is asked."""
 
     def __init__(self, scheduler: Scheduler, **options: Any) -> None:
         self.started, self.leave = threading.Semaphore(0), threading.Event()
@@ -41,12 +41,12 @@ class Held:
             return "done"
 
     def wait_started(self) -> None:
-        """Wait until it has been called once more."""
+        """Wait until the task has been called once more."""
         assert self.started.acquire(timeout=240)
 
 
 def test_a_start_after_a_stop_has_all_its_threads(world: World) -> None:
-    """A function left over from before the stop neither blocks nor confuses the new one."""
+    """A function left over from before the stop takes no thread from the new start."""
     scheduler = world.scheduler()
     held = Held(scheduler)
     scheduler.task(name="quick")(lambda: "quick")
@@ -65,7 +65,7 @@ def test_a_start_after_a_stop_has_all_its_threads(world: World) -> None:
 
 
 def test_a_timed_out_function_and_its_retry_never_run_side_by_side(world: World) -> None:
-    """The retry waits until the first function has really ended."""
+    """The retry waits until the first function has returned."""
     scheduler = world.scheduler()
     held = Held(scheduler, timeout=5, retry=Retry(attempts=2, wait=1, jitter=0))
     run_id = scheduler.enqueue("held")
@@ -81,7 +81,7 @@ def test_a_timed_out_function_and_its_retry_never_run_side_by_side(world: World)
     assert held.calls == 2
 
 
-def test_a_place_kept_by_a_stopped_worker_is_freed(world: World) -> None:
+def test_a_slot_occupied_on_a_stopped_worker_is_freed(world: World) -> None:
     """After a timeout, a stop and a cancellation the job fires again."""
     scheduler = world.scheduler()
     held = Held(scheduler, timeout=5, retry=Retry(attempts=2, wait=100, jitter=0))
@@ -102,7 +102,7 @@ def test_a_place_kept_by_a_stopped_worker_is_freed(world: World) -> None:
 
 
 def test_tick_returns_while_a_timed_out_function_hangs(world: World) -> None:
-    """One step for frozen platforms must not wait for what it has given up."""
+    """A tick does not wait for functions whose runs have ended."""
     scheduler = world.scheduler()
     held = Held(scheduler, timeout=5)
     scheduler.enqueue("held")
@@ -113,8 +113,8 @@ def test_tick_returns_while_a_timed_out_function_hangs(world: World) -> None:
     held.leave.set()
 
 
-def test_one_run_with_an_unreadable_policy_stops_nobody(world: World) -> None:
-    """A newer version's policy is read as far as it can be; other runs are claimed as ever."""
+def test_one_run_with_an_unreadable_policy_blocks_no_other(world: World) -> None:
+    """A newer version's policy is read as far as possible, and other runs are claimed as usual."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     strange, plain = scheduler.enqueue("work"), scheduler.enqueue("work")
@@ -125,7 +125,7 @@ def test_one_run_with_an_unreadable_policy_stops_nobody(world: World) -> None:
 
 
 def test_a_listener_can_neither_end_nor_block_the_engine(prepared_sqlite_url: str) -> None:
-    """SystemExit from a listener is logged; stop() from one is refused with the reason."""
+    """``SystemExit`` in a listener is logged; ``stop()`` in one is refused with the reason."""
     scheduler = Scheduler(prepared_sqlite_url, heartbeat="fast")
     scheduler.task(name="work")(lambda: None)
     refused: list[Exception] = []
@@ -147,7 +147,7 @@ def test_a_listener_can_neither_end_nor_block_the_engine(prepared_sqlite_url: st
 
 @pytest.mark.parametrize("ending", ["stop", "failure"])
 def test_a_cancelled_run_is_not_tried_again(world: World, ending: str) -> None:
-    """Whether its worker stops or its attempt fails: what was cancelled stays cancelled."""
+    """A cancelled run stays cancelled whether its worker stops or its attempt fails."""
     first, second = world.scheduler(), world.scheduler()
     started, leave = threading.Event(), threading.Event()
 
@@ -189,7 +189,7 @@ def test_repeated_retries_by_hand_grant_the_same_attempts_each_time(world: World
 
 
 def test_editing_a_job_that_is_overdue_by_hours_decides_every_time(world: World) -> None:
-    """36,000 times under the old trigger: one runs, the others are recorded, none is lost."""
+    """Of 36,000 times under the old trigger one runs, and the others are recorded as missed."""
     scheduler = world.scheduler()
     odd, even = cron("1-59/2 * * * * *"), cron("0-58/2 * * * * *")
 
@@ -205,7 +205,7 @@ def test_editing_a_job_that_is_overdue_by_hours_decides_every_time(world: World)
 
 
 def test_editing_a_paused_job_records_the_times_of_the_pause(world: World) -> None:
-    """They cannot be caught up under a trigger that is gone; nothing runs while paused."""
+    """Times of the old trigger are recorded as missed, and nothing runs while paused."""
     scheduler = world.scheduler()
 
     @scheduler.job(every(seconds=10), id="j")
@@ -222,8 +222,8 @@ def test_editing_a_paused_job_records_the_times_of_the_pause(world: World) -> No
     ]
 
 
-def test_a_time_that_was_given_up_is_not_decided_again(world: World) -> None:
-    """A paused one-off that is set to the time which has just been recorded as missed."""
+def test_a_time_recorded_as_missed_is_not_decided_again(world: World) -> None:
+    """A paused one-off may be set to the time that was just recorded as missed."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     once = at(START + timedelta(seconds=10))
@@ -260,7 +260,7 @@ def test_changed_bounds_move_the_next_fire(world: World) -> None:
 
 
 def test_no_expired_run_starts_however_many_there_are(world: World) -> None:
-    """700 runs that nobody could start in time are all missed, none slips through."""
+    """All of 700 runs that no worker started in time are missed."""
     scheduler = world.scheduler()
     ran: list[int] = []
     scheduler.task(name="work", expires=10)(lambda: ran.append(1))
@@ -272,7 +272,7 @@ def test_no_expired_run_starts_however_many_there_are(world: World) -> None:
     assert scheduler.status().last_day == {"missed": 700}
 
 
-def test_two_outages_are_told_apart(world: World) -> None:
+def test_two_outages_are_recorded_separately(world: World) -> None:
     """Each missed range covers its own times and no run between them."""
     scheduler = world.scheduler()
 
@@ -292,8 +292,8 @@ def test_two_outages_are_told_apart(world: World) -> None:
     assert states(scheduler.runs(job="j")).count("succeeded") == 6
 
 
-def test_an_idle_or_stopped_scheduler_rests(prepared_sqlite_url: str) -> None:
-    """With nothing to do, and when it is switched off with work waiting, it takes few steps."""
+def test_an_idle_or_stopped_scheduler_takes_few_steps(prepared_sqlite_url: str) -> None:
+    """The loop sleeps with nothing to do, and while it is stopped with work waiting."""
     scheduler = Scheduler(prepared_sqlite_url, heartbeat="fast")
     scheduler.task(name="work")(lambda: None)
     steps: list[int] = []

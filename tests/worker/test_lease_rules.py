@@ -34,7 +34,7 @@ def server_world(prepared_postgresql_url: str) -> Iterator[World]:
 
 
 def test_rule_01_a_claim_whose_acknowledgement_was_lost_is_given_back(world: World) -> None:
-    """The row bears this worker's id, but it never heard of it: others may have it at once."""
+    """A run that is stored as this worker's without its knowledge is given back to the others."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     scheduler.tick()
@@ -47,8 +47,8 @@ def test_rule_01_a_claim_whose_acknowledgement_was_lost_is_given_back(world: Wor
     assert (run.state, run.attempt, run.crashes) == ("succeeded", 1, 0)
 
 
-def test_rule_01_what_executes_is_never_given_back(world: World) -> None:
-    """However often the worker compares what it holds with what the rows say."""
+def test_rule_01_an_executing_run_is_never_given_back(world: World) -> None:
+    """Scans for strays never give back a run that is executing."""
     stuck = Stuck(world)
     for _ in range(5):
         world.clock.advance(10)
@@ -61,7 +61,7 @@ def test_rule_01_what_executes_is_never_given_back(world: World) -> None:
 
 
 def test_rule_01_a_run_whose_worker_has_no_row_is_rescued(world: World) -> None:
-    """After one lease of contact, on a server; at once where file locks tell who lives."""
+    """On a server after one lease of contact; at once where file locks prove who is alive."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     scheduler.tick()
@@ -78,7 +78,7 @@ def test_rule_01_a_run_whose_worker_has_no_row_is_rescued(world: World) -> None:
 
 
 def test_rule_02_another_server_fences_the_worker_and_delays_rescue(server_world: World) -> None:
-    """What was committed last may be gone there: new registration, and no rescue for one lease."""
+    """It may lack the last commits: the worker registers again and rescues nothing for a lease."""
     stuck = Stuck(server_world)
     registration = registration_of(stuck.first)
     assert registration.server
@@ -98,7 +98,7 @@ def test_rule_02_another_server_fences_the_worker_and_delays_rescue(server_world
 def test_rule_02_an_ordinary_role_can_ask_who_the_server_is(
     server_world: World, postgres: PostgresServer
 ) -> None:
-    """No superuser is needed; where it is forbidden, the answer is left open."""
+    """No superuser is needed; if the query is forbidden, the identity is unknown."""
     store = server_world.scheduler().store
     with postgres.connect() as admin:
         admin.execute("do $$ begin create role plain; exception when others then null; end $$")
@@ -111,7 +111,7 @@ def test_rule_02_an_ordinary_role_can_ask_who_the_server_is(
 
 
 def test_rule_07_after_two_crashes_a_run_executes_alone(world: World) -> None:
-    """Nothing else starts beside it, and it starts beside nothing."""
+    """No other run starts beside it, and it starts only on an idle worker."""
     scheduler = world.scheduler()
     leave, seen = threading.Event(), list[str]()
 
@@ -146,7 +146,7 @@ def test_rule_07_after_two_crashes_a_run_executes_alone(world: World) -> None:
 
 
 def test_rule_07_only_a_crash_alone_makes_a_run_fail(world: World) -> None:
-    """The third crash beside others blames nobody for good."""
+    """A third crash beside other runs does not make a run fail."""
     stuck = Stuck(world)
     with stuck.second.store.write() as tx:
         runs.change(tx, [stuck.run_id], crashes=2, quarantined=False)
@@ -160,7 +160,7 @@ def test_rule_07_only_a_crash_alone_makes_a_run_fail(world: World) -> None:
 # ------------------------------------------------------------------------ engine rules 8 and 9
 
 
-def test_rule_08_a_rescued_run_is_never_too_old(world: World) -> None:
+def test_rule_08_a_rescued_run_never_expires(world: World) -> None:
     """``expires`` bounds the wait for the first start only."""
     stuck = Stuck(world, expires=5)
     stuck.kill_first()
@@ -169,8 +169,8 @@ def test_rule_08_a_rescued_run_is_never_too_old(world: World) -> None:
     stuck.leave.set()
 
 
-def test_rule_09_a_late_beat_is_told(world: World) -> None:
-    """In the log and in the trail, with how late it was."""
+def test_rule_09_a_late_beat_is_reported(world: World) -> None:
+    """The log and the audit trail record how late it was."""
     scheduler = world.scheduler()
     scheduler.tick()
     world.clock.advance(40)
@@ -185,7 +185,7 @@ def test_rule_09_a_late_beat_is_told(world: World) -> None:
 def test_rule_10_where_only_single_steps_are_taken_a_suspicion_is_stored(
     server_world: World,
 ) -> None:
-    """No process has contact for a lease: the second look at the same last beat decides."""
+    """Without a lease of contact, the second scan that finds the same last beat decides."""
     stuck = Stuck(server_world)
     server_world.forward(stuck.second, 70)
     assert stuck.run().state == "running"
@@ -195,7 +195,7 @@ def test_rule_10_where_only_single_steps_are_taken_a_suspicion_is_stored(
 
 
 def test_rule_10_a_beat_clears_the_suspicion(server_world: World) -> None:
-    """Whoever was only frozen and beats again keeps its runs."""
+    """A worker that was only frozen and beats again keeps its runs."""
     stuck = Stuck(server_world)
     server_world.forward(stuck.second, 70)
     lease_of(stuck.first).beat()
@@ -208,8 +208,10 @@ def test_rule_10_a_beat_clears_the_suspicion(server_world: World) -> None:
 
 
 @pytest.mark.parametrize("step_by", [-3600, 3600])
-def test_rule_22_nothing_fires_while_the_clock_is_in_doubt(world: World, step_by: int) -> None:
-    """Set on or back by an hour: nothing for two readings, then no time is decided twice."""
+def test_rule_22_nothing_fires_while_a_clock_step_is_unconfirmed(
+    world: World, step_by: int
+) -> None:
+    """After a step of an hour nothing fires for two readings, and no time is decided twice."""
     scheduler = world.scheduler()
 
     @scheduler.job(every(seconds=10), id="j", catch_up="all")
@@ -229,7 +231,7 @@ def test_rule_22_nothing_fires_while_the_clock_is_in_doubt(world: World, step_by
 
 
 def test_rule_22_leases_of_a_clock_set_back_do_not_outlive_it(server_world: World) -> None:
-    """A dead worker's lease lies an hour ahead: its beat, in the future, proves no registration."""
+    """A dead worker's last beat lies an hour in the future and does not prove it alive."""
     stuck = Stuck(server_world)
     server_world.clock.step(-3600)
     for _ in range(12):
@@ -240,7 +242,7 @@ def test_rule_22_leases_of_a_clock_set_back_do_not_outlive_it(server_world: Worl
 
 
 def test_rule_23_a_restored_backup_is_caught_up(world: World) -> None:
-    """Cursors a day behind: one run by policy; the runs of workers that are gone start again."""
+    """Cursors a day behind make one run by policy; runs of missing workers start again."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     scheduler.add("work", every(seconds=10), id="j")
@@ -292,8 +294,8 @@ def test_a_hanging_beat_does_not_delay_the_fence(prepared_postgresql_url: str) -
     scheduler.stop()
 
 
-def test_a_fence_for_a_life_that_is_over_does_nothing(world: World) -> None:
-    """A slow beat of the registration before cannot end the present one."""
+def test_a_fence_for_an_ended_registration_does_nothing(world: World) -> None:
+    """A slow beat of the previous registration cannot end the current one."""
     scheduler = world.scheduler()
     scheduler.tick()
     lease = lease_of(scheduler)
@@ -305,7 +307,7 @@ def test_a_fence_for_a_life_that_is_over_does_nothing(world: World) -> None:
 
 
 def test_an_idle_worker_writes_only_its_beats(world: World) -> None:
-    """Looking for the dead, for strays and for lone runs costs reads alone."""
+    """Scans for dead workers, strays and quarantined runs only read."""
     scheduler = world.scheduler()
     scheduler.tick()
     for _ in range(3):

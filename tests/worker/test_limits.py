@@ -19,7 +19,7 @@ from tests.worker.conftest import World, step
 
 
 class Held:
-    """A task whose calls go on until they are let go, one by one or all."""
+    """A task whose calls continue until they are released, one by one or all at once."""
 
     def __init__(self, *schedulers: Scheduler, **options: Any) -> None:
         self._go = threading.Semaphore(0)
@@ -38,11 +38,11 @@ class Held:
             self.now -= 1
 
     def let_go(self, calls: int = 1) -> None:
-        """End so many calls."""
+        """Release this number of calls."""
         self._go.release(calls)
 
     def wait_running(self, calls: int) -> None:
-        """Wait until so many run."""
+        """Wait until this number of calls is running."""
         wait_until(lambda: self.now == calls, what=f"{calls} calls")
 
 
@@ -51,7 +51,7 @@ def live(scheduler: Scheduler) -> dict[str, int]:
 
 
 def test_rule_13_runs_with_one_key_run_one_at_a_time(world: World) -> None:
-    """Two workers with ten places each: of five runs with one key, one runs at any time."""
+    """Of five runs with one key, only one runs at any time on two workers with ten slots each."""
     workers = world.scheduler(), world.scheduler()
     held = Held(*workers)
     for _ in range(5):
@@ -69,7 +69,7 @@ def test_rule_13_runs_with_one_key_run_one_at_a_time(world: World) -> None:
 
 
 def test_rule_13_set_limit_allows_more_and_remove_limit_one_again(world: World) -> None:
-    """The limit is of the key, over all workers, and is obeyed from the next claim on."""
+    """A key's limit applies across all workers, from the next claim on."""
     workers = world.scheduler(), world.scheduler()
     held = Held(*workers, concurrency_key="api")
     workers[0].set_limit("api", 3, actor="ana")
@@ -109,8 +109,8 @@ def test_a_limit_of_zero_holds_a_key_back(world: World) -> None:
     assert scheduler.run(run_id).state == "succeeded"
 
 
-def test_a_blocked_key_blocks_nobody_behind_it(world: World) -> None:
-    """Behind fifty urgent runs of a key that is taken, other keys and plain runs go on."""
+def test_a_blocked_key_does_not_block_the_runs_behind_it(world: World) -> None:
+    """Behind fifty urgent runs of a blocked key, other keys and plain runs still start."""
     scheduler = world.scheduler(queues={"default": 20})
     held = Held(scheduler)
     order: list[str] = []
@@ -134,7 +134,7 @@ def _stepped(scheduler: Scheduler, run_id: str) -> bool:
 
 
 def test_keyed_and_plain_runs_start_in_one_order(world: World) -> None:
-    """With one place, priority decides between runs with and without keys."""
+    """With one slot, priority decides between runs with and without keys."""
     scheduler = world.scheduler(queues={"default": 1})
     order: list[int] = []
     scheduler.task(name="note")(lambda n: order.append(n))  # noqa: PLW0108 - its parameter has a name
@@ -144,8 +144,8 @@ def test_keyed_and_plain_runs_start_in_one_order(world: World) -> None:
     assert order == [0, 1, 2, 3, 4, 5]
 
 
-def test_more_keys_than_one_claim_looks_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every key has its turn, also when the first hundreds are blocked."""
+def test_more_keys_than_one_claim_considers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every key gets its turn, even if the first hundreds are blocked."""
     scheduler = world.scheduler(queues={"default": 5})
     done: list[str] = []
     scheduler.task(name="note")(lambda what: done.append(what))  # noqa: PLW0108 - its parameter has a name
@@ -162,7 +162,7 @@ def test_more_keys_than_one_claim_looks_at(world: World, monkeypatch: pytest.Mon
 
 
 def test_a_blocked_queue_does_not_make_the_loop_spin(prepared_database_url: str) -> None:
-    """While a run waits for its key the loop sleeps; when the key is free it goes on at once."""
+    """While a run waits for its key the loop sleeps; the run starts once the key is free."""
     scheduler, other = Scheduler(prepared_database_url), Scheduler(prepared_database_url)
     held = Held(scheduler, other)
     began: list[str] = []
@@ -185,8 +185,8 @@ def test_a_blocked_queue_does_not_make_the_loop_spin(prepared_database_url: str)
         held.let_go(5)
 
 
-def test_rule_13_a_queue_runs_at_most_so_many_over_all_workers(world: World) -> None:
-    """max_running of a queue counts the runs of all workers; other queues do not care."""
+def test_rule_13_a_queue_limit_applies_across_all_workers(world: World) -> None:
+    """A queue's ``max_running`` counts the runs of all workers; other queues are unaffected."""
     queues = {"mail": 10, "other": 10}
     workers = world.scheduler(queues=queues), world.scheduler(queues=queues)
     held = Held(*workers)
@@ -205,8 +205,8 @@ def test_rule_13_a_queue_runs_at_most_so_many_over_all_workers(world: World) -> 
     held.let_go(7)
 
 
-def test_a_rate_starts_so_many_in_its_time(world: World) -> None:
-    """Ten in a minute: ten at once, then one every six seconds, and never more than ten saved."""
+def test_a_rate_limits_the_starts_per_period(world: World) -> None:
+    """Ten a minute: ten at once, then one every six seconds; at most ten accumulate."""
     scheduler = world.scheduler(queues={"mail": 50})
     done: list[int] = []
     scheduler.task(name="send")(lambda n: done.append(n))  # noqa: PLW0108 - its parameter has a name
@@ -227,7 +227,7 @@ def test_a_rate_starts_so_many_in_its_time(world: World) -> None:
 
 
 def test_a_used_up_rate_wakes_the_loop_when_the_next_may_start(prepared_database_url: str) -> None:
-    """Twenty a second: the loop does not wait for its next look at the database."""
+    """At twenty a second the loop does not wait for its next poll."""
     scheduler = Scheduler(prepared_database_url, queues={"mail": 5})
     scheduler.task(name="send")(lambda: None)
     scheduler.set_queue("mail", rate=20, per=1)
@@ -242,7 +242,7 @@ def test_a_used_up_rate_wakes_the_loop_when_the_next_may_start(prepared_database
     assert sorted(gaps)[len(gaps) // 2] < 0.5
 
 
-def test_pausing_and_limiting_a_queue_are_two_things(world: World) -> None:
+def test_pausing_and_limiting_a_queue_are_independent(world: World) -> None:
     """Limits outlive a pause and a resume; setting limits neither pauses nor resumes."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
@@ -279,15 +279,15 @@ def test_pausing_and_limiting_a_queue_are_two_things(world: World) -> None:
     ids=["key", "negative", "bool", "name", "none", "rate", "per", "long key", "no text"],
 )
 def test_a_limit_that_makes_no_sense_is_refused(world: World, call: Any, words: str) -> None:
-    """The error names the option and what it may be."""
+    """The error names the option and its valid values."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     with pytest.raises(ConfigurationError, match=words):
         call(scheduler)
 
 
-def test_rule_04_what_still_executes_holds_its_key_and_its_queue(world: World) -> None:
-    """A timed out thread goes on: its run is over, but its key and its queue are not free."""
+def test_rule_04_a_function_that_still_executes_occupies_its_key_and_queue(world: World) -> None:
+    """A timed-out function that still runs keeps its key and its queue's slot occupied."""
     scheduler = world.scheduler(queues={"default": 5, "mail": 5})
     held = Held(scheduler, timeout=5)
     scheduler.task(name="next")(lambda: None)
@@ -306,8 +306,10 @@ def test_rule_04_what_still_executes_holds_its_key_and_its_queue(world: World) -
         wait_until(lambda run_id=run_id: _state(scheduler, run_id) == "succeeded")  # type: ignore[misc]
 
 
-def test_rule_04_a_cancelled_run_that_goes_on_counts_for_overlap_and_limits(world: World) -> None:
-    """Its job is not fired beside it, and no other run with its key starts."""
+def test_rule_04_a_cancelled_run_that_still_executes_counts_for_overlap_and_limits(
+    world: World,
+) -> None:
+    """Its job does not fire beside it, and no other run with its key starts."""
     scheduler = world.scheduler()
     held = Held(scheduler)
     scheduler.task(name="next")(lambda: None)
@@ -329,10 +331,10 @@ def test_rule_04_a_cancelled_run_that_goes_on_counts_for_overlap_and_limits(worl
     wait_until(lambda: _state(scheduler, waiting) == "succeeded")
 
 
-def test_rule_04_a_place_is_free_again_although_the_time_out_was_never_acknowledged(
+def test_rule_04_a_slot_is_freed_although_the_timeout_was_never_acknowledged(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run is over in the database, its worker does not know it, and the function ends."""
+    """The run has ended in the database without its worker's knowledge when the function ends."""
     scheduler = world.scheduler()
     held = Held(scheduler, timeout=5)
     run_id = scheduler.enqueue("held", concurrency_key="k")
@@ -357,7 +359,7 @@ def test_rule_04_a_place_is_free_again_although_the_time_out_was_never_acknowled
 
 
 def occupied(scheduler: Scheduler) -> list[str]:
-    """The runs whose places are taken although they are over."""
+    """Return the runs that occupy slots although they have ended."""
     with scheduler.store.read() as conn:
         return list(conn.execute(select(tables.run.c.id).where(tables.run.c.occupied)).scalars())
 
@@ -368,7 +370,7 @@ def _state(scheduler: Scheduler, run_id: str) -> str:
 
 
 def test_rule_19_a_unique_key_is_held_until_the_function_starts(world: World) -> None:
-    """However short runs are: one with a unique key is never claimed before there is a place."""
+    """A run with a unique key is never prefetched, however short the runs are."""
     scheduler = world.scheduler(queues={"default": 1})
     held = Held(scheduler)
     scheduler.task(name="quick")(lambda: None)
@@ -391,7 +393,7 @@ def test_rule_19_a_unique_key_is_held_until_the_function_starts(world: World) ->
 
 
 def test_rule_19_the_key_is_free_while_the_function_runs(world: World) -> None:
-    """Inside the function the key can be taken anew: that run comes after this one."""
+    """A function can enqueue a run with its own key, which runs after it."""
     scheduler = world.scheduler()
     seen: list[str] = []
 
@@ -408,8 +410,8 @@ def test_rule_19_the_key_is_free_while_the_function_runs(world: World) -> None:
     assert scheduler.run(seen[1]).state == "succeeded"
 
 
-def test_rows_of_keys_that_nobody_uses_are_pruned(world: World) -> None:
-    """A key for each customer leaves nothing behind; a limit that was set stays."""
+def test_rows_of_unused_keys_are_pruned(world: World) -> None:
+    """Keys without runs leave no rows; a key with a limit keeps its row."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     scheduler.set_limit("set", 5)

@@ -1,4 +1,4 @@
-"""Low-water marks (engine rule 29): a claim may begin behind what is dead, and forgets nothing."""
+"""Low-water marks (engine rule 29): claims skip dead index entries and overlook no run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEFORE = timedelta(milliseconds=1)
 
 
 class Claimant:
-    """A worker that claims when it is told to and executes nothing."""
+    """A worker that claims on request and executes nothing."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         scheduler.task(name="work")(lambda: None)
@@ -30,7 +30,7 @@ class Claimant:
         self.scheduler, self.store = scheduler, scheduler.store
 
     def claim(self, free: int, ahead: int = 0) -> list[str]:
-        """Claim for so many places, and ahead; the runs' ids."""
+        """Claim for free slots and prefetch more; return the runs' ids."""
         room = {"default": Capacity(free, ahead)}
         got = claimer_of(self.scheduler).claim(self.scheduler.worker_id or "", room, ["work"])
         assert got is not None
@@ -43,14 +43,14 @@ def claimant(world: World) -> Claimant:
 
 
 def add(store: Store, count: int = 1, **values: Any) -> list[str]:
-    """Ready runs, stored by another process; ``ago`` is how long before now they were due."""
+    """Store ready runs as another process does; they were due ``ago`` seconds before now."""
     ago = values.pop("ago", timedelta(0))
     with store.write() as tx:
         return [add_run(tx, due_at=tx.now - ago, **values) for _ in range(count)]
 
 
 def test_an_older_run_is_overtaken_for_a_second_at_most(world: World, claimant: Claimant) -> None:
-    """A queue with more runs than places: what becomes ready in front is found within a second."""
+    """With more runs than slots, a run that becomes ready before the mark is found in a second."""
     runs = add(claimant.store, 20)
     assert claimant.claim(2) == runs[:2]
     (older,) = add(claimant.store, ago=BEFORE)
@@ -61,8 +61,8 @@ def test_an_older_run_is_overtaken_for_a_second_at_most(world: World, claimant: 
     assert claimant.claim(2) == ([older, runs[4]] if marked else runs[3:5])
 
 
-def test_no_run_waits_while_there_is_a_free_place(claimant: Claimant) -> None:
-    """Four places, two runs behind the mark: the older one is claimed too, and comes first."""
+def test_no_run_waits_while_a_slot_is_free(claimant: Claimant) -> None:
+    """With free slots left, an older run before the mark is claimed too, and starts first."""
     runs = add(claimant.store, 4)
     assert claimant.claim(2) == runs[:2]
     (older,) = add(claimant.store, ago=BEFORE)
@@ -71,7 +71,7 @@ def test_no_run_waits_while_there_is_a_free_place(claimant: Claimant) -> None:
 
 @pytest.mark.parametrize("priority", [-7, -1, 1])
 def test_a_more_urgent_run_is_found_at_once(claimant: Claimant, priority: int) -> None:
-    """Whoever made it ready: runs of its priority were claimed before, or none ever was."""
+    """This holds whether or not runs of its priority were claimed before."""
     add(claimant.store, 3, priority=-1)
     add(claimant.store, 9, priority=2)
     claimant.claim(5)
@@ -79,10 +79,10 @@ def test_a_more_urgent_run_is_found_at_once(claimant: Claimant, priority: int) -
     assert claimant.claim(2)[0] == urgent
 
 
-def test_a_look_that_ends_early_proves_nothing_about_what_lies_behind(
+def test_a_scan_that_ends_early_proves_nothing_about_later_priorities(
     world: World, claimant: Claimant
 ) -> None:
-    """A second after another only urgent runs are seen: the mark of the lazy ones is forgotten."""
+    """If a scan finds only urgent runs, the marks of later priorities are dropped."""
     lazy = add(claimant.store, 9, priority=5)
     assert claimant.claim(2) == lazy[:2]
     (older,) = add(claimant.store, priority=5, ago=BEFORE)
@@ -92,10 +92,10 @@ def test_a_look_that_ends_early_proves_nothing_about_what_lies_behind(
     assert claimant.claim(2) == [older, lazy[2]]
 
 
-def test_a_unique_key_that_ends_at_the_start_is_not_lost_behind_the_runs_ahead(
+def test_a_run_with_a_unique_key_is_not_lost_behind_prefetched_runs(
     claimant: Claimant,
 ) -> None:
-    """Such a run is never claimed ahead; the next free place is its own."""
+    """Such a run is never prefetched; it gets the next free slot."""
     first = add(claimant.store, 3)
     (keyed,) = add(claimant.store, unique_key="k", unique_scope="until_start")
     rest = add(claimant.store, 6)
@@ -104,10 +104,10 @@ def test_a_unique_key_that_ends_at_the_start_is_not_lost_behind_the_runs_ahead(
     assert claimant.claim(1, 2) == [keyed, *rest[2:4]]
 
 
-def test_what_a_lost_claim_had_found_is_found_again(
+def test_runs_of_a_rolled_back_claim_are_found_again(
     claimant: Claimant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Claims whose transaction is rolled back leave the mark where their runs are."""
+    """A claim that is rolled back leaves the mark at its runs."""
     runs = add(claimant.store, 6)
     assert claimant.claim(1) == runs[:1]
     with monkeypatch.context() as broken:
@@ -125,7 +125,7 @@ def lost(*_args: object) -> None:
 def test_the_bound_holds_whatever_becomes_ready_when(
     world: World, claimant: Claimant, seed: int
 ) -> None:
-    """Runs of any age and priority, claims of any size: only what is new is ever overtaken.
+    """With runs of any age and priority and claims of any size, only new runs are overtaken.
 
     A run that waits is overtaken by runs that were claimed within a second after it became ready.
     A claim that has a place left leaves nothing waiting.

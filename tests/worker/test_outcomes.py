@@ -1,4 +1,4 @@
-"""What a function returns or raises decides what becomes of its run."""
+"""What a function returns or raises decides the outcome of its run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_result_is_stored_as_json(world: World) -> None:
 
 
 def test_a_result_that_cannot_be_stored_does_not_fail_the_run(world: World) -> None:
-    """The work is done: the run succeeds and says that its result was not stored."""
+    """The run succeeds and records that its result was not stored."""
     scheduler = world.scheduler()
 
     @scheduler.task()
@@ -52,7 +52,7 @@ def test_a_result_that_cannot_be_stored_does_not_fail_the_run(world: World) -> N
 
 
 def test_a_failure_keeps_its_error_and_traceback_and_waits_for_a_person(world: World) -> None:
-    """Without a retry policy one error is a dead letter; retried by hand it runs again."""
+    """Without a retry policy one error fails the run; a retry by hand runs it again."""
     scheduler = world.scheduler()
     broken = [True]
 
@@ -78,8 +78,8 @@ def test_a_failure_keeps_its_error_and_traceback_and_waits_for_a_person(world: W
     )  # fmt: skip
 
 
-def test_retries_wait_longer_each_time_and_end_in_the_dead_letters(world: World) -> None:
-    """Three attempts 30 s and 60 s apart, then failed; each attempt is kept."""
+def test_retries_wait_longer_each_time_and_then_the_run_fails(world: World) -> None:
+    """After three attempts, 30 s and 60 s apart, the run fails; each attempt is recorded."""
     scheduler = world.scheduler()
     times = []
 
@@ -98,7 +98,7 @@ def test_retries_wait_longer_each_time_and_end_in_the_dead_letters(world: World)
 
 
 def test_retry_after_sets_the_wait_and_spends_attempts(world: World) -> None:
-    """RetryAfter(5) comes back in five seconds, as long as attempts are left."""
+    """``RetryAfter(5)`` retries in five seconds while attempts are left."""
     scheduler = world.scheduler()
 
     @scheduler.task(retry=Retry(attempts=2, wait=999))
@@ -113,7 +113,7 @@ def test_retry_after_sets_the_wait_and_spends_attempts(world: World) -> None:
 
 
 def test_snooze_costs_no_attempt(world: World) -> None:
-    """A run may be put off any number of times and still has its one attempt."""
+    """A run may be snoozed any number of times and still has its one attempt."""
     scheduler = world.scheduler()
     naps = [3]
 
@@ -134,7 +134,7 @@ def test_snooze_costs_no_attempt(world: World) -> None:
 
 
 def test_discard_gives_up_without_a_retry(world: World) -> None:
-    """Discard(reason) ends the run at once and keeps the reason."""
+    """``Discard(reason)`` ends the run at once and stores the reason."""
     scheduler = world.scheduler()
 
     @scheduler.task(retry=Retry(attempts=5))
@@ -170,7 +170,7 @@ def test_one_bad_item_does_not_stop_the_others(world: World) -> None:
 
 
 def test_logging_inside_a_run_is_kept_with_it_and_nothing_else_is(world: World) -> None:
-    """Any logger's lines from INFO up, in threads and coroutines, and only this run's."""
+    """Lines of any logger from INFO up are stored, on threads and in coroutines."""
     scheduler = world.scheduler()
     logger = logging.getLogger("app.work")
     logger.setLevel(logging.DEBUG)
@@ -195,7 +195,7 @@ def test_logging_inside_a_run_is_kept_with_it_and_nothing_else_is(world: World) 
 
 
 def test_a_run_knows_its_nominal_time_and_the_last_success(world: World) -> None:
-    """The context tells what it is, and when its job last succeeded."""
+    """``Run`` has the nominal time, and when its job last succeeded."""
     scheduler = world.scheduler()
     seen: list[tuple[Any, ...]] = []
 
@@ -212,7 +212,7 @@ def test_a_run_knows_its_nominal_time_and_the_last_success(world: World) -> None
 
 
 def test_an_unknown_task_waits_for_a_worker_that_knows_it(world: World) -> None:
-    """During a rolling deploy a run of a new task is left alone by old workers."""
+    """During a rolling deploy old workers leave runs of new tasks alone."""
     old, new = world.scheduler(), world.scheduler()
 
     @new.task()
@@ -227,7 +227,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(world: World) -> None:
 
 
 def test_arguments_that_no_longer_fit_park_the_run_without_retry(world: World) -> None:
-    """A deploy that changed the signature leaves a dead letter that says what does not fit."""
+    """After a deploy that changed the signature the run fails and names what does not fit."""
     old, new = world.scheduler(), world.scheduler()
 
     @old.task(name="work")
@@ -262,7 +262,7 @@ def test_failures_in_a_row_are_counted_and_a_success_ends_them(world: World) -> 
     assert scheduler.job("j").consecutive_failures == 0
 
 
-def test_listeners_hear_after_the_commit_and_cannot_break_anything(world: World) -> None:
+def test_listeners_are_called_after_the_commit_and_cannot_break_anything(world: World) -> None:
     """A listener sees the stored state; one that raises stops neither others nor the engine."""
     scheduler = world.scheduler()
     heard: list[tuple[str, str]] = []

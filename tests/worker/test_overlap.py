@@ -15,7 +15,7 @@ from tests.worker.conftest import World, states, step
 
 
 class Gate:
-    """A function that holds its run until the test lets it go."""
+    """A function whose run continues until the test opens the gate."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -31,14 +31,14 @@ class Gate:
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A gate that is open at the end."""
+    """A gate that is opened at the end of the test."""
     made = Gate()
     yield made
     made.leave.set()
 
 
 def slow(scheduler: Scheduler, gate: Gate, **options: Any) -> None:
-    """A job every 10 seconds whose run waits at the gate."""
+    """Add a job that runs every 10 seconds and waits at the gate."""
 
     @scheduler.job(every(seconds=10), id="slow", **options)
     def hold() -> None:
@@ -46,7 +46,7 @@ def slow(scheduler: Scheduler, gate: Gate, **options: Any) -> None:
 
 
 def begin(world: World, gate: Gate, **options: Any) -> Scheduler:
-    """The job's first run stands at the gate."""
+    """Start the job's first run, which waits at the gate."""
     scheduler = world.scheduler()
     slow(scheduler, gate, **options)
     scheduler.tick()
@@ -73,7 +73,7 @@ def reach(scheduler: Scheduler, expected: list[str]) -> None:
 
 
 def test_skip_records_the_time_that_did_not_run(world: World, gate: Gate) -> None:
-    """While a run is on, the next time is skipped, with its reason, and recorded."""
+    """While a run is active the next time is recorded as skipped, with its reason."""
     scheduler = begin(world, gate)
     world.clock.advance(10)
     step(scheduler)
@@ -85,7 +85,7 @@ def test_skip_records_the_time_that_did_not_run(world: World, gate: Gate) -> Non
 
 
 def test_queue_keeps_one_waiting_and_skips_the_rest(world: World, gate: Gate) -> None:
-    """The second time waits for its turn, the third is skipped; the second runs afterwards."""
+    """The second time waits and runs afterwards; the third is skipped."""
     scheduler = begin(world, gate, overlap="queue")
     for _ in range(2):
         world.clock.advance(10)
@@ -95,7 +95,7 @@ def test_queue_keeps_one_waiting_and_skips_the_rest(world: World, gate: Gate) ->
 
 
 def test_allow_runs_side_by_side(world: World, gate: Gate) -> None:
-    """With overlap=allow both runs are on at once."""
+    """With ``overlap="allow"`` both runs are active at once."""
     scheduler = begin(world, gate, overlap="allow")
     world.clock.advance(10)
     step(scheduler)
@@ -104,8 +104,8 @@ def test_allow_runs_side_by_side(world: World, gate: Gate) -> None:
     finish(scheduler, gate, ["succeeded", "succeeded"])
 
 
-def test_max_running_allows_that_many(world: World, gate: Gate) -> None:
-    """max_running=2: two are on, the third time is skipped."""
+def test_max_running_limits_the_active_runs(world: World, gate: Gate) -> None:
+    """With ``max_running=2`` two runs are active, and the third time is skipped."""
     scheduler = begin(world, gate, max_running=2)
     world.clock.advance(10)
     step(scheduler)
@@ -117,7 +117,7 @@ def test_max_running_allows_that_many(world: World, gate: Gate) -> None:
 
 
 def test_cancel_running_stops_the_old_run_and_starts_the_new(world: World) -> None:
-    """The run that is on is asked to stop and ends as cancelled; then the new one runs."""
+    """The active run is asked to stop and ends as cancelled; then the new one runs."""
     scheduler = world.scheduler()
     entered, left = threading.Semaphore(0), threading.Event()
 
@@ -143,7 +143,7 @@ def test_cancel_running_stops_the_old_run_and_starts_the_new(world: World) -> No
     reach(scheduler, ["cancelled", "succeeded"])
 
 
-def test_a_run_that_waits_for_its_retry_is_not_over(world: World) -> None:
+def test_a_run_that_waits_for_its_retry_is_still_active(world: World) -> None:
     """Between two attempts the next time is skipped: overlap holds across retries."""
     scheduler = world.scheduler()
 
@@ -159,8 +159,8 @@ def test_a_run_that_waits_for_its_retry_is_not_over(world: World) -> None:
     assert states(scheduler.runs(job="j")) == ["failed", "skipped"]
 
 
-def test_a_manual_run_while_one_is_on_is_refused(world: World, gate: Gate) -> None:
-    """run_now answers with OverlapError and makes nothing."""
+def test_a_manual_run_while_another_is_active_is_refused(world: World, gate: Gate) -> None:
+    """``run_now`` raises ``OverlapError`` and creates no run."""
     scheduler = begin(world, gate)
     with pytest.raises(OverlapError, match="already has an unfinished run"):
         scheduler.run_now("slow")
@@ -168,7 +168,7 @@ def test_a_manual_run_while_one_is_on_is_refused(world: World, gate: Gate) -> No
 
 
 def test_overlap_holds_for_a_second_worker(world: World, gate: Gate) -> None:
-    """A run on one worker makes another worker skip the next time."""
+    """An active run on one worker makes another worker skip the next time."""
     begin(world, gate)
     second = world.scheduler()
     slow(second, gate)

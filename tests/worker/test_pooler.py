@@ -1,4 +1,4 @@
-"""Behind a real PgBouncer that lends its connections out for one transaction each."""
+"""Duly behind a real PgBouncer in transaction pooling mode."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ignore_startup_parameters = extra_float_digits
 def pooled_url(
     prepared_postgresql_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> Iterator[str]:
-    """The database through a pooler with three connections for everybody."""
+    """The database through a pooler with three connections for all clients."""
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not here")
     direct, port = make_url(prepared_postgresql_url), free_port()
@@ -57,7 +57,7 @@ def pooled_url(
 
 
 def test_many_threads_share_three_connections(pooled_url: str) -> None:
-    """Jobs fire, calls run, locks have their time limit, and nothing stays in a session."""
+    """Jobs fire, calls run, locks have their timeout, and no session state is left behind."""
     scheduler = Scheduler(pooled_url, pooler=True, queues={"default": 10})
     called: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Functions in processes of their own: they run apart, are really ended, and take nobody along."""
+"""Functions in child processes: isolated, killable, and unable to harm other runs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture
 def prepared_database_url(prepared_sqlite_url: str) -> str:
-    """Where the runs are stored makes no difference here."""
+    """These tests do not depend on the database."""
     return prepared_sqlite_url
 
 
 def register(scheduler: Scheduler, function: Callable[..., Any], **options: Any) -> str:
-    """Register a function for a process; returns the task's name."""
+    """Register a function for a child process, and return the task's name."""
     return scheduler.task(executor="process", **options)(function).name
 
 
@@ -43,7 +43,7 @@ def reach(scheduler: Scheduler, run_id: str, state: str) -> None:
 
 
 def pid_in(folder: Path) -> int:
-    """The process id that a function has noted."""
+    """Wait for the process id that a function writes, and return it."""
 
     def noted() -> str:
         path = folder / "pid"
@@ -53,7 +53,7 @@ def pid_in(folder: Path) -> int:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process is gone, or only waits to be collected."""
+    """Return whether a process has ended, even if it is still a zombie."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -61,7 +61,7 @@ def ended(pid: int) -> bool:
 
 
 def test_it_runs_in_another_process_with_its_context(world: World) -> None:
-    """Another pid, the same facts; one process serves run after run; ours is not imported."""
+    """The pid differs, the facts are the same, and one process serves several runs."""
     scheduler = world.scheduler()
     name = register(scheduler, tasks.where)
     scheduler.add(name, every(seconds=60), id="j")
@@ -85,7 +85,7 @@ def test_it_runs_in_another_process_with_its_context(world: World) -> None:
 
 
 def test_arguments_and_results_cross_as_json(world: World) -> None:
-    """Defaults hold; a result that is too large is said to be so; processes may be started."""
+    """Defaults apply, a too large result is reported, and functions may start processes."""
     scheduler = world.scheduler()
     for function in (tasks.add, tasks.huge, tasks.shell):
         register(scheduler, function)
@@ -98,7 +98,7 @@ def test_arguments_and_results_cross_as_json(world: World) -> None:
 
 
 def test_progress_counters_and_log_come_across(world: World) -> None:
-    """What the function reports is stored as if it ran here, also before it has ended."""
+    """The function's reports are stored as if it ran here, even before it ends."""
     scheduler = world.scheduler()
     run_id = scheduler.enqueue(register(scheduler, tasks.talk))
     scheduler.tick()
@@ -115,7 +115,7 @@ def test_progress_counters_and_log_come_across(world: World) -> None:
 
 
 def test_the_log_is_bounded_across_processes_too(world: World) -> None:
-    """1,000 lines are kept, and it is said how many were dropped."""
+    """1,000 lines are stored, with the number of dropped ones."""
     scheduler = world.scheduler()
     run_id = scheduler.enqueue(register(scheduler, tasks.talk), lines=1500)
     scheduler.tick()
@@ -124,7 +124,7 @@ def test_the_log_is_bounded_across_processes_too(world: World) -> None:
 
 
 def test_errors_and_signals_come_across(world: World) -> None:
-    """Type, message and the traceback of the other process; RetryAfter, Snooze and Discard work."""
+    """Type, message and traceback are those of the child; RetryAfter, Snooze and Discard work."""
     scheduler = world.scheduler()
     name = register(scheduler, tasks.raise_this, retry=Retry(attempts=2, wait=100, jitter=0))
     ids = {
@@ -153,7 +153,7 @@ def test_errors_and_signals_come_across(world: World) -> None:
     ("how", "words"), [("exit", "exit code 17"), ("segfault", "SIGSEGV"), ("kill", "SIGKILL")]
 )
 def test_a_process_that_dies_fails_its_own_run_only(world: World, how: str, words: str) -> None:
-    """The attempt fails with what ended it; other runs go on, and so does the next."""
+    """The attempt fails with the cause of death; other and later runs are unaffected."""
     scheduler = world.scheduler()
     die, add = register(scheduler, tasks.die), register(scheduler, tasks.add)
     others = [scheduler.enqueue(add, a=n) for n in range(4)]
@@ -168,10 +168,8 @@ def test_a_process_that_dies_fails_its_own_run_only(world: World, how: str, word
     assert scheduler.run(again).result == 3
 
 
-def test_a_process_that_dies_is_noticed_while_its_own_children_live(
-    world: World, tmp_path: Path
-) -> None:
-    """A grandchild holds the connection open: the death is seen all the same."""
+def test_a_death_is_noticed_while_the_processes_children_live(world: World, tmp_path: Path) -> None:
+    """A death is noticed even if a grandchild holds the connection open."""
     scheduler = world.scheduler()
     run_id = scheduler.enqueue(register(scheduler, tasks.orphan), folder=str(tmp_path))
     try:
@@ -183,7 +181,7 @@ def test_a_process_that_dies_is_noticed_while_its_own_children_live(
 
 @pytest.mark.parametrize("how", ["sleep", "busy", "deaf", "inside"])
 def test_a_timeout_ends_the_process(world: World, tmp_path: Path, how: str) -> None:
-    """Whatever it does, the function is gone, its run timed out, and its place free at once."""
+    """The function is killed whatever it does, its run times out, and its slot is free at once."""
     scheduler = world.scheduler(queues={"default": 1})
     name = register(scheduler, tasks.hang, timeout=5)
     run_id = scheduler.enqueue(name, folder=str(tmp_path), how=how)
@@ -203,7 +201,7 @@ def test_a_timeout_ends_the_process(world: World, tmp_path: Path, how: str) -> N
 
 
 def test_a_cancellation_ends_the_process(world: World, tmp_path: Path) -> None:
-    """Asked for by another process: the run is cancelled, the function ended, and it is told so."""
+    """On request of another process the run is cancelled and its function interrupted."""
     scheduler, other = world.scheduler(), world.scheduler()
     run_id = scheduler.enqueue(register(scheduler, tasks.polite), folder=str(tmp_path))
     step(scheduler)
@@ -215,7 +213,7 @@ def test_a_cancellation_ends_the_process(world: World, tmp_path: Path) -> None:
 
 
 def test_stop_waits_for_the_grace_then_gives_back(world: World, tmp_path: Path) -> None:
-    """What ends in time is completed; the rest is killed and ready again, no attempt spent."""
+    """Functions that end in time complete; others are killed and given back uncounted."""
     (tmp_path / "slow").mkdir()
     (tmp_path / "quick").mkdir()
     first, second = world.scheduler(), world.scheduler()
@@ -237,7 +235,7 @@ def test_stop_waits_for_the_grace_then_gives_back(world: World, tmp_path: Path) 
 def test_no_process_outlives_the_worker(
     prepared_sqlite_url: str, children: Children, tmp_path: Path
 ) -> None:
-    """kill -9 of the worker, and a function that holds the interpreter's lock: it ends as well."""
+    """After ``kill -9`` of the worker its child ends, even if it holds the interpreter lock."""
     program = (
         "import sys, threading; from duly import Scheduler;"
         "from tests.worker import process_tasks as tasks;"
@@ -250,10 +248,10 @@ def test_no_process_outlives_the_worker(
     wait_until(lambda: ended(pid))
 
 
-def test_a_module_that_starts_its_scheduler_starts_none_there(
+def test_a_module_that_starts_its_scheduler_starts_none_in_a_child(
     prepared_sqlite_url: str, children: Children, tmp_path: Path
 ) -> None:
-    """The other process imports the application's module: no second worker comes of it."""
+    """Importing the application's module in a child process starts no second worker."""
     (tmp_path / "app.py").write_text(
         "import os, sys\n"
         "from duly import Scheduler\n"
@@ -273,8 +271,8 @@ def test_a_module_that_starts_its_scheduler_starts_none_there(
     assert "result 1 None" in child.output()
 
 
-def test_a_child_that_died_at_rest_is_replaced(world: World) -> None:
-    """Its next run does not pay for a death between two runs."""
+def test_a_child_that_died_while_idle_is_replaced(world: World) -> None:
+    """A death between two runs does not fail the next run."""
     scheduler = world.scheduler()
     name = register(scheduler, tasks.where)
     first = scheduler.enqueue(name)
@@ -294,7 +292,7 @@ def _nested() -> Callable[[], None]:
 
 
 class Callback:
-    """Callable, but nothing that a name leads to."""
+    """A callable that cannot be found by a name."""
 
     __name__ = "callback"
 
@@ -317,23 +315,23 @@ def main_function() -> None: ...
     ],
     ids=["nested", "lambda", "instance", "coroutine"],
 )
-def test_what_another_process_cannot_find_is_refused(
+def test_a_function_that_a_child_cannot_import_is_refused(
     world: World, function: Any, words: str
 ) -> None:
-    """At the registration, with the reason; not when it is about to run at night."""
+    """The error is raised at registration, not at the first run."""
     with pytest.raises(ConfigurationError, match=words):
         world.scheduler().task("t", executor="process")(function)
 
 
 def test_a_function_of_the_main_program_is_refused(world: World) -> None:
-    """The other process does not run the main program; the error says what to do."""
+    """A child process does not import the main program; the error says what to do."""
     main_function.__module__ = "__main__"
     with pytest.raises(ConfigurationError, match="move it into a module"):
         world.scheduler().task(executor="process")(main_function)
 
 
 def test_an_unknown_executor_is_refused(world: World) -> None:
-    """The error names those that there are; a task is not asked twice."""
+    """The error lists the executors."""
     scheduler = world.scheduler()
     with pytest.raises(ConfigurationError, match="'auto', 'process'"):
         scheduler.task(executor="celery")(tasks.add)  # type: ignore[arg-type]

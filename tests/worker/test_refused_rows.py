@@ -17,7 +17,7 @@ from tests.worker.internals import RESULT_STATEMENT, unwritten
 
 @pytest.mark.parametrize("bad", ["nul\x00", "\ud800", float("nan"), "x" * 70_000, {1, 2}, object()])
 def test_rule_06_odd_results_are_stored_or_replaced(world: World, bad: Any) -> None:
-    """NUL, a lone surrogate, NaN, too large, not JSON: the run has succeeded all the same."""
+    """A result that cannot be stored as it is does not fail its run."""
     scheduler = world.scheduler()
     scheduler.task(name="odd")(lambda: bad)
     run_id = scheduler.enqueue("odd")
@@ -25,10 +25,10 @@ def test_rule_06_odd_results_are_stored_or_replaced(world: World, bad: Any) -> N
     assert scheduler.run(run_id).state == "succeeded"
 
 
-def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
+def test_rule_06_a_refused_value_fails_its_own_run_only(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Should a value slip through, halves are tried until the culprit is alone."""
+    """If the database refuses a value, the batch is bisected until the bad row is alone."""
 
     def decide_outcome(*arguments: Any) -> Transition:
         held = outcome.decide_outcome(*arguments)
@@ -53,10 +53,10 @@ def test_rule_06_what_the_database_refuses_fails_its_own_run_only(
     ("value", "place"),
     [(None, "duly.store.transitions.succeed_all"), (1, RESULT_STATEMENT)],
 )
-def test_rule_06_a_database_that_is_away_blames_nobody(
+def test_rule_06_an_unavailable_database_fails_no_run(
     world: World, monkeypatch: pytest.MonkeyPatch, value: int | None, place: str
 ) -> None:
-    """Nothing is bisected, nothing is lost: the endings wait."""
+    """Nothing is bisected or lost: the outcomes wait."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: value)
     scheduler.tick()

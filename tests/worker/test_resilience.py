@@ -1,4 +1,4 @@
-"""The engine outlives a database that is away, and says how it is."""
+"""The worker survives an unavailable database and reports its health."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 def test_starting_without_a_database_neither_blocks_nor_kills_the_host(tmp_path: Path) -> None:
-    """The scheduler says that it is unwell, and starts once the database is there."""
+    """The scheduler reports its trouble, and starts once the database is available."""
     folder = tmp_path / "later"
     scheduler = Scheduler(f"sqlite:///{folder / 'app.db'}", heartbeat="fast")
 
@@ -32,7 +32,7 @@ def test_starting_without_a_database_neither_blocks_nor_kills_the_host(tmp_path:
 
 
 def test_start_required_raises(tmp_path: Path) -> None:
-    """A host that cannot do without its scheduler can say so."""
+    """A host may require that the scheduler starts."""
     scheduler = Scheduler(f"sqlite:///{tmp_path / 'no' / 'app.db'}", start="required")
     with pytest.raises(DatabaseUnavailable, match="does not answer"):
         scheduler.start()
@@ -40,7 +40,7 @@ def test_start_required_raises(tmp_path: Path) -> None:
 
 @pytest.mark.server
 def test_a_server_restart_is_survived() -> None:
-    """PostgreSQL goes down under a running scheduler and comes back: jobs go on."""
+    """After PostgreSQL restarts under a running scheduler, jobs continue."""
     server = PostgresServer.create(session_folder() / "restarted")
     try:
         scheduler = Scheduler(server.url(), heartbeat="fast")
@@ -62,7 +62,7 @@ def test_a_server_restart_is_survived() -> None:
 
 
 def test_ten_restarts_leave_one_job_that_was_not_pushed_back(prepared_database_url: str) -> None:
-    """Ten processes declare the same job: one row, and its next fire stays where it was."""
+    """Ten processes declare the same job: there is one row, and its next fire does not move."""
     due = None
     for _ in range(10):
         scheduler = Scheduler(prepared_database_url)
@@ -78,7 +78,7 @@ def test_ten_restarts_leave_one_job_that_was_not_pushed_back(prepared_database_u
 
 
 def test_the_first_use_inside_an_open_sqlite_transaction_says_what_to_do(sqlite_url: str) -> None:
-    """The caller holds SQLite's only write lock: the tables cannot be made, and that is said."""
+    """The caller holds SQLite's only write lock, so the error says that no table can be created."""
     engine = prepare_engine(create_engine(sqlite_url))
     scheduler = Scheduler(sqlite_url)
     scheduler.task(name="work")(lambda: None)

@@ -1,4 +1,4 @@
-"""Engine rule 27: on SQLite Duly never stops the other writers for long."""
+"""Engine rule 27: on SQLite Duly never blocks other writers for long."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from duly.worker.adaptive_batch import BOUND, SMALLEST, AdaptiveBatch
 from duly.worker.wakeup import Wakeup
 from tests.store.conftest import add_run
 from tests.worker.conftest import World, states
-from tests.worker.internals import firing_pace, has_new_commits, worker_of
+from tests.worker.internals import firing_batch, has_new_commits, worker_of
 from tests.worker.test_statement_counts import SOON, cost_of
 
 
 def on_a_file(tmp_path: Path, world: World) -> Store:
-    """A store on a new SQLite file."""
+    """Return a store on a new SQLite file."""
     return Store(f"sqlite:///{tmp_path / 'batch.db'}", world.clock)
 
 
 def test_rule_27_batches_shrink_until_they_are_short(tmp_path: Path, world: World) -> None:
-    """A hundredth of a second for each row: soon a batch takes less than the bound."""
+    """At 10 ms a row, batches soon take less than the bound."""
     batch = AdaptiveBatch(on_a_file(tmp_path, world), 1000)
     for _turn in range(10):
         batch.record(batch.size, 0.002 * batch.size)
@@ -36,8 +36,8 @@ def test_rule_27_batches_shrink_until_they_are_short(tmp_path: Path, world: Worl
     assert batch.size == 1000
 
 
-def test_rule_27_few_rows_say_nothing_of_many(tmp_path: Path, world: World) -> None:
-    """A batch that was not full does not grow the next one, however short it was."""
+def test_rule_27_a_partial_batch_does_not_grow_the_next(tmp_path: Path, world: World) -> None:
+    """Only a full batch that was quick doubles the next one."""
     batch = AdaptiveBatch(on_a_file(tmp_path, world), 1000)
     before = batch.size
     batch.record(1, 0.003)
@@ -46,7 +46,7 @@ def test_rule_27_few_rows_say_nothing_of_many(tmp_path: Path, world: World) -> N
 
 @contextmanager
 def slow_updates(world: World, scheduler: Scheduler, seconds: float) -> Iterator[None]:
-    """Let every statement that moves cursors take so long."""
+    """Make every statement that moves cursors take this long."""
 
     def slow(_conn: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
         if sql.startswith("UPDATE") and "duly_job" in sql:
@@ -57,14 +57,14 @@ def slow_updates(world: World, scheduler: Scheduler, seconds: float) -> Iterator
     event.remove(scheduler.store.engine, "before_cursor_execute", slow)
 
 
-def test_rule_27_a_worker_whose_firing_takes_long_fires_less_at_a_time(world: World) -> None:
-    """On a server nobody waits for the whole database: there it goes on as it did."""
+def test_rule_27_a_worker_whose_firing_is_slow_fires_smaller_batches(world: World) -> None:
+    """On a server, where writers do not block each other, the batch size stays."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     for number in range(300):
         scheduler.add("work", every(hours=1), id=f"j{number:03}")
     scheduler.tick()
-    batch = firing_pace(scheduler)
+    batch = firing_batch(scheduler)
     before = batch.size
     with slow_updates(world, scheduler, 0.1):
         world.forward(scheduler, 3600)
@@ -74,7 +74,7 @@ def test_rule_27_a_worker_whose_firing_takes_long_fires_less_at_a_time(world: Wo
 
 
 def test_rule_27_an_idle_tick_writes_nothing(world: World) -> None:
-    """It reads once, and takes no lock that another writer could want."""
+    """An idle tick reads once and takes no write lock."""
     scheduler = world.scheduler()
     scheduler.task(name="work")(lambda: None)
     scheduler.add("work", every(hours=1), id="j")
@@ -90,7 +90,7 @@ def test_rule_27_an_idle_tick_writes_nothing(world: World) -> None:
 def test_rule_27_a_commit_is_seen_on_a_connection_that_never_writes(
     tmp_path: Path, world: World, own: bool
 ) -> None:
-    """Also one of this process: no connection sees its own commits as changes."""
+    """This includes commits of this process, since no connection sees its own as changes."""
     store, other = on_a_file(tmp_path, world), on_a_file(tmp_path, world)
     store.prepare()
     wakeup = Wakeup(store)

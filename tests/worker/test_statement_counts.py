@@ -1,4 +1,4 @@
-"""What a fire costs the database: statements and transactions, alone and in bulk."""
+"""The cost of a fire: statements and transactions, for one run and in bulk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOON = timedelta(milliseconds=200)
 
 @dataclass(slots=True)
 class Cost:
-    """What went to the database."""
+    """What was sent to the database."""
 
     statements: list[str] = field(default_factory=list)
     transactions: int = 0
@@ -28,7 +28,7 @@ class Cost:
 
 @contextmanager
 def cost_of(scheduler: Scheduler) -> Iterator[Cost]:
-    """Count what a scheduler does meanwhile; beginnings and ends are no statements."""
+    """Count a scheduler's statements and transactions, without BEGIN and COMMIT."""
     engine, cost = scheduler.store.engine, Cost()
 
     def executed(_conn: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
@@ -46,7 +46,7 @@ def cost_of(scheduler: Scheduler) -> Iterator[Cost]:
 
 
 def firing_soon(world: World, jobs: int) -> Scheduler:
-    """A worker at rest, and jobs that fire at the same moment in a little while."""
+    """Return an idle worker whose jobs fire at the same moment soon."""
     scheduler = world.scheduler(queues={"default": 10})
     scheduler.task(name="work")(lambda: None)
     anchor = world.clock.now() + SOON
@@ -68,7 +68,7 @@ def test_one_fire_costs_three_transactions_and_seven_statements(world: World) ->
 
 
 def test_in_bulk_a_run_costs_less_than_a_tenth_of_a_statement(world: World) -> None:
-    """Hundreds of jobs of one moment, claimed as they are made and ended together."""
+    """Hundreds of jobs fire at one moment, are claimed on insert, and are completed together."""
     scheduler = firing_soon(world, 400)
     assume_short_runs(scheduler)
     world.clock.advance(SOON.total_seconds())

@@ -1,4 +1,4 @@
-"""Timeouts, cancellation and orderly stops: how work that is on its way comes to an end."""
+"""Timeouts, cancellation and orderly stops: how running functions are ended."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def reach(scheduler: Scheduler, run_id: str, state: str) -> None:
     wait_until(there, what=f"run {state}")
 
 
-def test_a_coroutine_over_its_time_is_cancelled_and_failed(world: World) -> None:
-    """The coroutine meets CancelledError; the run fails as timed out."""
+def test_a_coroutine_that_exceeds_its_timeout_is_cancelled_and_fails(world: World) -> None:
+    """``CancelledError`` is raised in the coroutine, and the run fails as timed out."""
     scheduler = world.scheduler()
     started, cancelled = threading.Event(), threading.Event()
 
@@ -45,8 +45,8 @@ def test_a_coroutine_over_its_time_is_cancelled_and_failed(world: World) -> None
     assert scheduler.run(run_id).error_type == "TimedOut"
 
 
-def test_a_thread_over_its_time_loses_its_run_and_keeps_its_place(world: World) -> None:
-    """Its result no longer counts, `run.cancelled` turns true, its place stays taken to the end."""
+def test_a_function_on_a_thread_that_exceeds_its_timeout_keeps_its_slot(world: World) -> None:
+    """Its result is ignored, `run.cancelled` becomes true, and it keeps its slot until it ends."""
     scheduler = world.scheduler(queues={"default": 1})
     started, leave = threading.Event(), threading.Event()
     seen: list[bool] = []
@@ -77,7 +77,7 @@ def test_a_thread_over_its_time_loses_its_run_and_keeps_its_place(world: World) 
 
 
 def test_a_timeout_is_retried_like_any_failure(world: World) -> None:
-    """The second attempt of a timed out run succeeds."""
+    """The second attempt of a timed-out run succeeds."""
     scheduler = world.scheduler()
     attempts: list[int] = []
     started = threading.Event()
@@ -100,7 +100,7 @@ def test_a_timeout_is_retried_like_any_failure(world: World) -> None:
     assert attempts == [1, 2]
 
 
-def test_cancel_before_the_start_is_at_once(world: World) -> None:
+def test_cancelling_a_ready_run_takes_effect_at_once(world: World) -> None:
     """A ready run is cancelled in the same transaction and never runs."""
     scheduler = world.scheduler()
     ran = []
@@ -118,7 +118,7 @@ def test_cancel_before_the_start_is_at_once(world: World) -> None:
 
 
 def test_cancel_of_a_running_coroutine_from_another_process(world: World) -> None:
-    """The request is stored; the worker that has the run finds it and cancels the coroutine."""
+    """The request is stored; the run's worker finds it and cancels the coroutine."""
     worker, other = world.scheduler(), world.scheduler()
     started = threading.Event()
 
@@ -135,7 +135,7 @@ def test_cancel_of_a_running_coroutine_from_another_process(world: World) -> Non
     reach(worker, run_id, "cancelled")
 
 
-def test_stop_waits_for_what_runs(world: World) -> None:
+def test_stop_waits_for_running_functions(world: World) -> None:
     """A run that ends within the grace is completed, not repeated."""
     scheduler = world.scheduler()
     started, leave = threading.Event(), threading.Event()
@@ -160,7 +160,7 @@ def test_stop_waits_for_what_runs(world: World) -> None:
 def test_stop_gives_back_what_does_not_finish_without_spending_its_attempt(
     world: World, kind: str
 ) -> None:
-    """After the grace the run is ready again for another worker, its attempt not counted."""
+    """After the grace the run is ready for another worker, and its attempt is not counted."""
     first, second = world.scheduler(), world.scheduler()
     started, leave = threading.Event(), threading.Event()
     if kind == "thread":
@@ -193,7 +193,7 @@ def test_stop_gives_back_what_does_not_finish_without_spending_its_attempt(
 
 
 async def test_stop_on_the_loop_that_runs_coroutines_is_refused(world: World) -> None:
-    """It would wait for coroutines that cannot go on meanwhile; the error names the way out."""
+    """It would wait for coroutines that it blocks itself; the error names the alternative."""
     scheduler = world.scheduler()
     await scheduler.aio.tick()
     with pytest.raises(LifecycleError, match=r"await scheduler\.aio\.stop"):
@@ -202,7 +202,7 @@ async def test_stop_on_the_loop_that_runs_coroutines_is_refused(world: World) ->
 
 
 def test_a_stopped_scheduler_starts_again(world: World) -> None:
-    """stop and start as often as one likes: threads, loops and logs come back."""
+    """A scheduler may stop and start repeatedly; threads, loops and log capture work each time."""
     scheduler = world.scheduler()
 
     @scheduler.task()

@@ -25,7 +25,7 @@ def ledger(world: World) -> Ledger:
 
 
 def test_the_effect_and_the_completion_are_one_commit(ledger: Ledger) -> None:
-    """Before the commit nobody sees either; with it both are there, result and log included."""
+    """Before the commit neither is visible; after it both are, with the result and the log."""
     seen: list[tuple[list[int], str]] = []
 
     @ledger.scheduler.task(transactional=True)
@@ -48,7 +48,7 @@ def test_the_effect_and_the_completion_are_one_commit(ledger: Ledger) -> None:
 
 
 def test_one_transaction_holds_both(ledger: Ledger) -> None:
-    """The transaction that adds the effect also ends the run; no other one does."""
+    """The transaction that adds the effect is the one that ends the run."""
     statements: list[str] = []
     ledger.task(lambda _session: None)
     run_id = ledger.scheduler.enqueue("work")
@@ -68,8 +68,8 @@ def test_one_transaction_holds_both(ledger: Ledger) -> None:
     assert ledger.scheduler.run(run_id).state == "succeeded"
 
 
-def test_an_error_rolls_everything_back_and_is_tried_again(ledger: Ledger) -> None:
-    """The failed attempt left nothing but its own record."""
+def test_an_error_rolls_everything_back_and_is_retried(ledger: Ledger) -> None:
+    """The failed attempt leaves only its own record."""
 
     def body(_session: Session) -> None:
         if len(ledger.scheduler.attempts(ledger.scheduler.runs()[0].id)) < 1:
@@ -93,8 +93,8 @@ def test_an_error_rolls_everything_back_and_is_tried_again(ledger: Ledger) -> No
     ],
     ids=["snooze", "retry_after", "discard"],
 )
-def test_signals_roll_back_and_steer_the_run(ledger: Ledger, signal: Any, state: str) -> None:
-    """Snooze, RetryAfter and Discard mean what they always mean, and the effect is undone."""
+def test_signals_roll_back_and_decide_the_outcome(ledger: Ledger, signal: Any, state: str) -> None:
+    """Snooze, RetryAfter and Discard work as in any task, and the effect is rolled back."""
 
     def body(_session: Session) -> None:
         raise signal
@@ -141,7 +141,7 @@ def test_savepoints_are_the_functions_own(ledger: Ledger) -> None:
 
 
 def test_a_savepoint_left_open_is_committed_with_the_rest(ledger: Ledger) -> None:
-    """As a commit of the whole session always does."""
+    """A commit of the session releases its savepoints."""
 
     def body(session: Session) -> None:
         session.begin_nested()
@@ -152,7 +152,7 @@ def test_a_savepoint_left_open_is_committed_with_the_rest(ledger: Ledger) -> Non
 
 
 def test_a_success_ends_the_failures_in_a_row_of_its_job(ledger: Ledger) -> None:
-    """The job's counter is part of the same transaction, too."""
+    """The job's failure counter changes in the same transaction."""
     answers = [ValueError("no"), None]
 
     def body(_session: Session) -> None:
@@ -169,8 +169,8 @@ def test_a_success_ends_the_failures_in_a_row_of_its_job(ledger: Ledger) -> None
     assert ledger.effects() == [1]
 
 
-def test_listeners_hear_after_the_commit(ledger: Ledger) -> None:
-    """Once, and not of what was rolled back."""
+def test_listeners_are_called_after_the_commit(ledger: Ledger) -> None:
+    """They are called once, and not for an attempt that was rolled back."""
     heard: list[tuple[str, list[int]]] = []
 
     def hear(fact: Event) -> None:
@@ -187,7 +187,7 @@ def test_listeners_hear_after_the_commit(ledger: Ledger) -> None:
 
 
 def test_a_worker_that_lost_the_run_commits_nothing(ledger: Ledger) -> None:
-    """The fence is the last statement: the effect of the taken run is rolled back, and said."""
+    """The fence is checked last, so the effect of a lost run is rolled back and reported."""
     first, entered, leave = ledger.scheduler, threading.Event(), threading.Event()
     second = ledger.world.scheduler()
 
@@ -225,7 +225,7 @@ def test_a_worker_that_lost_the_run_commits_nothing(ledger: Ledger) -> None:
 
 
 def test_a_cancellation_before_the_commit_wins(ledger: Ledger) -> None:
-    """Asked for while the function runs: its effect is rolled back and the run is cancelled."""
+    """If a cancellation is requested while the function runs, its effect is rolled back."""
     if ledger.scheduler.store.dialect.session_limit is not None:
         pytest.skip("on SQLite a cancellation waits for the end of the function")
 
@@ -239,7 +239,7 @@ def test_a_cancellation_before_the_commit_wins(ledger: Ledger) -> None:
 
 
 def test_a_timeout_before_the_commit_wins(ledger: Ledger) -> None:
-    """The run has failed by then; what the function does afterwards is rolled back."""
+    """The run has failed; what the function does afterwards is rolled back."""
     entered, leave = threading.Event(), threading.Event()
 
     def body(_session: Session) -> None:
@@ -260,13 +260,13 @@ def test_a_timeout_before_the_commit_wins(ledger: Ledger) -> None:
 
 
 def ended(ledger: Ledger, run_id: str) -> bool:
-    """Whether a run has failed, after one more step."""
+    """Take one more step and return whether a run has failed."""
     step(ledger.scheduler)
     return ledger.scheduler.run(run_id).state == "failed"
 
 
 def test_a_deadlock_calls_the_function_again_at_once(ledger: Ledger) -> None:
-    """What the database rolled back for another's sake is repeated; after three times it fails."""
+    """A call that a deadlock rolled back is repeated; the third deadlock fails the attempt."""
     calls: list[int] = []
 
     @ledger.scheduler.task(transactional=True)
@@ -288,7 +288,7 @@ def test_a_deadlock_calls_the_function_again_at_once(ledger: Ledger) -> None:
 
 
 def raise_conflict(session: Session) -> None:
-    """Make the database itself say that another transaction is in the way."""
+    """Make the database itself report a conflict with another transaction."""
     if session.connection().dialect.name == "sqlite":
         from sqlite3 import OperationalError as Locked
 
@@ -304,7 +304,7 @@ def raise_conflict(session: Session) -> None:
 
 
 def test_a_session_is_for_transactional_functions_only(ledger: Ledger) -> None:
-    """Each misfit is refused where it is declared, with what to do."""
+    """Each misuse is refused at the declaration, with what to do."""
 
     def plain(session: Session) -> None: ...
 
@@ -334,8 +334,8 @@ def test_a_session_is_for_transactional_functions_only(ledger: Ledger) -> None:
         job(every(seconds=5), transactional=True)(task(name="t")(none))
 
 
-def test_a_session_is_no_argument(ledger: Ledger) -> None:
-    """It is not stored, not asked for, not in the schema, and cannot be given."""
+def test_a_session_is_not_an_argument(ledger: Ledger) -> None:
+    """It is not stored, not required, not in the schema, and cannot be passed."""
 
     @ledger.scheduler.job(every(seconds=60), args={"n": 5}, transactional=True)
     def charge(n: int, session: Session) -> None:
@@ -348,7 +348,7 @@ def test_a_session_is_no_argument(ledger: Ledger) -> None:
 
 
 def test_only_a_transactional_run_has_a_session(ledger: Ledger) -> None:
-    """``run.session()`` elsewhere says what to declare."""
+    """In other runs ``run.session()`` raises an error that says what to declare."""
 
     @ledger.scheduler.task()
     def plain(run: Run) -> str:

@@ -31,7 +31,7 @@ DRIVERS = {
     ]
 )
 def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    """A world with a table for effects, on a URL as an asyncio host has it."""
+    """A world with a table for effects, on a URL with an asyncio driver."""
     kind = "sqlite" if request.param == "sqlite" else "postgresql"
     url = str(request.getfixturevalue(f"prepared_{kind}_url"))
     world = World(DRIVERS[request.param] + url[url.index(":") :])
@@ -40,7 +40,7 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
 
 
 def test_the_effect_and_the_completion_are_one_commit(ledger: Ledger) -> None:
-    """A session of Duly's own through the host's own driver."""
+    """Duly's own session uses the host's driver."""
     seen: list[Any] = []
 
     @ledger.scheduler.task(transactional=True)
@@ -79,7 +79,7 @@ async def test_it_runs_on_the_hosts_loop_with_the_hosts_engine(ledger: Ledger) -
 
 
 def test_an_error_rolls_back(ledger: Ledger) -> None:
-    """As in a plain function."""
+    """An error in a coroutine rolls its effect back, as in a plain function."""
 
     @ledger.scheduler.task(transactional=True)
     async def work(session: AsyncSession) -> None:
@@ -92,7 +92,7 @@ def test_an_error_rolls_back(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("how", ["commit", "rollback", "close", "statement"])
 def test_rule_26_the_function_cannot_end_the_transaction(ledger: Ledger, how: str) -> None:
-    """Not on an AsyncSession either."""
+    """Every way to end it is refused on an ``AsyncSession``, too."""
 
     @ledger.scheduler.task(transactional=True)
     async def work(session: AsyncSession) -> None:
@@ -107,7 +107,7 @@ def test_rule_26_the_function_cannot_end_the_transaction(ledger: Ledger, how: st
 
 
 def test_rule_26_a_commit_behind_the_sessions_back_is_found(ledger: Ledger) -> None:
-    """The savepoint that the engine left is missing at the end."""
+    """The worker's savepoint is missing at the end, so the run fails."""
 
     @ledger.scheduler.task(transactional=True)
     async def work(session: AsyncSession) -> None:
@@ -121,7 +121,7 @@ def test_rule_26_a_commit_behind_the_sessions_back_is_found(ledger: Ledger) -> N
 
 
 def test_a_cancelled_coroutine_leaves_nothing(ledger: Ledger) -> None:
-    """The timeout interrupts it where it awaits; the connection goes back rolled back."""
+    """The timeout interrupts it at an await, and its transaction is rolled back."""
     entered = asyncio.Event()
 
     @ledger.scheduler.task(transactional=True, timeout=3)
@@ -154,7 +154,7 @@ def test_a_cancellation_during_the_commit_comes_too_late(ledger: Ledger) -> None
 
 
 def test_rule_26_on_sqlite_a_coroutine_has_a_time_limit(prepared_sqlite_url: str) -> None:
-    """It is interrupted, and its transaction is rolled back."""
+    """A coroutine that exceeds it is interrupted, and its transaction is rolled back."""
     world = World(prepared_sqlite_url)
     ledger = Ledger(world)
     ledger.scheduler.store.dialect.session_limit = 0.1
@@ -173,7 +173,7 @@ def test_rule_26_on_sqlite_a_coroutine_has_a_time_limit(prepared_sqlite_url: str
 def test_without_an_asyncio_driver_the_error_names_them(
     prepared_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the run that needs one fails."""
+    """Only runs that need an asyncio driver fail."""
     monkeypatch.setattr("duly.store.url.find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError, match="install aiosqlite"):
         parse_async_url(prepared_sqlite_url)

@@ -1,4 +1,4 @@
-"""Whose session a transactional run uses, and what nobody may do with it."""
+"""Which session a transactional run uses, and what its function must not do with it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ledger(world: World) -> Ledger:
 
 @pytest.fixture
 def host(ledger: Ledger) -> Iterator[Engine]:
-    """The host application's own engine on the same database, set up as its author likes."""
+    """The host application's own engine on the same database, with its own settings."""
     engine = create_engine(ledger.scheduler.store.url)
     yield engine
     engine.dispose()
@@ -46,7 +46,7 @@ def host(ledger: Ledger) -> Iterator[Engine]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Engine]:
-    """Another database, in which another scheduler lives."""
+    """Another scheduler's database."""
     other = Scheduler(f"sqlite:///{tmp_path / 'elsewhere.db'}")
     other.prepare()
     yield other.store.engine
@@ -80,7 +80,7 @@ ENDINGS: dict[str, tuple[Callable[[Session], Any], str]] = {
 def test_rule_26_the_function_cannot_end_the_transaction(
     ledger: Ledger, ending: str, quietly: bool
 ) -> None:
-    """Not by any means, nor by ignoring the error; the error says what to do instead."""
+    """Every way to end it is refused, even if the error is caught; the error says what to do."""
     act, words = ENDINGS[ending]
 
     def body(session: Session) -> None:
@@ -100,7 +100,7 @@ def test_rule_26_the_function_cannot_end_the_transaction(
 
 
 def test_rule_26_a_commit_behind_the_sessions_back_is_found(ledger: Ledger) -> None:
-    """A raw driver commit cannot be prevented, but the run says that it happened."""
+    """A commit on the raw driver connection cannot be prevented, but it fails the run."""
 
     def body(session: Session) -> None:
         driver_of(session.connection()).commit()
@@ -112,7 +112,7 @@ def test_rule_26_a_commit_behind_the_sessions_back_is_found(ledger: Ledger) -> N
 
 
 def test_rule_26_a_failed_flush_needs_a_savepoint(ledger: Ledger) -> None:
-    """Without one the transaction is gone; inside one only the part is undone."""
+    """Without one the transaction is lost; with one only that part is rolled back."""
     Base.metadata.create_all(ledger.scheduler.store.engine)
 
     def body(session: Session) -> None:
@@ -142,7 +142,7 @@ def test_rule_26_a_failed_flush_needs_a_savepoint(ledger: Ledger) -> None:
 
 
 def test_a_session_of_the_hosts_own_engine(ledger: Ledger, host: Engine) -> None:
-    """Its objects are flushed, its effects and the run are one commit; it needs no preparation."""
+    """Its objects are flushed, and its effects and the run's end are one commit."""
     Base.metadata.create_all(host)
     ledger.task(lambda session: session.add(Other(id=5)), transactional=sessionmaker(host))
     run = ledger.run("work")
@@ -168,7 +168,7 @@ def _named(body: Callable[[Session], Any]) -> Callable[..., Any]:
 
 
 def test_rule_26_another_database_is_refused(ledger: Ledger, elsewhere: Engine) -> None:
-    """What is committed together must be in one database; its stored identity tells."""
+    """The session must lead to Duly's database, which is recognised by its stored identity."""
     with elsewhere.begin() as conn:
         conn.execute(text("create table effect (n integer)"))
     ledger.task(lambda _session: None, transactional=sessionmaker(elsewhere))
@@ -178,7 +178,7 @@ def test_rule_26_another_database_is_refused(ledger: Ledger, elsewhere: Engine) 
 
 
 def test_rule_26_a_second_bind_is_refused(ledger: Ledger, host: Engine, elsewhere: Engine) -> None:
-    """A session that reaches for another engine in the middle would commit in two steps."""
+    """A session that uses a second engine would commit in two steps."""
     Base.metadata.create_all(elsewhere)
     maker = sessionmaker(host, binds={Other: elsewhere})
     ledger.task(lambda session: session.get(Other, 1), transactional=maker)
@@ -188,7 +188,7 @@ def test_rule_26_a_second_bind_is_refused(ledger: Ledger, host: Engine, elsewher
 
 
 class _Joined(Session):
-    """Closed, it closes the connection that it was given, too."""
+    """A session that also closes the connection that it was given."""
 
     def close(self) -> None:
         super().close()
@@ -228,7 +228,7 @@ REFUSED: dict[str, tuple[Callable[[Engine], Made], str]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_rule_26_sessions_that_cannot_be_guarded(ledger: Ledger, host: Engine, kind: str) -> None:
-    """They are refused before the function is called, with the reason."""
+    """Such sessions are refused before the function is called, with the reason."""
     make, words = REFUSED[kind]
     if kind == "autocommit" and host.dialect.name == "sqlite":
         pytest.skip("there the engine begins the transaction itself")
@@ -239,7 +239,7 @@ def test_rule_26_sessions_that_cannot_be_guarded(ledger: Ledger, host: Engine, k
 
 
 def test_rule_26_progress_does_not_touch_the_run_while_it_runs(ledger: Ledger) -> None:
-    """Under REPEATABLE READ the completion would fail on a row that somebody changed meanwhile."""
+    """Under REPEATABLE READ the completion would fail if its row had been changed meanwhile."""
     if ledger.scheduler.store.dialect.session_limit is not None:
         pytest.skip("SQLite has no such isolation level")
     entered, leave = threading.Event(), threading.Event()
@@ -283,7 +283,7 @@ def one_writer(prepared_sqlite_url: str) -> Iterator[Ledger]:
 def test_rule_26_on_sqlite_the_function_starts_as_a_writer(
     one_writer: Ledger, prepared: bool
 ) -> None:
-    """Whatever the host's engine does: else reading first and writing later could fail at once."""
+    """Otherwise a function that reads first and writes later could fail at once."""
     engine = create_engine(one_writer.scheduler.store.url, connect_args={"timeout": 0})
     host = prepare_engine(engine) if prepared else engine
     seen: list[str] = []
@@ -319,7 +319,7 @@ def test_rule_26_on_sqlite_a_call_beside_the_transaction_is_refused_at_once(
 def test_rule_26_on_sqlite_the_function_has_a_time_limit(
     one_writer: Ledger, sql_after: bool
 ) -> None:
-    """After 5 s the other writers go on although the function does not end; nothing stays."""
+    """After 5 s the transaction is rolled back, so that other writers can continue."""
     entered, leave = threading.Event(), threading.Event()
 
     def body(session: Session) -> None:
@@ -344,7 +344,7 @@ def test_rule_26_on_sqlite_the_function_has_a_time_limit(
 
 
 def test_rule_26_a_longer_timeout_lengthens_the_limit(one_writer: Ledger) -> None:
-    """Who says ``timeout=`` has thought about it."""
+    """A task's ``timeout=`` replaces the default limit."""
     entered, leave = threading.Event(), threading.Event()
 
     def body(_session: Session) -> None:
@@ -362,7 +362,7 @@ def test_rule_26_a_longer_timeout_lengthens_the_limit(one_writer: Ledger) -> Non
 
 
 def test_a_connection_whose_commit_failed_is_not_used_again(ledger: Ledger) -> None:
-    """SQLite stays inside a transaction that it refused to commit: the next run has another one."""
+    """SQLite stays inside a transaction whose commit failed, so the next run uses another."""
     store = ledger.scheduler.store
     if store.dialect.name != "sqlite":
         pytest.skip("a server ends the transaction that it refuses to commit")

@@ -1,4 +1,4 @@
-"""How a worker learns early that another process has made something."""
+"""How a worker learns early of runs that another process has created."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def never_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that nobody wakes looks at the database once an hour."""
+    """A worker that is not woken polls the database once an hour."""
     monkeypatch.setattr(wakeup, "MAX_WAIT", 3600.0)
     monkeypatch.setattr(wakeup, "SERVER_POLL", 3600.0)
 
 
 def _pair(url: str, **options: object) -> tuple[Scheduler, Scheduler, threading.Event]:
-    """One that works and one that only enqueues, as two processes would."""
+    """Return a scheduler that works and one that only enqueues, like two processes."""
     works, enqueues = Scheduler(url, **options), Scheduler(url)  # type: ignore[arg-type]
     called = threading.Event()
     for scheduler in (works, enqueues):
@@ -31,7 +31,7 @@ def _pair(url: str, **options: object) -> tuple[Scheduler, Scheduler, threading.
 
 @pytest.mark.usefixtures("never_polls")
 def test_rule_28_a_notice_wakes_other_processes(prepared_postgresql_url: str) -> None:
-    """What one process enqueues starts in another long before that would look by itself."""
+    """A run that one process enqueues starts in another long before its next poll."""
     works, enqueues, called = _pair(prepared_postgresql_url)
     with works.running():
         wait_until(lambda: works.state == "running")
@@ -41,8 +41,8 @@ def test_rule_28_a_notice_wakes_other_processes(prepared_postgresql_url: str) ->
 
 
 @pytest.mark.usefixtures("never_polls")
-def test_listening_goes_on_after_its_connection_broke(prepared_postgresql_url: str) -> None:
-    """It connects again, and looks at once for what was said meanwhile."""
+def test_listening_resumes_after_its_connection_broke(prepared_postgresql_url: str) -> None:
+    """It reconnects, and the worker polls at once for notices missed meanwhile."""
     works, enqueues, called = _pair(prepared_postgresql_url)
     with works.running():
         wait_until(lambda: works.state == "running")
@@ -57,8 +57,8 @@ def test_listening_goes_on_after_its_connection_broke(prepared_postgresql_url: s
     enqueues.stop()
 
 
-def test_behind_a_pooler_nobody_listens_and_work_is_found(prepared_postgresql_url: str) -> None:
-    """LISTEN means nothing on a connection that a pooler lends out per transaction."""
+def test_behind_a_pooler_nothing_listens_and_work_is_found(prepared_postgresql_url: str) -> None:
+    """LISTEN has no effect on a pooled connection, so the worker polls."""
     works, enqueues, called = _pair(prepared_postgresql_url, pooler=True)
     with works.running():
         wait_until(lambda: works.state == "running")
@@ -84,7 +84,7 @@ def test_rule_28_nothing_is_sent_inside_the_callers_transaction(
 def test_a_stop_closes_the_connection_of_a_notice_that_is_being_sent(
     prepared_postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits for it, however early the stop comes: nothing stays open behind it."""
+    """A stop waits for the sender, so that no connection stays open."""
     _works, enqueues, _called = _pair(prepared_postgresql_url)
     order: list[str] = []
     send, dispose = PostgreSQLNotifier.send_notice, enqueues.store.dispose

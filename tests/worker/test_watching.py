@@ -1,4 +1,4 @@
-"""What is expected of a job, and who says so when it does not come."""
+"""Watch rules: alarms for jobs that are late, failing or slow."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from duly.errors import ConfigurationError
 from tests.worker.conftest import World
 
 
-def told(scheduler: Scheduler, job: str = "job") -> list[tuple[str, str]]:
-    """The alarms of a job, oldest first."""
+def alarms(scheduler: Scheduler, job: str = "job") -> list[tuple[str, str]]:
+    """Return the alarms of a job, oldest first."""
     kinds = ("run.late", "run.overrun", "job.failing", "job.recovered")
     events = scheduler.events(job=job, limit=1000)
     return [(e.kind, str(e.detail.get("reason", ""))) for e in events if e.kind in kinds]
 
 
-def test_a_job_that_nobody_fires_is_late_once_and_recovers(world: World) -> None:
-    """The alarm is one event, however often it is looked at; the next one on time ends it."""
+def test_a_job_that_does_not_fire_is_late_once_and_recovers(world: World) -> None:
+    """The alarm is raised once, however often it is checked; the next timely run ends it."""
     works, watches = world.scheduler(), world.scheduler(queues={"other": 1})
     for scheduler in (works, watches):
         scheduler.task(name="nothing")(lambda: None)
@@ -31,15 +31,15 @@ def test_a_job_that_nobody_fires_is_late_once_and_recovers(world: World) -> None
     world.forward(watches, 60)  # fired, but nobody serves its queue
     for _ in range(10):
         world.forward(watches, 5)
-    assert [kind for kind, _ in told(works)] == ["run.late"]
-    assert "not started" in told(works)[0][1]
+    assert [kind for kind, _ in alarms(works)] == ["run.late"]
+    assert "not started" in alarms(works)[0][1]
     works.tick()
     world.forward(works, 6)
-    assert [kind for kind, _ in told(works)] == ["run.late", "job.recovered"]
+    assert [kind for kind, _ in alarms(works)] == ["run.late", "job.recovered"]
 
 
-def test_a_success_is_expected_and_does_not_come(world: World) -> None:
-    """Failures are no successes: the job fires all the time and is late all the same."""
+def test_a_job_without_a_success_is_late(world: World) -> None:
+    """A job that fires but always fails is late."""
     scheduler = world.scheduler()
     fails = [True]
 
@@ -52,17 +52,17 @@ def test_a_success_is_expected_and_does_not_come(world: World) -> None:
     scheduler.tick()
     for _ in range(8):
         world.forward(scheduler, 10)
-    kinds = told(scheduler)
+    kinds = alarms(scheduler)
     assert [kind for kind, _ in kinds] == ["run.late"]
     assert "no success yet" in kinds[0][1]
     fails[0] = False
     for _ in range(3):
         world.forward(scheduler, 20)
-    assert [kind for kind, _ in told(scheduler)] == ["run.late", "job.recovered"]
+    assert [kind for kind, _ in alarms(scheduler)] == ["run.late", "job.recovered"]
 
 
 def test_failures_in_a_row_are_failing(world: World) -> None:
-    """So many as were said, not earlier."""
+    """The alarm is raised at the declared number of failures, not earlier."""
     scheduler = world.scheduler()
 
     @scheduler.task(name="work")
@@ -76,12 +76,12 @@ def test_failures_in_a_row_are_failing(world: World) -> None:
     for _ in range(4):
         world.forward(scheduler, 60)
         world.forward(scheduler, 10)
-        seen.append([kind for kind, _ in told(scheduler)])
+        seen.append([kind for kind, _ in alarms(scheduler)])
     assert seen == [[], [], ["job.failing"], ["job.failing"]]
 
 
 def test_a_run_that_takes_too_long_is_an_overrun(world: World) -> None:
-    """It is said while the function still runs: that is when it helps."""
+    """The alarm is raised while the function is still running."""
     works, watches = world.scheduler(), world.scheduler()
     seen: list[str] = []
 
@@ -89,7 +89,7 @@ def test_a_run_that_takes_too_long_is_an_overrun(world: World) -> None:
         for _ in range(8):
             world.clock.advance(2)
             watches.tick()
-        seen.extend(kind for kind, _ in told(watches))
+        seen.extend(kind for kind, _ in alarms(watches))
 
     for scheduler in (works, watches):
         scheduler.task(name="long")(long)
@@ -99,7 +99,7 @@ def test_a_run_that_takes_too_long_is_an_overrun(world: World) -> None:
 
 
 def test_a_paused_job_is_not_expected_to_do_anything(world: World) -> None:
-    """Nor is it late at once when it is resumed: it gets its time again."""
+    """After a resume it gets its full time again before it is late."""
     scheduler = world.scheduler()
     scheduler.task(name="nothing")(lambda: None)
     scheduler.add("nothing", every(seconds=30), id="job", watch=60, catch_up="none")
@@ -109,18 +109,18 @@ def test_a_paused_job_is_not_expected_to_do_anything(world: World) -> None:
         world.forward(scheduler, 60)
     scheduler.resume("job")
     world.forward(scheduler, 15)
-    assert told(scheduler) == []
+    assert alarms(scheduler) == []
 
 
 def test_watch_without_a_rule_is_refused() -> None:
-    """It would look like a guard and be none."""
+    """It would look like protection without giving any."""
     with pytest.raises(ConfigurationError, match="expected_every"):
         Watch()
 
 
 @pytest.fixture
 def pinged() -> Iterator[tuple[str, threading.Semaphore]]:
-    """An address, and what counts the calls to it."""
+    """A URL, and a semaphore that counts the calls to it."""
     calls = threading.Semaphore(0)
 
     class Handler(BaseHTTPRequestHandler):
@@ -143,7 +143,7 @@ def pinged() -> Iterator[tuple[str, threading.Semaphore]]:
 def test_each_success_calls_an_address(
     world: World, pinged: tuple[str, threading.Semaphore]
 ) -> None:
-    """So that somebody else notices total death; a failure does not call."""
+    """A success pings the URL, so that an outside monitor notices silence; a failure does not."""
     address, calls = pinged
     scheduler = world.scheduler()
     fails = [False]
@@ -168,6 +168,6 @@ def test_each_success_calls_an_address(
 
 @pytest.mark.parametrize("address", ["ftp://example.org/", "file:///etc/passwd", "example.org", 5])
 def test_a_ping_is_a_web_address(world: World, address: Any) -> None:
-    """Nothing else is opened."""
+    """Any other kind of URL is refused."""
     with pytest.raises(ConfigurationError, match="ping"):
         world.scheduler().task(name="work", ping=address)(lambda: None)
