@@ -170,7 +170,7 @@ def test_one_bad_item_does_not_stop_the_others(world: World) -> None:
 
 
 def test_logging_inside_a_run_is_kept_with_it_and_nothing_else_is(world: World) -> None:
-    """Lines of any logger from INFO up are stored, on threads and in coroutines."""
+    """Only this run's lines are stored, of any logger from INFO up, in threads and coroutines."""
     scheduler = world.scheduler()
     logger = logging.getLogger("app.work")
     logger.setLevel(logging.DEBUG)
