@@ -433,7 +433,7 @@ def test_the_first_call_on_a_session_needs_tables(make: Make, tmp_path: Path) ->
     engine = prepare_engine(create_engine(scheduler.store.url))
     with Session(engine) as session:
         session.execute(text("create table x (y integer)"))
-        with pytest.raises(SchemaError, match=r"cannot be made while your transaction is open"):
+        with pytest.raises(SchemaError, match=r"cannot be created while your transaction is open"):
             scheduler.enqueue("work", session=session)
         session.rollback()
     scheduler.prepare()
