@@ -24,14 +24,18 @@ from math import inf
 
 from duly.model import payload
 from duly.model.policy import decode_options
-from duly.model.run import LIVE, MOVES
+from duly.model.run import LIVE, MOVES, TERMINAL
+from duly.store.transaction import ROUTINE
 from simulation.audit_log import RunChange, RunColumns
 from simulation.decision_invariants import cursors_advance, one_decision_each
 from simulation.executor import Execution
 from simulation.expectations import JobState
 from simulation.records import Records
 
-FIRST_STATES = frozenset({"scheduled", "ready", "running", "missed", "skipped"})
+FIRST_STATES = LIVE | {"missed", "skipped"}
+"""The states in which a run may be inserted."""
+RECORDED_STATES = sorted(s for s in TERMINAL - FIRST_STATES if f"run.{s}" not in ROUTINE)
+"""The states whose every entry has an event of its own in the audit trail."""
 
 
 def violations(records: Records) -> list[str]:
@@ -203,7 +207,7 @@ def _events_match_changes(records: Records) -> Iterator[str]:
             for change in changes
             if change.before.state != change.after.state
         )
-        for state in ("failed", "cancelled", "discarded"):
+        for state in RECORDED_STATES:
             events = recorded[f"run.{state}", run_id]
             if entered[state] != events:
                 yield f"(10) run {run_id}: {state} {entered[state]} times, recorded {events} times"

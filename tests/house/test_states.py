@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from duly.model.run import LIVE, MOVES, RUN_STATES
+from duly.model.event import KINDS
+from duly.model.run import LIVE, MOVES, RUN_STATES, TERMINAL
+from duly.model.step import OUTCOMES
+from duly.store import tables
+from simulation.invariants import FIRST_STATES
 from tests.support.sources import ROOT, Source, sources
 
 PAGE = (ROOT / "docs" / "state_machine.md").read_text()
+DASHBOARD = ROOT / "src" / "duly" / "web" / "dashboard"
 
 
 def test_the_page_shows_every_move_and_no_other() -> None:
@@ -27,6 +32,44 @@ def test_the_page_explains_every_state() -> None:
     states = dict(re.findall(r"^\| `(\w+)` \| [^`|]+ \| (yes)? ?\|$", PAGE, re.MULTILINE))
     assert set(states) == set(RUN_STATES)
     assert {state for state, ends in states.items() if not ends} == LIVE
+
+
+# ------------------------------------------------------------------------------ every state
+
+
+def test_every_end_of_a_run_is_an_event() -> None:
+    """Listeners and the audit trail learn of every way to end."""
+    assert {f"run.{state}" for state in TERMINAL} <= KINDS
+
+
+def test_every_end_of_a_run_is_an_outcome() -> None:
+    """`Step.runs` counts every way to end, and besides them only retries and snoozes."""
+    assert set(OUTCOMES) == TERMINAL | {"retried", "snoozed"}
+
+
+@pytest.mark.parametrize("state", RUN_STATES)
+def test_the_database_accepts_every_state(state: str) -> None:
+    """The check of the table has it, and so has an index by which the state can be searched."""
+    checks = {check.name: str(check.sqltext) for check in tables.run.constraints if check.name}  # type: ignore[attr-defined]
+    searchable = f"{tables.NOTABLE} {tables.LIVE}"
+    assert f"state = '{state}'" in checks["duly_run_state"]
+    assert (f"state = '{state}'" in searchable) is (state != "succeeded")
+
+
+@pytest.mark.parametrize("state", RUN_STATES)
+def test_the_dashboard_shows_every_state_with_a_symbol_and_a_colour(state: str) -> None:
+    """`icons.svg` and `duly.css` have an entry for it; a state without one would be left blank."""
+    assert f'<symbol id="i-{state}" ' in (DASHBOARD / "templates" / "icons.svg").read_text()
+    style = (DASHBOARD / "static" / "duly.css").read_text()
+    assert re.search(
+        rf"^(\.is-[\w-]+, )*\.is-{state}(, \.is-[\w-]+)* {{ --tone: ", style, re.MULTILINE
+    )
+
+
+def test_the_simulation_knows_how_each_state_is_entered() -> None:
+    """Each state is entered by a move or by a new run."""
+    moved_to = {to for targets in MOVES.values() for to in targets}
+    assert moved_to | FIRST_STATES == set(RUN_STATES)
 
 
 # ------------------------------------------------------------------------------ one writer

@@ -26,7 +26,7 @@ APPLIES: list[tuple[Transition, set[str]]] = [
     (transition.rescue("why"), {"running"}),
     (transition.discard("why"), {"running", "failed"}),
     (transition.cancel("why"), {"scheduled", "ready", "running"}),
-    (transition.miss("why"), {"scheduled", "ready"}),
+    (transition.miss("why"), {"ready"}),
     (transition.skip("why"), set()),
     (transition.revive(), {"failed", "missed", "skipped"}),
     (transition.revive(waits_for_slot=True), {"missed", "skipped"}),

@@ -22,7 +22,7 @@ LIVE: frozenset[str] = frozenset({"scheduled", "ready", "running"})
 TERMINAL: frozenset[str] = frozenset(RUN_STATES) - LIVE
 
 MOVES: Mapping[str, frozenset[str]] = {
-    "scheduled": frozenset({"ready", "cancelled", "missed"}),
+    "scheduled": frozenset({"ready", "cancelled"}),
     "ready": frozenset({"running", "cancelled", "missed"}),
     "running": frozenset({"scheduled", "ready", "succeeded", "failed", "cancelled", "discarded"}),
     "failed": frozenset({"ready", "discarded"}),
