@@ -262,7 +262,7 @@ def test_several_processes_on_an_old_sqlite_are_found(on_sqlite: Patient) -> Non
     """Processes are counted by host and process id."""
     on_sqlite.scheduler.tick()
     on_sqlite.another().tick()
-    assert on_sqlite.found("write-ahead log").text == "processes that take part: 1"
+    assert on_sqlite.found("write-ahead log").text == "active processes: 1"
     on_sqlite.sql(
         "update duly_worker set pid = pid + 1 where id = (select min(id) from duly_worker)"
     )

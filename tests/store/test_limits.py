@@ -18,13 +18,13 @@ from duly.store.transaction import Transaction
 from tests.store.conftest import add_run, all_runs, at_once
 
 
-def claim(tx: Transaction, limit: int = 10, behind: str = "") -> Limited:
+def claim(tx: Transaction, limit: int = 10, last_key: str = "") -> Limited:
     """Claim from the default queue under its limits."""
     wanted = {
         "claim_queue": "default", "now": tx.now, "tasks": ["work"], "limit": limit,
         "claim": new_id(), "worker": new_id(),
     }  # fmt: skip
-    return claim_limited(tx, wanted, behind)
+    return claim_limited(tx, wanted, last_key)
 
 
 def claim_once(store: Store, limit: int = 10) -> list[Any]:
@@ -144,11 +144,11 @@ def test_successive_claims_read_all_keys(store: Store, monkeypatch: pytest.Monke
     with store.write() as tx:
         for number in range(700):
             add_run(tx, concurrency_key=f"k{number:03}")
-    behind, claimed = "", list[str]()
+    last_key, claimed = "", list[str]()
     for _ in range(8):
         with store.write() as tx:
-            found = claim(tx, 100, behind)
-        behind = found.behind
+            found = claim(tx, 100, last_key)
+        last_key = found.last_key
         claimed += [row.id for row in found.rows]
     stored = all_runs(store)
     keys = [stored[run_id].concurrency_key for run_id in claimed]

@@ -14,7 +14,7 @@ from duly.store.dialect import StoreDialect
 
 HEAD = "0001"
 VERSION_TABLE = "duly_version"
-_migrating = threading.Lock()
+_migration_lock = threading.Lock()
 """Alembic keeps the current migration in a global, so a process runs one at a time."""
 
 
@@ -41,7 +41,7 @@ def upgrade(conn: Connection, dialect: StoreDialect) -> None:
             return
         if found is None and not dialect.transactional_ddl:
             _drop_unfinished(conn)
-        with _migrating:
+        with _migration_lock:
             _run_migrations(conn, found)
         if found is None:
             row = {"name": "database_id", "value": new_id()}

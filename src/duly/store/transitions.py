@@ -78,7 +78,9 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         tx.conn.execute(_OF_CLAIM if claimed else _OF_TOKEN, rows)
     for (state, token, *items), ids in waiting.items():
         _move_alike(tx, ids, state, token, dict(items))
-    tx.insert_new(attempt, [_attempt(change, tx.now) for change in changes if _failed(change)])
+    tx.insert_new(
+        attempt, [_attempt(change, tx.now) for change in changes if change.transition.error]
+    )
     for change in changes:
         record(tx, change)
 
@@ -105,7 +107,7 @@ def record(tx: Transaction, change: Change) -> None:
 
 
 def promote(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """Make scheduled runs ready, because they are due or have got a slot of their job."""
+    """Make scheduled runs ready, because they are due or have been given a slot."""
     if run_ids:
         tx.conn.execute(_promote(tx.dialect.name), {"ids": run_ids})
 
@@ -248,10 +250,6 @@ def end_new(
 
 
 # ------------------------------------------------------------------------------ statements
-
-
-def _failed(change: Change) -> bool:
-    return change.transition.error is not None
 
 
 def _attempt(change: Change, now: datetime) -> dict[str, Any]:

@@ -33,9 +33,9 @@ class Limited:
 
     Attributes:
         rows: the claimed runs, in claim order.
-        more: whether another claim may find more runs at once.
+        more: whether another claim at once may find more runs.
         pause: seconds until the queue's rate allows another run.
-        behind: the key after which the next claim should start; empty: at the first key.
+        last_key: the key after which the next claim should start; empty: at the first one.
         can_prefetch: whether runs without a key may be prefetched, because all slots are taken and
             the queue itself has no limits.
     """
@@ -43,38 +43,37 @@ class Limited:
     rows: Sequence[Row[Any]]
     more: bool
     pause: float | None
-    behind: str
+    last_key: str
     can_prefetch: bool
 
 
-def claim_limited(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> Limited:
+def claim_limited(tx: Transaction, wanted: Mapping[str, Any], last_key: str) -> Limited:
     """Claim ready runs of one queue, with and without keys, in claim order.
 
     Args:
         tx: a transaction that has locked the worker's row and nothing else.
         wanted: the parameters of `Choice.PLAIN`, and ``claim`` and ``worker``.
-        behind: the key after which to start; see `Limited`.
+        last_key: the key after which to start; see `Limited`.
     """
     quota = limits.lock_queue(tx, wanted["claim_queue"])
     room = wanted["limit"] if quota.room is None else min(wanted["limit"], quota.room)
     unlimited = quota.room is None
     if room <= 0:
-        return Limited((), False, quota.pause, behind, unlimited)
+        return Limited((), False, quota.pause, last_key, unlimited)
     wanted = {**wanted, "limit": room}
-    keys, last = _next_keys(tx, wanted, behind), None
-    if len(keys) == KEYS_AT_ONCE:
-        last = keys[-1].key
+    keys = _next_keys(tx, wanted, last_key)
+    reached = keys[-1].key if len(keys) == KEYS_AT_ONCE else ""
     rows = _claim(tx, wanted, _keyed(tx, wanted, keys))
     limits.spend(tx, quota, len(rows))
     pause = quota.pause if len(rows) == quota.room else None
-    more, full = len(rows) == room or last is not None, len(rows) == room
-    return Limited(rows, more, pause, last or "", unlimited and full)
+    full = len(rows) == room
+    return Limited(rows, full or bool(reached), pause, reached, unlimited and full)
 
 
-def _next_keys(tx: Transaction, wanted: Mapping[str, Any], behind: str) -> list[Row[Any]]:
-    """Return the keys after ``behind`` with their next runs, starting over after the last key."""
-    keys = list(tx.conn.execute(first_of_keys(), {**wanted, "after": behind}))
-    if behind and len(keys) < KEYS_AT_ONCE:
+def _next_keys(tx: Transaction, wanted: Mapping[str, Any], last_key: str) -> list[Row[Any]]:
+    """Return the keys after ``last_key`` with their next runs, starting over after the last key."""
+    keys = list(tx.conn.execute(first_of_keys(), {**wanted, "after": last_key}))
+    if last_key and len(keys) < KEYS_AT_ONCE:
         head = tx.conn.execute(first_of_keys(), {**wanted, "after": ""}).all()
         keys += head[: KEYS_AT_ONCE - len(keys) - 1]
     return keys

@@ -62,12 +62,12 @@ def first_of_keys() -> Select[Any]:
     The query steps from key to key in the index, so its cost depends on the number of keys and not
     on the number of runs. Parameters: ``after`` and those of `Choice.PLAIN`.
     """
-    behind = select(func.min(run.c.concurrency_key)).where(READY, _in_queue())
-    start = behind.where(run.c.concurrency_key > bindparam("after", type_=Name))
+    next_key = select(func.min(run.c.concurrency_key)).where(READY, _in_queue())
+    start = next_key.where(run.c.concurrency_key > bindparam("after", type_=Name))
     keys = select(start.scalar_subquery().label("key"), literal(1).label("place")).cte(
         "keys", recursive=True
     )
-    step = behind.where(run.c.concurrency_key > keys.c.key).correlate(keys).scalar_subquery()
+    step = next_key.where(run.c.concurrency_key > keys.c.key).correlate(keys).scalar_subquery()
     more = keys.c.key.is_not(None) & (keys.c.place < KEYS_AT_ONCE)
     keys = keys.union_all(select(step, keys.c.place + 1).where(more))
     first = in_claim_order(

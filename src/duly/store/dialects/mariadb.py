@@ -247,9 +247,8 @@ def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: A
     )
     engine.dialect.ddl_compiler = DDL
     types = Types(engine.dialect)
-    engine.dialect.type_compiler_instance = engine.dialect.type_compiler = (
-        types  # Alembic uses this name
-    )
+    engine.dialect.type_compiler_instance = types
+    engine.dialect.type_compiler = types  # the name that Alembic uses
 
     def on_connect(_connection: Any, record: Any) -> None:
         record.info[_LIMIT] = idle

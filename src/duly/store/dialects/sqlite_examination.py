@@ -42,7 +42,7 @@ def reset_bug(version: tuple[int, ...], processes: int) -> Finding:
     shown = ".".join(map(str, version))
     fixed = ".".join(map(str, RESET_FIXED))
     if version >= RESET_FIXED or processes <= 1:
-        return Finding("write-ahead log", "ok", f"processes that take part: {processes}")
+        return Finding("write-ahead log", "ok", f"active processes: {processes}")
     return Finding(
         "write-ahead log",
         "warning",

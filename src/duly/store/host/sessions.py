@@ -47,8 +47,9 @@ class Sessions:
         Raises:
             ConfigurationError: the factory returned something else.
         """
-        made = Session(self._store.engine) if isinstance(factory, bool) else factory()
-        session = made() if isinstance(made, scoped_session) else made
+        session = Session(self._store.engine) if isinstance(factory, bool) else factory()
+        if isinstance(session, scoped_session):
+            session = session()
         if not isinstance(session, Session):
             raise _wrong(session, "an SQLAlchemy Session for a plain function")
         return session
@@ -83,13 +84,13 @@ class Sessions:
         if self._async_engine is None:
             # Without a pool no connection outlives its event loop or is inherited by a fork.
             url = parse_async_url(self._store.given_url)
-            made = create_async_engine(url, poolclass=NullPool)
-            if made.dialect.name == sqlite.SQLite.name:
-                sqlite.prepare(made.sync_engine)
-            self._async_engine = made
+            engine = create_async_engine(url, poolclass=NullPool)
+            if engine.dialect.name == sqlite.SQLite.name:
+                sqlite.prepare(engine.sync_engine)
+            self._async_engine = engine
         return AsyncSession(self._async_engine)
 
 
-def _wrong(made: object, wanted: str) -> ConfigurationError:
-    kind = f"{type(made).__module__}.{type(made).__name__}"
+def _wrong(session: object, wanted: str) -> ConfigurationError:
+    kind = f"{type(session).__module__}.{type(session).__name__}"
     return ConfigurationError(f"the factory of transactional= must return {wanted}, not a {kind}")

@@ -97,16 +97,16 @@ def _values_statement(
     table: Table, names: tuple[str, ...], ignore: bool, dialect: Dialect
 ) -> tuple[str, list[str], list[Convert | None]]:
     """Return the statement for one row, its columns in order, and their converters."""
-    made = (_SKIPPING[dialect.name](table) if ignore else insert(table)).inline()
-    compiled: Any = made.compile(dialect=positional(dialect), column_keys=list(names))
+    statement = (_SKIPPING[dialect.name](table) if ignore else insert(table)).inline()
+    compiled: Any = statement.compile(dialect=positional(dialect), column_keys=list(names))
     order = list(compiled.positiontup)
     return str(compiled), order, [converter(table, name, dialect) for name in order]
 
 
 def positional(dialect: Dialect) -> Dialect:
     """Return the dialect with positional parameters, which MariaDB's drivers also take."""
-    made: Any = type(dialect)
-    return dialect if dialect.positional else made(paramstyle="format")
+    dialect_class: Any = type(dialect)
+    return dialect if dialect.positional else dialect_class(paramstyle="format")
 
 
 def _on_sqlite(table: Table) -> Any:

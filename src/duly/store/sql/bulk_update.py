@@ -28,7 +28,7 @@ def update_rows(conn: Connection, table: Table, where: Columns, to: Columns) -> 
     Args:
         conn: the connection.
         table: the table.
-        where: columns that must match for a row to be changed: its key, and what the caller read.
+        where: columns that must match for a row to be changed: its key, and values read before.
         to: the new values.
     """
     number = len(next(iter(where.values())))
@@ -70,11 +70,11 @@ def _tuples(
     """Return the statement for one row, the order of its parameters, and their converters."""
     names = (*where, *to)
     places = {f"a{place}": place for place in range(len(names))}
-    seen = [table.c[name] == bindparam(f"a{place}") for place, name in enumerate(where)]
-    made: dict[str, Any] = {
+    matches = [table.c[name] == bindparam(f"a{place}") for place, name in enumerate(where)]
+    new_values: dict[str, Any] = {
         name: bindparam(f"a{len(where) + place}") for place, name in enumerate(to)
     }
-    compiled: Any = update(table).where(*seen).values(made).compile(dialect=dialect)
+    compiled: Any = update(table).where(*matches).values(new_values).compile(dialect=dialect)
     order = [places[name] for name in compiled.positiontup]
     return str(compiled), order, [converter(table, name, dialect) for name in names]
 

@@ -74,7 +74,7 @@ class Cron(Trigger):
         object.__setattr__(self, "expression", read_cron(text, self.job_id or "").expression)
 
     def _prepare(self) -> tuple[MonthPattern, Timeline]:
-        """Build what the search needs on first use, because many expressions are only stored."""
+        """Build the pattern and the timeline on first use; many expressions are only stored."""
         real = self.fields.interval_like
         timeline = self.clock.real_timeline if real else self.clock.timeline
         search = _cron_pattern(self.expression, self.job_id or ""), timeline
@@ -152,8 +152,8 @@ class Cron(Trigger):
         return cls(data["expression"], WallClock.from_json(data), data.get("job_id"))
 
     def __repr__(self) -> str:
-        made = f"cron({', '.join([repr(self.expression), *self.clock.arguments()])})"
-        return made if self.job_id is None else f"{made}.bind(job_id={self.job_id!r})"
+        source = f"cron({', '.join([repr(self.expression), *self.clock.arguments()])})"
+        return source if self.job_id is None else f"{source}.bind(job_id={self.job_id!r})"
 
 
 def cron(
@@ -243,11 +243,8 @@ def _text_of_field(name: str, value: object) -> str:
 def _cron_pattern(text: str, job_id: str) -> MonthPattern:
     """Return the wall-clock pattern of an expression. Cached: equal arguments share one object."""
     fields = read_cron(text, job_id)
-    return MonthPattern(_day_times(fields), fields.months, fields.masks)
-
-
-def _day_times(fields: CronFields) -> DayTimes:
-    return DayTimes(_minutes_of_day(fields.hours, fields.minutes), fields.seconds)
+    times = DayTimes(_minutes_of_day(fields.hours, fields.minutes), fields.seconds)
+    return MonthPattern(times, fields.months, fields.masks)
 
 
 @lru_cache(maxsize=256)

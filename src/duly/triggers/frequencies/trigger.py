@@ -84,11 +84,11 @@ class Frequency(Trigger):
     _excluded: frozenset[date] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        rule, put = self.rule, object.__setattr__
-        put(self, "_base", _base(rule))
-        put(self, "_window", _window(rule, self.zone))
+        rule, set_field = self.rule, object.__setattr__
+        set_field(self, "_base", _base(rule))
+        set_field(self, "_window", _window(rule, self.zone))
         excluded = frozenset(date.fromisoformat(day) for day in rule.get("excludeDates", ()))
-        put(self, "_excluded", excluded)
+        set_field(self, "_excluded", excluded)
 
     @property
     def rule(self) -> dict[str, Any]:

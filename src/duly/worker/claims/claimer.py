@@ -179,7 +179,7 @@ class Claimer:
         found = claim_limited(
             tx, {**parameters, "limit": capacity.free}, self._last_keys.get(queue, "")
         )
-        self._last_keys[queue] = found.behind
+        self._last_keys[queue] = found.last_key
         if found.pause is not None:
             claimed.pause = max(found.pause, SHORTEST_PAUSE)
         claimed.more = found.more and capacity.free > 0
