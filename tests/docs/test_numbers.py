@@ -24,7 +24,11 @@ NUMBERS = [
         "model.policy:KEEP_DAYS.succeeded",
     ),
     ("decisions/0007-history-knows-its-end.md", "failed {}", "model.policy:KEEP_DAYS.failed"),
-    ("decisions/0008-versions-of-declarations.md", "every {} s", "worker.maintenance:TEND_EVERY"),
+    (
+        "decisions/0008-versions-of-declarations.md",
+        "every {} s",
+        "worker.maintenance:RECONCILE_EVERY",
+    ),
     (
         "decisions/0009-completions-are-not-held-back.md",
         "up to {} completions",
@@ -50,7 +54,7 @@ NUMBERS = [
         "more than {word} dependencies",
         "operations.jobs.dependency_graph:LONGEST_CHAIN",
     ),
-    ("guides/deploys.md", "every {} seconds", "worker.maintenance:TEND_EVERY"),
+    ("guides/deploys.md", "every {} seconds", "worker.maintenance:RECONCILE_EVERY"),
     ("guides/processes.md", "killed {word} second later", "executors.process.executor:KILL_AFTER"),
     ("guides/transactional.md", "{word} times in all", "worker.transactional:TRIES"),
     ("guides/transactional.md", "may therefore take {} seconds", "worker.execution:PATIENCE"),

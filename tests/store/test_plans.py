@@ -108,7 +108,7 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: history.prune_jobs(tx, 10), ["duly_job_ended"]),
         (
             lambda tx: transitions.succeed_all(
-                tx, transitions.Batch(new_id(), 1, tx.now), [new_id(), new_id()]
+                tx, [new_id(), new_id()], claim_id=new_id(), token=1, keep_until=tx.now
             ),
             ["duly_job_failing"],
         ),

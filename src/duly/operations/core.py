@@ -162,7 +162,7 @@ class Core:
             self.settings,
             self._notifier,
             prepare=lambda: self._upkeep.prepare(self),
-            tend=lambda: self._upkeep.reconcile(self),
+            reconcile=lambda: self._upkeep.reconcile(self),
         )
 
     def renew_worker(self) -> Worker:

@@ -308,7 +308,7 @@ def _enqueue_here(core: Core, call: Call, args: str, actor: str | None) -> str:
         def store(tx: Transaction) -> tuple[str, Sequence[Claim]]:
             claimer = worker.claim_on_insert(tx)
             (run_id,) = insert_calls(tx, call, [args], claim_on_insert=claimer)
-            claims = claimer.claims() if claimer is not None else []
+            claims = claimer.take_claims() if claimer is not None else []
             pending.update((claim.id, claim.claim_id) for claim in claims)
             return run_id, claims
 

@@ -112,26 +112,20 @@ def promote(tx: Transaction, run_ids: Sequence[str]) -> None:
         tx.conn.execute(_promote(tx.dialect.name), {"ids": run_ids})
 
 
-class Batch(NamedTuple):
-    """Claims made by one statement, whose runs all succeed and have nothing to report."""
-
-    claim_id: str
-    token: int
-    keep_until: datetime
-
-
-def succeed_all(tx: Transaction, batch: Batch, run_ids: Sequence[str]) -> set[str]:
-    """End successful runs that have nothing to report, in one statement.
+def succeed_all(
+    tx: Transaction, run_ids: Sequence[str], *, claim_id: str, token: int, keep_until: datetime
+) -> set[str]:
+    """End successful runs of one claim that have nothing to report, in one statement.
 
     Returns:
         The ids of the runs that have ended. The others are unchanged: their claims are no longer
         valid, or their jobs have consecutive failures, which a success has to reset.
     """
     parameters: dict[str, Any] = {
-        "seen_claim": batch.claim_id, "seen_token": batch.token, "ids": run_ids, "now": tx.now,
+        "seen_claim": claim_id, "seen_token": token, "ids": run_ids, "now": tx.now,
     }  # fmt: skip
     database = tx.dialect.name
-    done = tx.conn.execute(_succeed(database), parameters | {"keep_until": batch.keep_until})
+    done = tx.conn.execute(_succeed(database), parameters | {"keep_until": keep_until})
     if done.rowcount == len(run_ids):
         return set(run_ids)
     return set(tx.conn.execute(_succeeded(database), parameters).scalars())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 from duly.context import Run
-from duly.executors.base import Executor, Invocation
+from duly.executors.base import CallResult, Executor, Invocation
 from duly.hooks import AroundRun
 from duly.model.run import LogLine
 from duly.worker.claims.claim import Claim
@@ -41,6 +41,7 @@ class Phase(IntEnum):
 
 
 _ADVANCING = threading.Lock()
+_NOTHING = CallResult()
 
 
 class Attempt(Invocation):
@@ -58,14 +59,15 @@ class Attempt(Invocation):
         deadline: when it exceeds its timeout, on the steady clock; ``None`` without a timeout.
         stop_reason: why it was asked to stop; ``None`` if it was not.
         stopping_since: when that was, on the steady clock.
+        result: what its function returned or raised, once it has ended.
         transactional: whether its completion belongs to its function's own transaction.
         unsent: log lines that no commit has stored yet.
         last_report: the progress that was stored last.
     """
 
     __slots__ = (
-        "claim", "deadline", "executor", "last_report", "phase", "stop_reason", "stopping_since",
-        "transactional", "unsent",
+        "claim", "deadline", "executor", "last_report", "phase", "result", "stop_reason",
+        "stopping_since", "transactional", "unsent",
     )  # fmt: skip
 
     executor: Executor
@@ -84,6 +86,7 @@ class Attempt(Invocation):
         self.deadline: float | None = None
         self.stop_reason: StopReason | None = None
         self.stopping_since = 0.0
+        self.result = _NOTHING
         self.transactional = False
         self.unsent: list[LogLine] = []
         self.last_report: tuple[object, ...] = (None,)
@@ -95,8 +98,8 @@ class Attempt(Invocation):
 
     @property
     def must_stop(self) -> bool:
-        """Whether its run ends as cancelled or timed out, whatever its function returns."""
-        return self.stop_reason in ("cancelled", "timeout")
+        """Whether its outcome is decided already, whatever its function returns."""
+        return self.stop_reason in ("cancelled", "timeout", "not_started")
 
     def begin(self) -> None:
         """Enter the phase `RUNNING`, and set the deadline."""

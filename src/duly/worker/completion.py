@@ -30,7 +30,6 @@ MAX_REASON = 500
 REFUSALS = (DataRefused, ValueError, OverflowError)
 """Errors that a value causes, as opposed to a database that does not answer."""
 
-_Ended = tuple[Attempt, CallResult]
 _Plain = defaultdict[tuple[str, int, RunPolicy], dict[str, Attempt]]
 
 
@@ -44,13 +43,13 @@ class Completions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._batch_size = AdaptiveBatch(store, BATCH)
-        self._ended: list[_Ended] = []
+        self._ended: list[Attempt] = []
         self._lock = threading.Lock()
 
-    def add(self, attempt: Attempt, result: CallResult) -> None:
-        """Keep the result of an attempt until the next `flush`."""
+    def add(self, attempt: Attempt) -> None:
+        """Keep an attempt that has ended until the next `flush`."""
         with self._lock:
-            self._ended.append((attempt, result))
+            self._ended.append(attempt)
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -58,15 +57,15 @@ class Completions:
     def claims(self) -> set[HeldClaim]:
         """Return the claims of the attempts whose outcomes are not written yet."""
         with self._lock:
-            return {(attempt.claim.id, attempt.claim.claim_id) for attempt, _ in self._ended}
+            return {(attempt.claim.id, attempt.claim.claim_id) for attempt in self._ended}
 
     def forget(self) -> None:
         """Drop everything, because this worker has lost its lease and must not write."""
         with self._lock:
             self._ended.clear()
 
-    def flush(self, worker_id: str) -> int:
-        """Write up to 1,000 outcomes, fewer if that takes long, and return their number.
+    def flush(self, worker_id: str) -> None:
+        """Write up to 1,000 outcomes, fewer if that takes long.
 
         Successes without anything to report are written in one transaction, all others in another.
         If the database refuses a value, the batch is bisected until the bad row is alone; that run
@@ -78,9 +77,7 @@ class Completions:
             size = self._batch_size.size
             batch, self._ended = self._ended[:size], self._ended[size:]
         # A worker that was fenced while it wrote registers under another id and drops these.
-        own = [
-            (attempt, result) for attempt, result in batch if attempt.claim.worker_id == worker_id
-        ]
+        own = [attempt for attempt in batch if attempt.claim.worker_id == worker_id]
         parts = [own]
         try:
             parts = self._end_plain(own)
@@ -88,29 +85,26 @@ class Completions:
                 self._write_part(parts, worker_id)
         except BaseException:
             with self._lock:
-                self._ended[:0] = [ended for part in reversed(parts) for ended in part]
+                self._ended[:0] = [attempt for part in reversed(parts) for attempt in part]
             raise
-        return len(batch)
 
     def abandon(self, attempts: Sequence[Attempt], worker_id: str) -> None:
         """End runs whose functions cannot be stopped; their results no longer count."""
         now = self._store.time.now()
-        decided = [
-            (attempt, _decided(attempt, CallResult(), now).abandoned()) for attempt in attempts
-        ]
+        decided = [(attempt, _decide(attempt, now).abandoned()) for attempt in attempts]
         self._store.run(lambda tx: _write(tx, decided, (), worker_id))
         for attempt in attempts:
             attempt.unsent.clear()
             attempt.advance(Phase.ABANDONED)
 
-    def _end_plain(self, own: list[_Ended]) -> list[list[_Ended]]:
+    def _end_plain(self, own: list[Attempt]) -> list[list[Attempt]]:
         """End successful runs without anything to report, and return the other attempts, if any.
 
         The runs of one claim end in one statement: a row of values for each run took four times
         as long (500 runs on SQLite).
         """
         plain, lines = _Plain(dict), dict[str, list[dict[str, Any]]]()
-        for attempt, _result in filter(_is_plain, own):
+        for attempt in filter(_is_plain, own):
             claim = attempt.claim
             plain[claim.claim_id, claim.token, claim.policy][claim.id] = attempt
             if rows := log_rows(attempt):
@@ -123,11 +117,11 @@ class Completions:
             except REFUSALS:
                 log.debug("The database rejected a batch; bisecting to find the bad row.")
         rest = []
-        for attempt, result in own:
+        for attempt in own:
             if attempt.claim.id in ended:
                 attempt.unsent.clear()
             else:
-                rest.append((attempt, result))
+                rest.append(attempt)
         return [rest] if rest else []
 
     def _write_plain(
@@ -140,8 +134,10 @@ class Completions:
         if len(plain) > 1:
             completions.lock(tx, sorted(run_id for members in plain.values() for run_id in members))
         for (claim_id, token, policy), members in plain.items():
-            batch = transitions.Batch(claim_id, token, policy.keep_until(SUCCESS.to, tx.now))
-            done = transitions.succeed_all(tx, batch, sorted(members))
+            done = transitions.succeed_all(
+                tx, sorted(members), claim_id=claim_id, token=token,
+                keep_until=policy.keep_until(SUCCESS.to, tx.now),
+            )  # fmt: skip
             if policy.ping or tx.has_listener(SUCCESS.event):
                 for run_id in members:
                     if run_id in done:
@@ -152,15 +148,13 @@ class Completions:
         self._batch_size.record(len(ended), self._store.clock.monotonic() - began)
         return ended
 
-    def _write_part(self, parts: list[list[_Ended]], worker_id: str) -> None:
+    def _write_part(self, parts: list[list[Attempt]], worker_id: str) -> None:
         """Write the last part, or replace it with its halves if the database refuses a value."""
         part = parts[-1]
         now = self._store.time.now()
-        returned = [attempt.claim.fence for attempt, _ in part if attempt.phase is Phase.ABANDONED]
+        returned = [attempt.claim.fence for attempt in part if attempt.phase is Phase.ABANDONED]
         decided = [
-            (attempt, _decided(attempt, result, now))
-            for attempt, result in part
-            if not attempt.has_outlived_run
+            (attempt, _decide(attempt, now)) for attempt in part if not attempt.has_outlived_run
         ]
         try:
             self._store.run(lambda tx: self._write_batch(tx, decided, returned, worker_id))
@@ -171,7 +165,7 @@ class Completions:
                 return
             self._write_refused(decided, error, worker_id)
         parts.pop()
-        for attempt, _result in part:
+        for attempt in part:
             attempt.unsent.clear()
 
     def _write_batch(
@@ -204,8 +198,8 @@ class Completions:
                 log.exception("Run %s cannot be ended; it will be given back.", attempt.claim.id)
 
 
-def _decided(attempt: Attempt, result: CallResult, now: datetime) -> Transition:
-    return decide_outcome(attempt.claim, result, attempt.stop_reason, now)
+def _decide(attempt: Attempt, now: datetime) -> Transition:
+    return decide_outcome(attempt.claim, attempt.result, attempt.stop_reason, now)
 
 
 def _write(
@@ -236,9 +230,8 @@ def _write(
     _write_accepted(tx, accepted, locked)
 
 
-def _is_plain(ended: _Ended) -> bool:
-    attempt, result = ended
-    run = attempt.run
+def _is_plain(attempt: Attempt) -> bool:
+    run, result = attempt.run, attempt.result
     return (
         result.error is None
         and result.value is None

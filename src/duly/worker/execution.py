@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,8 +146,8 @@ class Execution:
         claims = self.in_flight.withdraw(self._steady() - older_than)
         for claim in claims:
             attempt = self._new_attempt(claim)
-            attempt.stop_reason = "given_back"
-            self.completions.add(attempt, CallResult(error=asyncio.CancelledError()))
+            attempt.stop_reason = "not_started"
+            self.completions.add(attempt)
         if claims:
             self._wake()
 
@@ -240,8 +239,9 @@ class Execution:
         self._start_next(attempt.claim.queue)
 
     def _finish(self, attempt: Attempt, result: CallResult) -> None:
+        attempt.result = result
         if attempt.phase is not Phase.COMMITTED:
-            self.completions.add(attempt, result)  # before it leaves `in_flight`: see `claims`
+            self.completions.add(attempt)  # before it leaves `in_flight`: see `claims`
         self.in_flight.end(attempt, result.seconds)
         self._wake()
 

@@ -83,7 +83,7 @@ class Firing:
         claimer = on_insert(tx)
         due = jobs.due(tx, self._batch_size.size)
         decided = decide_and_store(tx, due, claimer) if due else NOTHING
-        claims = claimer.claims(decided.lost) if claimer is not None else ()
+        claims = claimer.take_claims(decided.lost) if claimer is not None else ()
         self._batch_size.record(len(due), self._store.clock.monotonic() - began)
         return Fired(bool(due), decided.ready > 0, claims)
 

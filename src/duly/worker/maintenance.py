@@ -16,7 +16,7 @@ from duly.worker.watching import watch
 
 CHECK_EVERY = 1.0
 PRUNE_EVERY = 600.0
-TEND_EVERY = 30.0
+RECONCILE_EVERY = 30.0
 WATCH_EVERY = 1.0
 RESCUE_SPREAD = 0.2
 
@@ -29,7 +29,7 @@ class Maintenance:
         heartbeat: the intervals of its heartbeat.
         execution: its attempts.
         lease: its row in the database.
-        tend: reconciles stored jobs with what is declared.
+        reconcile: reconciles stored jobs with what is declared.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Maintenance:
         heartbeat: Heartbeat,
         execution: Execution,
         lease: WorkerLease,
-        tend: Callable[[], None],
+        reconcile: Callable[[], None],
     ) -> None:
         self._store = store
         self._execution = execution
@@ -57,7 +57,7 @@ class Maintenance:
             ),
             Periodic(WATCH_EVERY, lambda _: watch(store)),
             Periodic(PRUNE_EVERY, lambda _: prune(store), wakes=True),
-            Periodic(TEND_EVERY, lambda _: tend()),
+            Periodic(RECONCILE_EVERY, lambda _: reconcile()),
         ]  # fmt: skip
 
     def run(self, worker_id: str) -> None:

@@ -28,8 +28,8 @@ from duly.model.transition import (
 )
 from duly.worker.claims.claim import Claim
 
-StopReason = Literal["timeout", "cancelled", "given_back"]
-"""Why the worker asks a running function to stop."""
+StopReason = Literal["timeout", "cancelled", "given_back", "not_started"]
+"""Why an attempt must stop; ``not_started``: it is given back before its function is called."""
 
 
 def decide_outcome(
@@ -49,11 +49,13 @@ def decide_outcome(
     if stop_reason == "timeout":
         limit = claim.policy.timeout or 0
         return failed(claim, ("TimedOut", f"took longer than its {limit:g} s", None), now)
+    if stop_reason == "not_started":
+        return give_back("not started here")
     error = result.error
     if error is None:
         return SUCCESS if result.value is None else succeed(encode_result(result.value))
     if stop_reason == "given_back":
-        return give_back("not started here")
+        return give_back("its worker stopped")
     try:
         return _decide_error(claim, error, now)
     except Exception as problem:  # noqa: BLE001 - one malformed error must not block a batch

@@ -10,15 +10,15 @@ from typing import Any
 from sqlalchemy import Row
 
 from duly.model import transition
-from duly.model.policy import CRASH_LIMIT
-from duly.model.transition import Transition
+from duly.model.policy import CRASH_LIMIT, decode_run_policy
+from duly.model.transition import RunSnapshot, Transition
 from duly.model.worker import Heartbeat
 from duly.store import jobs, transitions, workers
 from duly.store.rows import RunRow
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
-from duly.worker.claims.claim import Claim, HeldClaim
+from duly.worker.claims.claim import HeldClaim
 from duly.worker.lease import WorkerLease
 from duly.worker.outcome import cancelled_if
 from duly.worker.process_identity import is_gone
@@ -75,7 +75,7 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
     transitions.apply(
         tx,
         [
-            Change(Claim.of(row).snapshot, cancelled_if(row.cancel_requested, withdrawn))
+            Change(RunSnapshot.of(row), cancelled_if(row.cancel_requested, withdrawn))
             for row in rows
         ],
     )
@@ -146,7 +146,7 @@ def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> i
 
 def _release(tx: Transaction, rows: Sequence[RunRow], why: str) -> int:
     """Take locked runs from a dead worker; their tokens rise, so that it can no longer write."""
-    changes = [Change(Claim.of(row).snapshot, _after_crash(row, why)) for row in rows]
+    changes = [Change(RunSnapshot.of(row), _after_crash(row, why)) for row in rows]
     transitions.apply(tx, changes)
     for change in changes:
         if change.transition.to == "failed" and change.run.job_id:
@@ -159,6 +159,6 @@ def _after_crash(row: RunRow, why: str) -> Transition:
         return transition.cancel("cancelled; " + why).crashed(why)
     # A quarantined run was the only one on its worker, so that it must have caused the crash.
     caused_crash = row.quarantined and row.crashes + 1 >= CRASH_LIMIT
-    if caused_crash or Claim.of(row).policy.on_crash == "fail":
+    if caused_crash or decode_run_policy(row.policy).on_crash == "fail":
         return transition.fail(("WorkerLost", why, None)).crashed(why)
     return transition.rescue(why)

@@ -48,7 +48,7 @@ class Worker:
         settings: the settings of its scheduler.
         notifier: wakes other processes.
         prepare: brings tables and declarations up to date; called until it succeeds.
-        tend: reconciles stored jobs with what this process and others declare now.
+        reconcile: reconciles stored jobs with what this process and others declare now.
 
     Attributes:
         lease: its row in the database and its heartbeat.
@@ -68,7 +68,7 @@ class Worker:
         notifier: Notifier,
         *,
         prepare: Callable[[], None],
-        tend: Callable[[], None],
+        reconcile: Callable[[], None],
     ) -> None:
         wakeup = Wakeup(store)
         listener = NoticeListener(notifier, store.clock, wakeup.set)
@@ -80,7 +80,9 @@ class Worker:
         self.lease = WorkerLease(store, settings, self.execution.lose_lease)
         self._claims = Claims(store, registry, settings.queues)
         self._firing = Firing(store)
-        self._maintenance = Maintenance(store, settings.heartbeat, self.execution, self.lease, tend)
+        self._maintenance = Maintenance(
+            store, settings.heartbeat, self.execution, self.lease, reconcile
+        )
         self.loop = Loop(lambda: self.tick(wait=False), self._started, wakeup, listener)
         self.shutdown = Shutdown(store, self.lease, self.execution, self._complete)
         self._next_fire: datetime | None = None

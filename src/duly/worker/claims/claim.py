@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from duly.model.policy import RunPolicy, decode_run_policy
 from duly.model.run import Cause
 from duly.model.transition import RunSnapshot
 from duly.store.completions import Fence
+from duly.store.transaction import Transaction
 
 HeldClaim = tuple[str, str]
 """The id of a run and the id of the claim that its worker holds."""
@@ -68,6 +70,20 @@ class Claim:
             worker_id=row.worker_id,
         )
 
+    @classmethod
+    def of_new(cls, row: Mapping[str, Any]) -> Claim:
+        """Return the claim of a run that is claimed as it is inserted.
+
+        Args:
+            row: the values to insert, as `transitions.start_new` left them.
+        """
+        return cls(
+            **{name: row[name] for name in _INSERTED},
+            crashes=0,
+            quarantined=False,
+            policy=decode_run_policy(row["policy"]),
+        )
+
     @property
     def fence(self) -> Fence:
         """What the row must still contain for a write-back to be accepted."""
@@ -90,3 +106,13 @@ class Claim:
     def tries_in_a_row(self) -> int:
         """The number of tries since the last retry by hand, which starts the delays anew."""
         return self.policy.max_attempts - (self.max_attempts - self.tries)
+
+
+_INSERTED = {field.name for field in fields(Claim)} - {"crashes", "quarantined", "policy"}
+"""The fields that a new run's row has under the same name."""
+
+
+def record_started(tx: Transaction, claims: Sequence[Claim]) -> None:
+    """Record that runs have started; nothing is created if that is not listened to."""
+    for claim in claims if tx.has_listener("run.started") else ():
+        tx.record("run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id)

@@ -16,7 +16,7 @@ from duly.store.claims.query import claim_order
 from duly.store.dialect import Choice
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claims.claim import Claim
+from duly.worker.claims.claim import Claim, record_started
 from duly.worker.claims.low_water import LowWater
 
 SHORTEST_PAUSE = 0.02
@@ -193,7 +193,6 @@ class Claimer:
 
 def _take(tx: Transaction, claimed: Claimed, rows: Sequence[Row[Any]], capacity: Capacity) -> None:
     claims = [Claim.of(row) for row in rows]
-    for claim in claims if tx.has_listener("run.started") else ():
-        tx.record("run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id)
+    record_started(tx, claims)
     claimed.claims += claims
     claimed.more |= len(rows) >= capacity.free + capacity.prefetch

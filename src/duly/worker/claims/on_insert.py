@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from duly.model.identity import new_id
 from duly.store.transaction import Transaction
 from duly.store.transitions import start_new
-from duly.worker.claims.claim import Claim
+from duly.worker.claims.claim import Claim, record_started
 
 
 @dataclass(slots=True)
@@ -49,21 +48,14 @@ class OnInsertClaimer:
             start_new(row, self._claim_id, self.worker_id, self.tx.now)
             self._claimed.append(row)
 
-    def claims(self, lost: Container[str] = ()) -> list[Claim]:
+    def take_claims(self, lost: Container[str] = ()) -> list[Claim]:
         """Return the claims, and record that their runs have started.
 
         Args:
             lost: ids of runs that were not inserted.
         """
-        claims = [
-            Claim.of(SimpleNamespace(**row, crashes=0, quarantined=False))
-            for row in self._claimed
-            if row["id"] not in lost
-        ]
-        for claim in claims if self.tx.has_listener("run.started") else ():
-            self.tx.record(
-                "run.started", job_id=claim.job_id, run_id=claim.id, worker_id=claim.worker_id
-            )
+        claims = [Claim.of_new(row) for row in self._claimed if row["id"] not in lost]
+        record_started(self.tx, claims)
         return claims
 
     def _is_expired(self, row: Mapping[str, Any]) -> bool:

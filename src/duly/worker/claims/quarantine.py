@@ -15,7 +15,7 @@ from duly.store import workers
 from duly.store.claims.quarantine import claim_quarantined, next_quarantined
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claims.claim import Claim
+from duly.worker.claims.claim import Claim, record_started
 
 LOOK_EVERY = 1.0
 PATIENCE_S = 60.0
@@ -84,8 +84,9 @@ class Quarantine:
         row = claim_quarantined(tx, claim, self._queues, tasks)
         if row is None:
             return None
-        tx.record("run.started", job_id=row.job_id, run_id=row.id, worker_id=worker_id)
-        return Claim.of(row)
+        started = Claim.of(row)
+        record_started(tx, [started])
+        return started
 
     def _should_become_idle(self, worker_id: str, steady: float) -> bool:
         if self._waits_since is None:
