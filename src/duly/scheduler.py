@@ -102,7 +102,10 @@ class Scheduler(DirectEnqueue):
         listen_url: a direct URL for LISTEN that bypasses the pooler.
 
     Attributes:
-        aio: every call as an awaitable: ``await scheduler.aio.enqueue(...)``.
+        aio: the calls that may wait for the database, or for runs, as awaitables: ``await
+            scheduler.aio.enqueue(...)``. The others (`task`, `declared`, `on`, `around`, `wake`,
+            `attach`, `running`, `in_flight`, `skip_grace`, `use_database`, `configure_worker`)
+            return at once and have no awaitable form.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
@@ -285,7 +288,10 @@ class Scheduler(DirectEnqueue):
 
 
 class Aio(Enqueue[Coroutine[Any, Any, str]]):
-    """The awaitable form of a scheduler's calls, for coroutines: ``await scheduler.aio.add(...)``.
+    """A scheduler's calls as awaitables, for coroutines: ``await scheduler.aio.add(...)``.
+
+    `Aio.job` looks a job up; jobs are declared with `Scheduler.job`. Calls that return at once,
+    such as `Scheduler.task` and `Scheduler.on`, have no awaitable form.
 
     A call runs in a thread, so that it does not block the event loop. With an asyncio session it
     becomes part of that session's transaction, through SQLAlchemy's ``run_sync``.
@@ -307,7 +313,7 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     ) -> str:
         return await self._hop(lambda joined: operation(self._core, joined), session)
 
-    # Declaring tasks and jobs in code
+    # Jobs in code
     job = _awaitable(op.jobs.find.job)
     orphans = _awaitable(op.declare.orphans)
 

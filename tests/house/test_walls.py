@@ -20,7 +20,6 @@ OUTSIDE: dict[str, set[str]] = {
     "web": {"starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
     "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
     "cli": {"click", "rich"},
-    "observe": {"prometheus_client"},
 }
 # The pages and the API see these rooms and no others: never the engine, never SQL.
 BELOW_WEB = {"web", "scheduler", "model", "triggers", "registry", "errors", "clock"}

@@ -6,7 +6,7 @@ from duly import Retry, every
 from tests.worker.conftest import World
 
 
-def test_rule_25_arguments_that_no_longer_fit_park_the_run(world: World) -> None:
+def test_rule_25_arguments_that_no_longer_fit_fail_the_run(world: World) -> None:
     """The run fails at once and for good as ArgumentsChanged; its job is listed as failing."""
     old, new = world.scheduler(), world.scheduler()
     old.task(name="work", retry=Retry(attempts=5, wait=1))(lambda number: None)

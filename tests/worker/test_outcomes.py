@@ -226,7 +226,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(world: World) -> None:
     assert new.run(run_id).state == "succeeded"
 
 
-def test_arguments_that_no_longer_fit_park_the_run_without_retry(world: World) -> None:
+def test_arguments_that_no_longer_fit_fail_the_run_without_retry(world: World) -> None:
     """After a deploy that changed the signature the run fails and names what does not fit."""
     old, new = world.scheduler(), world.scheduler()
 
