@@ -104,8 +104,8 @@ class Scheduler(DirectEnqueue):
     Attributes:
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
             scheduler.aio.enqueue(...)``. The others (`task`, `declared`, `on`, `around`, `wake`,
-            `attach`, `running`, `in_flight`, `skip_grace`, `use_database`, `configure_worker`)
-            return at once and have no awaitable form.
+            `attach`, `in_flight`, `skip_grace`, `use_database`, `configure_worker`)
+            return at once and have no awaitable form; `running` has `lifespan`.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
