@@ -58,12 +58,12 @@ def decide(
     cursor: float = 10,
     now: float,
     fired: int = 0,
-    keep: int = 10_000,
+    limit: int = 10_000,
     **options: Any,
 ) -> Decision:
     job_options = JobOptions().with_overrides(options, "here")
     return decide_due(
-        trigger, job_options, cursor=after(cursor), fired=fired, now=after(now), keep=keep
+        trigger, job_options, cursor=after(cursor), fired=fired, now=after(now), limit=limit
     )
 
 
@@ -264,11 +264,16 @@ class Job:
     cursor: datetime | None
     fired: int = 0
 
-    def tick(self, now: datetime, keep: int) -> list[Decision]:
+    def tick(self, now: datetime, limit: int) -> list[Decision]:
         made = []
         while self.cursor is not None and self.cursor <= now:
             decision = decide_due(
-                self.trigger, self.options, cursor=self.cursor, fired=self.fired, now=now, keep=keep
+                self.trigger,
+                self.options,
+                cursor=self.cursor,
+                fired=self.fired,
+                now=now,
+                limit=limit,
             )
             assert decision.next_fire_at is None or decision.next_fire_at > self.cursor
             self.cursor, self.fired = decision.next_fire_at, self.fired + len(decision.run)
@@ -350,14 +355,14 @@ def test_each_time_is_decided_exactly_once(
     if first is not None and options.end is not None and first > options.end:
         first = None
     job = Job(trigger, options, first)
-    keep = options.catch_up.limit + steps  # what firing gives at least is limit + 1
+    limit = options.catch_up.limit + steps  # what firing gives at least is limit + 1
     decided: list[datetime] = []
     previous = START
     for now in ticks:
         times = plain_walk(trigger, options, now)
         due = [moment for moment in times if moment > previous]
         fired, active = job.fired, job.cursor is not None
-        made = job.tick(now, keep)
+        made = job.tick(now, limit)
         ran = [moment for decision in made for moment, _cause in decision.run]
         if active:
             wanted = wanted_runs(due, options, now)
@@ -385,7 +390,7 @@ def test_a_walk_in_several_steps_decides_as_one_walk_does(mode: Any) -> None:
     moments = tuple(after(10 * n) for n in range(1, 58))
     options = JobOptions(catch_up=CatchUp(mode, limit=7))
     job = Job(Listed(moments), options, moments[0])
-    made = job.tick(after(570), keep=10)
+    made = job.tick(after(570), limit=10)
     ran = [moment for decision in made for moment, _cause in decision.run]
     assert ran == list(moments[-7 if mode == "all" else -1 :])
     assert sum(m.count for decision in made for m in decision.missed) == len(moments) - len(ran)

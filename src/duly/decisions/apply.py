@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from duly.decisions.policy import Decision, Missed, admit, decide_due, jittered
+from duly.decisions.existing_runs import cancel_replaced
+from duly.decisions.new_runs import admit_new
+from duly.decisions.policy import Decision, Missed, decide_due, jittered
 from duly.errors import TriggerError
 from duly.model.job import Occupancy
 from duly.model.policy import JobOptions
 from duly.model.run import Cause
-from duly.model.transition import RunSnapshot, cancel, miss, revive, skip
-from duly.store import history, jobs, runs, transitions
-from duly.store.rows import JobRow, RunRow, definition_of
+from duly.model.transition import miss
+from duly.store import history, jobs, runs
+from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
-from duly.store.transitions import Change, Origin, end_new, new_run, wait_for_slot
+from duly.store.transitions import Origin, end_new, new_run
 
 STEPS = 10_000
 """The maximum number of nominal times that one call computes, for all its jobs together."""
@@ -102,50 +104,6 @@ def decide_and_store(
     return Decided(sum(row["state"] == "ready" for row in rows), lost)
 
 
-def cancel_live(tx: Transaction, job_ids: Sequence[str], reason: str, *, running: bool) -> None:
-    """Cancel the runs of some jobs that have not started.
-
-    Args:
-        tx: the transaction.
-        job_ids: the jobs.
-        reason: stored with each run.
-        running: whether to ask the functions of started runs to stop, too.
-    """
-    live = runs.live_of_jobs(tx.conn, job_ids)
-    _cancel(tx, runs.lock(tx, [row.id for row in live]), reason, running=running)
-
-
-def _cancel(tx: Transaction, locked: Sequence[RunRow], reason: str, *, running: bool) -> None:
-    cancel_unstarted(tx, [row for row in locked if row.state in ("scheduled", "ready")], reason)
-    started = [row.id for row in locked if row.state == "running"]
-    if running and started:
-        runs.change(tx, started, cancel_requested=True, reason=reason)
-
-
-def cancel_replaced(tx: Transaction, job_ids: Sequence[str]) -> None:
-    """Cancel the unfinished runs of some jobs in favour of newer ones, except for backfills."""
-    live = [row.id for row in runs.live_of_jobs(tx.conn, job_ids) if row.cause != "backfill"]
-    _cancel(tx, runs.lock(tx, live), "overlap=cancel_running", running=True)
-
-
-def cancel_unstarted(tx: Transaction, rows: Sequence[RunRow], reason: str) -> None:
-    """Cancel locked runs that have not started."""
-    transitions.apply(tx, [Change(RunSnapshot.of(row), cancel(reason)) for row in rows])
-
-
-def revive_run(tx: Transaction, row: RunRow, *, waits: bool = False, **values: Any) -> None:
-    """Let a locked run that has ended start over, with its original number of attempts.
-
-    Args:
-        tx: a transaction that has also locked the run's job, if the run has one.
-        row: the run.
-        waits: whether it first waits for a slot of its job.
-        values: further columns to change.
-    """
-    transition = revive(waits_for_slot=waits)
-    transitions.apply(tx, [Change(RunSnapshot.of(row), transition, values, {"was": row.state})])
-
-
 def _plan(tx: Transaction, job: JobRow, steps: int) -> _Plan | None:
     definition, cursor = definition_of(job), job.next_fire_at
     if cursor is None:
@@ -161,7 +119,7 @@ def _plan(tx: Transaction, job: JobRow, steps: int) -> _Plan | None:
             cursor=cursor,
             fired=job.fired_count,
             now=tx.now,
-            keep=max(options.catch_up.limit + 1, steps),
+            limit=max(options.catch_up.limit + 1, steps),
         )
     except TriggerError as error:
         _mark_unresolved(tx, job, f"TriggerError: {error}")
@@ -188,14 +146,7 @@ def _make_runs(tx: Transaction, plan: _Plan, occupancy: Occupancy, ids: Iterator
     for index, (moment, cause) in enumerate(plan.decision.run):
         row = _row(tx, plan, moment, cause, _due_at(plan, index))
         row["id"] = next(ids)
-        admission = admit(plan.options, cause, occupancy)
-        if admission == "skip":
-            reason = f"overlap={plan.options.overlap}: an earlier run is unfinished"
-            end_new(row, skip(reason), plan.options, tx.now)
-            tx.record("run.skipped", job_id=plan.job.id, run_id=row["id"], reason=reason)
-        elif admission != "ready":
-            plan.replaces |= admission == "replace"
-            wait_for_slot(row)
+        plan.replaces |= admit_new(tx, row, plan.options, occupancy) == "replace"
         plan.rows.append(row)
     if plan.decision.next_fire_at is None:
         tx.record("job.finished", job_id=plan.job.id)

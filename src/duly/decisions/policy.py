@@ -78,7 +78,7 @@ def decide_due(
     cursor: datetime,
     fired: int,
     now: datetime,
-    keep: int = 10_000,
+    limit: int = 10_000,
 ) -> Decision:
     """Decide every nominal time from ``cursor`` up to ``now``.
 
@@ -88,7 +88,7 @@ def decide_due(
         cursor: the first time without a decision, at or before ``now``.
         fired: the number of runs that the schedule has created so far.
         now: the current instant.
-        keep: the maximum number of times that are computed; a later call decides the rest.
+        limit: the maximum number of times that are computed; a later call decides the rest.
     """
     following = next_fire(trigger, options, cursor)
     if following is None or following > now:
@@ -100,7 +100,7 @@ def decide_due(
     else:
         until = now if options.end is None else min(now, options.end)
         most = options.catch_up.limit
-        due = trigger.due(cursor, until, keep=most + 1, limit=max(keep, 2 * most))
+        due = trigger.due(cursor, until, keep=most + 1, limit=max(limit, 2 * most))
         decision = _decide_many(cursor, due, options, now)
         decision.next_fire_at = next_fire(trigger, options, decision.last_nominal or cursor)
     _limit_fires(decision, options, fired)

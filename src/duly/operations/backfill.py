@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from duly.decisions.apply import revive_run
+from duly.decisions.existing_runs import revive_run
+from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import INSTANT, admit, next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model.backfill import Backfill
@@ -18,7 +19,7 @@ from duly.operations.core import Core
 from duly.store import backfills, jobs, runs
 from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.transaction import Transaction
-from duly.store.transitions import Origin, new_run, wait_for_slot
+from duly.store.transitions import Origin, new_run
 from duly.triggers import After, Trigger
 
 PRIORITY = 100
@@ -255,8 +256,8 @@ def _fill(tx: Transaction, decided: DecidedTimes, times: Sequence[datetime], pri
     rows = []
     locked = {row.scheduled_for: row for row in runs.lock(tx, [row.id for row in wanted.revivable])}
     for moment in wanted.times:
-        waits = admit(options, "backfill", occupancy) != "ready"
         if moment in locked:
+            waits = admit(options, "backfill", occupancy) != "ready"
             revive_run(
                 tx, locked[moment], waits=waits, cause="backfill", actor=tx.actor,
                 feeds=job.feeds, priority=priority, queue=options.queue,
@@ -266,7 +267,8 @@ def _fill(tx: Transaction, decided: DecidedTimes, times: Sequence[datetime], pri
             tx.run_id(), Origin("backfill", tx.actor, job.id, job.uid, moment, feeds=job.feeds),
             task=job.task, args=job.args, options=options, now=tx.now, due_at=tx.now,
         )  # fmt: skip
-        rows.append(wait_for_slot(row) if waits else row)
+        admit_new(tx, row, options, occupancy)
+        rows.append(row)
     runs.add(tx, rows)
     _remove_from_ranges(tx, decided, wanted.fresh)
     return wanted

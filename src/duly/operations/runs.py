@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from duly.decisions.apply import cancel_replaced, cancel_unstarted, revive_run
+from duly.decisions.existing_runs import cancel_replaced, cancel_unstarted, revive_run
+from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import admit
 from duly.errors import ConfigurationError, JobNotFound, OverlapError, RunNotFound, StateError
 from duly.model import transition
@@ -29,7 +30,7 @@ from duly.store.host.session_types import HostSession
 from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.runs import RunFilter
 from duly.store.transaction import Transaction
-from duly.store.transitions import Change, Origin, new_run, wait_for_slot
+from duly.store.transitions import Change, Origin, new_run
 
 POLL_S = 0.05
 
@@ -250,17 +251,17 @@ def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
 def _run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
     job = lock_job(tx, job_id)
     options = definition_of(job).options
-    admission = admit(options, "manual", run_rows.occupancy(tx.conn, [job_id])[job_id])
-    if admission == "skip":
-        raise _overlap_error(job_id, options)
     row = new_run(
         tx.run_id(), Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds),
         task=task.name, args=args or job.args,
         options=replace(options, expires=None), now=tx.now, due_at=tx.now,
     )  # fmt: skip
+    admission = admit_new(tx, row, options, run_rows.occupancy(tx.conn, [job_id])[job_id])
+    if admission == "skip":
+        raise _overlap_error(job_id, options)  # rolls the transaction back
     if admission == "replace":
         cancel_replaced(tx, [job_id])
-    run_rows.add(tx, [row if admission == "ready" else wait_for_slot(row)])
+    run_rows.add(tx, [row])
     return str(row["id"])
 
 

@@ -221,10 +221,9 @@ def start_new(row: dict[str, Any], claim_id: str, worker_id: str, now: datetime)
     row["expires_at"] = None
 
 
-def wait_for_slot(row: dict[str, Any]) -> dict[str, Any]:
-    """Make a new run wait until the earlier runs of its job have ended; return its row."""
+def wait_for_slot(row: dict[str, Any]) -> None:
+    """Make a new run wait until the earlier runs of its job have ended."""
     row["state"], row["waits_for_slot"] = "scheduled", True
-    return row
 
 
 def end_new(

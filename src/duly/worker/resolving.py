@@ -12,17 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from duly.decisions.apply import cancel_replaced, revive_run
+from duly.decisions.existing_runs import cancel_replaced, revive_run
+from duly.decisions.new_runs import admit_new, overlap_reason
 from duly.decisions.policy import Admission, admit
 from duly.model.job import Occupancy
-from duly.model.policy import JobOptions
-from duly.model.transition import skip
 from duly.store import dependencies, jobs, runs
 from duly.store.dependencies import EndedRun
 from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.store.transitions import Origin, end_new, new_run, wait_for_slot
+from duly.store.transitions import Origin, new_run
 from duly.triggers.dependency import releases
 
 BATCH = 200
@@ -153,34 +152,23 @@ class _Resolver:
             self._tx.run_id(), origin, task=child.task, args=child.args, options=options,
             now=self._tx.now, due_at=self._tx.now,
         )  # fmt: skip
-        admission, reason = self._admit(child, options, _refusal(child, problem, blocker))
-        if admission == "skip":
-            end_new(row, skip(reason), options, self._tx.now)
-            self._tx.record("run.skipped", job_id=child.id, run_id=row["id"], reason=reason)
-        elif admission != "ready":
-            self._cancel_replaced(child, admission)
-            wait_for_slot(row)
+        refusal = _refusal(child, problem, blocker)
+        admission = admit_new(self._tx, row, options, self._occupancy[child.id], refusal)
+        self._cancel_replaced(child, admission)
         self._rows.append(row)
 
     def _reconsider(self, child: JobRow, existing: RunRow, blocker: _Parent | None) -> None:
         """Start a skipped run, if the parent that prevented it has been retried and allows it."""
         _trigger, options, problem = definition_of(child)
-        admission, reason = self._admit(child, options, _refusal(child, problem, blocker))
+        refusal = _refusal(child, problem, blocker)
+        admission = "skip" if refusal else admit(options, "dependency", self._occupancy[child.id])
         if admission == "skip":
+            reason = refusal or overlap_reason(options)
             blamed = blocker.run_id if blocker else existing.parent_run_id
             runs.change(self._tx, [existing.id], reason=reason, parent_run_id=blamed)
             return
         self._cancel_replaced(child, admission)
         revive_run(self._tx, existing, waits=admission != "ready", feeds=child.feeds)
-
-    def _admit(
-        self, child: JobRow, options: JobOptions, refusal: str | None
-    ) -> tuple[Admission, str]:
-        """Return whether the child's run may start, and why it is skipped if it is."""
-        if refusal:
-            return "skip", refusal
-        admission = admit(options, "dependency", self._occupancy[child.id])
-        return admission, f"overlap={options.overlap}: an earlier run is unfinished"
 
     def _cancel_replaced(self, child: JobRow, admission: Admission) -> None:
         if admission == "replace":

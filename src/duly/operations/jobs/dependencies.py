@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from duly.decisions.apply import cancel_replaced, revive_run
+from duly.decisions.existing_runs import cancel_replaced, revive_run
 from duly.decisions.policy import admit
 from duly.errors import DependencyError, JobInUse, did_you_mean
 from duly.operations.jobs.dependency_graph import check_graph

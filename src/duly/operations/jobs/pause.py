@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from duly.decisions.apply import cancel_live
+from duly.decisions.existing_runs import cancel_live
 from duly.errors import ConfigurationError, JobNotFound
 from duly.operations.core import Core
 from duly.operations.inputs import storable_reason
@@ -151,7 +151,7 @@ def _remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
     removed = [row.id for row in jobs.lock(tx, job_ids)]
     if removed:
         refuse_in_use(tx, removed)
-        cancel_live(tx, removed, "the job was removed", running=False)
+        cancel_live(tx, removed, "the job was removed")
         jobs.remove(tx, removed)
     for job_id in removed:
         tx.record("job.removed", job_id=job_id)
