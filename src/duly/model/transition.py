@@ -71,7 +71,9 @@ class Transition:
         result: the function's return value, as JSON text.
         error: the error of the attempt, which is stored as an unsuccessful one.
         uncounted: whether the attempt does not count towards the limit of attempts.
+        revives: whether a run that has ended starts over.
         waits_for_slot: whether a revived run waits until an earlier run of its job has ended.
+        keeps_error: whether the error of an earlier attempt stays visible.
         release: how the run leaves the worker that is executing it, if there is one.
     """
 
@@ -82,7 +84,9 @@ class Transition:
     result: str | None = None
     error: ErrorFacts | None = None
     uncounted: bool = False
+    revives: bool = False
     waits_for_slot: bool = False
+    keeps_error: bool = False
     release: Release = "reported"
 
     def columns(self, run: RunSnapshot, now: datetime) -> dict[str, Any]:
@@ -92,12 +96,11 @@ class Transition:
             StateError: the transition does not apply to a run in this state.
         """
         check_move(run.id, run.state, self.to)
-        revives = self.event == "run.revived"
-        if run.state == "running" and not revives:
+        if run.state == "running" and not self.revives:
             return self._leave_worker(run, now)
         if self.to in TERMINAL:
             return self._end_without_running(run, now)
-        if revives and run.state in TERMINAL:
+        if self.revives and run.state in TERMINAL:
             return self._start_over(run, now)
         raise StateError(f"run {run.id} is {run.state}; {self.event} does not apply to it")
 
@@ -132,7 +135,7 @@ class Transition:
             "unique_key": None if ends else run.unique_key,
             "reason": self.reason,
         }
-        if self.event != "run.given_back":  # that keeps the error of an earlier attempt visible
+        if not self.keeps_error:
             error = self.error or (None, None)
             values["error_type"], values["error_message"] = error[:2]
         if self.release == "crashed":
@@ -186,7 +189,7 @@ def snooze(until: datetime) -> Transition:
 
 def give_back(reason: str) -> Transition:
     """Make a run ready again that its worker does not execute; the attempt does not count."""
-    return Transition("ready", "run.given_back", reason, uncounted=True)
+    return Transition("ready", "run.given_back", reason, uncounted=True, keeps_error=True)
 
 
 def rescue(why: str) -> Transition:
@@ -225,7 +228,7 @@ def revive(*, waits_for_slot: bool = False) -> Transition:
         waits_for_slot: whether it first waits until an earlier run of its job has ended.
     """
     to: RunState = "scheduled" if waits_for_slot else "ready"
-    return Transition(to, "run.revived", waits_for_slot=waits_for_slot)
+    return Transition(to, "run.revived", revives=True, waits_for_slot=waits_for_slot)
 
 
 SUCCESS = succeed()
