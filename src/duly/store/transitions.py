@@ -1,8 +1,8 @@
 """The only module that writes the state of a run: new rows, claims, and every later transition.
 
-`duly.model.transition` defines what each transition changes; this module writes it. Every statement
-repeats the state and the token with which the run was read, so that a run that has changed
-meanwhile is not overwritten.
+`duly.model.transition` defines what each transition changes; this module writes it. The statements
+of `apply` and `succeed_all` repeat the state and the token with which the run was read, so that a
+run that has changed meanwhile is not overwritten; `promote` repeats the state alone.
 """
 
 from __future__ import annotations
@@ -50,14 +50,18 @@ class Change(NamedTuple):
 def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     """Write transitions: the runs' rows, their unsuccessful attempts, and the events.
 
+    Call it only for runs whose state and token are current. If a running run has changed since it
+    was read, its row is not overwritten, but its attempt and event are written and no error is
+    raised.
+
     Args:
         tx: a transaction that has locked the runs, by `runs.lock` or `completions.check_fences`.
         changes: one for each run. Those of runs that no worker executes share a statement where
             they write the same values.
 
     Raises:
-        StateError: the transition is not allowed from a run's state, or a run was not locked and
-            has changed since it was read.
+        StateError: the transition is not allowed from a run's state, or a run that was read in
+            another state than ``running`` has changed since.
     """
     running: dict[tuple[bool, tuple[str, ...]], list[dict[str, Any]]] = {}
     waiting: dict[tuple[Any, ...], list[str]] = {}
