@@ -281,6 +281,20 @@ def test_the_next_holder_of_the_migration_lock_sees_the_migration(
             assert other.execute(select(tables.control.c.name)).scalars().all() == ["database_id"]
 
 
+def test_a_server_that_cannot_lock_migrations_stops_the_start(
+    mariadb_url: str, open_store: Open
+) -> None:
+    """GET_LOCK returns NULL, as when the server is out of memory; the start fails at once."""
+    store = open_store(mariadb_url)
+
+    def fail(_conn: Any, _cursor: Any, sql: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
+        return ("select null", ()) if "get_lock" in sql else (sql, parameters)
+
+    event.listen(store.engine, "before_cursor_execute", fail, retval=True)
+    with store.engine.begin() as conn, pytest.raises(SchemaError, match="GET_LOCK returned NULL"):
+        schema.upgrade(conn, store.dialect)
+
+
 def test_two_databases_can_be_prepared_at_once(tmp_path: Path, open_store: Open) -> None:
     """Several schedulers of one process, each with its own new database, start in threads."""
     stores = [open_store(f"sqlite:///{tmp_path / f'{number}.db'}") for number in range(6)]

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError
 
-from duly.errors import TransactionError
+from duly.errors import SchemaError, TransactionError
 from duly.model.finding import Finding
 from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
@@ -155,9 +155,16 @@ class MariaDB:
 
         It is requested repeatedly, because no answer may take longer than the read timeout. The
         migration is committed before the lock is released, so that the next process sees it.
+
+        Raises:
+            SchemaError: the server cannot take the lock.
         """
-        while not conn.execute(text(f"select get_lock({_LOCK_NAME}, 5)")).scalar():
-            pass
+        while not (taken := conn.execute(text(f"select get_lock({_LOCK_NAME}, 5)")).scalar()):
+            if taken is None:  # 0: another process has held it for five seconds
+                raise SchemaError(
+                    "the server failed to take the lock for migrations, and nothing was changed: "
+                    "GET_LOCK returned NULL; look into the server's error log, and start again"
+                )
         try:
             yield
             conn.connection.commit()

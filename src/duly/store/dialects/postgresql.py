@@ -33,6 +33,7 @@ from duly.model.finding import Finding
 from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
 from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.dead_connections import replace_dead
+from duly.store.dialects.on_conflict import overwriting
 from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
 from duly.store.notifier import NoticeDialect
 
@@ -171,9 +172,7 @@ class PostgreSQL:
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:
         """See `StoreDialect.upsert`."""
-        changed = {name: value for name, value in row.items() if name not in keys}
-        statement = insert(table).values(**row)
-        conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+        conn.execute(overwriting(insert(table), row, keys))
 
     def claim(
         self,

@@ -33,6 +33,7 @@ from duly.model.finding import Finding
 from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import Choice, Mark
 from duly.store.dialects import sqlite_examination
+from duly.store.dialects.on_conflict import overwriting
 from duly.store.dialects.sqlite_file_system import refuse_network
 from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
@@ -122,9 +123,7 @@ class SQLite:
         self, conn: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]
     ) -> None:
         """See `StoreDialect.upsert`."""
-        changed = {name: value for name, value in row.items() if name not in keys}
-        statement = insert(table).values(**row)
-        conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+        conn.execute(overwriting(insert(table), row, keys))
 
     def claim(
         self,
