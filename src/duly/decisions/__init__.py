@@ -1,1 +1,1 @@
-"""Decisions about nominal times: the policy that makes them, and the rows that record them."""
+"""Decisions about the runs of jobs: the policy that makes them, and the rows that record them."""
