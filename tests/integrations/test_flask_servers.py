@@ -272,7 +272,7 @@ def test_a_required_database_that_is_unreachable_stops_another_server(
     server = sqlite_host.server("-c", WSGIREF, required=True)
     assert status(server.url) in (200, 599)
     assert server.wait() == -signal.SIGTERM
-    assert "the scheduler could not start" in server.output()
+    assert "The scheduler could not start" in server.output()
 
 
 @needs_gunicorn

@@ -62,7 +62,7 @@ def cut(patch: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
         raise DatabaseUnavailable("the database does not answer")
 
     for store in (scheduler.store, registration_of(scheduler).store):
-        for name in ("read", "look", "write"):
+        for name in ("read", "read_unprepared", "write"):
             patch.setattr(store, name, away)
 
 
