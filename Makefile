@@ -2,6 +2,10 @@
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The site's packages are kept apart: with one of them, watchdog, Flask's reloader works differently.
+ifneq (,$(filter docs build,$(MAKECMDGOALS)))
+VENV   ?= .venv-docs
+endif
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
@@ -63,7 +67,7 @@ pins: ## Resolve the dependencies afresh into requirements/*.txt
 	$(PYTHON) scripts/pins.py
 
 clean: ## Remove the environment, caches and build results (never a database)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-docs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------ the environment
