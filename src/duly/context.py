@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
 from dataclasses import replace
@@ -24,7 +25,9 @@ LONGEST_LINE = 16_000
 LARGEST = 2**63 - 1
 """The largest number that every database stores as an integer."""
 
-log = logging.getLogger("duly.run")
+HOST_LOGGER = "duly.run"
+"""The logger through which `Run.log` reaches the handlers of the application."""
+
 current_run: ContextVar[Run | None] = ContextVar("duly_current_run", default=None)
 
 
@@ -82,6 +85,77 @@ class RunLog:
             return lines
 
 
+class RunLogger(logging.Logger):
+    """The logger of one run: it stores lines with the run, whatever the host's settings are.
+
+    It is not registered with `logging`, so that no configuration of the application disables it.
+    Afterwards it passes each line to the logger ``duly.run`` of the host.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(HOST_LOGGER, logging.INFO)
+        self._run = run
+        self.parent = logging.getLogger(HOST_LOGGER)
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - a method of logging.Logger
+        """Return whether a line of this level is stored, or the host wants it."""
+        return level >= self.level or self._host.isEnabledFor(level)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Store a record with the run, and pass it to the host's handlers if it wants it."""
+        kept: Any = self.filter(record) and self._host.filter(record)
+        if not kept:
+            return
+        record = kept if isinstance(kept, logging.LogRecord) else record
+        stamp(record, self._run)
+        if record.levelno >= self.level:
+            self._run.capture(record)
+        if self._host.isEnabledFor(record.levelno):
+            self.callHandlers(record)
+
+    @property
+    def _host(self) -> logging.Logger:
+        return self.parent or logging.root
+
+
+class Stamped(Protocol):
+    """What `stamp` reads: a run, or the claim of one."""
+
+    id: str
+    job_id: str | None
+    task: str
+    attempt: int
+
+
+def stamp(record: logging.LogRecord, run: Stamped) -> None:
+    """Add ``run_id``, ``job_id``, ``task`` and ``attempt`` to a log record that lacks them."""
+    fields = vars(record)
+    fields.setdefault("run_id", run.id)
+    fields.setdefault("job_id", run.job_id)
+    fields.setdefault("task", run.task)
+    fields.setdefault("attempt", run.attempt)
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """Return the message of a log record with its traceback, without changing the record.
+
+    A formatter would store the text of the traceback in the record, where the formatters of the
+    host would find it.
+    """
+    try:
+        text = record.getMessage()
+    except Exception as error:  # noqa: BLE001 - a foreign argument may raise anything
+        text = f"{safe_repr(record.msg, 500)} (not formatted: {type(error).__name__})"
+    parts = [text]
+    if record.exc_info and record.exc_info[1] is not None:
+        parts.append("".join(traceback.format_exception(record.exc_info[1])).rstrip())
+    elif record.exc_text:
+        parts.append(record.exc_text)
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return "\n".join(parts)
+
+
 class Run(Injected):
     """The run that is being executed. A function receives it by annotating a parameter with `Run`.
 
@@ -95,10 +169,10 @@ class Run(Injected):
         attempt: the number of this attempt, from 1.
         max_attempts: the number of attempts after which it fails permanently.
         started_at: when this attempt was claimed, aware UTC.
-        log: a logger whose lines are stored with the run, up to 1,000 lines and 256 KiB.
     """
 
     _captured: RunLog | None = None
+    _log: RunLogger | None = None
 
     def __init__(
         self,
@@ -116,7 +190,6 @@ class Run(Injected):
         self.attempt = facts.attempt
         self.max_attempts = facts.max_attempts
         self.started_at = facts.started_at
-        self.log: logging.Logger = log
         self._counters: dict[str, int] = {}
         self.reported: Progress | None = None
         self.lease_lost = False
@@ -147,6 +220,19 @@ class Run(Injected):
         regularly.
         """
         return self._cancelled or self.lease_lost
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger whose lines are stored with the run, up to 1,000 lines and 256 KiB.
+
+        It works on every thread, and however the application configures logging. Lines below INFO
+        are not stored, unless ``run.log.setLevel(logging.DEBUG)`` asks for them. The application's
+        handlers receive the lines through the logger ``duly.run``, according to its level.
+        """
+        logger: RunLogger | None = self._log
+        if logger is None:
+            logger = vars(self).setdefault("_log", RunLogger(self))
+        return logger
 
     @property
     def captured(self) -> RunLog:
@@ -196,6 +282,11 @@ class Run(Injected):
         self.reported = None
         self._counters.clear()
         self.captured.take()
+
+    def capture(self, record: logging.LogRecord) -> None:
+        """Store a log record with the run; used by its logger and by the capture of others."""
+        level, name = str(record.levelname), str(record.name)
+        self.captured.add(LogLine(self.now(), level, name, text_of(record)))
 
     def apply_report(self, reported: Progress | None, counters: Mapping[str, int]) -> None:
         """Apply what the function has reported in another process; used by executors."""

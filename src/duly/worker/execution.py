@@ -14,7 +14,7 @@ from duly.context import Run, RunFacts
 from duly.errors import ArgumentsChanged, ArgumentsError
 from duly.executors.base import CallResult
 from duly.executors.event_loop import EventLoopExecutor
-from duly.executors.log_capture import run_log_handler
+from duly.executors.log_capture import log_capture
 from duly.executors.process.executor import ProcessExecutor
 from duly.executors.thread import ThreadExecutor
 from duly.hooks import AroundRun
@@ -188,13 +188,13 @@ class Execution:
     def capture_logs(self) -> None:
         """Store the log lines of runs, until `stop`."""
         if not self._captures_logs:
-            run_log_handler.install()
+            log_capture.install()
             self._captures_logs = True
 
     def stop(self) -> None:
         """Stop the executors and the capture of log lines."""
         if self._captures_logs:
-            run_log_handler.remove()
+            log_capture.remove()
             self._captures_logs = False
         self._threads.stop()
         self._processes.stop()

@@ -24,9 +24,9 @@ from duly.clock import SystemClock
 from duly.context import Run, RunFacts, current_run
 from duly.errors import StoreError
 from duly.executors.failure import packed
-from duly.executors.log_capture import run_log_handler
+from duly.executors.log_capture import log_capture
 from duly.executors.process import inside
-from duly.executors.process.report import facts_of, report_of
+from duly.executors.process.report import LastResort, facts_of, report_of
 from duly.executors.process.wire import Message, Wire
 from duly.model.payload import encode_result
 from duly.model.signature import Signature
@@ -174,7 +174,8 @@ def main(end: int, worker: int) -> None:
     _end_with(worker)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches all: the worker decides
     inside.enter()
-    run_log_handler.install()
+    log_capture.install()
+    logging.lastResort = LastResort()
     child = Child(Wire(socket.socket(fileno=end)), worker)
     signal.signal(signal.SIGTERM, lambda _number, _frame: child.interrupt())
     child.serve()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from duly.context import Run
+from duly.context import Run, current_run, stamp
 from duly.executors.base import Invocation
 from duly.executors.process.wire import Message
 from duly.model.run import Cause, LogLine, Progress
@@ -50,23 +52,59 @@ def facts_of(message: Message) -> Facts:
 
 
 def report_of(run: Run) -> Message:
-    """Return what a run has reported and logged; each log line is reported once."""
+    """Return what a run has reported and logged; each log line is reported once.
+
+    A line that handlers of this process have written already is marked: the application configured
+    logging when its modules were imported here.
+    """
     progress = run.reported
     return {
         "progress": None if progress is None else [progress.done, progress.total, progress.note],
         "counters": dict(run.counters),
         "log": [
-            [line.at.isoformat(), line.level, line.logger, line.message]
+            [*_line(line), logging.getLogger(line.logger).hasHandlers()]
             for line in run.captured.take()
         ],
         "dropped": run.captured.dropped,
     }
 
 
+def _line(line: LogLine) -> list[str]:
+    return [line.at.isoformat(), line.level, line.logger, line.message]
+
+
 def apply_report(run: Run, report: Message) -> None:
-    """Apply what the child process has reported to the worker's copy of the run."""
+    """Apply what the child process has reported to the worker's copy of the run.
+
+    Log lines also reach the handlers of this process.
+    """
     progress = report["progress"]
     run.apply_report(None if progress is None else Progress(*progress), report["counters"])
-    for at, level, logger, message in report["log"]:
+    for at, level, logger, message, written in report["log"]:
         run.captured.add(LogLine(datetime.fromisoformat(at), level, logger, message))
+        if not written:
+            with suppress(Exception):  # a handler of the host must not end the run
+                Context().run(_log, run, level, logger, message)  # in which no run is current
     run.captured.dropped = max(run.captured.dropped, report["dropped"])
+
+
+def _log(run: Run, level_name: str, name: str, message: str) -> None:
+    logger = logging.getLogger(name)
+    level = logging.getLevelNamesMapping().get(level_name, logging.INFO)
+    if logger.isEnabledFor(level):
+        record = logger.makeRecord(name, level, "(process)", 0, message, (), None)
+        stamp(record, run)
+        logger.handle(record)
+
+
+class LastResort(logging.Handler):
+    """Replaces Python's last resort in a child: the worker writes the lines of a run."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._original = logging.lastResort
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record that belongs to no run, as Python does."""
+        if current_run.get() is None and self._original is not None:
+            self._original.handle(record)
