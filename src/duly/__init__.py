@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duly.model.watch import Watch as Watch
     from duly.model.worker import Heartbeat as Heartbeat
     from duly.model.worker import WorkerRecord as WorkerRecord
+    from duly.operations.groups import JobGroup as JobGroup
     from duly.operations.jobs.find import MissedRange as MissedRange
     from duly.operations.status import Health as Health
     from duly.operations.status import QueueStatus as QueueStatus
@@ -69,6 +70,7 @@ _HOMES = {
     "Health": "duly.operations.status",
     "Heartbeat": "duly.model.worker",
     "JobDefaults": "duly.model.policy",
+    "JobGroup": "duly.operations.groups",
     "JobRecord": "duly.model.job",
     "KeyLimit": "duly.store.limits",
     "LogLine": "duly.model.run",

@@ -45,6 +45,25 @@ class RunFacts(Protocol):
     started_at: datetime
 
 
+ABSENT: Any = object()
+"""In place of resources that have not been opened; an application may provide ``None``."""
+
+
+class Provided:
+    """What the application provides to the runs of this process.
+
+    Attributes:
+        app: the web application, if there is one.
+        resources: what the context manager ``Scheduler(resources=…)`` has returned.
+    """
+
+    app: Any = None
+    resources: Any = ABSENT
+
+
+NOTHING_PROVIDED = Provided()
+
+
 class RunLog:
     """The captured log lines of one run, at most 1,000 lines and 256 KiB.
 
@@ -179,6 +198,7 @@ class Run(Injected):
         facts: RunFacts,
         now: Callable[[], datetime],
         previous_success: Callable[[RunFacts], datetime | None],
+        provided: Provided = NOTHING_PROVIDED,
     ) -> None:
         self._facts = facts
         self.id = facts.id
@@ -196,6 +216,7 @@ class Run(Injected):
         self.given_session: Any = None
         self._now = now
         self._previous_success = previous_success
+        self._provided = provided
         self._cancelled = False
 
     @property
@@ -210,6 +231,37 @@ class Run(Injected):
         Each access queries the database.
         """
         return self._previous_success(self._facts)
+
+    @property
+    def app(self) -> Any:
+        """The web application of this process; what it has opened is usually at ``run.app.state``.
+
+        Raises:
+            LifecycleError: the scheduler is not connected to an application in this process.
+        """
+        if self._provided.app is None:
+            raise LifecycleError(
+                "run.app: this process has no web application. Connect one with "
+                "init_app(app, scheduler), and name the application instead of the scheduler to "
+                "the command: duly run module:app. Tasks with executor='process' have none"
+            )
+        return self._provided.app
+
+    @property
+    def resources(self) -> Any:
+        """What the context manager ``Scheduler(resources=…)`` returned in this process.
+
+        Raises:
+            LifecycleError: the scheduler was created without ``resources``, or the task has
+                ``executor="process"``.
+        """
+        if self._provided.resources is ABSENT:
+            raise LifecycleError(
+                "run.resources: there are none. Create the scheduler with resources=, a function "
+                "that returns a context manager, whose `with … as` value this is; tasks with "
+                "executor='process' have none"
+            )
+        return self._provided.resources
 
     @property
     def cancelled(self) -> bool:

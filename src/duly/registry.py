@@ -105,6 +105,15 @@ class Registry:
         task = Task(name, function, signature, dict(options), is_async, transactional, executor)
         if executor == "process":
             _check_process(task)
+        return self.adopt(task)
+
+    def adopt(self, task: Task) -> Task:
+        """Add a task, which may belong to other registries too.
+
+        Raises:
+            DuplicateTask: the name belongs to another function.
+        """
+        name, function = task.name, task.function
         with self._lock:
             known = self._tasks.get(name)
             if known is not None and _full_name(known.function) != _full_name(function):

@@ -13,7 +13,7 @@ from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
-from duly.model.settings import Orphans, Settings
+from duly.model.settings import OpenResources, Orphans, Settings
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core, Upkeep
 from duly.operations.enqueue import DirectEnqueue, Enqueue
@@ -100,12 +100,17 @@ class Scheduler(DirectEnqueue):
         pooler: whether the URL leads to a transaction pooler (PgBouncer). If so, Duly keeps no
             state in database sessions, and polls every second for the work of other processes.
         listen_url: a direct URL for LISTEN that bypasses the pooler.
+        resources: what jobs need: a function without parameters that returns a context manager,
+            sync or async, which is entered wherever runs are executed (in web processes, ``duly
+            run`` and ``duly worker``, by `start` and by `tick`) and left when they have ended.
+            Functions receive its value as ``run.resources``. An asynchronous one lives on the event
+            loop of coroutine jobs. If it raises, `start` does.
 
     Attributes:
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
-            scheduler.aio.enqueue(...)``. The others (`task`, `declared`, `on`, `around`, `wake`,
-            `attach`, `in_flight`, `skip_grace`, `use_database`, `configure_worker`)
-            return at once and have no awaitable form; `running` has `lifespan`.
+            scheduler.aio.enqueue(...)``. The others (`task`, `include`, `declared`, `on`,
+            `around`, `wake`, `attach`, `in_flight`, `skip_grace`, `use_database`,
+            `configure_worker`) return at once and have no awaitable form; `running` has `lifespan`.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
@@ -128,6 +133,7 @@ class Scheduler(DirectEnqueue):
         start: Literal["retry", "required"] = "retry",
         pooler: bool = False,
         listen_url: str | None = None,
+        resources: OpenResources | None = None,
     ) -> None:
         if start not in ("retry", "required"):
             raise ConfigurationError(f"start={start!r}; it must be 'retry' or 'required'")
@@ -143,6 +149,7 @@ class Scheduler(DirectEnqueue):
             grace=grace,
             pooler=pooler,
             listen_url=listen_url,
+            resources=resources,
         )
         super().__init__(self._new_core(url, settings, clock or SystemClock()))
         self.aio = Aio(self._core)
@@ -186,6 +193,18 @@ class Scheduler(DirectEnqueue):
         return self._core.worker.worker_id
 
     @property
+    def app(self) -> Any:
+        """The web application that functions reach as ``run.app``; ``None`` if there is none.
+
+        ``init_app`` and `lifespan` set it.
+        """
+        return self._core.worker.app
+
+    @app.setter
+    def app(self, app: Any) -> None:
+        self._core.worker.app = app
+
+    @property
     def takes_database(self) -> bool:
         """Whether the scheduler was created without a URL, so that `use_database` sets it."""
         return self._core.takes_database
@@ -198,6 +217,7 @@ class Scheduler(DirectEnqueue):
     # Declaring tasks and jobs in code
     task = _call(op.declare.task)
     job = _call(op.declare.job)
+    include = _call(op.groups.include)
     declared = _call(op.declare.declared)
     orphans = _call(op.declare.orphans)
 
@@ -272,11 +292,13 @@ class Scheduler(DirectEnqueue):
         Coroutine jobs run on the application's own event loop.
 
         Args:
-            app: the application. If it has a ``state``, as in Starlette and FastAPI, the scheduler
-                is stored as ``app.state.duly``.
+            app: the application, which functions reach as ``run.app``. If it has a ``state``, as
+                in Starlette and FastAPI, the scheduler is stored as ``app.state.duly``.
         """
         if hasattr(app, "state"):
             app.state.duly = self
+        if app is not None:
+            self.app = app
         await self.aio.start()
         try:
             yield

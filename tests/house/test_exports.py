@@ -20,6 +20,7 @@ NAMES = [
     "Health",
     "Heartbeat",
     "JobDefaults",
+    "JobGroup",
     "JobRecord",
     "KeyLimit",
     "LogLine",

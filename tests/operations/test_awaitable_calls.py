@@ -9,7 +9,7 @@ import pytest
 from duly.scheduler import Aio, Scheduler
 
 BLOCK_NOTHING = {
-    *("around", "attach", "configure_worker", "declared", "in_flight", "lifespan", "on"),
+    *("around", "attach", "configure_worker", "declared", "in_flight", "include", "lifespan", "on"),
     *("running", "skip_grace", "task", "use_database", "wake"),
 }
 """Calls that touch no database, or that are context managers: they need no awaitable form."""

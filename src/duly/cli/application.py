@@ -30,8 +30,9 @@ def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
     """Import an application and return its scheduler.
 
     Args:
-        app: ``module:attribute``, where the attribute, which may be a dotted path, is a
-            `Scheduler` or a function without parameters that returns one.
+        app: ``module:attribute``, where the attribute, which may be a dotted path, is an
+            application that ``init_app`` has connected to a scheduler, a `Scheduler`, or a function
+            without parameters that returns either.
         app_dir: the folder to insert at the front of ``sys.path``.
 
     Raises:
@@ -52,13 +53,32 @@ def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
             hint = _hint(module, name) or did_you_mean(path, known)
             _refuse(f"module {name!r} has no attribute {path!r}{hint}")
         value = getattr(value, part)
-    if callable(value) and not isinstance(value, TaskFunction):
+    scheduler = _scheduler_of(value)
+    if scheduler is None and callable(value) and not _is_application(value):
         value = _call(value, app)
-    if not isinstance(value, Scheduler):
+        scheduler = _scheduler_of(value)
+    if scheduler is None:
+        if _is_application(value):
+            _refuse(f"{app!r} has no scheduler; connect it: init_app(app, scheduler)")
         kind = type(value).__name__
         _refuse(f"{app!r} is not a Scheduler but of type {kind}{_hint(module, name)}")
-    scheduler: Scheduler = value
     return scheduler
+
+
+def _scheduler_of(value: Any) -> Scheduler | None:
+    """Return a scheduler, or that of a FastAPI, Starlette or Flask application."""
+    extensions = getattr(value, "extensions", None)
+    connected = extensions.get("duly") if isinstance(extensions, dict) else None
+    state = getattr(value, "state", None)
+    for found in (value, connected, getattr(state, "duly", None)):
+        if isinstance(found, Scheduler):
+            return found
+    return None
+
+
+def _is_application(value: Any) -> bool:
+    """Return whether a callable is a web application or a task, rather than a factory."""
+    return isinstance(value, TaskFunction) or hasattr(value, "router") or hasattr(value, "wsgi_app")
 
 
 def _import(name: str, folder: str) -> ModuleType:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
+from duly.cli.lifespan import application_lifespan
 from duly.cli.logs import LEVELS, configure_logging
 from duly.cli.signals import StopSignals
 from duly.model.step import OUTCOMES, OutcomeCounter
@@ -54,9 +55,12 @@ def run_command(  # noqa: PLR0917 - click passes them by name
 ) -> None:  # fmt: skip
     """Fire and execute the jobs of APP until the process receives a signal to stop.
 
-    APP is MODULE:ATTRIBUTE, such as myapp.jobs:scheduler: a Scheduler, or a function that returns
-    one. SIGTERM and Ctrl-C shut it down gracefully: runs that do not finish within the grace period
-    are given back to other workers. A second signal skips the grace period.
+    APP is MODULE:ATTRIBUTE, such as myapp.main:app: an application that init_app has connected to
+    a scheduler, a Scheduler, or a function that returns either. The lifespan of a FastAPI or
+    Starlette application is entered, so that jobs find what it opens; nothing is served.
+
+    SIGTERM and Ctrl-C shut it down gracefully: runs that do not finish within the grace period are
+    given back to other workers. A second signal skips the grace period.
 
     With --once, the command fires and executes what is due, and exits. Use it with cron, and on
     platforms that freeze processes.
@@ -102,22 +106,32 @@ def _serve(scheduler: Scheduler, app: str, grace: float | None) -> None:
     with StopSignals(scheduler.skip_grace) as signals:
         try:
             log.info("Starting %s: %s.", app, _describe(scheduler))
-            scheduler.start()
-            signals.wait()
+            with application_lifespan(scheduler):
+                _run_until_signal(scheduler, signals, seconds)
         finally:
-            cause = " and ".join(signals.received) or "Error"
-            log.info("%s: shutting down; running functions have %g s to finish.", cause, seconds)
-            scheduler.stop(seconds)
             log.info("Stopped.")
+
+
+def _run_until_signal(scheduler: Scheduler, signals: StopSignals, grace: float) -> None:
+    try:
+        scheduler.start()
+        signals.wait()
+    finally:
+        cause = " and ".join(signals.received) or "Error"
+        log.info("%s: shutting down; running functions have %g s to finish.", cause, grace)
+        scheduler.stop(grace)
 
 
 def _run_once(scheduler: Scheduler, grace: float | None, *, as_json: bool) -> None:
     counter = OutcomeCounter()
     scheduler.on("*", counter)
-    with StopSignals(scheduler.skip_grace) as signals:
+    with StopSignals(scheduler.skip_grace) as signals, application_lifespan(scheduler):
         try:
             with signals.interrupting():
-                scheduler.tick()
+                if scheduler.state == "stopped":
+                    scheduler.tick()
+                else:  # the application's lifespan has started it
+                    scheduler.run_due(wait=None)
         finally:
             scheduler.stop(grace)
     counts = counter.counts()

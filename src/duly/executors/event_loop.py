@@ -35,7 +35,7 @@ class EventLoopExecutor:
     def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`."""
         try:
-            self._running_loop().call_soon_threadsafe(self._begin, invocation, done)
+            self.running_loop().call_soon_threadsafe(self._begin, invocation, done)
         except RuntimeError as error:
             done(
                 invocation,
@@ -58,7 +58,8 @@ class EventLoopExecutor:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=5)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop to use: the host's, or one of its own, started now if necessary."""
         with self._lock:
             if self._loop is None or self._loop.is_closed():
                 self._loop = asyncio.new_event_loop()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from duly.errors import ConfigurationError
@@ -13,6 +14,9 @@ from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
 from duly.model.release import Release
 from duly.model.worker import Heartbeat
+
+OpenResources = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
+"""Returns the context manager that is entered wherever runs are executed."""
 
 Orphans = Literal["report", "pause"]
 """What to do with jobs that code no longer declares."""
@@ -35,6 +39,7 @@ class Settings:
         pooler: whether the URL leads to a transaction pooler.
         listen_url: where to listen for notices; default: the URL, unless it leads to a pooler.
         fires: whether this process fires jobs, or only executes runs.
+        resources: returns the context manager to enter while this process executes runs.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Settings:
     fires: bool = True
     version: str = ""
     orphans: Orphans = "report"
+    resources: OpenResources | None = None
 
     @property
     def release(self) -> Release:
@@ -64,6 +70,13 @@ class Settings:
         SECONDS("grace", self.grace)
         if not isinstance(self.defaults, JobOptions):
             raise ConfigurationError(f"defaults={self.defaults!r}; give JobDefaults(…)")
+        opened = isinstance(self.resources, AbstractContextManager | AbstractAsyncContextManager)
+        if opened or not (self.resources is None or callable(self.resources)):
+            raise ConfigurationError(
+                f"resources={self.resources!r} is not a function; give one that returns a context "
+                "manager, such as a function decorated with @asynccontextmanager, without calling "
+                "it"
+            )
         _check_zone(self.timezone)
         _check_queues(self.queues)
 

@@ -79,6 +79,7 @@ def start(core: Core) -> None:
     executes functions for another one (``executor="process"``).
 
     Raises:
+        LifecycleError: it was called on an event loop that asynchronous ``resources`` need.
         SchemaTooNew: the tables were created by a newer version of Duly.
         ConfigurationError: the database is an SQLite file on a network file system.
         DatabaseUnavailable: the database is unreachable; only with ``start="required"``.
@@ -94,6 +95,7 @@ def start(core: Core) -> None:
         if core.settings.required:
             raise
         log.error("Database is unavailable; starting as soon as it responds: %s", error)
+    core.worker.open_resources()
     core.worker.start()
 
 
@@ -152,6 +154,7 @@ def tick(core: Core, *, wait: bool = True) -> bool:
         raise LifecycleError("the scheduler has been started, so it steps itself")
     _refuse_own_loop(core, "tick")
     with core.stepping:
+        core.worker.open_resources()
         while core.worker.tick(wait=wait).at_once:
             pass
         return core.worker.busy
@@ -207,6 +210,7 @@ def _step_until(core: Core, until: float) -> bool:
     if not core.stepping.acquire(timeout=-1 if left == math.inf else max(0.0, left)):
         return False
     try:
+        core.worker.open_resources()
         while core.worker.tick(wait=False).at_once or core.worker.busy:
             if core.clock.monotonic() >= until:
                 return False

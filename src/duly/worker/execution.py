@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
-from duly.context import Run, RunFacts
+from duly.context import Provided, Run, RunFacts
 from duly.errors import ArgumentsChanged, ArgumentsError
 from duly.executors.base import CallResult
 from duly.executors.event_loop import EventLoopExecutor
@@ -48,6 +48,7 @@ class Execution:
         completions: attempts that have ended and are not written back.
         around: context managers to enter around each run.
         coroutines: executes coroutines.
+        provided: what the application provides to runs.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Execution:
         self._steady = store.clock.monotonic
         self.around: list[AroundRun] = []
         self.coroutines = EventLoopExecutor()
+        self.provided = Provided()
         self._threads = ThreadExecutor(sum(queues.values()))
         self._processes = ProcessExecutor(sum(queues.values()))
         self._captures_logs = False
@@ -209,7 +211,7 @@ class Execution:
                 self._finish(attempt, CallResult(error=error))
 
     def _new_attempt(self, claim: Claim) -> Attempt:
-        run = Run(claim, self._now, self._last_success)
+        run = Run(claim, self._now, self._last_success, self.provided)
         attempt = Attempt(claim, run, self._steady, self.around)
         attempt.executor = self._threads
         return attempt

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from duly.errors import LifecycleError
 from duly.hooks import AroundRun
@@ -29,6 +29,7 @@ from duly.worker.loop import Loop, State
 from duly.worker.maintenance import Maintenance
 from duly.worker.notice_listener import NoticeListener
 from duly.worker.resolving import resolve
+from duly.worker.resources import Resources
 from duly.worker.shutdown import Shutdown
 from duly.worker.slot_waits import release_waiting
 from duly.worker.wakeup import Wake, Wakeup
@@ -77,6 +78,9 @@ class Worker:
         self._notifier = notifier
         self._prepare = prepare
         self.execution = Execution(store, registry, settings.queues, wakeup.set)
+        self._resources = Resources(
+            settings.resources, self.execution.provided, self.execution.coroutines
+        )
         self.lease = WorkerLease(store, settings, self.execution.lose_lease)
         self._claims = Claims(store, registry, settings.queues)
         self._firing = Firing(store)
@@ -138,9 +142,27 @@ class Worker:
         """Enter ``enter(run)`` around every run that is executed here."""
         self.execution.around.append(enter)
 
+    @property
+    def app(self) -> Any:
+        """The web application that runs reach as ``run.app``, if there is one."""
+        return self.execution.provided.app
+
+    @app.setter
+    def app(self, app: Any) -> None:
+        self.execution.provided.app = app
+
+    def open_resources(self) -> None:
+        """Enter ``Scheduler(resources=…)``, unless that has happened; `stop` leaves it.
+
+        Raises:
+            LifecycleError: it would block the event loop that it needs.
+        """
+        self._resources.open()
+
     def inherit(self, former: Worker) -> None:
         """Copy the host's registrations from the worker that this one replaces."""
         self.execution.around += former.execution.around
+        self.app = former.app
 
     def abandon(self) -> None:
         """In a forked child: leave the parent's worker to the parent."""
@@ -197,11 +219,14 @@ class Worker:
         if self.loop.is_current_thread:
             raise LifecycleError("stop() was called by a listener, on the thread that it would end")
         if self.state == "stopped" and not self.lease.alive:
+            if self._resources.close():
+                self.execution.stop()
             return
         thread = self.loop.stop()
         try:
             self.shutdown.run(grace, thread)
         finally:
+            self._resources.close()
             self.execution.stop()
             self.loop.close()
 

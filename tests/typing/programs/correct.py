@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
@@ -18,6 +19,7 @@ from duly import (
     Finding,
     Health,
     JobDefaults,
+    JobGroup,
     JobRecord,
     LogLine,
     MissedRange,
@@ -78,6 +80,35 @@ def tidy(days: int = 30) -> None: ...
 @scheduler.job(every(hours=1), catch_up=CatchUp("all"), watch=Watch(late_after=60), args={"n": 1})
 def count(n: int) -> int:
     return n
+
+
+jobs = JobGroup(queue="billing", tags=["billing"], misfire_grace=60)
+
+
+@jobs.task(retry=3)
+def bill(order: int, text: str = "") -> str:
+    return f"{order} {text}"
+
+
+@jobs.job(every(hours=1), id="collect", overlap="queue")
+@jobs.task()
+async def collect(run: Run, since: int) -> int:
+    return since
+
+
+@asynccontextmanager
+async def pool() -> AsyncIterator[int]:
+    yield 3
+
+
+Scheduler("sqlite:///app.db", resources=pool).include(jobs, JobGroup())
+
+
+def call_group() -> None:
+    assert_type(bill(7), str)
+    assert_type(bill.enqueue(7, text="hello"), str)
+    assert_type(collect.enqueue(since=3), str)
+    assert_type(scheduler.enqueue(bill, order=7), str)
 
 
 def call(session: Session, scoped: scoped_session[Session], connection: Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from duly import Run, Scheduler, cron, every
+from duly import JobGroup, Run, Scheduler, cron, every
 
 scheduler = Scheduler("sqlite:///app.db")
 Scheduler("sqlite:///app.db", heartbeat="quick")  # error
@@ -42,6 +42,24 @@ scheduler.add(send, "0 9 * * *")  # error
 scheduler.add(7, cron("0 9 * * *"))  # error
 scheduler.edit("j", overlap="skp")  # error
 scheduler.edit("j", revision="3")  # error
+
+# Groups
+jobs = JobGroup(tags=["billing"])
+JobGroup(queu="billing")  # error
+jobs.task(retri=3)  # error
+jobs.job(every(hours=1), overlap="skp")  # error
+jobs.job("0 9 * * *")  # error
+scheduler.include(7)  # error
+Scheduler("sqlite:///app.db", resources=7)  # error
+
+
+@jobs.task()
+def bill(order: int) -> str:
+    return str(order)
+
+
+bill.enqueue(order="7")  # error
+bill(7).order  # error
 
 # Plain calls
 send("7")  # error

@@ -1,0 +1,44 @@
+"""An asynchronous context manager that a thread holds open on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+
+def enter_on_loop(
+    manager: AbstractAsyncContextManager[Any], loop: asyncio.AbstractEventLoop
+) -> tuple[Any, Callable[[], None]]:
+    """Enter a context manager on an event loop of another thread, and wait until that is done.
+
+    One task enters and leaves it, as task groups and cancel scopes require.
+
+    Returns:
+        What it returned, and the function that leaves it.
+    """
+    opened: Future[Any] = Future()
+    closing = asyncio.Event()
+    held = asyncio.run_coroutine_threadsafe(_hold(manager, opened, closing), loop)
+    value = opened.result()
+
+    def leave() -> None:
+        loop.call_soon_threadsafe(closing.set)
+        held.result()
+
+    return value, leave
+
+
+async def _hold(
+    manager: AbstractAsyncContextManager[Any], opened: Future[Any], closing: asyncio.Event
+) -> None:
+    try:
+        async with manager as value:
+            opened.set_result(value)
+            await closing.wait()
+    except BaseException as error:
+        if opened.done():
+            raise
+        opened.set_exception(error)
