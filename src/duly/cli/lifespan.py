@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from duly.executors.held_context import enter_on_loop
+from duly.executors.entered_context import enter_on_loop
 from duly.scheduler import Scheduler
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from duly.context import ABSENT, Provided
 from duly.errors import ConfigurationError, LifecycleError
+from duly.executors.entered_context import enter_on_loop
 from duly.executors.event_loop import EventLoopExecutor
-from duly.executors.held_context import enter_on_loop
 from duly.model.settings import OpenResources
 
 log = logging.getLogger("duly.worker")

@@ -1,4 +1,4 @@
-"""An asynchronous context manager that a thread holds open on an event loop."""
+"""An asynchronous context manager that is open on an event loop of another thread."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def enter_on_loop(
     """
     opened: Future[Any] = Future()
     closing = asyncio.Event()
-    held = asyncio.run_coroutine_threadsafe(_hold(manager, opened, closing), loop)
+    task = asyncio.run_coroutine_threadsafe(_hold(manager, opened, closing), loop)
     value = opened.result()
 
     def leave() -> None:
         loop.call_soon_threadsafe(closing.set)
-        held.result()
+        task.result()
 
     return value, leave
 
