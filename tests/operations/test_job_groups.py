@@ -122,8 +122,8 @@ def test_a_job_of_a_task_of_another_group_brings_the_task(scheduler: Scheduler) 
 
 def test_mistakes_are_found_where_they_are_made(scheduler: Scheduler) -> None:
     """Wrong options by the decorator, wrong arguments by ``include``."""
-    with pytest.raises(UnknownOption, match="tiemout"):
-        JobGroup(tiemout=3)  # type: ignore[call-arg]
+    with pytest.raises(UnknownOption, match="retri"):
+        JobGroup(retri=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match="tags"):
         JobGroup(tags="x")
     jobs = JobGroup()

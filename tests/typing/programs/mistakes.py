@@ -45,7 +45,7 @@ scheduler.edit("j", revision="3")  # error
 
 # Groups
 jobs = JobGroup(tags=["billing"])
-JobGroup(qeue="billing")  # error
+JobGroup(retri=3)  # error
 jobs.task(retri=3)  # error
 jobs.job(every(hours=1), overlap="skp")  # error
 jobs.job("0 9 * * *")  # error
