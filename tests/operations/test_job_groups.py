@@ -128,7 +128,7 @@ def test_mistakes_are_found_where_they_are_made(scheduler: Scheduler) -> None:
         JobGroup(tags="x")
     jobs = JobGroup()
     with pytest.raises(UnknownOption, match="overlp"):
-        jobs.job(every(hours=1), overlp="skip")  # type: ignore[call-overload]
+        jobs.job(every(hours=1), overlp="skip")  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match="trigger"):
         jobs.job("0 9 * * *")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="parentheses"):
