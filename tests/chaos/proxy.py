@@ -1,7 +1,8 @@
 """A network that can fail: a TCP proxy with one route for each worker.
 
-A route can drop its connections, refuse new ones, swallow all data (a black hole), and cut a
-connection after the client has sent COMMIT: the server commits, and the client gets no answer.
+A route can drop its connections, refuse new ones, delay all data, swallow all data (a black hole),
+and cut a connection after the client has sent COMMIT: the server commits, and the client gets no
+answer.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Route:
         self._flows.set()
         self._refuses = False
         self._armed = ""
+        self._delay = 0.0
         self.port = 0
         self.cuts = 0
         self.disturbances = Disturbances()
@@ -83,6 +85,10 @@ class Route:
             await self.drop()
         else:
             self.disturbances.end("refused")
+
+    async def delay(self, seconds: float) -> None:
+        """Deliver all data this much later, in each direction."""
+        self._delay = seconds
 
     async def swallow(self, swallows: bool) -> None:
         """Hold all data back silently, until called with ``False``; then deliver it late."""
@@ -132,6 +138,8 @@ class Route:
         up: bool,
     ) -> None:
         while data := await source.read(65536):
+            if self._delay:
+                await asyncio.sleep(self._delay)
             await self._flows.wait()
             if connection.doomed:
                 connection.cut()

@@ -260,6 +260,12 @@ worker = Table(
     Column("suspected_beat", Instant),
 )
 
+claimer = Table(
+    "duly_claimer",
+    metadata,
+    Column("worker_id", Id, primary_key=True),
+)
+
 event = Table(
     "duly_event",
     metadata,

@@ -1,4 +1,11 @@
-"""Worker rows: heartbeats, leases, and the runs of dead workers."""
+"""Workers: heartbeats, leases, permission to claim, and the runs of dead workers.
+
+A worker has two rows. Its row in ``duly_worker`` describes it and carries its lease, and its
+heartbeat writes it. Its row in ``duly_claimer`` is the permission to claim: every claim holds a
+share lock on it, and a shutdown or a rescuer deletes it before it takes the worker's runs away.
+They are apart so that a heartbeat never waits for a claim: on PostgreSQL, claims that overlap would
+let it wait forever.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, selec
 from duly.store import jobs
 from duly.store.rows import RunRow, run_rows
 from duly.store.sql.columns import Id
-from duly.store.tables import RUNNING, run, worker
+from duly.store.tables import RUNNING, claimer, run, worker
 from duly.store.transaction import Transaction
 
 CLOCK_STEP = timedelta(seconds=2)
@@ -20,8 +27,9 @@ CLOCK_STEP = timedelta(seconds=2)
 
 
 def add(tx: Transaction, row: Mapping[str, Any]) -> None:
-    """Store the row of a worker that starts."""
+    """Store the rows of a worker that starts."""
     tx.conn.execute(insert(worker), row)
+    tx.conn.execute(insert(claimer), {"worker_id": row["id"]})
 
 
 def beat(
@@ -46,12 +54,12 @@ def suspect(tx: Transaction, worker_id: str, beat_at: datetime) -> None:
 
 
 def lock(tx: Transaction, worker_id: str) -> bool:
-    """Lock a worker's row, so that no rescuer removes it before the transaction ends.
+    """Lock a worker's permission to claim, so that it is not withdrawn before the commit.
 
-    A claim with this lock cannot give a run to a worker that has just been removed.
+    A claim with this lock cannot give a run to a worker whose runs are being taken away.
 
     Returns:
-        Whether the worker still has its row and its lease.
+        Whether the worker may claim: it is neither dead nor stopping, and has its lease.
     """
     return lock_and_read(tx, worker_id, _NOTHING, {}) is not None
 
@@ -59,7 +67,7 @@ def lock(tx: Transaction, worker_id: str) -> bool:
 def lock_and_read(
     tx: Transaction, worker_id: str, wanted: Select[Any], parameters: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Lock a worker's row as `lock` does, and read further columns in the same statement.
+    """Lock a worker's permission as `lock` does, and read further columns in the same statement.
 
     The columns are read as of the beginning of the statement, before any wait for the lock.
 
@@ -70,27 +78,39 @@ def lock_and_read(
         parameters: the parameters of the subqueries.
 
     Returns:
-        The columns; ``None``: the worker has lost its row or its lease.
+        The columns; ``None``: the worker must not claim; see `lock`.
     """
     statement = tx.dialect.lock_rows(_with_lease(wanted), share=True)
     found = tx.conn.execute(statement, {**parameters, "locked_worker": worker_id}).one_or_none()
-    if found is None or (tx.dialect.leases_by_heartbeat and found.lease_until <= tx.now):
+    if found is None or found.lease_until is None:
+        return None
+    if tx.dialect.leases_by_heartbeat and found.lease_until <= tx.now:
         return None
     return found[1:]
 
 
 @lru_cache(maxsize=64)
 def _with_lease(wanted: Select[Any]) -> Select[Any]:
-    """Select the worker's lease and the wanted columns."""
-    own = worker.c.id == bindparam("locked_worker", type_=Id)
-    return select(worker.c.lease_until, *wanted.selected_columns).where(own)
+    """Select the worker's lease, which is not locked, and the wanted columns."""
+    own = bindparam("locked_worker", type_=Id)
+    lease = select(worker.c.lease_until).where(worker.c.id == own).scalar_subquery()
+    columns = (lease.label("lease_until"), *wanted.selected_columns)
+    return select(*columns).select_from(claimer).where(claimer.c.worker_id == own)
 
 
 _NOTHING = select()
 
 
+def stop_claiming(tx: Transaction, worker_id: str) -> None:
+    """Withdraw a worker's permission to claim, after the claims that are in progress.
+
+    What a later statement of the transaction finds running under the worker is all that it has.
+    """
+    tx.conn.execute(delete(claimer).where(claimer.c.worker_id == worker_id))
+
+
 def remove(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
-    """Remove a worker's row, before its runs are released; return whether it was removed.
+    """Remove a worker's rows, before its runs are released; return whether they were removed.
 
     Args:
         tx: the transaction that will also release the runs.
@@ -98,12 +118,15 @@ def remove(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
         now: remove it only if its lease has expired at this instant; ``None``: always. A beat in
             the future comes from a clock that has since been set back, so it does not count.
     """
+    permission = select(claimer.c.worker_id).where(claimer.c.worker_id == worker_id)
+    tx.conn.execute(tx.dialect.lock_rows(permission)).all()  # waits for claims in progress
     statement = select(worker.c.id).where(worker.c.id == worker_id)
     if now is not None:
         ahead = worker.c.beat_at > now + CLOCK_STEP
         statement = statement.where((worker.c.lease_until <= now) | ahead)
     if tx.conn.execute(tx.dialect.lock_rows(statement)).scalar() is None:
         return False
+    stop_claiming(tx, worker_id)
     tx.conn.execute(delete(worker).where(worker.c.id == worker_id))
     return True
 

@@ -98,9 +98,9 @@ class WorkerLease:
 
     @contextmanager
     def holding(self, worker_id: str) -> Iterator[bool]:
-        """Hold off fencing inside the block; yield whether the registration is still current."""
+        """Hold off fencing and stopping inside the block; yield whether claims may still start."""
         with self._lock:
-            yield bool(worker_id) and self.worker_id == worker_id
+            yield bool(worker_id) and self.worker_id == worker_id and not self.draining
 
     def register(self) -> str:
         """Store the worker's row under a fresh id, and return that id."""
@@ -200,8 +200,12 @@ class WorkerLease:
             self._close(registration.store)
 
     def drain(self) -> None:
-        """Show that the worker takes no more runs, without waiting for the write."""
-        self.draining = True
+        """Start no claims from now on, and show that the worker takes no more runs.
+
+        A claim in progress may still be committed; its run is given back.
+        """
+        with self._lock:
+            self.draining = True
         self._wake.set()
 
     def _add_row(self, tx: Transaction, worker_id: str) -> str:

@@ -65,8 +65,11 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
     Args:
         tx: the transaction.
         worker_id: the worker.
-        only: the claims that the worker never learned of; ``None`` for all runs, because it stops.
+        only: the claims that the worker never learned of, or never started; ``None`` for all runs,
+            because it stops.
     """
+    if only is None:
+        workers.stop_claiming(tx, worker_id)
     rows = workers.runs_of(tx, worker_id)
     if only is not None:
         rows = [row for row in rows if (row.id, row.claim_id) in only]

@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable
 
 from duly.errors import DulyError
+from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
 from duly.worker.lease import WorkerLease
-from duly.worker.rescue import give_back
+from duly.worker.rescue import give_back, return_strays
 
 log = logging.getLogger("duly.worker")
 SLICE = 0.05
@@ -59,6 +60,8 @@ class Shutdown:
         try:
             self._lease.drain()
             self._execution.give_back_waiting(0)
+            if self._execution.in_flight and self._store.dialect.many_writers:
+                self._stop_claiming(worker_id)
             self._wait(worker_id, grace, loop)
             if self._execution.in_flight:
                 self._execution.interrupt_all()
@@ -74,6 +77,18 @@ class Shutdown:
                 "Worker %s could not stop cleanly (%s); other workers will rescue its runs.",
                 worker_id, error,
             )  # fmt: skip
+
+    def _stop_claiming(self, worker_id: str) -> None:
+        """End claims in progress, and give back at once what they leave, which does not start here.
+
+        Otherwise such runs would wait until all running functions have ended. Where there is only
+        one writer they do, because a running function may hold the lock that writing needs.
+        """
+        try:
+            self._store.run(lambda tx: workers.stop_claiming(tx, worker_id))
+            return_strays(self._store, worker_id, self._execution.claims)
+        except DulyError as error:
+            log.warning("Worker %s will give its runs back later: %s", worker_id, error)
 
     def _wait(self, worker_id: str, seconds: float, loop: threading.Thread | None) -> None:
         """Wait for the attempts in flight, and write each back as it ends.

@@ -185,7 +185,9 @@ class Worker:
     def claim_on_insert(self, tx: Transaction) -> OnInsertClaimer | None:
         """Return a claimer for the runs that this transaction inserts; see `Claims.on_insert`."""
         worker_id = self.lease.worker_id
-        return self._claims.on_insert(tx, worker_id, self._capacity()) if worker_id else None
+        if not worker_id or self.lease.draining:
+            return None
+        return self._claims.on_insert(tx, worker_id, self._capacity())
 
     def start_claims(self, claims: Sequence[Claim]) -> bool:
         """Start runs that were claimed on insert, after the commit.
@@ -318,7 +320,8 @@ class Worker:
         idle = not (self.execution.in_flight or self.execution.completions)
         claimed = self._claims.claim(worker_id, capacity, idle=idle)
         if claimed is None:
-            self.lease.fence(worker_id, "its row or its lease is gone")
+            if not self.lease.draining:
+                self.lease.fence(worker_id, "its row or its lease is gone")
             return Claimed()
         return claimed if self._start(worker_id, claimed.claims) else Claimed()
 
@@ -343,7 +346,10 @@ class Worker:
         return {} if self._claims.need_idle_worker else self.execution.in_flight.capacity()
 
     def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
-        """Start claimed runs, unless this worker was fenced meanwhile: they will be rescued."""
+        """Start claimed runs, unless this worker was fenced meanwhile, or is being stopped.
+
+        They are then rescued, or given back.
+        """
         with self.lease.holding(worker_id) as alive:
             if alive:
                 self.execution.start(claims)

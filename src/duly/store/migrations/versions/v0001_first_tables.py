@@ -436,3 +436,8 @@ def upgrade() -> None:
         sa.Column("suspected_beat", Instant, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "duly_claimer",
+        sa.Column("worker_id", Id, nullable=False),
+        sa.PrimaryKeyConstraint("worker_id"),
+    )
