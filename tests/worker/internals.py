@@ -67,6 +67,11 @@ def claimer_of(scheduler: Scheduler) -> Claimer:
     return worker_of(scheduler)._claims.ready
 
 
+def look_for_strays(scheduler: Scheduler) -> None:
+    """Give back the claims that are stored as the worker's although it does not know of them."""
+    worker_of(scheduler)._maintenance._return_strays(scheduler.worker_id or "")
+
+
 def firing_batch(scheduler: Scheduler) -> AdaptiveBatch:
     """Return the adaptive size of the worker's firing batches."""
     return worker_of(scheduler)._firing._batch_size

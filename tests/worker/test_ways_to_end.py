@@ -281,7 +281,7 @@ WAYS: dict[str, tuple[Callable[[World], Iterator[Any]], dict[str, Any]]] = {
     }),
     "failed with its worker": (crashed, {**FAILED, **LOST, "token": 2, "crashes": 1}),
     "given back at a stop": (given_back_at_stop, {
-        **AGAIN, "attempt": 0, "reason": "its worker stopped",
+        **AGAIN, "due_at": "born", "attempt": 0, "reason": "its worker stopped",
     }),
 }  # fmt: skip
 

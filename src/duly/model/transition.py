@@ -66,11 +66,12 @@ class Transition:
         to: the new state.
         event: the kind of event that records the transition.
         reason: the reason, for the run's history.
-        due_at: when the run may start next; ``None``: at once if it becomes ready, otherwise
-            unchanged.
+        due_at: when the run may start next; ``None``: unchanged, so that a run that is given back
+            keeps its place in its queue; after a crash, now.
         result: the function's return value, as JSON text.
         error: the error of the attempt, which is stored as an unsuccessful one.
         uncounted: whether the attempt does not count towards the limit of attempts.
+        unstarted: whether the function was not called, so that `expires` still applies.
         revives: whether a run that has ended starts over.
         waits_for_slot: whether a revived run waits until an earlier run of its job has ended.
         keeps_error: whether the error of an earlier attempt stays visible.
@@ -84,6 +85,7 @@ class Transition:
     result: str | None = None
     error: ErrorFacts | None = None
     uncounted: bool = False
+    unstarted: bool = False
     revives: bool = False
     waits_for_slot: bool = False
     keeps_error: bool = False
@@ -123,11 +125,12 @@ class Transition:
     def _leave_worker(self, run: RunSnapshot, now: datetime) -> dict[str, Any]:
         ends = self.to in TERMINAL
         abandoned = self.release == "abandoned"
+        rescued = self.release == "crashed" and not ends
         values: dict[str, Any] = {
             "state": self.to,
             "token": run.token if self.release == "reported" else run.token + 1,
             "attempt": max(0, run.attempt - self.uncounted),
-            "due_at": self.due_at or (now if self.to == "ready" else run.due_at),
+            "due_at": self.due_at or (now if rescued else run.due_at),
             "finished_at": now if ends else None,
             "keep_until": run.policy.keep_until(self.to, now) if ends else None,
             "worker_id": run.worker_id if ends or abandoned else None,
@@ -135,6 +138,10 @@ class Transition:
             "unique_key": None if ends else run.unique_key,
             "reason": self.reason,
         }
+        if self.unstarted:
+            values["started_at"] = None
+        elif not ends:
+            values["expires_at"] = None
         if not self.keeps_error:
             error = self.error or (None, None)
             values["error_type"], values["error_message"] = error[:2]
@@ -187,9 +194,16 @@ def snooze(until: datetime) -> Transition:
     return Transition("scheduled", "run.snoozed", "snoozed", until, uncounted=True)
 
 
-def give_back(reason: str) -> Transition:
-    """Make a run ready again that its worker does not execute; the attempt does not count."""
-    return Transition("ready", "run.given_back", reason, uncounted=True, keeps_error=True)
+def give_back(reason: str, *, unstarted: bool = False) -> Transition:
+    """Make a run ready again, as it was before it was claimed; the attempt does not count.
+
+    Args:
+        reason: why its worker does not execute it, or not to its end.
+        unstarted: whether its function was not called.
+    """
+    return Transition(
+        "ready", "run.given_back", reason, uncounted=True, keeps_error=True, unstarted=unstarted
+    )
 
 
 def rescue(why: str) -> Transition:

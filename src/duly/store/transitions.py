@@ -145,7 +145,6 @@ def claim_values() -> dict[str, Any]:
         "worker_id": bindparam("worker", type_=Id),
         "started_at": bindparam("now", type_=Instant),
         "cancel_requested": False,
-        "expires_at": null(),
         "unique_key": case((run.c.unique_scope == "until_done", run.c.unique_key), else_=null()),
     }
 
@@ -222,7 +221,6 @@ def start_new(row: dict[str, Any], claim_id: str, worker_id: str, now: datetime)
     """Claim a new run before it is inserted: set the columns that `claim_values` writes."""
     row["state"], row["token"], row["attempt"] = "running", 1, 1
     row["claim_id"], row["worker_id"], row["started_at"] = claim_id, worker_id, now
-    row["expires_at"] = None
 
 
 def wait_for_slot(row: dict[str, Any]) -> None:

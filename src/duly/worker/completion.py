@@ -64,7 +64,7 @@ class Completions:
         with self._lock:
             self._ended.clear()
 
-    def flush(self, worker_id: str) -> None:
+    def flush(self, worker_id: str) -> bool:
         """Write up to 1,000 outcomes, fewer if that takes long.
 
         Successes without anything to report are written in one transaction, all others in another.
@@ -72,21 +72,25 @@ class Completions:
         fails with the reason, and the others are unaffected. If the database does not answer, the
         unwritten outcomes are kept for the next call, unless the worker has registered under
         another id by then.
+
+        Returns:
+            Whether runs were given back.
         """
         with self._lock:
             size = self._batch_size.size
             batch, self._ended = self._ended[:size], self._ended[size:]
         # A worker that was fenced while it wrote registers under another id and drops these.
         own = [attempt for attempt in batch if attempt.claim.worker_id == worker_id]
-        parts = [own]
+        parts, gave_back = [own], False
         try:
             parts = self._end_plain(own)
             while parts:
-                self._write_part(parts, worker_id)
+                gave_back |= self._write_part(parts, worker_id)
         except BaseException:
             with self._lock:
                 self._ended[:0] = [attempt for part in reversed(parts) for attempt in part]
             raise
+        return gave_back
 
     def abandon(self, attempts: Sequence[Attempt], worker_id: str) -> None:
         """End runs whose functions cannot be stopped; their results no longer count."""
@@ -148,8 +152,11 @@ class Completions:
         self._batch_size.record(len(ended), self._store.clock.monotonic() - began)
         return ended
 
-    def _write_part(self, parts: list[list[Attempt]], worker_id: str) -> None:
-        """Write the last part, or replace it with its halves if the database refuses a value."""
+    def _write_part(self, parts: list[list[Attempt]], worker_id: str) -> bool:
+        """Write the last part, or replace it with its halves if the database refuses a value.
+
+        Return whether runs were given back.
+        """
         part = parts[-1]
         now = self._store.time.now()
         returned = [attempt.claim.fence for attempt in part if attempt.phase is Phase.ABANDONED]
@@ -162,11 +169,12 @@ class Completions:
             if len(part) > 1:
                 half = len(part) // 2
                 parts[-1:] = [part[half:], part[:half]]
-                return
+                return False
             self._write_refused(decided, error, worker_id)
         parts.pop()
         for attempt in part:
             attempt.unsent.clear()
+        return any(transition.to == "ready" for _attempt, transition in decided)
 
     def _write_batch(
         self,

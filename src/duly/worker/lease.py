@@ -61,6 +61,7 @@ class WorkerLease:
         on_fence: called when the worker must stop at once because its lease cannot be renewed.
 
     Attributes:
+        heartbeat: its intervals.
         locks: the file locks that prove workers alive; ``None`` where leases do.
         threaded: whether the heartbeat has threads; else `beat_if_due` is called by the loop.
         draining: whether the worker takes no more runs; stored by the next beat.
@@ -72,7 +73,7 @@ class WorkerLease:
     def __init__(self, store: Store, settings: Settings, on_fence: Callable[[], None]) -> None:
         self._store = store
         self._settings = settings
-        self._heartbeat = settings.heartbeat
+        self.heartbeat = settings.heartbeat
         self._on_fence = on_fence
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -106,7 +107,7 @@ class WorkerLease:
         """Store the worker's row under a fresh id, and return that id."""
         steady = self._store.clock.monotonic()
         worker_id = new_id()
-        store = self._store.for_heartbeat(self._heartbeat.interval)
+        store = self._store.for_heartbeat(self.heartbeat.interval)
         if self.locks is not None:
             self.locks.take(worker_id)
         try:
@@ -154,7 +155,7 @@ class WorkerLease:
         """Beat if the last beat is an interval old; for workers without a heartbeat thread."""
         registration = self._registration
         steady = self._store.clock.monotonic()
-        if registration is None or steady - registration.last_beat >= self._heartbeat.interval:
+        if registration is None or steady - registration.last_beat >= self.heartbeat.interval:
             self.beat()
 
     def fence(self, worker_id: str, reason: str) -> None:
@@ -218,7 +219,7 @@ class WorkerLease:
                 "app_version": settings.version or None,
                 "tzdb": tzdb_version(), "queues": payload.encode(dict(settings.queues)),
                 "started_at": tx.now, "beat_at": tx.now, "server": server,
-                "lease_until": tx.now + timedelta(seconds=self._heartbeat.lease),
+                "lease_until": tx.now + timedelta(seconds=self.heartbeat.lease),
             },
         )  # fmt: skip
         if self._fenced is not None:
@@ -233,12 +234,12 @@ class WorkerLease:
         def beat(tx: Transaction) -> str | None:
             server = tx.dialect.server_identity(tx.conn)
             if server != registration.server:
-                self.quiet_until = steady + self._heartbeat.lease
+                self.quiet_until = steady + self.heartbeat.lease
                 return f"another server or timeline answered: {server}, not {registration.server}"
             self._store.read_clock(tx.conn)
             steps.extend(self._store.time.steps())
             tx.now = self._store.time.now()
-            lease = tx.now + timedelta(seconds=self._heartbeat.lease)
+            lease = tx.now + timedelta(seconds=self.heartbeat.lease)
             if not workers.beat(tx.conn, registration.id, tx.now, lease, draining=self.draining):
                 return "its row is gone, because another worker declared it dead"
             self._record_anomalies(tx, registration, steady, steps)
@@ -256,7 +257,7 @@ class WorkerLease:
             seconds = step.total_seconds()
             tx.record("worker.clock_set", worker_id=registration.id, seconds=seconds)
         if self._is_late(registration, steady):
-            late = round(steady - registration.last_beat - self._heartbeat.interval, 1)
+            late = round(steady - registration.last_beat - self.heartbeat.interval, 1)
             log.warning(
                 "The heartbeat of worker %s was %.1f s late; a worker that is late for too long "
                 "is fenced.", registration.id, late,
@@ -264,7 +265,7 @@ class WorkerLease:
             tx.record("worker.late", worker_id=registration.id, seconds=late)
 
     def _is_late(self, registration: Registration, steady: float) -> bool:
-        return steady - registration.last_beat > 2 * self._heartbeat.interval + 1
+        return steady - registration.last_beat > 2 * self.heartbeat.interval + 1
 
     @property
     def _cut_off(self) -> bool:
@@ -285,7 +286,7 @@ class WorkerLease:
 
     def _fence_if_overdue(self, registration: Registration) -> None:
         silent = self._silence(registration)
-        if silent >= self._heartbeat.fence and self.locks is None:
+        if silent >= self.heartbeat.fence and self.locks is None:
             self.fence(registration.id, f"no contact with the database for {silent:.0f} s")
 
     def _start_threads(self) -> None:
@@ -311,15 +312,15 @@ class WorkerLease:
         """Fence a registration in time, even while its beat hangs."""
         while not registration.ended.is_set():
             self._fence_if_overdue(registration)
-            left = self._heartbeat.fence - self._silence(registration)
-            self._store.clock.wait(registration.ended, min(left, self._heartbeat.interval))
+            left = self.heartbeat.fence - self._silence(registration)
+            self._store.clock.wait(registration.ended, min(left, self.heartbeat.interval))
 
     def _pause(self) -> float:
         """Return the seconds until the next beat: fewer while beats fail or the clock is unsure."""
-        quick = min(QUICK, self._heartbeat.interval / 2)
+        quick = min(QUICK, self.heartbeat.interval / 2)
         if self._cut_off or not self._store.time.settled:
             return quick
-        return self._heartbeat.interval
+        return self.heartbeat.interval
 
     def _close(self, store: Store) -> None:
         if store is not self._store:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from duly.model.worker import Heartbeat
 from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
@@ -26,31 +25,30 @@ class Maintenance:
 
     Args:
         store: the database.
-        heartbeat: the intervals of its heartbeat.
         execution: its attempts.
         lease: its row in the database.
+        on_give_back: called after runs were given back that this worker had claimed.
         reconcile: reconciles stored jobs with what is declared.
     """
 
     def __init__(
         self,
         store: Store,
-        heartbeat: Heartbeat,
         execution: Execution,
         lease: WorkerLease,
+        on_give_back: Callable[[], None],
         reconcile: Callable[[], None],
     ) -> None:
+        heartbeat = lease.heartbeat
         self._store = store
         self._execution = execution
+        self._on_give_back = on_give_back
         self._duties = [
             Periodic(
                 CHECK_EVERY, self._check_in_flight,
                 wakes=True, only_if=lambda: len(execution.in_flight),
             ),
-            Periodic(
-                heartbeat.interval,
-                lambda worker_id: return_strays(store, worker_id, execution.claims),
-            ),
+            Periodic(heartbeat.interval, self._return_strays),
             Periodic(
                 heartbeat.rescue, lambda _: rescue(store, lease, heartbeat),
                 spread=RESCUE_SPREAD, wakes=True,
@@ -70,6 +68,10 @@ class Maintenance:
         """Return when the loop must wake up for a duty, on the steady clock."""
         times = [duty.next_wake for duty in self._duties]
         return min((time for time in times if time is not None), default=None)
+
+    def _return_strays(self, worker_id: str) -> None:
+        if return_strays(self._store, worker_id, self._execution.claims):
+            self._on_give_back()
 
     def _check_in_flight(self, worker_id: str) -> None:
         """Give back stale prefetched claims, store progress, and obey requests to cancel."""

@@ -50,7 +50,7 @@ def decide_outcome(
         limit = claim.policy.timeout or 0
         return failed(claim, ("TimedOut", f"took longer than its {limit:g} s", None), now)
     if stop_reason == "not_started":
-        return give_back("not started here")
+        return give_back("not started here", unstarted=True)
     error = result.error
     if error is None:
         return SUCCESS if result.value is None else succeed(encode_result(result.value))

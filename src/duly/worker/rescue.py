@@ -59,7 +59,13 @@ def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
     return released
 
 
-def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = None) -> int:
+def give_back(
+    tx: Transaction,
+    worker_id: str,
+    only: Set[HeldClaim] | None = None,
+    *,
+    started: Set[str] = frozenset(),
+) -> int:
     """Give back runs of a worker without counting their attempts, and return their number.
 
     Args:
@@ -67,6 +73,7 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
         worker_id: the worker.
         only: the claims that the worker never learned of, or never started; ``None`` for all runs,
             because it stops.
+        started: the ids of the runs whose functions have been called.
     """
     if only is None:
         workers.stop_claiming(tx, worker_id)
@@ -74,14 +81,11 @@ def give_back(tx: Transaction, worker_id: str, only: Set[HeldClaim] | None = Non
     if only is not None:
         rows = [row for row in rows if (row.id, row.claim_id) in only]
     why = "its worker stopped" if only is None else "its worker did not learn of the claim"
-    withdrawn = transition.give_back(why).withdrawn()
-    transitions.apply(
-        tx,
-        [
-            Change(RunSnapshot.of(row), cancelled_if(row.cancel_requested, withdrawn))
-            for row in rows
-        ],
-    )
+    changes = []
+    for row in rows:
+        withdrawn = transition.give_back(why, unstarted=row.id not in started).withdrawn()
+        changes.append(Change(RunSnapshot.of(row), cancelled_if(row.cancel_requested, withdrawn)))
+    transitions.apply(tx, changes)
     if only is None:
         workers.free_occupied(tx.conn, worker_id)
     return len(rows)

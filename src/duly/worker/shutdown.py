@@ -70,7 +70,8 @@ class Shutdown:
                 loop.join(timeout=JOIN_SECONDS)
             self._complete(worker_id)
             if worker_id:
-                self._store.run(lambda tx: give_back(tx, worker_id))
+                started = {attempt.claim.id for attempt in self._execution.in_flight.attempts()}
+                self._store.run(lambda tx: give_back(tx, worker_id, started=started))
             self._lease.leave()
         except DulyError as error:
             log.error(

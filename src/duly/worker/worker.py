@@ -85,7 +85,7 @@ class Worker:
         self._claims = Claims(store, registry, settings.queues)
         self._firing = Firing(store)
         self._maintenance = Maintenance(
-            store, settings.heartbeat, self.execution, self.lease, reconcile
+            store, self.execution, self.lease, self._claims.ready.forget_marks, reconcile
         )
         self.loop = Loop(lambda: self.tick(wait=False), self._started, wakeup, listener)
         self.shutdown = Shutdown(store, self.lease, self.execution, self._complete)
@@ -276,7 +276,8 @@ class Worker:
     def _complete(self, worker_id: str) -> None:
         completions = self.execution.completions
         while completions and self.lease.worker_id == worker_id:
-            completions.flush(worker_id)
+            if completions.flush(worker_id):
+                self._claims.ready.forget_marks()
 
     def _ask_agenda(self) -> Agenda:
         """Query the database for what there is to do."""

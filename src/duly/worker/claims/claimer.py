@@ -110,6 +110,10 @@ class Claimer:
             claimed.add(self._store.run(partial(self._claim_limited, request=request, queue=queue)))
         return claimed
 
+    def forget_marks(self) -> None:
+        """Scan everything at the next claim, because this worker has given runs back."""
+        self._low_water.forget()
+
     def _claim_plain(self, tx: Transaction, request: _Request) -> tuple[Claimed, list[str]] | None:
         """Claim from queues without limits; also return the queues that have some."""
         agenda = self._open_agenda(tx, request.worker_id)

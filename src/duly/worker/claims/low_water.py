@@ -5,7 +5,8 @@ that was claimed since. A claim that scans the index of ready runs from its begi
 them. So a worker remembers, for each priority, the first run that its last claim found, and begins
 its next claim there.
 
-Other workers make runs ready without telling this one. A run that becomes ready before the mark of
+A worker forgets its marks when it gives runs back, which keep their place in the queue. Other
+workers make runs ready without telling this one. A run that becomes ready before the mark of
 its priority, because it is older than what is claimed now (rescued, given back, retried, committed
 late), is missed. Therefore one claim a second scans everything, and so does each claim that
 finds fewer runs than there are free slots. The bound: while there are more runs than slots, such a
@@ -70,9 +71,13 @@ class LowWater:
             return []
         return sorted(walk.marks.values())
 
+    def forget(self) -> None:
+        """Forget all marks: a run may have become ready before the mark of its priority."""
+        self._walks = {}
+
     def learn(self, queue: str, choice: Choice, rows: Sequence[Row[Any]]) -> None:
         """Note the rows that a claim from the marks has found, in claim order."""
-        walk = self._walks[queue, choice]
+        walk = self._walks.setdefault((queue, choice), _Walk())
         walk.learn(rows)
         self._share(queue, choice, walk)
 
