@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +16,17 @@ PROGRAMS = [example for example in EXAMPLES if example.name is None]
 SERVERS = {"fastapi_app", "flask_app"}
 PUBLIC = {
     *("duly", "duly.errors", "duly.forecast", "duly.web"),
-    *("duly.integrations.fastapi", "duly.integrations.flask"),
+    *("duly.integrations.fastapi", "duly.integrations.flask", "duly.integrations.starlette"),
 }
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("example", PROGRAMS, ids=str)
-def test_the_example_runs(example: Example, children: Children) -> None:
+def test_the_example_runs(example: Example, children: Children, tmp_path: Path) -> None:
     """A reader who copies the block into a file and runs it sees no error or warning."""
+    for name, code in example.files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(code)
     child = children.python("-W", "error", "-c", example.program)
     assert child.wait(timeout=150) == 0, child.output()
 
