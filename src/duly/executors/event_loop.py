@@ -62,11 +62,16 @@ class EventLoopExecutor:
         """Return the loop to use: the host's, or one of its own, started now if necessary."""
         with self._lock:
             if self._loop is None or self._loop.is_closed():
-                self._loop = asyncio.new_event_loop()
-                self._own = threading.Thread(
-                    target=_serve, args=(self._loop,), name="duly-loop", daemon=True
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=_serve, args=(loop,), name="duly-loop", daemon=True
                 )
-                self._own.start()
+                try:
+                    thread.start()
+                except BaseException:  # the system refuses another thread; the next call tries it
+                    loop.close()
+                    raise
+                self._loop, self._own = loop, thread
             return self._loop
 
     def _begin(self, invocation: Invocation, done: Done[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from duly import forking
 from duly.clock import Clock
-from duly.context import current_run
+from duly.context import Run, current_run
 from duly.errors import LifecycleError
 from duly.model.event import Event
 from duly.model.settings import Settings
@@ -131,6 +131,11 @@ class Core:
             f"a transactional function (task {run.task!r}) holds the write lock of {self.store}; "
             "make this call part of its transaction: session=session, or make it elsewhere"
         )
+
+    def own_run(self) -> Run | None:
+        """Return the run that the caller belongs to, if this process's worker executes it."""
+        run = current_run.get()
+        return run if run is not None and run.id in self.worker.in_flight() else None
 
     def wake(self) -> None:
         """Make this process's worker look at the database now, and other workers soon."""

@@ -106,9 +106,11 @@ def stop(core: Core, grace: float | None = None) -> None:
         grace: seconds to wait for running functions; default: the scheduler's.
 
     Raises:
-        LifecycleError: it was called on the event loop that coroutine jobs need to finish.
+        LifecycleError: it was called by a run of this process, for which it would wait, or on the
+            event loop that coroutine jobs need to finish.
     """
     _refuse_own_loop(core, "stop")
+    _refuse_own_run(core, "stop")
     core.worker.stop(core.settings.grace if grace is None else grace)
     core.close()
 
@@ -148,11 +150,13 @@ def tick(core: Core, *, wait: bool = True) -> bool:
         Whether runs are still executing here, or have results that are not stored yet.
 
     Raises:
-        LifecycleError: the worker has been started, or coroutine jobs would block their own loop.
+        LifecycleError: the worker has been started, or the call would wait for its own caller: a
+            run of this process, or the event loop of coroutine jobs.
     """
     if core.worker.state != "stopped":
         raise LifecycleError("the scheduler has been started, so it steps itself")
     _refuse_own_loop(core, "tick")
+    _refuse_own_run(core, "tick")
     with core.stepping:
         core.worker.open_resources()
         while core.worker.tick(wait=wait).at_once:
@@ -178,10 +182,12 @@ def run_due(core: Core, *, wait: float | None = 20) -> Step:
     Raises:
         ConfigurationError: ``wait`` is negative.
         DatabaseUnavailable: the database does not respond.
-        LifecycleError: the worker is stopping, or coroutine jobs would block their own loop.
+        LifecycleError: the worker is stopping, or the call would wait for its own caller; see
+            `tick`.
     """
     limit = optional(SECONDS)("wait", wait)
     _refuse_own_loop(core, "run_due")
+    _refuse_own_run(core, "run_due")
     until = math.inf if limit is None else core.clock.monotonic() + limit
     counter = OutcomeCounter()
     with core.listeners.listening(counter):
@@ -248,6 +254,15 @@ def _refuse_own_loop(core: Core, call: str) -> None:
         raise LifecycleError(
             f"{call}() would block the event loop that running jobs need to finish; "
             f"use: await scheduler.aio.{call}()"
+        )
+
+
+def _refuse_own_run(core: Core, call: str) -> None:
+    run = core.own_run()
+    if run is not None:
+        raise LifecycleError(
+            f"{call}() was called by run {run.id} of task {run.task!r}, which is executing in this "
+            f"process: it would wait for that run, and so for itself; call {call}() outside of jobs"
         )
 
 

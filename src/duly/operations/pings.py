@@ -38,8 +38,13 @@ class Pings:
             except queue.Full:
                 log.warning("Ping queue is full; dropping a ping.")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="duly-ping", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._serve, name="duly-ping", daemon=True)
+                try:
+                    thread.start()
+                except (RuntimeError, MemoryError) as error:  # the success has been committed
+                    log.warning("Pings wait until a thread can be started (%s).", error)
+                else:
+                    self._thread = thread
 
     def _serve(self) -> None:
         while True:

@@ -48,7 +48,8 @@ def run_now(
     Args:
         job_id: the job's id.
         args: arguments that replace all of the job's; default: the job's.
-        wait: the maximum number of seconds to wait for the run to finish; default: do not wait.
+        wait: the maximum number of seconds to wait for the run to finish; default: do not wait. A
+            run that waits for another one in this way occupies its slot meanwhile.
         actor: who acts, for the audit trail.
 
     Returns:
@@ -270,13 +271,31 @@ def _await(core: Core, run_id: str, wait: float | None) -> RunRecord:
     until = core.store.time.now() + timedelta(seconds=wait or 0)
     has_no_loop = core.worker.state == "stopped" and core.worker.alive
     unset = threading.Event()
+    if wait and has_no_loop and core.own_run() is not None:
+        return _await_beside(core, run_id, until)
     while True:
         if wait and has_no_loop:
-            core.worker.tick()
+            with core.stepping:
+                core.worker.tick()
         record = run(core, run_id)
         if record.is_terminal or has_no_loop or core.store.time.now() >= until:
             return record
         core.clock.wait(unset, POLL_S)
+
+
+def _await_beside(core: Core, run_id: str, until: datetime) -> RunRecord:
+    """Wait for a run in a run that a step executes: that step ends only when both have ended.
+
+    Return early if there is no free slot, because none becomes free before the caller returns.
+    """
+    executing = True
+    while True:
+        core.worker.tick(wait=False)
+        record = run(core, run_id)
+        if record.is_terminal or not executing or core.store.time.now() >= until:
+            return record
+        core.worker.wait_until_empty(POLL_S)
+        executing = run_id in core.worker.in_flight()
 
 
 def _retry(tx: Transaction, run_id: str) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, union_all, update
+from sqlalchemy import Connection, Row, delete, func, select, union_all, update
 
 from duly.store.tables import LIMITED, LIVE, OCCUPIED, RUNNING, limit, queue, run
 from duly.store.transaction import Transaction
@@ -128,14 +129,23 @@ def lock_queue(tx: Transaction, name: str) -> Quota:
     """Lock a queue's limits and return the number of runs that they allow now."""
     statement = select(queue).where(queue.c.name == name)
     row = tx.conn.execute(tx.dialect.lock_rows(statement)).one_or_none()
-    if row is None:
-        return Quota(name, None)
-    room: int | None = None
+    return Quota(name, None) if row is None else _quota(tx.conn, row, tx.now)
+
+
+def unlocked_quotas(conn: Connection, names: Collection[str], now: datetime) -> dict[str, Quota]:
+    """Return the quotas of queues without locking them: enough to skip a queue, not to claim."""
+    rows = conn.execute(select(queue).where(queue.c.name.in_(list(names)))).all()
+    found = {row.name: _quota(conn, row, now) for row in rows}
+    return {name: found.get(name) or Quota(name, None) for name in names}
+
+
+def _quota(conn: Connection, row: Row[Any], now: datetime) -> Quota:
+    name, room = row.name, None
     if row.max_running is not None:
-        room = max(0, row.max_running - _executing_in_queue(tx.conn, name))
+        room = max(0, row.max_running - _executing_in_queue(conn, name))
     if row.rate is None:
         return Quota(name, room)
-    passed = max(timedelta(), tx.now - row.refilled_at) / timedelta(seconds=row.rate_period)
+    passed = max(timedelta(), now - row.refilled_at) / timedelta(seconds=row.rate_period)
     tokens = min(float(row.rate), row.allowance + passed * row.rate)
     whole = int(tokens + WHOLE)
     if room is not None and room < whole:

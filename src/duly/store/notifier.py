@@ -85,10 +85,20 @@ class Notifier:
             if not self._resting:  # waking the sender early would cost more than the call
                 self._changed.notify_all()
             if self._sender is None:
-                self._sender = threading.Thread(
-                    target=self._serve, args=(self._dialect,), name="duly-notices", daemon=True
-                )
-                self._sender.start()
+                self._start_sender(self._dialect)
+
+    def _start_sender(self, dialect: NoticeDialect) -> None:
+        """Start the sending thread; if the system refuses one, the next notice tries again."""
+        sender = threading.Thread(
+            target=self._serve, args=(dialect,), name="duly-notices", daemon=True
+        )
+        try:
+            sender.start()
+        except (RuntimeError, MemoryError) as error:  # what is announced has been committed
+            self._wanted = False
+            log.warning("A notice was not sent (%s); other processes find the work later.", error)
+        else:
+            self._sender = sender
 
     def settle(self) -> None:
         """Wait until no notice is being sent, for at most `LINGER` seconds.

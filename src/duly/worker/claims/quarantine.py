@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Row
 
 from duly.model.identity import new_id
 from duly.model.policy import unit_hash
 from duly.store import workers
-from duly.store.claims.quarantine import claim_quarantined, next_quarantined
+from duly.store.claims.quarantine import claim_quarantined, look
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.claims.claim import Claim, record_started
 
 LOOK_EVERY = 1.0
+TRIES = 10
+"""The number of runs that one step tries to claim; each has a transaction of its own.
+
+A transaction that locked the limits of several runs could deadlock with others.
+"""
 PATIENCE_S = 60.0
 """Seconds that a quarantined run waits for a worker that happens to be idle."""
 
@@ -40,15 +49,16 @@ class Quarantine:
         self._store = store
         self._queues = list(queues)
         self._next_look = 0.0
-        self._waits_since: datetime | None = None
+        self._startable: Sequence[Row[Any]] = ()
+        self._last: Row[Any] | None = None
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a quarantined run was seen, so that this worker may have to become idle."""
-        return self._waits_since is not None
+        """Whether a quarantined run could start, so that this worker may have to become idle."""
+        return bool(self._startable)
 
     def claim(self, worker_id: str, tasks: Sequence[str], *, idle: bool) -> list[Claim] | None:
-        """Claim a quarantined run, if one is ready and this worker is idle.
+        """Claim a quarantined run, if one can start and this worker is idle.
 
         Args:
             worker_id: the worker that will execute it.
@@ -62,26 +72,28 @@ class Quarantine:
         steady = self._store.clock.monotonic()
         if steady >= self._next_look:
             self._next_look = steady + LOOK_EVERY
-            self._waits_since = self._look(tasks)
-        if self._waits_since is None:
+            self._look(tasks)
+        if not self._startable:
             return None
         if not idle:
             return [] if self._should_become_idle(worker_id, steady) else None
-        self._waits_since = None
-        claim = self._store.run(lambda tx: self._take(tx, worker_id, list(tasks)))
-        return None if claim is None else [claim]
+        startable, self._startable = self._startable, ()
+        for row in startable[:TRIES]:
+            claim = self._store.run(partial(self._take, worker_id, list(tasks), row.id))
+            if claim is not None:
+                return [claim]
+        return None
 
-    def _look(self, tasks: Sequence[str]) -> datetime | None:
+    def _look(self, tasks: Sequence[str]) -> None:
         now = self._store.time.now()
         with self._store.read() as conn:
-            row = next_quarantined(conn, self._queues, list(tasks), now)
-        return None if row is None else row.due_at
+            self._startable, self._last = look(conn, self._queues, list(tasks), now, self._last)
 
-    def _take(self, tx: Transaction, worker_id: str, tasks: list[str]) -> Claim | None:
+    def _take(self, worker_id: str, tasks: list[str], run_id: str, tx: Transaction) -> Claim | None:
         if not workers.lock(tx, worker_id):
             return None
         claim = {"claim": new_id(), "worker": worker_id}
-        row = claim_quarantined(tx, claim, self._queues, tasks)
+        row = claim_quarantined(tx, claim, self._queues, tasks, run_id)
         if row is None:
             return None
         started = Claim.of(row)
@@ -89,8 +101,7 @@ class Quarantine:
         return started
 
     def _should_become_idle(self, worker_id: str, steady: float) -> bool:
-        if self._waits_since is None:
-            return False
-        waited = (self._store.time.now() - self._waits_since).total_seconds()
+        waits_since: datetime = self._startable[0].due_at
+        waited = (self._store.time.now() - waits_since).total_seconds()
         phase = (steady / CYCLE_S + unit_hash(worker_id)) % 1
         return waited >= PATIENCE_S and phase < SHARE
