@@ -16,8 +16,8 @@ DOCS = ROOT / "docs"
 WORDS = {1: "one", 2: "two", 3: "three", 5: "five", 10: "ten"}
 NUMBERS = [
     # page, a passage in which {} is the number, where the code has it
-    ("decisions/0006-prefetching.md", "within {ms} ms", "worker.in_flight:PREFETCH_SECONDS"),
-    ("decisions/0006-prefetching.md", "at most {}.", "worker.in_flight:PREFETCH_LIMIT"),
+    ("decisions/0006-prefetching.md", "within {ms} ms", "worker.queue_slots:PREFETCH_SECONDS"),
+    ("decisions/0006-prefetching.md", "at most {}.", "worker.queue_slots:PREFETCH_LIMIT"),
     (
         "decisions/0007-history-knows-its-end.md",
         "(succeeded {}",

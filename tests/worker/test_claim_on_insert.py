@@ -15,6 +15,7 @@ from sqlalchemy import delete, event, select
 from duly import Run, RunRecord, Scheduler, every
 from duly.store import tables
 from duly.worker.claims.claim import Claim
+from duly.worker.in_flight import Reservation
 from duly.worker.rescue import return_strays
 from tests.store.conftest import add_run
 from tests.support.waiting import wait_until
@@ -280,10 +281,10 @@ def test_rule_14_a_call_that_is_about_to_start_is_not_a_stray(
     engine, returned = worker_of(scheduler), list[int]()
     start = engine.start_claims
 
-    def start_late(claims: Sequence[Claim]) -> bool:
+    def start_late(claims: Sequence[Claim], reservation: Reservation) -> bool:
         held = engine.execution.claims
         returned.append(return_strays(scheduler.store, engine.lease.worker_id, held))
-        return start(claims)
+        return start(claims, reservation)
 
     monkeypatch.setattr(engine, "start_claims", start_late)
     run_id = scheduler.enqueue("work")

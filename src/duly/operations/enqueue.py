@@ -29,6 +29,7 @@ from duly.store.host.session_types import HostSession
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run
 from duly.worker.claims.claim import Claim
+from duly.worker.in_flight import Reservation
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -294,26 +295,30 @@ def insert_calls(
 
 def _enqueue_plain(core: Core, call: Call, args: str, actor: str | None) -> str:
     """Insert one call with a single statement, or claim it too if this process has a free slot."""
-    if call.is_free and core.worker.has_free_slot(call.options.queue):
-        return _enqueue_here(core, call, args, actor)
+    if call.is_free:
+        with core.worker.reserved_slot(call.options.queue) as reservation:
+            if reservation is not None:
+                return _enqueue_here(core, call, args, actor, reservation)
     return core.transact(lambda tx: insert_calls(tx, call, [args])[0], actor=actor, single=True)
 
 
-def _enqueue_here(core: Core, call: Call, args: str, actor: str | None) -> str:
+def _enqueue_here(
+    core: Core, call: Call, args: str, actor: str | None, reservation: Reservation
+) -> str:
     """Insert a call and start it in this process, unless older or more urgent work waits."""
     core.refuse_deadlock()
     worker = core.worker
     with worker.pending_start() as pending:
 
         def store(tx: Transaction) -> tuple[str, Sequence[Claim]]:
-            claimer = worker.claim_on_insert(tx)
+            claimer = worker.claim_on_insert(tx, reservation)
             (run_id,) = insert_calls(tx, call, [args], claim_on_insert=claimer)
             claims = claimer.take_claims() if claimer is not None else []
             pending.update((claim.id, claim.claim_id) for claim in claims)
             return run_id, claims
 
         run_id, claims = core.store.run(store, actor)
-        started = worker.start_claims(claims)
+        started = worker.start_claims(claims, reservation)
     if not started:
         core.wake()
     return run_id

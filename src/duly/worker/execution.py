@@ -27,7 +27,7 @@ from duly.worker.attempt import Attempt, Phase
 from duly.worker.attempt_rows import log_rows
 from duly.worker.claims.claim import Claim, HeldClaim
 from duly.worker.completion import Completions
-from duly.worker.in_flight import InFlight
+from duly.worker.in_flight import InFlight, Reservation
 
 log = logging.getLogger("duly.worker")
 PATIENCE = 5.0
@@ -74,9 +74,9 @@ class Execution:
         self._processes = ProcessExecutor(sum(queues.values()))
         self._captures_logs = False
 
-    def start(self, claims: Sequence[Claim]) -> None:
+    def start(self, claims: Sequence[Claim], reservation: Reservation) -> None:
         """Call the functions of claimed runs as soon as there are slots for them."""
-        self.in_flight.add(claims)
+        self.in_flight.add(claims, reservation)
         for queue in {claim.queue for claim in claims}:
             self._start_next(queue)
 

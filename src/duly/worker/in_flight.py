@@ -3,56 +3,47 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from duly.clock import Clock
 from duly.worker.attempt import Attempt
 from duly.worker.claims.claim import Claim
 from duly.worker.claims.claimer import Capacity
-
-PREFETCH_SECONDS = 0.05
-"""A queue prefetches as many runs as are likely to start within this time."""
-
-PREFETCH_LIMIT = 1000
-SHARE = 0.1
-"""The weight of a new measurement in a queue's mean run time."""
+from duly.worker.queue_slots import QueueSlots
 
 
-class QueueSlots:
-    """The slots of one queue in this worker. Not thread-safe: `InFlight` holds a lock.
+class Reservation:
+    """Capacity that one transaction has reserved for the runs that it may claim.
 
-    Short runs are prefetched, so that one round trip to the database serves many of them.
-    Prefetched runs that do not start soon are given back, for other workers.
+    Two threads that only looked at the same free slot would both claim for it, and the second run
+    would wait here, while another worker may be idle.
+
+    Args:
+        in_flight: where the capacity is.
+
+    Attributes:
+        reserved: the number of runs for which capacity is reserved, by queue.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.taken = 0
-        self.waiting: deque[tuple[float, Claim]] = deque()
-        self.forget_speed()
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
+        self.reserved: dict[str, int] = {}
 
-    def capacity(self) -> Capacity:
-        """Return the number of runs that may be claimed now."""
-        prefetch = min(PREFETCH_LIMIT, int(PREFETCH_SECONDS / self._mean * self.size))
-        free = self.size - self.taken - len(self.waiting)
-        return Capacity(max(0, free), max(0, prefetch + min(0, free)))
+    def take(self, queue: str, wanted: int) -> int:
+        """Reserve capacity for up to this many runs of a queue; return for how many in total."""
+        missing = wanted - self.reserved.get(queue, 0)
+        if missing > 0:
+            self._in_flight.reserve(self.reserved, queue, missing)
+        return self.reserved.get(queue, 0)
 
-    def take(self) -> Claim | None:
-        """Give a free slot to the claim that has waited longest; ``None`` if either is missing."""
-        if not self.waiting or self.taken >= self.size:
-            return None
-        self.taken += 1
-        return self.waiting.popleft()[1]
+    def take_slot(self, queue: str) -> bool:
+        """Reserve a slot in which a run can start at once, if there is one."""
+        return self._in_flight.reserve(self.reserved, queue, 1, only_free=True) > 0
 
-    def release(self, seconds: float) -> None:
-        """Free the slot of an attempt that took this long."""
-        self.taken -= 1
-        self._mean += SHARE * (max(seconds, 1e-5) - self._mean)
-
-    def forget_speed(self) -> None:
-        """Stop prefetching until runs have proved to be short again."""
-        self._mean = float(self.size)
+    def take_all(self) -> dict[str, Capacity]:
+        """Reserve all capacity that there is, and return it."""
+        return self._in_flight.reserve_all(self.reserved)
 
 
 class InFlight:
@@ -75,15 +66,67 @@ class InFlight:
         self.empty = threading.Event()
         self.empty.set()
 
-    def add(self, claims: Sequence[Claim]) -> None:
-        """Add claims; they wait for slots."""
+    @property
+    def has_capacity(self) -> bool:
+        """Whether any run may be claimed."""
+        with self._lock:
+            return self._quarantined not in self._attempts and any(
+                any(slots.capacity()) for slots in self._slots.values()
+            )
+
+    @contextmanager
+    def reservation(self) -> Iterator[Reservation]:
+        """Reserve capacity in the block; what is not used by then is released."""
+        reservation = Reservation(self)
+        try:
+            yield reservation
+        finally:
+            with self._lock:
+                for queue, count in reservation.reserved.items():
+                    self._slots[queue].reserved -= count
+
+    def reserve(
+        self, reserved: dict[str, int], queue: str, wanted: int, *, only_free: bool = False
+    ) -> int:
+        """Reserve capacity for up to this many runs of a queue; return for how many."""
+        with self._lock:
+            slots = self._slots.get(queue)
+            if slots is None or self._quarantined in self._attempts:  # it must run alone
+                return 0
+            free, prefetch = slots.capacity()
+            count = min(wanted, free if only_free else free + prefetch)
+            if count:
+                slots.reserved += count
+                reserved[queue] = reserved.get(queue, 0) + count
+            return count
+
+    def reserve_all(self, reserved: dict[str, int]) -> dict[str, Capacity]:
+        """Reserve all capacity, and return it by queue."""
+        capacities = {}
+        with self._lock:
+            if self._quarantined in self._attempts:
+                return {}
+            for queue, slots in self._slots.items():
+                capacity = slots.capacity()
+                if any(capacity):
+                    capacities[queue] = capacity
+                    slots.reserved += sum(capacity)
+                    reserved[queue] = reserved.get(queue, 0) + sum(capacity)
+        return capacities
+
+    def add(self, claims: Sequence[Claim], reservation: Reservation) -> None:
+        """Add claims; they wait for slots, and use up what was reserved for them."""
         steady = self._clock.monotonic()
         with self._lock:
             for claim in claims:
                 self._attempts[claim] = None
                 if claim.quarantined:
                     self._quarantined = claim
-                self._slots[claim.queue].waiting.append((steady, claim))
+                slots = self._slots[claim.queue]
+                slots.waiting.append((steady, claim))
+                if reservation.reserved.get(claim.queue, 0) > 0:
+                    reservation.reserved[claim.queue] -= 1
+                    slots.reserved -= 1
             if self._attempts:
                 self.empty.clear()
 
@@ -118,14 +161,6 @@ class InFlight:
             if not self._attempts:
                 self.empty.set()
         return withdrawn
-
-    def capacity(self) -> dict[str, Capacity]:
-        """Return the number of runs that may be claimed, of each queue that has capacity."""
-        with self._lock:
-            if self._quarantined in self._attempts:  # it must run alone
-                return {}
-            capacities = {queue: slots.capacity() for queue, slots in self._slots.items()}
-        return {queue: capacity for queue, capacity in capacities.items() if any(capacity)}
 
     def claims(self) -> list[Claim]:
         """Return the claims of everything in flight."""

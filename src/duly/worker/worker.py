@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,11 +19,12 @@ from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.claims.claim import Claim, HeldClaim
-from duly.worker.claims.claimer import Capacity, Claimed
+from duly.worker.claims.claimer import Claimed
 from duly.worker.claims.claims import Claims
 from duly.worker.claims.on_insert import OnInsertClaimer
 from duly.worker.execution import Execution
 from duly.worker.firing import Firing
+from duly.worker.in_flight import Reservation
 from duly.worker.lease import WorkerLease
 from duly.worker.loop import Loop, State
 from duly.worker.maintenance import Maintenance
@@ -177,19 +178,31 @@ class Worker:
         """See `Execution.pending_start`."""
         return self.execution.pending_start()
 
-    def has_free_slot(self, queue: str) -> bool:
-        """Return whether a run of this queue could start here at once."""
-        capacity = self._capacity().get(queue)
-        return self.state == "running" and capacity is not None and capacity.free > 0
+    @contextmanager
+    def reserved_slot(self, queue: str) -> Iterator[Reservation | None]:
+        """Reserve a slot for a run that another thread than the loop's starts in the block.
 
-    def claim_on_insert(self, tx: Transaction) -> OnInsertClaimer | None:
+        Yield ``None`` if no run of this queue could start here at once.
+        """
+        if self.state != "running" or self._claims.need_idle_worker:
+            yield None
+            return
+        reservation = None
+        try:
+            with self.execution.in_flight.reservation() as reservation:
+                yield reservation if reservation.take_slot(queue) else None
+        finally:
+            if reservation is not None and any(reservation.reserved.values()):
+                self.wake()  # the loop may have found no free slot meanwhile
+
+    def claim_on_insert(self, tx: Transaction, reservation: Reservation) -> OnInsertClaimer | None:
         """Return a claimer for the runs that this transaction inserts; see `Claims.on_insert`."""
         worker_id = self.lease.worker_id
         if not worker_id or self.lease.draining:
             return None
-        return self._claims.on_insert(tx, worker_id, self._capacity())
+        return self._claims.on_insert(tx, worker_id, reservation.take)
 
-    def start_claims(self, claims: Sequence[Claim]) -> bool:
+    def start_claims(self, claims: Sequence[Claim], reservation: Reservation) -> bool:
         """Start runs that were claimed on insert, after the commit.
 
         Returns:
@@ -198,7 +211,7 @@ class Worker:
         """
         if not claims or self.state != "running":
             return False
-        started = self._start(claims[0].worker_id or "", claims)
+        started = self._start(claims[0].worker_id or "", claims, reservation)
         if any(claim.policy.timeout is not None for claim in claims):
             self.wake()  # the loop must learn of their deadlines
         return started
@@ -290,16 +303,18 @@ class Worker:
     def _fire_foreseen(self, worker_id: str) -> None:
         foreseen, self._next_fire = self._next_fire, None
         if foreseen is not None and foreseen <= self._store.time.now():
-            fired = self._firing.fire_jobs(self._on_insert(worker_id))
-            self._start(worker_id, fired.claims)
+            with self.execution.in_flight.reservation() as reservation:
+                fired = self._firing.fire_jobs(self._on_insert(worker_id, reservation))
+                self._start(worker_id, fired.claims, reservation)
 
     def _fire(self, agenda: Agenda, worker_id: str) -> _Fired:
         """Turn everything that is due into runs, and start those that were claimed on insert."""
         due_at = min(filter(None, (agenda.next_fire, agenda.next_due)), default=None)
         due = due_at is not None and due_at <= self._store.time.now()
         self._next_fire = None if due else agenda.next_fire
-        fired = self._firing.fire(agenda, self._on_insert(worker_id))
-        self._start(worker_id, fired.claims)
+        with self.execution.in_flight.reservation() as reservation:
+            fired = self._firing.fire(agenda, self._on_insert(worker_id, reservation))
+            self._start(worker_id, fired.claims, reservation)
         resolved = agenda.feeding and resolve(self._store)
         if agenda.waiting:
             release_waiting(self._store)
@@ -313,18 +328,20 @@ class Worker:
         """Claim as many runs as there is capacity for, and start them."""
         if not fired.any_ready:
             return Claimed()
-        capacity = self.execution.in_flight.capacity()
-        if not capacity:
-            if fired.any_decided:
-                self._notifier.send()
-            return Claimed()
-        idle = not (self.execution.in_flight or self.execution.completions)
-        claimed = self._claims.claim(worker_id, capacity, idle=idle)
-        if claimed is None:
-            if not self.lease.draining:
-                self.lease.fence(worker_id, "its row or its lease is gone")
-            return Claimed()
-        return claimed if self._start(worker_id, claimed.claims) else Claimed()
+        with self.execution.in_flight.reservation() as reservation:
+            capacity = reservation.take_all()
+            if not capacity:
+                if fired.any_decided:
+                    self._notifier.send()
+                return Claimed()
+            idle = not (self.execution.in_flight or self.execution.completions)
+            claimed = self._claims.claim(worker_id, capacity, idle=idle)
+            if claimed is None:
+                if not self.lease.draining:
+                    self.lease.fence(worker_id, "its row or its lease is gone")
+                return Claimed()
+            started = self._start(worker_id, claimed.claims, reservation)
+            return claimed if started else Claimed()
 
     def _next_wake(self, agenda: Agenda, fired: _Fired, claimed: Claimed) -> Wake:
         now, steady = self._store.time.now(), self._store.clock.monotonic()
@@ -338,22 +355,21 @@ class Worker:
         at = min((moment for moment in times if moment is not None), default=None)
         return Wake(fired.any_decided or claimed.more, at)
 
-    def _on_insert(self, worker_id: str) -> Callable[[Transaction], OnInsertClaimer | None]:
-        capacity = self._capacity()
-        return lambda tx: self._claims.on_insert(tx, worker_id, capacity)
+    def _on_insert(
+        self, worker_id: str, reservation: Reservation
+    ) -> Callable[[Transaction], OnInsertClaimer | None]:
+        if not self.execution.in_flight.has_capacity:
+            return lambda _tx: None
+        return lambda tx: self._claims.on_insert(tx, worker_id, reservation.take)
 
-    def _capacity(self) -> Mapping[str, Capacity]:
-        """Return how much may be claimed on insert: nothing while a quarantined run waits."""
-        return {} if self._claims.need_idle_worker else self.execution.in_flight.capacity()
-
-    def _start(self, worker_id: str, claims: Sequence[Claim]) -> bool:
+    def _start(self, worker_id: str, claims: Sequence[Claim], reservation: Reservation) -> bool:
         """Start claimed runs, unless this worker was fenced meanwhile, or is being stopped.
 
         They are then rescued, or given back.
         """
         with self.lease.holding(worker_id) as alive:
             if alive:
-                self.execution.start(claims)
+                self.execution.start(claims, reservation)
             return alive
 
     def _wait_for_in_flight(self, worker_id: str) -> bool:

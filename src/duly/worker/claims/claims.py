@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from duly.registry import Registry
 from duly.store.agenda import AgendaQuery
@@ -58,15 +58,20 @@ class Claims:
         return self.ready.claim(worker_id, capacity, tasks)
 
     def on_insert(
-        self, tx: Transaction, worker_id: str, capacity: Mapping[str, Capacity]
+        self, tx: Transaction, worker_id: str, reserve: Callable[[str, int], int]
     ) -> OnInsertClaimer | None:
         """Return a claimer for the runs that a transaction will insert, if it may claim any.
 
-        Call it before the transaction locks anything. Runs of a queue that is paused or limited,
-        or in which an older or more urgent run is ready, are left for `claim`.
+        There is none while a quarantined run waits for this worker to become idle. Call it before
+        the transaction locks anything. Runs of a queue that is paused or limited, or in which an
+        older or more urgent run is ready, are left for `claim`.
+
+        Args:
+            tx: the transaction.
+            worker_id: the worker that will execute the runs.
+            reserve: see `OnInsertClaimer`.
         """
-        free = self.agenda.free(tx, worker_id) if capacity else ()
-        slots = {queue: sum(size) for queue, size in capacity.items() if queue in free}
-        if not slots:
+        free = () if self.need_idle_worker else self.agenda.free(tx, worker_id)
+        if not free:
             return None
-        return OnInsertClaimer(tx, worker_id, slots, frozenset(self._registry.names()))
+        return OnInsertClaimer(tx, worker_id, free, reserve, frozenset(self._registry.names()))

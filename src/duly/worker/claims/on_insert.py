@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +19,15 @@ class OnInsertClaimer:
     Attributes:
         tx: the transaction.
         worker_id: the worker that will execute the runs.
-        slots: the number of runs of each queue that the worker can still take.
+        queues: the queues from which it may claim.
+        reserve: reserves capacity for a number of runs of a queue; returns for how many.
         tasks: the tasks that the worker knows.
     """
 
     tx: Transaction
     worker_id: str
-    slots: dict[str, int]
+    queues: Collection[str]
+    reserve: Callable[[str, int], int]
     tasks: Container[str]
     _claim_id: str = field(default_factory=new_id)
     _claimed: list[dict[str, Any]] = field(default_factory=list)
@@ -37,14 +39,20 @@ class OnInsertClaimer:
         worker does not know, and those that have expired. A concurrency key needs its lock, so
         such a run waits for an ordinary claim, and no run of its queue may overtake it.
         """
+        chosen: dict[str, list[dict[str, Any]]] = {queue: [] for queue in self.queues}
         for row in sorted(ready, key=_claim_order):
-            queue, slots = row["queue"], self.slots.get(row["queue"], 0)
-            if slots <= 0 or row["task"] not in self.tasks or self._is_expired(row):
+            rows = chosen.get(row["queue"])
+            if rows is None or row["task"] not in self.tasks or self._is_expired(row):
                 continue
             if row["concurrency_key"] is not None:
-                self.slots[queue] = 0
+                self._claim(row["queue"], chosen.pop(row["queue"]))
                 continue
-            self.slots[queue] = slots - 1
+            rows.append(row)
+        for queue, rows in chosen.items():
+            self._claim(queue, rows)
+
+    def _claim(self, queue: str, rows: Sequence[dict[str, Any]]) -> None:
+        for row in rows[: self.reserve(queue, len(rows))] if rows else ():
             start_new(row, self._claim_id, self.worker_id, self.tx.now)
             self._claimed.append(row)
 
