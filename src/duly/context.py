@@ -8,7 +8,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -82,7 +81,7 @@ class RunLog:
 
     def add(self, line: LogLine) -> None:
         """Keep a line, or count it as dropped if it exceeds the limits."""
-        line = replace(line, message=storable_text(line.message, LONGEST_LINE))
+        line = line.replace(message=storable_text(line.message, LONGEST_LINE))
         size = len(line.message.encode())
         with self._lock:
             if self._count == MAX_LINES or self._size + size > MAX_LOG_BYTES:

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from duly.web.api.schemas import Job
 from duly.web.dashboard import formatting
 from duly.web.dashboard.overview import timeline
 from tests.web.site import Site
@@ -70,8 +69,8 @@ def test_names_may_be_broken() -> None:
 
 def test_the_timeline_contains_every_job(site: Site) -> None:
     """Points and ticks are in order, from 0 to 1000, for seconds as well as months."""
-    jobs = [Job.model_validate(job) for job in site.scheduler.jobs()]
-    ahead = [jobs[0].model_copy(update={"next_fire_at": NOW + timedelta(seconds=s)}) for s in
+    jobs = [job.redacted() for job in site.scheduler.jobs()]
+    ahead = [jobs[0].replace(next_fire_at=NOW + timedelta(seconds=s)) for s in
              (-3, 0, 1, 1.1, 60, 3600, 86400 * 20)]  # fmt: skip
     line = timeline(ahead, NOW)
     places = [point.position for point in line.points]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from duly import Run, every
+from duly.model.redaction import HIDDEN, redact, redact_text
 from duly.web.paths import segment
-from duly.web.redaction import HIDDEN, redact, redact_text
 from tests.web.site import Client, Site
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{7*7}}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -33,7 +32,7 @@ def doctor_command(app: str, app_dir: str, as_json: bool) -> None:
     ok = all(finding.level != "problem" for finding in findings)
     if as_json:
         click.echo(
-            json.dumps({"ok": ok, "checks": [asdict(finding) for finding in findings]}, indent=2)
+            json.dumps({"ok": ok, "checks": [finding.to_dict() for finding in findings]}, indent=2)
         )
     else:
         click.echo("\n".join(map(_line, findings)))

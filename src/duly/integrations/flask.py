@@ -14,11 +14,13 @@ from flask import Flask, current_app
 from flask.cli import ScriptInfo, run_command
 from flask.ctx import AppContext
 from flask.helpers import get_debug_flag
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.serving import is_running_from_reloader
 
 from duly.context import Run
 from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
 from duly.integrations.wsgi import WSGILifespan, end_in_order_on_sigterm
+from duly.model.record import Record
 from duly.scheduler import Scheduler
 
 URL = "DULY_URL"
@@ -57,7 +59,8 @@ def init_app(
 ) -> None:
     """Connect a scheduler to an application.
 
-    Every run in this process executes inside ``app.app_context()``. The scheduler is available as
+    Every run in this process executes inside ``app.app_context()``. ``jsonify`` writes what queries
+    return, such as ``scheduler.jobs()``, as the REST API does. The scheduler is available as
     ``app.extensions["duly"]`` and through `get_scheduler`. It stops when the process ends; runs
     that do not finish within its grace period are given back. Jobs may be declared before or after
     this call.
@@ -92,6 +95,7 @@ def init_app(
         _mount(app, scheduler, web, access)
     _give_context(app, scheduler)
     app.extensions["duly"] = scheduler
+    _show_records(app)
     if start is None:
         _start_where_served(app, scheduler)
     elif start:
@@ -141,6 +145,19 @@ def _check(app: object, scheduler: object, web: object, access: object) -> None:
         raise ConfigurationError(
             f'web={web!r} is not valid; give the path of the dashboard: web="/duly"'
         )
+
+
+def _show_records(app: Flask) -> None:
+    """Make ``jsonify`` and views write records as the REST API does."""
+    provider = app.json
+    if not isinstance(provider, DefaultJSONProvider):
+        return
+    write: Callable[[Any], Any] = provider.default
+
+    def default(value: Any) -> Any:
+        return value.to_dict() if isinstance(value, Record) else write(value)
+
+    provider.default = default
 
 
 def _give_context(app: Flask, scheduler: Scheduler) -> None:

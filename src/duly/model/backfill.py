@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from duly.model.record import Record, record
 
-@dataclass(frozen=True, slots=True)
-class Backfill:
+
+@record
+class Backfill(Record):
     """What a backfill did or, if it was a dry run, would do.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
-from typing import Any
 
 from duly.errors import UnknownOption
+from duly.model.record import Record, SafeArguments, record
 
 KINDS = frozenset(
     {
@@ -34,8 +34,8 @@ KINDS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+@record
+class Event(Record):
     """An event as listeners receive it and the audit trail stores it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Event:
     run_id: str | None = None
     worker_id: str | None = None
     actor: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: SafeArguments = field(default_factory=dict)
     id: int | None = None
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from duly.model.record import Record, record
 
 Level = Literal["ok", "warning", "problem"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+@record
+class Finding(Record):
     """The result of one check.
 
     Attributes:

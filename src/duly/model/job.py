@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from duly.errors import ConfigurationError
 from duly.model.policy import JobOptions
+from duly.model.record import Record, SafeArguments, SafeText, Shown, record
 from duly.model.run import RunRecord
 from duly.triggers import After, Trigger
 
@@ -19,7 +20,31 @@ MAX_ID = 191
 
 
 @dataclass(frozen=True, slots=True)
-class JobRecord:
+class ShownTrigger:
+    """A trigger: in English, as a crontab expression if there is one, and as it is stored."""
+
+    kind: str
+    text: str
+    crontab: str | None
+    tz: str | None
+    definition: dict[str, Any]
+
+
+def _show_trigger(trigger: Trigger | None) -> ShownTrigger | None:
+    if trigger is None:
+        return None
+    definition = trigger.to_json()
+    return ShownTrigger(
+        kind=trigger.kind,
+        text=trigger.describe(),
+        crontab=trigger.crontab,
+        tz=definition.get("tz"),
+        definition=definition,
+    )
+
+
+@record
+class JobRecord(Record):
     """A stored job as queries return it.
 
     Attributes:
@@ -46,8 +71,8 @@ class JobRecord:
     id: str
     uid: str
     task: str
-    args: dict[str, Any]
-    trigger: Trigger | None
+    args: SafeArguments
+    trigger: Annotated[Trigger | None, Shown(_show_trigger, ShownTrigger | None)]
     options: JobOptions
     state: JobState
     next_fire_at: datetime | None
@@ -59,9 +84,9 @@ class JobRecord:
     tags: tuple[str, ...] = ()
     overridden: tuple[str, ...] = ()
     paused_by: str | None = None
-    paused_reason: str | None = None
+    paused_reason: SafeText | None = None
     paused_at: datetime | None = None
-    unresolved_reason: str | None = None
+    unresolved_reason: SafeText | None = None
     consecutive_failures: int = 0
     fired_count: int = 0
     last_run: RunRecord | None = field(default=None, compare=False)

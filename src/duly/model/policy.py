@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from duly.errors import ConfigurationError, UnknownOption
 from duly.model import payload
@@ -24,6 +24,8 @@ from duly.model.checks import (
     web_address,
     whole,
 )
+from duly.model.record import Shown
+from duly.model.redaction import HIDDEN
 from duly.model.watch import Watch
 
 Overlap = Literal["skip", "queue", "allow", "cancel_running"]
@@ -197,6 +199,11 @@ ON_TIME = timedelta(seconds=30)
 """How late a fire may be with ``catch_up="none"`` and without a misfire_grace."""
 
 
+def _hide_address(address: str | None) -> str | None:
+    """Return what is shown of an address: who has it can report successes."""
+    return None if address is None else HIDDEN
+
+
 @dataclass(frozen=True)
 class JobOptions:
     """The options of a job, all optional; a task takes those marked (t).
@@ -246,7 +253,7 @@ class JobOptions:
     max_fires: int | None = None
     concurrency_key: str | None = None
     watch: Watch | None = None
-    ping: str | None = None
+    ping: Annotated[str | None, Shown(_hide_address)] = None
 
     def __post_init__(self) -> None:
         check_fields(self, _OPTIONS, "{}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from duly.errors import StateError
+from duly.model.record import Record, SafeArguments, SafeText, SafeValue, Shown, record
 
 RunState = Literal[
     "scheduled", "ready", "running", "succeeded", "failed", "cancelled", "discarded", "missed",
@@ -45,8 +46,12 @@ def check_move(run_id: str, state: str, to: str) -> None:
         raise StateError(f"run {run_id} is {state}; it cannot become {to}")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration / timedelta(seconds=1)
+
+
+@record
+class Progress(Record):
     """The progress that a running function has reported.
 
     Attributes:
@@ -57,11 +62,11 @@ class Progress:
 
     done: int = 0
     total: int | None = None
-    note: str | None = None
+    note: SafeText | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+@record
+class RunRecord(Record):
     """A stored run as queries return it. All instants are aware datetimes in UTC.
 
     Attributes:
@@ -80,7 +85,7 @@ class RunRecord:
     id: str
     job_id: str | None
     task: str
-    args: dict[str, Any]
+    args: SafeArguments
     scheduled_for: datetime | None
     due_at: datetime
     cause: Cause
@@ -95,16 +100,16 @@ class RunRecord:
     finished_at: datetime | None = None
     cancel_requested: bool = False
     crashes: int = 0
-    reason: str | None = None
-    result: Any = None
+    reason: SafeText | None = None
+    result: SafeValue = None
     error_type: str | None = None
-    error_message: str | None = None
+    error_message: SafeText | None = None
     progress: Progress | None = None
     counters: dict[str, int] = field(default_factory=dict)
     parent_run_id: str | None = None
 
     @property
-    def duration(self) -> timedelta | None:
+    def duration(self) -> Annotated[timedelta | None, Shown(_seconds, float | None)]:
         """The time from the last start to the end; ``None`` unless it has started and ended."""
         if self.started_at is None or self.finished_at is None:
             return None
@@ -116,8 +121,8 @@ class RunRecord:
         return self.state in TERMINAL
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+@record
+class AttemptRecord(Record):
     """One unsuccessful attempt of a run."""
 
     run_id: str
@@ -126,12 +131,12 @@ class AttemptRecord:
     started_at: datetime | None
     finished_at: datetime
     error_type: str
-    error_message: str
-    traceback: str | None
+    error_message: SafeText
+    traceback: SafeText | None
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+@record
+class LogLine(Record):
     """One captured log line of a run.
 
     Attributes:
@@ -140,6 +145,6 @@ class LogLine:
 
     at: datetime
     level: str
-    logger: str
-    message: str
+    logger: SafeText
+    message: SafeText
     id: int | None = field(default=None, compare=False)

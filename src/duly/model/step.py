@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
 
 from duly.model.event import Event
+from duly.model.record import Record, record
 
 OUTCOMES = (
     "succeeded",
@@ -21,8 +21,8 @@ OUTCOMES = (
 """The possible outcomes of an attempt, or of a nominal time that does not run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@record
+class Step(Record):
     """The result of executing everything that is due.
 
     Attributes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from duly.errors import ConfigurationError
+from duly.model.record import Record, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class Heartbeat:
 PROFILES = {"normal": Heartbeat(), "fast": Heartbeat(1, 5, 4, 2)}
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRecord:
+@record
+class WorkerRecord(Record):
     """A stored worker as queries return it.
 
     Attributes:

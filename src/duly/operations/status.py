@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from duly.errors import DatabaseUnavailable, DulyError
+from duly.model.record import Record, SafeText, record
 from duly.model.worker import WorkerRecord
 from duly.operations.core import Core
 from duly.store import control, jobs, rows, runs
@@ -17,8 +18,8 @@ STUCK_AFTER_S = 30.0
 """The age of the worker's last step from which this process is not healthy."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStatus:
+@record
+class QueueStatus(Record):
     """A queue: whether it is paused, by whom and why, and its limits over all workers.
 
     Attributes:
@@ -29,14 +30,14 @@ class QueueStatus:
     name: str
     paused: bool = False
     paused_by: str | None = None
-    paused_reason: str | None = None
+    paused_reason: SafeText | None = None
     max_running: int | None = None
     rate: int | None = None
     per: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+@record
+class Status(Record):
     """The whole scheduler at one instant.
 
     Attributes:
@@ -66,8 +67,8 @@ class Status:
     switch: control.Stopped | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+@record
+class Health(Record):
     """Whether the scheduler of this process works.
 
     Attributes:
@@ -81,7 +82,7 @@ class Health:
     ok: bool
     database: Literal["ok", "unreachable", "unusable"]
     engine: State
-    detail: str | None = None
+    detail: SafeText | None = None
     last_tick_age: float | None = None
 
 

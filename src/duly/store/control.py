@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
 from duly.model import payload
+from duly.model.record import Record, SafeText, record
 from duly.store import tables
 from duly.store.transaction import Transaction
 
@@ -16,13 +16,13 @@ STOPPED = "stopped"
 ZONE_DATA = "tzdb"
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+@record
+class Stopped(Record):
     """Who stopped the scheduler for all workers, when and why."""
 
     by: str | None
     at: datetime
-    reason: str
+    reason: SafeText
 
 
 def stopped(conn: Connection) -> Stopped | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, union_all, update
 
+from duly.model.record import Record, record
 from duly.store.tables import LIMITED, LIVE, OCCUPIED, RUNNING, limit, queue, run
 from duly.store.transaction import Transaction
 
@@ -24,8 +25,8 @@ WHOLE = 1e-6
 """The part of a token that may be missing, so that rounding during refills loses none."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyLimit:
+@record
+class KeyLimit(Record):
     """A concurrency key with the number of its runs that may execute at once, and that do now."""
 
     key: str

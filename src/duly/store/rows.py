@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
@@ -202,7 +201,7 @@ def log_line(row: Row[Any]) -> LogLine:
 
 def worker_record(row: Row[Any]) -> WorkerRecord:
     """Make a record of a worker."""
-    values = {field.name: row._mapping[field.name] for field in fields(WorkerRecord)}
+    values = {name: row._mapping[name] for name in WorkerRecord.layout.names}
     return WorkerRecord(**{**values, "queues": payload.decode(row.queues)})
 
 

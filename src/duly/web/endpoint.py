@@ -28,6 +28,9 @@ from duly.web.request_data import read_form, read_json, read_query, validate
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 BodyKind = Literal["json", "form"]
+ANYBODY = Principal("anybody")
+"""The sender of a request that needs no role."""
+
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -65,7 +68,7 @@ class Endpoint:
     Attributes:
         method: the HTTP method.
         path: the path under the mount, with parameters as in ``/jobs/{job_id}``.
-        role: the role that a sender needs.
+        role: the role that a sender needs; ``None``: anybody may send it.
         handler: the coroutine function that responds.
         status: the HTTP status of a successful response.
         body_kind: whether the body is JSON or a form.
@@ -73,7 +76,7 @@ class Endpoint:
 
     method: str
     path: str
-    role: Role
+    role: Role | None
     handler: Handler
     status: int = 200
     body_kind: BodyKind = "json"
@@ -99,7 +102,7 @@ class Endpoint:
         adapter = TypeAdapter(Any if self.response_type is Response else self.response_type)
 
         async def respond(request: Request) -> Response:
-            principal = await guard.admit(request, self.role)
+            principal = await guard.admit(request, self.role) if self.role else ANYBODY
             context = RequestContext(request, scheduler, principal)
             arguments: dict[str, Any] = {name: _path_value(request, name) for name in names}
             if query is not None:
@@ -151,9 +154,15 @@ class Endpoints:
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints)
 
-    def get(self, path: str) -> Callable[[H], H]:
-        """Decorate a handler of GET requests, which viewers may send."""
-        return self._add("GET", path, "viewer", 200)
+    def get(self, path: str, *, role: Role | None = "viewer") -> Callable[[H], H]:
+        """Decorate a handler of GET requests.
+
+        Args:
+            path: the path under the prefix; ``{name}`` matches one segment.
+            role: the role that a sender needs; ``None``: none, so it must not tell anything that
+                only users may know. Default: ``viewer``.
+        """
+        return self._add("GET", path, role, 200)
 
     def post(self, path: str, *, role: Role = "operator", status: int = 200) -> Callable[[H], H]:
         """Decorate a handler of POST requests.
@@ -165,7 +174,7 @@ class Endpoints:
         """
         return self._add("POST", path, role, status)
 
-    def _add(self, method: str, path: str, role: Role, status: int) -> Callable[[H], H]:
+    def _add(self, method: str, path: str, role: Role | None, status: int) -> Callable[[H], H]:
         def add(handler: H) -> H:
             self._endpoints.append(
                 Endpoint(method, self._prefix + path, role, handler, status, self._body_kind)

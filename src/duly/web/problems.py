@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from duly.errors import Conflict, DulyError, LifecycleError, NotFound, StoreError
+from duly.model.redaction import redact_text
 from duly.web.headers import HEADERS
-from duly.web.redaction import redact_text
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: tuple[tuple[type[DulyError], int], ...] = (

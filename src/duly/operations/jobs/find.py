@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from sqlalchemy import Connection
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError, JobNotFound
 from duly.model.job import JOB_STATES, JobRecord, JobState
+from duly.model.record import Record, SafeText, record
 from duly.operations.core import Core
 from duly.operations.inputs import page_size, searchable
 from duly.store import history, rows, runs
@@ -19,8 +19,8 @@ from duly.store import jobs as job_rows
 from duly.store.jobs import JobFilter
 
 
-@dataclass(frozen=True, slots=True)
-class MissedRange:
+@record
+class MissedRange(Record):
     """Consecutive nominal times of a job that did not run, recorded together.
 
     Attributes:
@@ -34,7 +34,7 @@ class MissedRange:
     first: datetime
     last: datetime
     count: int
-    reason: str
+    reason: SafeText
     decided_at: datetime
 
 

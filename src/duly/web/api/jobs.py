@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from duly.model.job import JobRecord
 from duly.model.run import RunRecord
+from duly.operations.jobs.find import MissedRange
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Limit, QueryModel, Text, page
 from duly.web.api.runs import PageQuery
@@ -47,17 +48,17 @@ class RunNow(BodyModel):
 
 
 @endpoints.get("/jobs")
-async def list_jobs(context: RequestContext, query: JobsQuery) -> schemas.Page[schemas.Job]:
+async def list_jobs(context: RequestContext, query: JobsQuery) -> schemas.Page[JobRecord]:
     """List jobs, sorted by id."""
     filters = query.model_dump(exclude={"limit"})
     records: list[JobRecord] = await context.scheduler.aio.jobs(**filters, limit=query.limit + 1)
-    return page(records, query.limit, schemas.Job, lambda job: job.id)
+    return page(records, query.limit, lambda job: job.id)
 
 
 @endpoints.get("/jobs/{job_id}")
-async def show_job(context: RequestContext, job_id: str) -> schemas.Job:
+async def show_job(context: RequestContext, job_id: str) -> JobRecord:
     """Return a job, with its revision as the ``ETag``."""
-    job = schemas.Job.model_validate(await context.scheduler.aio.job(job_id))
+    job = await context.scheduler.aio.job(job_id)
     context.headers["ETag"] = f'"{job.revision}"'
     return job
 
@@ -65,12 +66,12 @@ async def show_job(context: RequestContext, job_id: str) -> schemas.Job:
 @endpoints.get("/jobs/{job_id}/runs")
 async def list_job_runs(
     context: RequestContext, job_id: str, query: PageQuery
-) -> schemas.Page[schemas.Run]:
+) -> schemas.Page[RunRecord]:
     """List the runs of a job, newest first."""
     await context.scheduler.aio.job(job_id)
     filters = query.model_dump(exclude={"limit"})
     records = await context.scheduler.aio.runs(job=job_id, **filters, limit=query.limit + 1)
-    return page(records, query.limit, schemas.Run, lambda run: run.id)
+    return page(records, query.limit, lambda run: run.id)
 
 
 @endpoints.get("/jobs/{job_id}/next")
@@ -83,34 +84,31 @@ async def list_next_fires(
 
 
 @endpoints.get("/jobs/{job_id}/missed")
-async def list_missed(
-    context: RequestContext, job_id: str, query: PageQuery
-) -> list[schemas.MissedRange]:
+async def list_missed(context: RequestContext, job_id: str, query: PageQuery) -> list[MissedRange]:
     """List the ranges of a job's nominal times that did not run, newest first."""
     await context.scheduler.aio.job(job_id)
-    records = await context.scheduler.aio.missed(job_id, limit=query.limit)
-    return [schemas.MissedRange.model_validate(record) for record in records]
+    return await context.scheduler.aio.missed(job_id, limit=query.limit)
 
 
 @endpoints.post("/jobs/{job_id}/pause")
-async def pause_job(context: RequestContext, job_id: str, body: Pause) -> schemas.Job:
+async def pause_job(context: RequestContext, job_id: str, body: Pause) -> JobRecord:
     """Stop firing a job; runs that exist continue."""
     await context.scheduler.aio.pause(job_id, reason=body.reason, actor=context.actor)
     return await show_job(context, job_id)
 
 
 @endpoints.post("/jobs/{job_id}/resume")
-async def resume_job(context: RequestContext, job_id: str) -> schemas.Job:
+async def resume_job(context: RequestContext, job_id: str) -> JobRecord:
     """Resume firing a job."""
     await context.scheduler.aio.resume(job_id, actor=context.actor)
     return await show_job(context, job_id)
 
 
 @endpoints.post("/jobs/{job_id}/run", status=202)
-async def run_job(context: RequestContext, job_id: str, body: RunNow) -> schemas.Run:
+async def run_job(context: RequestContext, job_id: str, body: RunNow) -> RunRecord:
     """Run a job now, outside its schedule; 409 if its overlap policy does not allow it."""
     run: RunRecord = await context.scheduler.aio.run_now(
         job_id, args=body.args, actor=context.actor
     )
     context.headers["Location"] = f"{context.base}{API_PREFIX}/runs/{segment(run.id)}"
-    return schemas.Run.model_validate(run)
+    return run

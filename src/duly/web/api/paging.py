@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from duly.web.api.fields import Schema
 from duly.web.api.schemas import Page
 
 MAX_LIMIT = 500
@@ -15,7 +14,7 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 """An id that the database generates."""
 
-S = TypeVar("S", bound=Schema)
+R = TypeVar("R")
 
 
 def _printable(text: str) -> str:
@@ -40,17 +39,14 @@ class BodyModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def page(
-    records: Sequence[Any], limit: int, schema: type[S], key: Callable[[S], object]
-) -> Page[S]:
+def page(records: Sequence[R], limit: int, key: Callable[[R], object]) -> Page[R]:
     """Return a page of records.
 
     Args:
         records: the records that the scheduler returned for ``limit + 1``.
         limit: the largest number of items on the page.
-        schema: the schema of an item.
         key: returns the cursor of an item.
     """
-    items = [schema.model_validate(record) for record in records[:limit]]
+    items = list(records[:limit])
     more = len(records) > limit
     return Page(items=items, next=str(key(items[-1])) if more else None)

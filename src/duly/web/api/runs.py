@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from duly.model.run import RunState
+from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
 from duly.web.endpoint import Endpoints, RequestContext
@@ -60,52 +60,47 @@ class Discard(BodyModel):
 
 
 @endpoints.get("/runs")
-async def list_runs(context: RequestContext, query: RunsQuery) -> schemas.Page[schemas.Run]:
+async def list_runs(context: RequestContext, query: RunsQuery) -> schemas.Page[RunRecord]:
     """List runs, newest first."""
     filters = query.model_dump(exclude={"limit", "state"})
     states = list(query.state) or None
     records = await context.scheduler.aio.runs(**filters, state=states, limit=query.limit + 1)
-    return page(records, query.limit, schemas.Run, lambda run: run.id)
+    return page(records, query.limit, lambda run: run.id)
 
 
 @endpoints.get("/runs/{run_id}")
-async def show_run(context: RequestContext, run_id: str) -> schemas.Run:
+async def show_run(context: RequestContext, run_id: str) -> RunRecord:
     """Return a run."""
-    return schemas.Run.model_validate(await context.scheduler.aio.run(run_id))
+    return await context.scheduler.aio.run(run_id)
 
 
 @endpoints.get("/runs/{run_id}/log")
-async def show_log(context: RequestContext, run_id: str, query: LogQuery) -> list[schemas.LogLine]:
+async def show_log(context: RequestContext, run_id: str, query: LogQuery) -> list[LogLine]:
     """List the log lines of a run, oldest first."""
     await context.scheduler.aio.run(run_id)
-    lines = await context.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
-    return [schemas.LogLine.model_validate(line) for line in lines]
+    return await context.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
 
 
 @endpoints.get("/runs/{run_id}/attempts")
-async def list_attempts(context: RequestContext, run_id: str) -> list[schemas.Attempt]:
+async def list_attempts(context: RequestContext, run_id: str) -> list[AttemptRecord]:
     """List the unsuccessful attempts of a run, oldest first."""
     await context.scheduler.aio.run(run_id)
-    records = await context.scheduler.aio.attempts(run_id)
-    return [schemas.Attempt.model_validate(record) for record in records]
+    return await context.scheduler.aio.attempts(run_id)
 
 
 @endpoints.post("/runs/{run_id}/cancel")
-async def cancel_run(context: RequestContext, run_id: str) -> schemas.Run:
+async def cancel_run(context: RequestContext, run_id: str) -> RunRecord:
     """Cancel a run: at once if it has not started; otherwise its function is asked to stop."""
-    run = await context.scheduler.aio.cancel(run_id, actor=context.actor)
-    return schemas.Run.model_validate(run)
+    return await context.scheduler.aio.cancel(run_id, actor=context.actor)
 
 
 @endpoints.post("/runs/{run_id}/retry")
-async def retry_run(context: RequestContext, run_id: str) -> schemas.Run:
+async def retry_run(context: RequestContext, run_id: str) -> RunRecord:
     """Retry a failed run, or run a missed or skipped one."""
-    run = await context.scheduler.aio.retry(run_id, actor=context.actor)
-    return schemas.Run.model_validate(run)
+    return await context.scheduler.aio.retry(run_id, actor=context.actor)
 
 
 @endpoints.post("/runs/{run_id}/discard")
-async def discard_run(context: RequestContext, run_id: str, body: Discard) -> schemas.Run:
+async def discard_run(context: RequestContext, run_id: str, body: Discard) -> RunRecord:
     """Give a failed run up for good."""
-    run = await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)
-    return schemas.Run.model_validate(run)
+    return await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)

@@ -7,6 +7,10 @@ from typing import Annotated
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from duly.model.event import Event
+from duly.model.step import Step
+from duly.model.worker import WorkerRecord
+from duly.operations.status import Health, QueueStatus, Status
 from duly.web.api import schemas
 from duly.web.api.jobs import Pause
 from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
@@ -50,23 +54,29 @@ class Stop(BodyModel):
     reason: Text = ""
 
 
-@endpoints.get("/health")
-async def show_health(context: RequestContext) -> schemas.Health:
-    """Return the health of this process; the status is 200 whatever its health is."""
-    return schemas.Health.model_validate(await context.scheduler.aio.health())
+@endpoints.get("/health", role=None)
+async def show_live(_context: RequestContext) -> Response:
+    """Respond to anybody: this process is alive."""
+    return JSONResponse({"ok": True})
 
 
-@endpoints.get("/health/ready")
+@endpoints.get("/health/ready", role=None)
 async def show_ready(context: RequestContext) -> Response:
-    """Return the health of this process; 503 unless it runs and the database responds."""
-    health = await show_health(context)
-    return JSONResponse(health.model_dump(mode="json"), 200 if health.ok else 503)
+    """Respond to anybody whether this process runs and the database responds; 503 if not."""
+    health = await context.scheduler.aio.health()
+    return JSONResponse({"ok": health.ok}, 200 if health.ok else 503)
+
+
+@endpoints.get("/health/details")
+async def show_health(context: RequestContext) -> Health:
+    """Return the health of this process; the status is 200 whatever its health is."""
+    return await context.scheduler.aio.health()
 
 
 @endpoints.get("/status")
-async def show_status(context: RequestContext) -> schemas.Status:
+async def show_status(context: RequestContext) -> Status:
     """Return the status of the scheduler."""
-    return schemas.Status.model_validate(await context.scheduler.aio.status())
+    return await context.scheduler.aio.status()
 
 
 @endpoints.get("/tasks")
@@ -84,58 +94,57 @@ async def list_tasks(context: RequestContext) -> list[schemas.Task]:
 
 
 @endpoints.get("/workers")
-async def list_workers(context: RequestContext) -> list[schemas.Worker]:
+async def list_workers(context: RequestContext) -> list[WorkerRecord]:
     """List all workers, oldest first."""
-    records = await context.scheduler.aio.workers()
-    return [schemas.Worker.model_validate(record) for record in records]
+    return await context.scheduler.aio.workers()
 
 
 @endpoints.get("/queues")
-async def list_queues(context: RequestContext) -> list[schemas.Queue]:
+async def list_queues(context: RequestContext) -> list[QueueStatus]:
     """List all queues, sorted by name."""
     return (await show_status(context)).queues
 
 
 @endpoints.post("/queues/{name}/pause")
-async def pause_queue(context: RequestContext, name: str, body: Pause) -> list[schemas.Queue]:
+async def pause_queue(context: RequestContext, name: str, body: Pause) -> list[QueueStatus]:
     """Pause a queue: no worker starts its runs."""
     await context.scheduler.aio.pause_queue(name, reason=body.reason, actor=context.actor)
     return await list_queues(context)
 
 
 @endpoints.post("/queues/{name}/resume")
-async def resume_queue(context: RequestContext, name: str) -> list[schemas.Queue]:
+async def resume_queue(context: RequestContext, name: str) -> list[QueueStatus]:
     """Resume a queue."""
     await context.scheduler.aio.resume_queue(name, actor=context.actor)
     return await list_queues(context)
 
 
 @endpoints.post("/scheduler/stop")
-async def stop_all(context: RequestContext, body: Stop) -> schemas.Status:
+async def stop_all(context: RequestContext, body: Stop) -> Status:
     """Switch the scheduler off in all workers: no job fires and no run starts."""
     await context.scheduler.aio.stop_all(reason=body.reason, actor=context.actor)
     return await show_status(context)
 
 
 @endpoints.post("/scheduler/start")
-async def start_all(context: RequestContext) -> schemas.Status:
+async def start_all(context: RequestContext) -> Status:
     """Switch the scheduler on again."""
     await context.scheduler.aio.start_all(actor=context.actor)
     return await show_status(context)
 
 
 @endpoints.post("/tick")
-async def tick(context: RequestContext, query: TickQuery) -> schemas.Step:
+async def tick(context: RequestContext, query: TickQuery) -> Step:
     """Fire and execute what is due, and respond when it has finished.
 
     This is for platforms that freeze processes between requests.
     """
-    return schemas.Step.model_validate(await context.scheduler.aio.run_due(wait=query.wait))
+    return await context.scheduler.aio.run_due(wait=query.wait)
 
 
 @endpoints.get("/events")
-async def list_events(context: RequestContext, query: EventsQuery) -> schemas.Page[schemas.Event]:
+async def list_events(context: RequestContext, query: EventsQuery) -> schemas.Page[Event]:
     """List the audit trail; continue with ``after``, or with ``before`` if newest first."""
     filters = query.model_dump(exclude={"limit"})
     records = await context.scheduler.aio.events(**filters, limit=query.limit + 1)
-    return page(records, query.limit, schemas.Event, lambda event: event.id)
+    return page(records, query.limit, lambda event: event.id)

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from duly.web.api.schemas import Options, Run
+from duly.model.policy import JobOptions
+from duly.model.run import RunRecord
 
 SECOND = timedelta(seconds=1)
 # After a separator between the parts of a name, but not inside an HTML entity.
@@ -126,7 +127,7 @@ def one_line(value: Any, length: int = 120) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def how(run: Run) -> str:
+def how(run: RunRecord) -> str:
     """Return why a run was created and the number of its attempts, where they are unusual."""
     parts = [CAUSES.get(run.cause, run.cause)] if run.cause != "schedule" else []
     if run.attempt > 1:
@@ -134,7 +135,7 @@ def how(run: Run) -> str:
     return ", ".join(parts)
 
 
-def last_line(run: Run) -> str:
+def last_line(run: RunRecord) -> str:
     """Return the outcome of a run on one line: its error, its reason or its result."""
     if run.state in {"failed", "ready", "scheduled"} and run.error_type:
         return one_line(f"{run.error_type}: {run.error_message or ''}")
@@ -160,7 +161,7 @@ def host(name: str) -> str:
     return name.partition(" ")[0]
 
 
-def policy(options: Options) -> list[tuple[str, str]]:
+def policy(options: JobOptions) -> list[tuple[str, str]]:
     """Return the options of a job that matter to a reader, as pairs of label and text."""
     lines = [
         ("If the last run has not finished", OVERLAPS.get(options.overlap, options.overlap)),
@@ -182,7 +183,7 @@ def policy(options: Options) -> list[tuple[str, str]]:
     return lines
 
 
-def _attempts(options: Options) -> str:
+def _attempts(options: JobOptions) -> str:
     if options.retry is None or options.retry.attempts == 1:
         return "1"
     wait = f"{span(options.retry.wait)} apart"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from math import sqrt
 
-from duly.web.api.schemas import Run
+from duly.model.run import RunRecord
 
 HEIGHT = 40
 MIN_HEIGHT = 6
@@ -22,7 +23,7 @@ class Bar:
         height: from `MIN_HEIGHT` to `HEIGHT`.
     """
 
-    run: Run
+    run: RunRecord
     height: int
 
 
@@ -33,15 +34,15 @@ class OutcomeBars:
     Attributes:
         bars: one for each run, oldest first.
         summary: the number of runs by state, as text.
-        longest: the longest duration in seconds; ``None`` if no run has finished.
+        longest: the longest duration; ``None`` if no run has finished.
     """
 
     bars: list[Bar]
     summary: str
-    longest: float | None
+    longest: timedelta | None
 
 
-def outcome_bars(newest_first: Sequence[Run]) -> OutcomeBars:
+def outcome_bars(newest_first: Sequence[RunRecord]) -> OutcomeBars:
     """Return the bars of runs that are sorted from newest to oldest."""
     durations = [run.duration for run in newest_first if run.duration is not None]
     longest = max(durations, default=None)
@@ -50,7 +51,7 @@ def outcome_bars(newest_first: Sequence[Run]) -> OutcomeBars:
     return OutcomeBars(bars, ", ".join(f"{number} {state}" for state, number in states), longest)
 
 
-def _height(duration: float | None, longest: float | None) -> int:
+def _height(duration: timedelta | None, longest: timedelta | None) -> int:
     if duration is None or not longest:
         return MIN_HEIGHT
     return max(MIN_HEIGHT, round(HEIGHT * sqrt(duration / longest)))

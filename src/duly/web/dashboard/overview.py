@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import log1p
 
-from duly.web.api.schemas import Job, Run
+from duly.model.job import JobRecord
+from duly.model.run import RunRecord
 from duly.web.dashboard import formatting
 from duly.web.endpoint import RequestContext
 
@@ -41,12 +42,12 @@ class Overview:
         recent: the newest runs.
     """
 
-    late: list[Job]
-    failing: list[Job]
-    unresolved: list[Job]
-    failed: list[Run]
-    upcoming: list[Job]
-    recent: list[Run]
+    late: list[JobRecord]
+    failing: list[JobRecord]
+    unresolved: list[JobRecord]
+    failed: list[RunRecord]
+    upcoming: list[JobRecord]
+    recent: list[RunRecord]
 
 
 async def read_overview(context: RequestContext, now: datetime) -> Overview:
@@ -64,15 +65,15 @@ async def read_overview(context: RequestContext, now: datetime) -> Overview:
     )
 
 
-def _jobs(records: Sequence[object]) -> list[Job]:
-    return [Job.model_validate(record) for record in records]
+def _jobs(records: Sequence[JobRecord]) -> list[JobRecord]:
+    return [record.redacted() for record in records]
 
 
-def _runs(records: Sequence[object]) -> list[Run]:
-    return [Run.model_validate(record) for record in records]
+def _runs(records: Sequence[RunRecord]) -> list[RunRecord]:
+    return [record.redacted() for record in records]
 
 
-def _next(job: Job) -> datetime:
+def _next(job: JobRecord) -> datetime:
     return job.next_fire_at or _NEVER
 
 
@@ -86,7 +87,7 @@ class Point:
         level: the height at which it is drawn, so that it does not hide other points; 0 to 2.
     """
 
-    job: Job
+    job: JobRecord
     position: int
     level: int
 
@@ -104,7 +105,7 @@ class Timeline:
     ticks: list[tuple[str, int]]
 
 
-def timeline(upcoming: Sequence[Job], now: datetime) -> Timeline:
+def timeline(upcoming: Sequence[JobRecord], now: datetime) -> Timeline:
     """Return a timeline that reaches the last of the jobs, which are sorted by their next fires."""
     if not upcoming:
         return Timeline([], [])

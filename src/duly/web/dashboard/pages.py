@@ -11,8 +11,7 @@ from starlette.responses import Response
 
 from duly.errors import JobNotFound
 from duly.model.job import JobRecord
-from duly.model.run import RUN_STATES, RunState
-from duly.web.api import schemas
+from duly.model.run import RUN_STATES, RunRecord, RunState
 from duly.web.api.paging import Text, page
 from duly.web.dashboard.outcome_bars import outcome_bars
 from duly.web.dashboard.overview import MAX_PROBLEMS, read_overview, timeline
@@ -79,7 +78,7 @@ async def show_jobs(context: RequestContext, query: JobsPageQuery) -> Response:
     records: list[JobRecord] = await context.scheduler.aio.jobs(
         **query.model_dump(), limit=PAGE_SIZE + 1
     )
-    jobs = page(records, PAGE_SIZE, schemas.Job, lambda job: job.id)
+    jobs = page([job.redacted() for job in records], PAGE_SIZE, lambda job: job.id)
     return await render(context, "jobs.html", page=jobs, query=query, states=JOB_STATES)
 
 
@@ -87,13 +86,11 @@ async def show_jobs(context: RequestContext, query: JobsPageQuery) -> Response:
 async def show_job(context: RequestContext, job_id: str) -> Response:
     """Show a job: its definition, its next fires and its last runs."""
     scheduler = context.scheduler.aio
-    job = schemas.Job.model_validate(await scheduler.job(job_id))
+    job = (await scheduler.job(job_id)).redacted()
     fires: list[datetime] = await scheduler.next_fires(job_id, MAX_FIRES)
-    runs = [
-        schemas.Run.model_validate(run) for run in await scheduler.runs(job=job_id, limit=MAX_BARS)
-    ]
+    runs = [run.redacted() for run in await scheduler.runs(job=job_id, limit=MAX_BARS)]
     missed = await scheduler.missed(job_id, limit=MAX_RANGES)
-    zone = job.trigger.tz if job.trigger else None
+    zone = job.trigger.to_json().get("tz") if job.trigger else None
     return await render(
         context,
         "job.html",
@@ -104,7 +101,7 @@ async def show_job(context: RequestContext, job_id: str) -> Response:
         zone=ZoneInfo(zone or context.scheduler.settings.timezone),
         chart=outcome_bars(runs),
         runs=runs[:MAX_RUNS],
-        missed=[schemas.MissedRange.model_validate(record) for record in missed],
+        missed=[record.redacted() for record in missed],
     )
 
 
@@ -114,7 +111,7 @@ async def show_runs(context: RequestContext, query: RunsPageQuery) -> Response:
     filters = query.model_dump(exclude={"state"})
     states = list(query.state) or None
     records = await context.scheduler.aio.runs(**filters, state=states, limit=PAGE_SIZE + 1)
-    runs = page(records, PAGE_SIZE, schemas.Run, lambda run: run.id)
+    runs = page([run.redacted() for run in records], PAGE_SIZE, lambda run: run.id)
     return await render(context, "runs.html", page=runs, query=query, states=RUN_STATES)
 
 
@@ -122,7 +119,7 @@ async def show_runs(context: RequestContext, query: RunsPageQuery) -> Response:
 async def show_run(context: RequestContext, run_id: str) -> Response:
     """Show a run: its state, attempts and log, and its result or error."""
     scheduler = context.scheduler.aio
-    run = schemas.Run.model_validate(await scheduler.run(run_id))
+    run = (await scheduler.run(run_id)).redacted()
     lines = await scheduler.run_log(run_id)
     return await render(
         context,
@@ -130,20 +127,18 @@ async def show_run(context: RequestContext, run_id: str) -> Response:
         refresh=REFRESH_FINISHED_S if run.is_terminal else REFRESH_RUNNING_S,
         run=run,
         job=await _job_of(context, run),
-        attempts=[
-            schemas.Attempt.model_validate(record) for record in await scheduler.attempts(run_id)
-        ],
-        lines=[schemas.LogLine.model_validate(line) for line in lines[-MAX_LOG_LINES:]],
+        attempts=[record.redacted() for record in await scheduler.attempts(run_id)],
+        lines=[line.redacted() for line in lines[-MAX_LOG_LINES:]],
         left_out=max(0, len(lines) - MAX_LOG_LINES),
     )
 
 
-async def _job_of(context: RequestContext, run: schemas.Run) -> schemas.Job | None:
+async def _job_of(context: RequestContext, run: RunRecord) -> JobRecord | None:
     """Return the job of a run; ``None`` if it was enqueued, or if its job was removed."""
     if run.job_id is None:
         return None
     try:
-        return schemas.Job.model_validate(await context.scheduler.aio.job(run.job_id))
+        return (await context.scheduler.aio.job(run.job_id)).redacted()
     except JobNotFound:
         return None
 

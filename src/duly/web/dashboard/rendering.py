@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from duly.operations.status import Status
 from duly.web import csrf
-from duly.web.api import schemas
 from duly.web.dashboard import formatting
 from duly.web.dashboard.static_files import VERSION
 from duly.web.endpoint import RequestContext
@@ -114,7 +114,7 @@ async def render(
         refresh: the seconds between two refreshes by the script while the page is visible.
         values: the values for the template; ``status`` is read unless it is given.
     """
-    status: schemas.Status = values.pop("status", None) or await read_status(context)
+    status: Status = values.pop("status", None) or await read_status(context)
     zone = ZoneInfo(context.scheduler.settings.timezone)
     text = _templates.get_template(template).render(
         values,
@@ -132,9 +132,9 @@ async def render(
     return response
 
 
-async def read_status(context: RequestContext) -> schemas.Status:
+async def read_status(context: RequestContext) -> Status:
     """Read the status of the scheduler."""
-    return schemas.Status.model_validate(await context.scheduler.aio.status())
+    return (await context.scheduler.aio.status()).redacted()
 
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:

@@ -14,10 +14,11 @@ _NAMES = (
 _KEY = re.compile(_NAMES, re.IGNORECASE)
 _URL_ACCOUNT = re.compile(r"(?<=://)[^\s/@'\"<>]{1,200}(?=@)")
 _BEARER = re.compile(r"\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
-# A name, and the value after ":" or "=": in quotes, or up to the next space or separator.
+# A name, and the value after ":" or "=": in quotes, or up to the next space or separator. What
+# is hidden already stays as it is.
 _PAIR = re.compile(
     rf"((?:{_NAMES})[\w.-]{{0,40}}[\"']?\s{{0,3}}[=:]\s{{0,3}})"
-    r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)",
+    r"(?:\[hidden\]|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)",
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
