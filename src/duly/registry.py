@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any, Literal
 
 from duly.errors import ConfigurationError, DuplicateTask, UnknownOption, UnknownTask, did_you_mean
 from duly.model.checks import choice
 from duly.model.policy import TASK_OPTIONS, JobOptions
+from duly.model.redefinition import module_execution, replaces
 from duly.model.session_parameters import check_sessions
 from duly.model.signature import Signature
 
@@ -31,6 +34,7 @@ class Task:
         transactional: whether the worker commits what the function does together with its run:
             ``True``, with a session that Duly creates; or a factory of sessions.
         executor: where it runs: ``auto`` (a thread, a coroutine on the event loop) or ``process``.
+        registry: the tasks of the scheduler that it belongs to.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Task:
     is_async: bool
     transactional: bool | SessionFactory = field(default=False, compare=False)
     executor: ExecutorName = "auto"
+    registry: Registry | None = field(default=None, compare=False, repr=False)
 
     @property
     def doc(self) -> str:
@@ -52,6 +57,16 @@ class Task:
         return own.with_overrides(overrides, f"for a job of task {self.name!r}")
 
 
+class Registered:
+    """A decorated function. Nothing else is taken for one, whatever attributes it has.
+
+    Attributes:
+        task: the task that it stands for.
+    """
+
+    task: Task
+
+
 AnyTask = str | Callable[..., Any]
 """A task's name, a decorated function, or the bare function that was decorated."""
 
@@ -61,6 +76,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
+        self._executions: dict[str, object] = {}
         self._lock = threading.Lock()
 
     def register(
@@ -82,7 +98,9 @@ class Registry:
             executor: see `Task`.
 
         Raises:
-            DuplicateTask: the name belongs to another function.
+            DuplicateTask: the name belongs to another function, or to the same definition with
+                other values, as in a loop. A module that is reloaded, or a notebook cell that is
+                run again, replaces its functions.
             UnknownOption: there is no task option of this name.
             ConfigurationError: ``function`` is not a function or is a generator, a parameter cannot
                 be stored, a session parameter does not fit ``transactional``, or the executor is
@@ -102,7 +120,9 @@ class Registry:
             transactional=transactional,
         )
         choice("auto", "process")("executor", executor)
-        task = Task(name, function, signature, dict(options), is_async, transactional, executor)
+        task = Task(
+            name, function, signature, dict(options), is_async, transactional, executor, self
+        )
         if executor == "process":
             _check_process(task)
         return self.adopt(task)
@@ -116,12 +136,10 @@ class Registry:
         name, function = task.name, task.function
         with self._lock:
             known = self._tasks.get(name)
-            if known is not None and _full_name(known.function) != _full_name(function):
-                raise DuplicateTask(
-                    f"task name {name!r} belongs to {_full_name(known.function)}; give "
-                    f"{_full_name(function)} another one: name=…"
-                )
+            if known is not None and not replaces(function, known.function, self._executions[name]):
+                raise DuplicateTask(_duplicate(name, function, known.function))
             self._tasks[name] = task
+            self._executions[name] = module_execution(function)
         return task
 
     def get(self, name: str) -> Task:
@@ -145,12 +163,20 @@ class Registry:
         """
         if isinstance(wanted, str):
             return self.get(wanted)
-        decorated = getattr(wanted, "task", None)
-        if isinstance(decorated, Task):
-            return self.get(decorated.name)
+        function: Any = wanted
+        owned = function.task if isinstance(function, Registered) else None
+        if owned is not None:
+            if owned.registry is self:
+                return self.get(owned.name)
+            function = owned.function
         for task in list(self._tasks.values()):
-            if task.function is wanted:
+            if task.function is function or _is_same_method(task.function, function):
                 return task
+        if owned is not None:
+            raise UnknownTask(
+                f"{owned.name!r} is a task of another scheduler; register it with this one "
+                "too: scheduler.task()(function)"
+            )
         raise UnknownTask(
             f"{_full_name(wanted)} is not registered; decorate it with @scheduler.task() or call "
             "scheduler.task()(function)"
@@ -168,11 +194,34 @@ class Registry:
         return name in self._tasks
 
 
+def _is_same_method(one: Any, other: Any) -> bool:
+    """Return whether both are one method of one object; each access creates a new bound method."""
+    if not isinstance(one, MethodType) or not isinstance(other, MethodType):
+        return False
+    return one.__self__ is other.__self__ and one.__func__ is other.__func__
+
+
+def _duplicate(name: str, new: Any, known: Any) -> str:
+    known_place, new_place = _full_name(known), _full_name(new)
+    if known_place == new_place:
+        return (
+            f"task name {name!r} belongs to another function or object that is also called "
+            f"{known_place}; only one of them would run. Define it once, with parameters, and give "
+            "each of its jobs an id= and args={…}; or give each function a name of its own: "
+            "@scheduler.task(name=…)"
+        )
+    return (
+        f"task name {name!r} belongs to {known_place}; give {new_place} another one: "
+        "@scheduler.task(name=…)"
+    )
+
+
 def _checked_name(function: Callable[..., Any], name: str | None) -> str:
     if not callable(function):
         raise ConfigurationError(f"{function!r} is not a function")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{_full_name(function)} is a generator; a task returns once")
+    _refuse_method(function)
     name = name or str(getattr(function, "__name__", ""))
     if not _is_name(name) or name == "<lambda>":
         raise ConfigurationError(
@@ -180,6 +229,20 @@ def _checked_name(function: Callable[..., Any], name: str | None) -> str:
             "characters: name=…"
         )
     return name
+
+
+def _refuse_method(function: Callable[..., Any]) -> None:
+    """Refuse a function of a class body that needs an object, which no stored call can pass."""
+    scope, _, name = str(getattr(function, "__qualname__", "")).rpartition(".")
+    code = getattr(function, "__code__", None)
+    if not scope or scope.endswith("<locals>") or code is None or inspect.ismethod(function):
+        return
+    if code.co_varnames[: code.co_argcount][:1] in (("self",), ("cls",)):
+        raise ConfigurationError(
+            f"{name!r} is a method of {scope}, and a stored call has no object to pass as "
+            f"{code.co_varnames[0]!r}; decorate a function outside of the class, or register the "
+            f"method of one object: scheduler.task(name=…)(obj.{name})"
+        )
 
 
 def _is_name(value: object) -> bool:
@@ -211,5 +274,10 @@ def _is_coroutine(function: Callable[..., Any]) -> bool:
 
 
 def _full_name(function: Any) -> str:
-    module = getattr(function, "__module__", "?")
-    return f"{module}.{getattr(function, '__qualname__', repr(function))}"
+    if isinstance(function, functools.partial):
+        return f"a partial of {_full_name(function.func)}"
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        kind = type(function)
+        return f"an object of {kind.__module__}.{kind.__qualname__}"
+    return f"{getattr(function, '__module__', '?')}.{name}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+import types
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple, Union, get_args, get_origin
+from uuid import UUID
 
 from pydantic import (
     BaseModel,
@@ -19,8 +22,15 @@ from pydantic import (
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError
 
-from duly.errors import ArgumentsError, ConfigurationError, PayloadError, did_you_mean
+from duly.errors import (
+    ArgumentsError,
+    ConfigurationError,
+    DulyError,
+    PayloadError,
+    did_you_mean,
+)
 from duly.model import payload
+from duly.model.equality import Difference, differences, is_equal_base, is_narrowed, is_same
 from duly.model.text import safe_str
 
 _CONFIG = ConfigDict(
@@ -50,42 +60,131 @@ class Arguments:
     ) -> None:
         self._name = name
         self._names = tuple(parameters)
+        self._aliases = {f"p{index}": parameter for index, parameter in enumerate(parameters)}
         for parameter in parameters.values():
             _refuse_secrets(parameter, name)
         self._model = _model(name, parameters, extra_type)
+        annotations = [parameter.annotation for parameter in parameters.values()]
+        self._plain = {
+            parameter: _plain_types(annotation)
+            for parameter, annotation in zip(parameters, annotations, strict=True)
+        }
+        self._free_plain = _plain_types(extra_type)
+        self._untyped = {
+            parameter.name for parameter in parameters.values() if parameter.annotation in _UNTYPED
+        }
+        # A default that is made anew would be another one when the arguments are read.
+        self._omits_unset = not any(map(_makes_defaults, annotations))
 
     def encode(self, arguments: Mapping[str, Any]) -> str:
         """See `Signature.encode`."""
         try:
-            model = self._model.model_validate(dict(arguments))
-            plain = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            # Without the methods around it, which take as long as validation.
+            model = self._model.__pydantic_validator__.validate_python(dict(arguments))
         except ValidationError as error:
             raise self._mismatch(error) from None
-        except (PydanticSerializationError, ValueError, RecursionError) as error:
-            raise PayloadError(f"arguments of {self._name!r}: {error}") from error
         except Exception as error:  # a foreign type's validator may raise anything
             raise self._failed_validator(error) from error
-        return payload.checked(payload.encode(plain), f"arguments of {self._name!r}")
+        text = self._text(model)
+        if not self._is_plain(arguments):
+            self._check_readable(model, arguments, text)
+        return text
 
     def decode(self, text: str) -> dict[str, Any]:
         """See `Signature.decode`."""
         try:
-            model = self._model.model_validate_json(text)
+            model = self._model.__pydantic_validator__.validate_json(text)
         except ValidationError as error:
             raise self._mismatch(error) from None
         except Exception as error:  # a foreign type's validator may raise anything
             raise self._failed_validator(error) from error
-        given = model.model_fields_set
-        values = {
-            name: getattr(model, f"p{index}")
-            for index, name in enumerate(self._names)
-            if f"p{index}" in given
-        }
-        return values | (model.model_extra or {})
+        return self._values(model)
 
     def schema(self) -> dict[str, Any]:
         """See `Signature.schema`."""
         return self._model.model_json_schema(by_alias=True) | {"title": self._name}
+
+    def _is_plain(self, arguments: Mapping[str, Any]) -> bool:
+        """Return whether every value certainly comes back as it was given."""
+        plain, free = self._plain, self._free_plain
+        for name, value in arguments.items():
+            kind, accepted = type(value), plain.get(name, free)
+            if kind in accepted.kinds:
+                if kind is datetime and value.tzinfo not in _EXACT_ZONES:
+                    return False
+            elif kind is not list or not accepted.items.issuperset(map(type, value)):
+                return False
+        return True
+
+    def _text(self, model: BaseModel) -> str:
+        """Return the arguments in a model as JSON text."""
+        try:
+            text = payload.encode(self._dumped(model, None))
+        except (PydanticSerializationError, PayloadError, ValueError, RecursionError) as error:
+            name, problem = self._unwritable(model, error)
+            raise PayloadError(
+                f"arguments of {self._name!r}: {name}{safe_str(problem, 500)}; arguments are "
+                "stored as JSON, so pass plain values, or an id to find the object by"
+            ) from error
+        except Exception as error:  # a foreign type's serializer may raise anything
+            raise self._failed_validator(error) from error
+        return payload.checked(text, f"arguments of {self._name!r}")
+
+    def _dumped(self, model: BaseModel, field: str | None) -> Any:
+        include = None if self._omits_unset else model.model_fields_set
+        return self._model.__pydantic_serializer__.to_python(
+            model, mode="json", by_alias=True, exclude_unset=self._omits_unset, round_trip=True,
+            warnings=False, include=include if field is None else {field},
+        )  # fmt: skip
+
+    def _unwritable(self, model: BaseModel, error: Exception) -> tuple[str, Exception]:
+        """Return the name of the argument that cannot be written as JSON, and its own error."""
+        for field in model.model_fields_set:
+            try:
+                payload.encode(self._dumped(model, field))
+            except Exception as problem:  # noqa: BLE001 - a foreign serializer may raise anything
+                return f"{self._aliases.get(field, field)}: ", problem
+        return "", error
+
+    def _values(self, model: BaseModel) -> dict[str, Any]:
+        aliases, values, given = self._aliases, vars(model), model.__pydantic_fields_set__
+        named = {aliases[field]: values[field] for field in values if field in given}
+        return named | extra if (extra := model.__pydantic_extra__) else named
+
+    def _check_readable(self, model: BaseModel, given: Mapping[str, Any], text: str) -> None:
+        """Refuse arguments that the function would not receive as they were given.
+
+        A validator of the user's own may convert a value, as long as the result comes back.
+        """
+        try:
+            received = self.decode(text)
+        except ArgumentsError as error:
+            raise ArgumentsError(
+                f"{error} (when the stored arguments are read back); use plain types such as str "
+                "and int for the values of enums and for the keys of dicts, or pass plain values"
+            ) from None
+        validated = self._values(model)
+        try:
+            for name, value in given.items():
+                lost = _lost(value, validated[name], received[name])
+                if lost is not None:
+                    raise ArgumentsError(
+                        f"arguments of task {self._name!r}: {name}{lost.path}: "
+                        f"{_changes(lost)}{self._cure(name, lost)}"
+                    )
+        except DulyError:
+            raise
+        except Exception as error:  # a foreign type's __eq__ may raise anything
+            raise self._failed_validator(error) from error
+
+    def _cure(self, name: str, lost: Difference) -> str:
+        sent, received = (type(value).__name__ for value in (lost.left, lost.right))
+        if sent == received:
+            return "pass plain values, or an id to find the object by"
+        instead = f"or pass {_with_article(received)}"
+        if name in self._untyped and not lost.path:
+            return f"annotate the parameter, as in {name}: {sent}, {instead}"
+        return f"annotate the parameter so that only {_with_article(sent)} fits, {instead}"
 
     def _mismatch(self, error: ValidationError) -> ArgumentsError:
         problems = []
@@ -98,6 +197,31 @@ class Arguments:
     def _failed_validator(self, error: Exception) -> ArgumentsError:
         problem = f"{type(error).__name__}: {safe_str(error, 500)}"
         return ArgumentsError(f"arguments of task {self._name!r}: a validator failed: {problem}")
+
+
+def _lost(given: Any, validated: Any, received: Any) -> Difference | None:
+    """Return what the function would not receive as it was given, if there is anything."""
+    if is_same(given, received):
+        return None
+    for left, keeps_type in ((validated, True), (given, False)):
+        for found in differences(left, received):
+            _path, sent, read = found
+            if not is_equal_base(sent, read) and (keeps_type or is_narrowed(sent, read)):
+                return found
+    return None
+
+
+def _changes(lost: Difference) -> str:
+    sent, received = (_with_article(type(value).__name__) for value in (lost.left, lost.right))
+    if sent == received:
+        return f"{sent} would arrive with another value, because arguments are stored as JSON; "
+    return f"{sent} would arrive as {received}, because arguments are stored as JSON; "
+
+
+def _with_article(kind: str) -> str:
+    if kind == "NoneType":
+        return "None"
+    return f"{'an' if kind[:1] in 'aeioAEIO' else 'a'} {kind}"
 
 
 _MESSAGES = {"extra_forbidden": "the function has no such parameter", "missing": "is missing"}
@@ -136,22 +260,82 @@ class _Closed(BaseModel):
 _OPEN = ConfigDict(extra="allow")
 
 
+class _Plain(NamedTuple):
+    """The types of values that certainly come back as they were written.
+
+    Attributes:
+        kinds: the exact types of the values.
+        items: the exact types of the items of lists.
+    """
+
+    kinds: frozenset[type] = frozenset()
+    items: frozenset[type] = frozenset()
+
+
+def _plain_types(annotation: Any) -> _Plain:
+    """Return the types of values that need not be read back, for an annotation."""
+    if annotation in _UNTYPED:
+        return _Plain(_SCALARS)
+    if annotation is None or annotation in (*_SCALARS, *_TEXTS):
+        kind: type = _NONE if annotation is None else annotation
+        return _Plain(frozenset({kind}))
+    origin, parts = get_origin(annotation), [_plain_types(part) for part in get_args(annotation)]
+    if origin in (Union, types.UnionType):
+        kinds: frozenset[type] = frozenset[type]().union(*(part.kinds for part in parts))
+        # A text and its like could not be told apart.
+        separate = all(part.kinds for part in parts) and not (str in kinds and kinds & _TEXTS)
+        return _Plain(kinds) if separate and len(kinds & _TEXTS) < 2 else _Plain()
+    if origin is list:
+        return _Plain(items=parts[0].kinds & _SCALARS)
+    return _Plain()
+
+
+def _makes_defaults(annotation: Any) -> bool:
+    """Return whether a model in an annotation has a field whose default is not always equal."""
+    return any(
+        field.default_factory not in (None, *_CONTAINERS)
+        for model in _models_in(annotation)
+        for field in model.model_fields.values()
+    )
+
+
 def _refuse_secrets(parameter: inspect.Parameter, name: str) -> None:
     """Refuse pydantic's secret types: they would be stored, and passed on, as asterisks."""
-    pending, seen = [parameter.annotation], set()
-    while pending:
-        annotation = pending.pop()
+    for annotation in _parts_of(parameter.annotation):
         if inspect.isclass(annotation) and issubclass(annotation, _SECRETS):
             raise ConfigurationError(
                 f"task {name!r}: parameter {parameter.name!r} contains a {annotation.__name__}; "
                 "secrets are not stored, so pass the secret's name and look it up in the function"
             )
-        if (origin := get_origin(annotation)) is not None:
-            pending += [origin, *get_args(annotation)]
-        is_model = inspect.isclass(annotation) and issubclass(annotation, BaseModel)
-        if is_model and annotation not in seen:
-            seen.add(annotation)
-            pending += [field.annotation for field in annotation.model_fields.values()]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the pydantic models in an annotation, and those in their fields."""
+    for part in _parts_of(annotation):
+        if inspect.isclass(part) and issubclass(part, BaseModel):
+            yield part
+
+
+def _parts_of(annotation: Any) -> Iterator[Any]:
+    """Yield an annotation, what it is made of, and the annotations of the fields of its models."""
+    pending, seen = [annotation], set()
+    while pending:
+        part = pending.pop()
+        yield part
+        if (origin := get_origin(part)) is not None:
+            pending += [origin, *get_args(part)]
+        is_model = inspect.isclass(part) and issubclass(part, BaseModel)
+        if is_model and part not in seen:
+            seen.add(part)
+            pending += [field.annotation for field in part.model_fields.values()]
 
 
 _SECRETS = (SecretStr, SecretBytes, Secret)
+_CONTAINERS = (list, dict, set, frozenset, tuple)
+_NONE = type(None)
+_SCALARS: frozenset[type] = frozenset({int, str, bool, float, _NONE})
+_TEXTS: frozenset[type] = frozenset({date, datetime, UUID})
+"""Types that are written as text, which each of them reads back exactly."""
+
+_EXACT_ZONES = (None, UTC)
+_UNTYPED = (Any, inspect.Parameter.empty, object)

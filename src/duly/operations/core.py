@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from duly import forking
 from duly.clock import Clock
@@ -57,6 +57,7 @@ class Core:
         worker: the worker of this process; it is idle until it is started or stepped.
         listeners: the functions that are called with committed events.
         declared: the jobs that code declares, by id.
+        declaring: the function of each of these jobs, and the execution of its module.
         warned: the warnings that this process has logged, so that each is logged once.
         stepping: the lock of the thread that steps the worker while its own loop is not running.
         takes_database: whether the scheduler was created without a URL.
@@ -70,6 +71,7 @@ class Core:
         self.registry = Registry()
         self.listeners = Listeners()
         self.declared: dict[str, Definition] = {}
+        self.declaring: dict[str, tuple[Callable[..., Any], object]] = {}
         self.warned: set[tuple[str, ...]] = set()
         self.stepping = threading.Lock()
         self.takes_database = url is Later.LATER

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from duly.errors import ConfigurationError, DatabaseUnavailable, DuplicateJob
 from duly.model.job import JobRecord
 from duly.model.policy import JobOptionFields, TaskOptionFields
+from duly.model.redefinition import is_newer, module_execution
 from duly.model.release import Release
 from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
@@ -76,8 +77,10 @@ def task(
         raise ConfigurationError("write @scheduler.task(), with parentheses")
 
     def register(function: Callable[..., Any]) -> TaskFunction[..., ..., Any]:
+        # A task of this or of another scheduler stands for its function.
+        bare = function.task.function if isinstance(function, TaskFunction) else function
         registered = core.registry.register(
-            function, name=name, options=options, transactional=transactional, executor=executor
+            bare, name=name, options=options, transactional=transactional, executor=executor
         )
         return TaskFunction(registered, DirectEnqueue(core).enqueue)
 
@@ -155,7 +158,7 @@ def job(
                 f"{function.name!r} is a task already; set {option}= where the task is declared"
             )
         else:
-            decorated = function
+            decorated = _task_here(core, function)
         wanted = define(
             decorated.task,
             chosen,
@@ -165,10 +168,25 @@ def job(
             options=decorated.task.options_over(core.settings.defaults, options),
             zone=core.settings.timezone,
         )
-        _declare(core, wanted)
+        _declare(core, wanted, decorated.task.function)
         return decorated
 
     return cast(TaskDecorator, declare)
+
+
+def _task_here(core: Core, function: TaskFunction[..., ..., Any]) -> TaskFunction[..., ..., Any]:
+    """Return a task of this scheduler; one of another scheduler is registered here as well."""
+    declared = function.task
+    if declared.registry is core.registry:
+        return function
+    registered = core.registry.register(
+        declared.function,
+        name=declared.name,
+        options=declared.options,
+        transactional=declared.transactional,
+        executor=declared.executor,
+    )
+    return TaskFunction(registered, DirectEnqueue(core).enqueue)
 
 
 def declared(core: Core) -> list[Definition]:
@@ -216,11 +234,17 @@ def reconcile(core: Core) -> None:
         _warn_orphans(core, orphaned)
 
 
-def _declare(core: Core, wanted: Definition) -> None:
-    """Remember a declaration; after the start it is stored at once."""
-    if core.declared.get(wanted.id, wanted) != wanted:
+def _declare(core: Core, wanted: Definition, function: Callable[..., Any]) -> None:
+    """Remember a declaration; after the start it is stored at once.
+
+    A function that was defined again, by a module that was reloaded or a notebook cell that was run
+    again, replaces its declarations.
+    """
+    earlier = core.declared.get(wanted.id)
+    if earlier not in (None, wanted) and not is_newer(function, *core.declaring[wanted.id]):
         raise ConfigurationError(f"job {wanted.id!r} is declared twice; give one an id=")
     core.declared[wanted.id] = wanted
+    core.declaring[wanted.id] = (function, module_execution(function))
     worker = core.worker
     if worker.state not in ("starting", "running") and not worker.alive:
         return

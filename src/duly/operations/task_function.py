@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
-from duly.registry import Task
+from duly.registry import Registered, Task
 from duly.store.host.session_types import HostSession
 
 P = ParamSpec("P")
@@ -34,7 +35,7 @@ class CallOptions(TypedDict, total=False):
     actor: str | None
 
 
-class TaskFunction(Generic[P, Q, R]):
+class TaskFunction(Registered, Generic[P, Q, R]):
     """A registered function: call it as usual, or enqueue a durable call of it.
 
     ``P`` are the parameters of the function; ``Q`` are those that a caller of `enqueue` passes,
@@ -46,10 +47,17 @@ class TaskFunction(Generic[P, Q, R]):
     """
 
     def __init__(self, task: Task, enqueue: Callable[..., str]) -> None:
+        function = task.function
+        functools.update_wrapper(self, function, updated=())
+        # A callable object's attributes must not hide those of this class.
+        own = {"task", "name", "_enqueue", *dir(type(self))}
+        attributes = getattr(function, "__dict__", {})
+        vars(self).update((key, value) for key, value in attributes.items() if key not in own)
         self.task = task
         self.name = task.name
         self._enqueue = enqueue
-        functools.update_wrapper(self, task.function)
+        if task.is_async:
+            _mark_as_coroutine_function(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now."""
@@ -88,3 +96,19 @@ class TaskFunction(Generic[P, Q, R]):
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"
+
+
+def _mark_as_coroutine_function(instance: Any, function: Any) -> None:
+    """Let ``inspect.iscoroutinefunction`` return true for an instance."""
+    if hasattr(inspect, "markcoroutinefunction"):  # since Python 3.12
+        inspect.markcoroutinefunction(instance)
+        return
+    instance.__code__ = _CODE
+    instance.__defaults__ = instance.__kwdefaults__ = None
+
+
+async def _coroutine_function() -> None:
+    """Has the code that `inspect` looks at in Python 3.11."""
+
+
+_CODE = _coroutine_function.__code__

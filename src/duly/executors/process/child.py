@@ -8,7 +8,6 @@ the worker has ended.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import logging
 import os
 import queue
@@ -26,11 +25,11 @@ from duly.errors import StoreError
 from duly.executors.failure import packed
 from duly.executors.log_capture import log_capture
 from duly.executors.process import inside
+from duly.executors.process.lookup import find_function
 from duly.executors.process.report import LastResort, facts_of, report_of
 from duly.executors.process.wire import Message, Wire
 from duly.model.payload import encode_result
 from duly.model.signature import Signature
-from duly.registry import Task
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a running function, and between two checks of the worker."""
@@ -116,7 +115,7 @@ class Child:
             self._wire.send({"report": report_of(run), **result})
 
     def _call(self, call: Message, run: Run) -> Any:
-        function = _function(call["module"], call["name"])
+        function = find_function(call["module"], call["name"], run.task)
         signature = Signature(function, run.task)
         arguments = signature.decode(call["args"])
         for name in signature.injected:
@@ -144,15 +143,6 @@ class Child:
         if "problem" in answer:
             raise StoreError(answer["problem"])
         return None if answer["answer"] is None else datetime.fromisoformat(answer["answer"])
-
-
-def _function(module: str, name: str) -> Any:
-    """Return a function that the worker has registered, from this process's copy of its module."""
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    task = getattr(found, "task", None)
-    return task.function if isinstance(task, Task) else found
 
 
 def _end_with(worker: int) -> None:

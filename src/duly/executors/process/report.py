@@ -11,6 +11,7 @@ from typing import Any
 
 from duly.context import Run, current_run, stamp
 from duly.executors.base import Invocation
+from duly.executors.process.lookup import check_function
 from duly.executors.process.wire import Message
 from duly.model.run import Cause, LogLine, Progress
 
@@ -34,8 +35,13 @@ _INSTANTS = ("scheduled_for", "due_at", "started_at")
 
 
 def call_message(invocation: Invocation) -> Message:
-    """Return everything that a child process must know to execute a call."""
+    """Return everything that a child process must know to execute a call.
+
+    Raises:
+        ConfigurationError: the process would find another function.
+    """
     function, run = invocation.function, invocation.run
+    check_function(function, run.task)
     facts: dict[str, Any] = {name: getattr(run, name) for name in Facts.__slots__}
     facts |= {name: facts[name] and facts[name].isoformat() for name in _INSTANTS}
     return {
