@@ -46,9 +46,11 @@ they have a separate base class:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+
+from duly.foreign_names import OPTIONS
 
 
 def _rebuild(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
@@ -84,9 +86,12 @@ class DependencyError(ConfigurationError):
 class UnknownOption(ConfigurationError):
     """There is no option of this name."""
 
-    def __init__(self, name: str, known: Iterable[str], where: str) -> None:
+    def __init__(
+        self, name: str, known: Iterable[str], where: str, advice: Mapping[str, str] = OPTIONS
+    ) -> None:
         self.name, self.known, self.where = name, tuple(known), where
-        super().__init__(f"unknown option {name!r} {where}{did_you_mean(name, self.known)}")
+        hint = f"; {advice[name]}" if name in advice else did_you_mean(name, self.known)
+        super().__init__(f"unknown option {name!r} {where}{hint}")
 
 
 class TriggerError(DulyError, ValueError):

@@ -157,3 +157,20 @@ TASK_CALLS: Mapping[str, str] = {
     "starmap": "scheduler.enqueue_many(task, […])",
 }
 """Attributes of a task."""
+
+TRIGGER_OPTIONS: Mapping[str, str] = {
+    "timezone": "write tz='Europe/Madrid'",
+    "time_zone": "write tz='Europe/Madrid'",
+    "weekday": "write day_of_week='mon'",
+    "dow": "write day_of_week='mon'",
+    "start_date": "give the job start=",
+    "end_date": "give the job end=",
+    "start_time": "give the job start=",
+    "end_time": "give the job end=",
+    "jitter": "give the job jitter=",
+    "months": "write calendar(months=…), which counts months of the calendar",
+    "years": "write calendar(years=…), which counts years of the calendar",
+    "month_of_year": "write month=",
+    "day_of_month": "write day=",
+}
+"""Keyword arguments of triggers."""

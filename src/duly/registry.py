@@ -16,6 +16,7 @@ from duly.model.policy import TASK_OPTIONS, JobOptions
 from duly.model.redefinition import module_execution, replaces
 from duly.model.session_parameters import check_sessions
 from duly.model.signature import Signature
+from duly.model.text import safe_repr
 
 ExecutorName = Literal["auto", "process"]
 SessionFactory = Callable[[], Any]
@@ -34,7 +35,7 @@ class Task:
         transactional: whether the worker commits what the function does together with its run:
             ``True``, with a session that Duly creates; or a factory of sessions.
         executor: where it runs: ``auto`` (a thread, a coroutine on the event loop) or ``process``.
-        registry: the tasks of the scheduler that it belongs to.
+        registry: where it was registered: the tasks of a scheduler, or of a group.
     """
 
     name: str
@@ -106,6 +107,9 @@ class Registry:
                 be stored, a session parameter does not fit ``transactional``, or the executor is
                 ``process`` and another process cannot import the function.
         """
+        given: Any = function
+        if isinstance(given, Registered):  # a task, of whichever scheduler
+            function = given.task.function
         name = _checked_name(function, name)
         for option in options:
             if option not in TASK_OPTIONS:
@@ -166,7 +170,7 @@ class Registry:
         function: Any = wanted
         owned = function.task if isinstance(function, Registered) else None
         if owned is not None:
-            if owned.registry is self:
+            if self.owns(owned):
                 return self.get(owned.name)
             function = owned.function
         for task in list(self._tasks.values()):
@@ -177,10 +181,20 @@ class Registry:
                 f"{owned.name!r} is a task of another scheduler; register it with this one "
                 "too: scheduler.task()(function)"
             )
+        if not callable(function):
+            raise UnknownTask(
+                f"{safe_repr(wanted, 100)} is not registered, and not a function; give the "
+                "function itself, without calling it, and then its arguments: enqueue(send, 7)"
+            )
         raise UnknownTask(
             f"{_full_name(wanted)} is not registered; decorate it with @scheduler.task() or call "
             "scheduler.task()(function)"
         )
+
+    def owns(self, task: Task) -> bool:
+        """Return whether a task was registered or adopted here, even if a newer one replaced it."""
+        known = self._tasks.get(task.name)
+        return known is not None and known.registry is task.registry
 
     def tasks(self) -> list[Task]:
         """Return all tasks, sorted by name."""

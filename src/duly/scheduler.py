@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from duly import operations as op
 from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
+from duly.foreign_names import CALLS
+from duly.misuse import explains_arguments, misuse
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
-from duly.model.settings import OpenResources, Orphans, Settings
+from duly.model.settings import OpenResources, Orphans, Settings, check_queues
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core, Upkeep
 from duly.operations.enqueue import DirectEnqueue, Enqueue
@@ -27,12 +29,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _explain(
+    operation: Callable[..., Any], core: Core, args: Sequence[Any], options: Mapping[str, Any]
+) -> None:
+    """Raise an error that tells what to write, if arguments do not fit an operation.
+
+    Raises:
+        ConfigurationError: they do not fit.
+    """
+    error = misuse(operation, (core, *args), options, hidden=1)
+    if error is not None:
+        raise error from None
+
+
 def _call(operation: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Scheduler, P], R]:
     """Make an operation a method of `Scheduler`, with its signature and its docstring."""
 
     @functools.wraps(operation)
     def call(self: Scheduler, /, *args: P.args, **options: P.kwargs) -> R:
-        return operation(self._core, *args, **options)
+        try:
+            return operation(self._core, *args, **options)
+        except TypeError:
+            _explain(operation, self._core, args, options)
+            raise
 
     return call
 
@@ -50,7 +69,11 @@ def _awaitable(
         def work(session: HostSession | None) -> R:
             if session is not None:
                 options["session"] = session
-            return operation(self._core, *args, **options)
+            try:
+                return operation(self._core, *args, **options)
+            except TypeError:
+                _explain(operation, self._core, args, options)
+                raise
 
         return await self._hop(work, options.get("session"))
 
@@ -72,6 +95,7 @@ def _awaitable_step(
     return call
 
 
+@explains_arguments
 class Scheduler(DirectEnqueue):
     """A durable job scheduler on one database.
 
@@ -143,7 +167,7 @@ class Scheduler(DirectEnqueue):
             orphans=orphans,
             timezone=timezone,
             defaults=defaults or JobOptions(),
-            queues={"default": 10} if queues is None else dict(queues),
+            queues={"default": 10} if queues is None else check_queues(queues),
             heartbeat=Heartbeat.of(heartbeat),
             required=start == "required",
             grace=grace,
@@ -153,6 +177,11 @@ class Scheduler(DirectEnqueue):
         )
         super().__init__(self._new_core(url, settings, clock or SystemClock()))
         self.aio = Aio(self._core)
+
+    if not TYPE_CHECKING:  # type checkers know the names that there are
+
+        def __getattr__(self, name):
+            raise _unknown(self, name, "scheduler.")
 
     def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
         """Create the core; the simulation overrides this to use a simulated database."""
@@ -322,6 +351,11 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise _unknown(self, name, "scheduler.aio.")
+
     async def _hop(self, work: Callable[[Any], R], session: Any) -> R:
         """Call ``work`` in a thread, or through the ``run_sync`` of an asyncio session."""
         if not hasattr(session, "run_sync"):
@@ -393,6 +427,15 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     stop = _awaitable(op.lifecycle.stop)
     tick = _awaitable_step(op.lifecycle.tick)
     run_due = _awaitable_step(op.lifecycle.run_due)
+
+
+def _unknown(owner: object, name: str, path: str) -> AttributeError:
+    """Return the error for an attribute that does not exist; other schedulers may have it."""
+    advice = f"; write {CALLS[name].replace('scheduler.', path)}" if name in CALLS else ""
+    kind = type(owner).__name__
+    return AttributeError(
+        f"{kind!r} object has no attribute {name!r}{advice}", name=name, obj=owner
+    )
 
 
 UPKEEP = Upkeep(prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile)

@@ -29,6 +29,7 @@ from duly.errors import (
     PayloadError,
     did_you_mean,
 )
+from duly.foreign_names import OPTIONS
 from duly.model import payload
 from duly.model.equality import Difference, differences, is_equal_base, is_narrowed, is_same
 from duly.model.text import safe_str
@@ -190,9 +191,12 @@ class Arguments:
         problems = []
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             where = ".".join(str(part) for part in fault["loc"]) or "arguments"
-            hint = did_you_mean(where, self._names) if fault["type"] == "extra_forbidden" else ""
+            hint = self._hint(where) if fault["type"] == "extra_forbidden" else ""
             problems.append(f"{where}: {_MESSAGES.get(fault['type'], fault['msg'])}{hint}")
         return ArgumentsError(f"arguments of task {self._name!r}: {'; '.join(problems)}")
+
+    def _hint(self, name: str) -> str:
+        return f"; {OPTIONS[name]}" if name in OPTIONS else did_you_mean(name, self._names)
 
     def _failed_validator(self, error: Exception) -> ArgumentsError:
         problem = f"{type(error).__name__}: {safe_str(error, 500)}"

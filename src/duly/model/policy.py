@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self, TypedDict
 
 from duly.errors import ConfigurationError, UnknownOption
+from duly.misuse import explains_arguments
 from duly.model import payload
 from duly.model.checks import (
     SECONDS,
@@ -51,6 +52,7 @@ _CATCH_UP: Mapping[str, Check] = {
 }
 
 
+@explains_arguments
 @dataclass(frozen=True, slots=True)
 class CatchUp:
     """The policy for nominal times that passed while no worker could fire them.
@@ -82,6 +84,7 @@ _RETRY: Mapping[str, Check] = {
 }
 
 
+@explains_arguments
 @dataclass(frozen=True, slots=True)
 class Retry:
     """The policy for retrying failed runs: how many attempts, and when.
@@ -204,6 +207,7 @@ def _hide_address(address: str | None) -> str | None:
     return None if address is None else HIDDEN
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class JobOptions:
     """The options of a job, all optional; a task takes those marked (t).

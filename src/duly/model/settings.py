@@ -78,7 +78,7 @@ class Settings:
                 "it"
             )
         _check_zone(self.timezone)
-        _check_queues(self.queues)
+        check_queues(self.queues)
 
 
 def _check_zone(name: str) -> None:
@@ -90,7 +90,17 @@ def _check_zone(name: str) -> None:
         ) from None
 
 
-def _check_queues(queues: Mapping[str, int]) -> None:
+def check_queues(queues: Mapping[str, int]) -> dict[str, int]:
+    """Return the slots of each queue.
+
+    Raises:
+        ConfigurationError: they are not names and numbers, or there is no queue.
+    """
+    if not isinstance(queues, Mapping):
+        raise ConfigurationError(
+            f"queues={queues!r} is not valid; give each queue's name and the number of its runs to "
+            "execute at once, as in queues={'default': 10}"
+        )
     for queue, slots in queues.items():
         if not _is_name(queue) or not _is_count(slots):
             raise ConfigurationError(
@@ -99,6 +109,7 @@ def _check_queues(queues: Mapping[str, int]) -> None:
             )
     if not queues:
         raise ConfigurationError("queues={} would execute nothing; give {'default': 10}")
+    return dict(queues)
 
 
 def _is_name(value: object) -> bool:
@@ -106,4 +117,4 @@ def _is_name(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

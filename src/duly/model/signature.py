@@ -131,7 +131,8 @@ class Signature:
         if not isinstance(arguments, Mapping):
             kind = type(arguments).__name__
             raise ArgumentsError(
-                f"arguments of task {self._name!r} are a {kind}; give a dict of names and values"
+                f"arguments of task {self._name!r} are of type {kind}; give a dict of names and "
+                "values, such as args={'order': 7}"
             )
 
     def _refuse_supplied(self, names: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from duly.errors import ConfigurationError
+from duly.misuse import explains_arguments
 from duly.model.checks import TIME, Check, check_fields, optional, whole
 
 _WATCH: Mapping[str, Check] = {
@@ -42,6 +43,7 @@ class Performance:
     failures: int
 
 
+@explains_arguments
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Rules for a job. Breaking a rule records one event; the next only after it was kept again.

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from duly.errors import ConfigurationError
+from duly.misuse import explains_arguments
+from duly.model.checks import TIME, check_fields
 from duly.model.record import Record, record
 
 
+@explains_arguments
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The timing of heartbeats; all values are in seconds.
@@ -30,6 +33,8 @@ class Heartbeat:
     rescue: float = 15
 
     def __post_init__(self) -> None:
+        fields = ("interval", "lease", "fence", "rescue")
+        check_fields(self, dict.fromkeys(fields, TIME), "Heartbeat({}=…)")
         if not 0 < self.interval < self.fence < self.lease or self.rescue <= 0:
             raise ConfigurationError(
                 f"{self} is not valid; it must be 0 < interval < fence < lease and 0 < rescue"

@@ -9,14 +9,22 @@ from typing import Any, Unpack, cast, overload
 
 from sqlalchemy import Connection, select
 
-from duly.errors import ConfigurationError, DatabaseUnavailable, DuplicateJob
+from duly.errors import ConfigurationError, DatabaseUnavailable, DuplicateJob, JobNotFound
 from duly.model.job import JobRecord
 from duly.model.policy import JobOptionFields, TaskOptionFields
 from duly.model.redefinition import is_newer, module_execution
 from duly.model.release import Release
+from duly.model.text import safe_repr
 from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
-from duly.operations.definition import Definition, declaration_text, define, trigger_of
+from duly.operations.definition import (
+    Definition,
+    check_trigger,
+    declaration_text,
+    define,
+    is_cron,
+    trigger_of,
+)
 from duly.operations.enqueue import DirectEnqueue
 from duly.operations.jobs.add import put
 from duly.operations.jobs.change import change
@@ -75,12 +83,14 @@ def task(
     """
     if callable(name):
         raise ConfigurationError("write @scheduler.task(), with parentheses")
+    if not isinstance(name, str | None):
+        raise ConfigurationError(
+            f"task({safe_repr(name, 100)}) is not valid; the first argument is the task's name"
+        )
 
     def register(function: Callable[..., Any]) -> TaskFunction[..., ..., Any]:
-        # A task of this or of another scheduler stands for its function.
-        bare = function.task.function if isinstance(function, TaskFunction) else function
         registered = core.registry.register(
-            bare, name=name, options=options, transactional=transactional, executor=executor
+            function, name=name, options=options, transactional=transactional, executor=executor
         )
         return TaskFunction(registered, DirectEnqueue(core).enqueue)
 
@@ -145,8 +155,20 @@ def job(
         DependencyError: when it is stored: ``after`` names an unknown job, or forms a cycle.
         UnknownOption: there is no option of this name.
     """
+    if callable(trigger):
+        raise ConfigurationError(
+            "write @scheduler.job(…) with a trigger, such as @scheduler.job(cron('0 9 * * *')); "
+            "@scheduler.task() declares a function without a schedule"
+        )
     if isinstance(trigger, str):
-        return find_job(core, trigger)
+        if id is not None or args is not None or tags or options or is_cron(trigger):
+            check_trigger(trigger)
+        try:
+            return find_job(core, trigger)
+        except JobNotFound as error:
+            declaration = f"@scheduler.job(every(hours=1), id={trigger!r})"
+            error.args = (f"{error}; to declare one, give a trigger: {declaration}",)
+            raise
     chosen = trigger_of(trigger, after, on, options)
 
     def declare(function: Callable[..., Any]) -> TaskFunction[..., ..., Any]:
@@ -177,7 +199,7 @@ def job(
 def _task_here(core: Core, function: TaskFunction[..., ..., Any]) -> TaskFunction[..., ..., Any]:
     """Return a task of this scheduler; one of another scheduler is registered here as well."""
     declared = function.task
-    if declared.registry is core.registry:
+    if core.registry.owns(declared):
         return function
     registered = core.registry.register(
         declared.function,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from duly.errors import ConfigurationError
+from duly.errors import ConfigurationError, TriggerError
 from duly.model import payload
 from duly.model.identity import new_id
 from duly.model.job import check_id, check_tags
 from duly.model.policy import JobOptions, decode_options, encode_policy
+from duly.model.text import safe_repr
 from duly.registry import Task
 from duly.store.rows import JobRow
-from duly.triggers import After, Trigger, decode, encode
+from duly.triggers import After, Trigger, cron, decode, encode
 from duly.triggers.dependency import Outcome
 
 TIMED = ("misfire_grace", "jitter", "start", "end", "max_fires")
@@ -56,19 +58,50 @@ def define(
         ConfigurationError: the id, a tag or the trigger is not valid.
         ArgumentsError: the arguments do not match the task's signature.
     """
-    if not isinstance(trigger, Trigger):
-        raise ConfigurationError(
-            f"{trigger!r} is not a trigger; give for example cron(…), every(…) or at(…)"
-        )
     return Definition(
         id=check_id(job_id if job_id is not None else new_id()),
         task=task.name,
-        trigger=trigger,
+        trigger=check_trigger(trigger),
         args=task.signature.encode(args or {}),
         options=options,
         tags=check_tags(tags),
         zone=zone,
     )
+
+
+def check_trigger(given: object) -> Trigger:
+    """Return a trigger as it is.
+
+    Raises:
+        ConfigurationError: it is something else; the message names the trigger to write instead.
+    """
+    if isinstance(given, Trigger):
+        return given
+    raise ConfigurationError(f"{safe_repr(given, 100)} is not a trigger; {_trigger_for(given)}")
+
+
+def _trigger_for(given: object) -> str:
+    """Return what to write instead of something that is not a trigger."""
+    if isinstance(given, str) and is_cron(given):
+        return f"write cron({given!r})"
+    if isinstance(given, str) and "FREQ=" in given.upper():
+        return f"write rrule({given!r})"
+    if isinstance(given, timedelta):
+        return f"write every(seconds={given.total_seconds():g})"
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return f"write every(seconds={given:g})"
+    if isinstance(given, datetime):
+        return "write at(…) with this datetime"
+    return "give for example cron('0 9 * * *'), every(hours=1) or at(…)"
+
+
+def is_cron(text: str) -> bool:
+    """Return whether a text is a cron expression."""
+    try:
+        cron(text)
+    except TriggerError:
+        return False
+    return True
 
 
 def trigger_of(
@@ -89,7 +122,7 @@ def trigger_of(
             raise ConfigurationError(f"on={on!r} needs after=[…], the jobs that it refers to")
         if trigger is None:
             raise ConfigurationError("give a trigger, such as every(hours=1), or after=['job id']")
-        return trigger
+        return check_trigger(trigger)
     if trigger is not None:
         raise ConfigurationError(
             "give either a trigger or after=[…]: a job that runs after others has no times"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import (
@@ -16,7 +16,7 @@ from typing import (
 )
 
 from duly.decisions.apply import ClaimOnInsert
-from duly.errors import ConfigurationError, DulyError, StateError
+from duly.errors import ArgumentsError, ConfigurationError, DulyError, StateError
 from duly.model.checks import SECONDS, instant, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
@@ -371,7 +371,12 @@ def _encode(task: Task, positional: Sequence[Any], args: Args | None, arguments:
         raise ConfigurationError("give the arguments either as args={…} or one by one")
     if positional:
         arguments = task.signature.by_name(positional, arguments)
-    return task.signature.encode(arguments if args is None else args)
+    try:
+        return task.signature.encode(arguments if args is None else args)
+    except ArgumentsError as error:
+        if len(positional) == 1 and isinstance(positional[0], Mapping | tuple | list):
+            raise ArgumentsError(f"{error}; give names and values as args={{…}}") from None
+        raise
 
 
 def _checked_key(unique_key: str | None) -> str | None:

@@ -20,8 +20,10 @@ def page_size(limit: int) -> int:
     Raises:
         ConfigurationError: it is not from 1 to 1000.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise ConfigurationError(f"limit={limit}; it must be 1 to {MAX_PAGE}")
+    given: object = limit
+    is_number = isinstance(given, int) and not isinstance(given, bool)
+    if not is_number or not 1 <= limit <= MAX_PAGE:
+        raise ConfigurationError(f"limit={limit!r}; it must be 1 to {MAX_PAGE}")
     return limit
 
 

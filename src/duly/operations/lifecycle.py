@@ -13,6 +13,7 @@ from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors.process import inside
 from duly.hooks import AroundRun
 from duly.model.checks import SECONDS, optional
+from duly.model.settings import check_queues
 from duly.model.step import OutcomeCounter, Step
 from duly.operations import declare, zone_data
 from duly.operations.core import Core
@@ -54,7 +55,7 @@ def configure_worker(
     """
     if core.worker.state != "stopped" or core.worker.alive:
         raise LifecycleError("call configure_worker() before start() and tick(), or after stop()")
-    wanted = core.settings.queues if queues is None else dict(queues)
+    wanted = core.settings.queues if queues is None else check_queues(queues)
     core.settings = replace(core.settings, queues=wanted, fires=fires)
     core.renew_worker()
 

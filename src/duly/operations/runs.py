@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -209,6 +209,8 @@ def runs(
             ``parent`` is not a run's id.
         NaiveDatetimeError: ``since`` or ``until`` has no time zone.
     """
+    if not isinstance(state, str | Iterable | None):
+        raise ConfigurationError(f"state={state!r}; give one of {RUN_STATES}, or a list of them")
     for name in [state] if isinstance(state, str) else state or ():
         if name not in RUN_STATES:
             raise ConfigurationError(f"{name!r} is not a run state; known: {RUN_STATES}")

@@ -6,8 +6,19 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
+from duly.foreign_names import TASK_CALLS
 from duly.registry import Registered, Task
 from duly.store.host.session_types import HostSession
 
@@ -93,6 +104,15 @@ class TaskFunction(Registered, Generic[P, Q, R]):
             The run's id.
         """
         return self._enqueue(self.name, *args, **options_and_arguments)
+
+    if not TYPE_CHECKING:  # type checkers know the names that there are
+
+        def __getattr__(self, name: str) -> Any:
+            advice = f"; write {TASK_CALLS[name]}" if name in TASK_CALLS else ""
+            raise AttributeError(
+                f"task {vars(self).get('name')!r} has no attribute {name!r}{advice}",
+                name=name, obj=self,
+            )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"

@@ -9,7 +9,9 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
-from duly.errors import TriggerError, did_you_mean
+from duly.errors import TriggerError, UnknownOption, did_you_mean
+from duly.foreign_names import TRIGGER_OPTIONS
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.due import Due
 from duly.triggers.english import join
@@ -174,6 +176,7 @@ class CalendarInterval(Trigger):
         return f"calendar({', '.join([*arguments, *self.clock.arguments()])})"
 
 
+@explained("name the unit, as in calendar(months=1, at='08:00')")
 def calendar(
     *,
     at: At = "00:00",
@@ -207,6 +210,10 @@ def calendar(
     Raises:
         TriggerError: an argument is invalid.
     """
+    for name in units:
+        if name not in UNITS:
+            known = (*UNITS, "at", "start", "missing", "tz", "gap", "fold")
+            raise UnknownOption(name, known, "of calendar()", TRIGGER_OPTIONS)
     unit, count = _one_unit(units)
     if isinstance(start, str):
         start = read_date("calendar", "start", start)

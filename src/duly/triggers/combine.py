@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.json_data import check_keys
 from duly.triggers.wallclock.clock import local
@@ -32,13 +33,21 @@ class _Combined(Trigger):
     parts: tuple[Trigger, ...]
 
     def __post_init__(self) -> None:
+        if len(self.parts) == 1 and isinstance(self.parts[0], Iterable):
+            raise TriggerError(
+                f"{self.kind}() takes the triggers one by one: {self.kind}(a, b), or "
+                f"{self.kind}(*triggers) for a list of them"
+            )
         if not 2 <= len(self.parts) <= _MAX_PARTS:
             raise TriggerError(
                 f"{self.kind}() takes 2 to {_MAX_PARTS} triggers, not {len(self.parts)}"
             )
         for part in self.parts:
             if not isinstance(part, Trigger):
-                raise TriggerError(f"{self.kind}() takes triggers, not {part!r}")
+                raise TriggerError(
+                    f"{self.kind}() takes triggers, such as cron('0 9 * * *') or every(hours=1), "
+                    f"not {part!r}"
+                )
 
     def bind(
         self,
@@ -150,6 +159,7 @@ class AllOf(_Combined):
         return "; and at the same instant ".join(part.describe() for part in self.parts)
 
 
+@explained("give the triggers one by one: any_of(a, b)")
 def any_of(*triggers: Trigger) -> AnyOf:
     """Create a trigger that fires whenever any of the given triggers does.
 
@@ -162,6 +172,7 @@ def any_of(*triggers: Trigger) -> AnyOf:
     return AnyOf(triggers)
 
 
+@explained("give the triggers one by one: all_of(a, b)")
 def all_of(*triggers: Trigger) -> AllOf:
     """Create a trigger that fires at the instants that all the given triggers share.
 

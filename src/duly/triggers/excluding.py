@@ -249,7 +249,8 @@ class Excluding(Trigger):
         parts = tuple(Named(part) if isinstance(part, str) else part for part in calendars)
         if not parts or not all(isinstance(part, Calendar) for part in parts):
             raise TriggerError(
-                "excluding() takes one or more calendars, or the names of stored calendars"
+                "excluding() takes one or more calendars, such as weekends() or holidays('ES'), or "
+                "the names of stored calendars"
             )
         calendar = parts[0] if len(parts) == 1 else Union(parts)
         return cls(trigger, calendar, shift, zone_name(tz))

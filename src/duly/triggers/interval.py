@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
 from duly.errors import NaiveDatetimeError, TriggerError
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger
 from duly.triggers.due import NOTHING_DUE, Due
 from duly.triggers.english import describe_span
@@ -112,6 +113,7 @@ class Every(Trigger):
         return f"every({', '.join(arguments)})"
 
 
+@explained("name the unit, as in every(minutes=5), every(hours=1) or every(days=1)")
 def every(
     *,
     weeks: float = 0,

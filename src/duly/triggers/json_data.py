@@ -33,7 +33,8 @@ def check_keys(
     for key in data:
         if key not in required and key not in optional:
             known = (*required, *optional)
-            raise TriggerError(str(UnknownOption(str(key)[:40], known, f"of {noun} {kind!r}")))
+            error = UnknownOption(str(key)[:40], known, f"of {noun} {kind!r}", {})
+            raise TriggerError(str(error))
     for key in required:
         if key not in data:
             raise TriggerError(f"{noun} {kind!r} requires the key {key!r}")

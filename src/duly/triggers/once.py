@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
 from duly.errors import NaiveDatetimeError, TriggerError
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger
 from duly.triggers.due import NOTHING_DUE, Due
 from duly.triggers.json_data import check_keys, read_instant
@@ -28,7 +29,10 @@ class At(Trigger):
 
     def __post_init__(self) -> None:
         if not isinstance(self.instant, datetime):
-            raise TriggerError(f"at() takes an aware datetime, not {self.instant!r}")
+            raise TriggerError(
+                f"at() takes an aware datetime, not {self.instant!r}; write for example "
+                "at(datetime(2026, 12, 24, 9, tzinfo=UTC)), or cron('0 9 * * *') for every day"
+            )
         object.__setattr__(self, "instant", aware_utc(self.instant, "at(instant)"))
 
     def next_after(self, moment: datetime) -> datetime | None:
@@ -66,6 +70,7 @@ class At(Trigger):
         return f"at({self.instant.isoformat()!r})"
 
 
+@explained("give one aware datetime, as in at(datetime(2026, 12, 24, 9, tzinfo=UTC))")
 def at(instant: datetime) -> At:
     """Create a trigger that fires once.
 

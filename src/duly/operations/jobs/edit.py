@@ -10,7 +10,7 @@ from duly.model import payload
 from duly.model.job import JobRecord, check_tags
 from duly.model.policy import JobOptionFields
 from duly.operations.core import Core
-from duly.operations.definition import Definition, declared, trigger_of
+from duly.operations.definition import Definition, check_trigger, declared, trigger_of
 from duly.operations.jobs.change import change, lock_job
 from duly.operations.jobs.dependencies import lock_related, relinked
 from duly.operations.jobs.find import read_job
@@ -68,6 +68,8 @@ def edit(
     """
     if after is not None or on is not None:
         trigger = trigger_of(trigger, after, on, options)
+    elif trigger is not None:
+        check_trigger(trigger)
     given = {"trigger": trigger, "args": args, "tags": tags}
 
     def store(tx: Transaction) -> JobRecord:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
 from duly.errors import TriggerError
+from duly.misuse import explained
 from duly.triggers.calendars.base import Calendar, ReadCalendar, start_of
 from duly.triggers.json_data import check_keys, read_instant
 from duly.triggers.times_of_day import format_time, read_times
@@ -16,6 +17,10 @@ from duly.triggers.wallclock.clock import instant, local
 
 _DAY = timedelta(days=1)
 _MAX_WINDOWS = 1000
+_PAIRS = (
+    "give pairs of aware datetimes, as in blackout((start, end), (start, end)); dates(…) excludes "
+    "whole days, and closed_hours('22:00', '06:00') the same hours every day"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class ClosedHours(Calendar):
         return cls(*_hours(data["start"], data["end"]))
 
 
+@explained(_PAIRS)
 def blackout(*windows: tuple[datetime, datetime]) -> Blackout:
     """Create a calendar that excludes periods of time.
 
@@ -140,10 +146,10 @@ def blackout(*windows: tuple[datetime, datetime]) -> Blackout:
         NaiveDatetimeError: a datetime has no time zone.
         TriggerError: a window does not end after it starts, or their number is out of range.
     """
-    pairs = ((aware_utc(start, "start"), aware_utc(end, "end")) for start, end in windows)
-    return Blackout(tuple(sorted(pairs)))
+    return Blackout(tuple(sorted(map(_window, windows))))
 
 
+@explained("write closed_hours('22:00', '06:00')")
 def closed_hours(start: str | time, end: str | time) -> ClosedHours:
     """Create a calendar that excludes the same hours of every day.
 
@@ -156,6 +162,14 @@ def closed_hours(start: str | time, end: str | time) -> ClosedHours:
         TriggerError: a value is not a valid time of day, or both are equal.
     """
     return ClosedHours(*_hours(start, end))
+
+
+def _window(window: Any) -> tuple[datetime, datetime]:
+    is_pair = isinstance(window, list | tuple) and len(window) == 2
+    if not is_pair or not all(isinstance(moment, datetime) for moment in window):
+        raise TriggerError(f"blackout({window!r}) is not valid; {_PAIRS}"[:400])
+    start, end = window
+    return aware_utc(start, "start"), aware_utc(end, "end")
 
 
 def _instant(key: str, value: object) -> datetime:

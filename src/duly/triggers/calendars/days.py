@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
 from duly.errors import TriggerError
+from duly.misuse import explained
 from duly.triggers.calendars.base import DayCalendar, ReadCalendar
 from duly.triggers.json_data import check_keys, read_date
 
@@ -93,6 +94,7 @@ class Dates(DayCalendar):
         return single + [f"{month:02}-{day:02}" for month, day in self.yearly]
 
 
+@explained("write weekends(), or weekends('fri', 'sat')")
 def weekends(*days: str) -> Weekends:
     """Create a calendar that excludes weekends.
 
@@ -105,6 +107,7 @@ def weekends(*days: str) -> Weekends:
     return Weekends(_weekdays(days or ("sat", "sun")))
 
 
+@explained("write dates('2026-12-24', '12-25')")
 def dates(*days: date | str) -> Dates:
     """Create a calendar that excludes dates.
 

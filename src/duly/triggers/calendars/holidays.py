@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from duly.errors import TriggerError
+from duly.misuse import explained
 from duly.triggers.calendars.base import DayCalendar, ReadCalendar
 from duly.triggers.json_data import check_keys
 
@@ -62,6 +63,7 @@ class Holidays(DayCalendar):
         return cls(data["country"], data.get("subdivision"))
 
 
+@explained("write holidays('ES'), or holidays('ES', 'MD')")
 def holidays(country: str, subdivision: str | None = None) -> Holidays:
     """Create a calendar that excludes public holidays. Requires the package ``holidays``.
 

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
 from duly.errors import CronError, TriggerError, UnknownOption
+from duly.foreign_names import TRIGGER_OPTIONS
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.crontab.describe import describe_cron
 from duly.triggers.crontab.text import CronFields, read_cron
@@ -156,6 +158,7 @@ class Cron(Trigger):
         return source if self.job_id is None else f"{source}.bind(job_id={self.job_id!r})"
 
 
+@explained("write cron('0 9 * * mon-fri'), or name the fields: cron(hour=9, day_of_week='mon-fri')")
 def cron(
     expression: str | None = None,
     /,
@@ -209,7 +212,7 @@ def _text_of_fields(fields: Mapping[str, object]) -> str:
     """
     for name in fields:
         if name not in _NAMES:
-            raise UnknownOption(name, _NAMES, "of cron()")
+            raise UnknownOption(name, _NAMES, "of cron()", TRIGGER_OPTIONS)
     texts = {
         name: _text_of_field(name, value) for name, value in fields.items() if value is not None
     }
@@ -233,6 +236,11 @@ def _text_of_field(name: str, value: object) -> str:
         raise TriggerError(
             f"cron(day_of_week={value!r}) is ambiguous: crontab counts from Sunday = 0, "
             "APScheduler from Monday = 0; use names instead, as in day_of_week='mon-fri'"
+        )
+    if name == "day" and text.lower().startswith("last"):
+        raise TriggerError(
+            f"cron(day={value!r}) is not valid; write day='L' for the last day of the month, "
+            "day='LW' for its last working day, or day_of_week='friL' for its last Friday"
         )
     if not text or " " in text or "\t" in text:
         raise TriggerError(f"cron({name}={value!r}) must be a single field without spaces")

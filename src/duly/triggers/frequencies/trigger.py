@@ -29,6 +29,7 @@ from zoneinfo import ZoneInfo
 
 from duly.clock import aware_utc
 from duly.errors import FrequencyError, TriggerError
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.calendars.base import start_of
 from duly.triggers.crontab.trigger import cron
@@ -205,6 +206,7 @@ class Frequency(Trigger):
         return f"frequency({self.rule!r})"
 
 
+@explained("give one mapping, as in frequency({'type': 'daily', 'time': '10:00'})")
 def frequency(rule: Mapping[str, Any]) -> Frequency:
     """Create a trigger from a schedule as the users of an application write it.
 

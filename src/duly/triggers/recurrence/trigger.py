@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
+from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger, WallPart
 from duly.triggers.json_data import check_keys
 from duly.triggers.recurrence.describe import describe_rule
@@ -130,6 +131,7 @@ class RRule(Trigger):
         return f"rrule({', '.join([repr(self.text), *start, *self.clock.arguments()])})"
 
 
+@explained("write rrule('FREQ=WEEKLY;BYDAY=MO', start='2026-01-05T09:00')")
 def rrule(
     text: str,
     /,
