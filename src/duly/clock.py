@@ -10,6 +10,10 @@ from typing import Protocol
 from duly.errors import NaiveDatetimeError
 
 _steady = getattr(time, "CLOCK_BOOTTIME", None)
+_MIN = datetime.min.replace(tzinfo=UTC)
+_MAX = datetime.max.replace(tzinfo=UTC)
+_PLAIN = (datetime,)
+"""In a tuple, where freezegun does not replace it."""
 
 
 class Clock(Protocol):
@@ -124,10 +128,11 @@ class VirtualClock:
 
 
 def aware_utc(value: datetime, what: str) -> datetime:
-    """Return the same instant in UTC.
+    """Return the same instant in UTC, as a plain datetime.
 
     Args:
-        value: an aware datetime in any time zone.
+        value: an aware datetime in any time zone, or an instance of a subclass (pandas, freezegun).
+            What UTC puts beyond the years 1 to 9999 becomes their first or last instant.
         what: the name of the value in the error message.
 
     Raises:
@@ -135,4 +140,14 @@ def aware_utc(value: datetime, what: str) -> datetime:
     """
     if value.tzinfo is None or value.utcoffset() is None:
         raise NaiveDatetimeError(value, what)
-    return value.astimezone(UTC)
+    try:
+        moment = value.astimezone(UTC)
+    except (OverflowError, ValueError):
+        # datetime.max west of Greenwich, or datetime.min east of it
+        return _MIN if value.year < 5000 else _MAX
+    if type(moment) in _PLAIN:
+        return moment
+    return _PLAIN[0](
+        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second,
+        moment.microsecond, UTC,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from duly import operations as op
@@ -15,7 +16,7 @@ from duly.foreign_names import CALLS
 from duly.misuse import explains_arguments, misuse
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
-from duly.model.settings import OpenResources, Orphans, Settings, check_queues
+from duly.model.settings import OpenResources, Orphans, Settings, check_queues, check_zone
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core, Upkeep
 from duly.operations.enqueue import DirectEnqueue, Enqueue
@@ -111,7 +112,7 @@ class Scheduler(DirectEnqueue):
             declaration wins.
         orphans: whether jobs that code no longer declares are only reported (``report``), or also
             paused (``pause``).
-        timezone: the IANA name of the zone of wall-clock triggers that do not name one.
+        timezone: the zone of wall-clock triggers that do not name one, as an IANA name or a tzinfo.
         heartbeat: ``normal`` (a heartbeat every 10 s, a lease of 60 s), ``fast`` (1 s, 5 s) or a
             `Heartbeat`.
         defaults: options for jobs and tasks that do not set their own.
@@ -148,7 +149,7 @@ class Scheduler(DirectEnqueue):
         name: str = "default",
         version: str | int | None = None,
         orphans: Orphans = "report",
-        timezone: str = "UTC",
+        timezone: str | tzinfo = "UTC",
         heartbeat: Literal["normal", "fast"] | Heartbeat = "normal",
         defaults: JobOptions | None = None,
         queues: Mapping[str, int] | None = None,
@@ -165,7 +166,7 @@ class Scheduler(DirectEnqueue):
             name=name,
             version=check_version(version),
             orphans=orphans,
-            timezone=timezone,
+            timezone=check_zone(timezone),
             defaults=defaults or JobOptions(),
             queues={"default": 10} if queues is None else check_queues(queues),
             heartbeat=Heartbeat.of(heartbeat),

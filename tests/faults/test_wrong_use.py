@@ -113,8 +113,8 @@ def uses(**cases: tuple[Use, str]) -> Any:
     blackout_of_a_list=(lambda s, f: d.blackout([(NOW, LATER)]), r"as in blackout\(\(start, end\)"),
     blackout_of_names=(lambda s, f: d.blackout(start=NOW, end=LATER), r"blackout\(\(start, end\)"),
     blackout_of_texts=(lambda s, f: d.blackout(("2026-01-01", "2026-01-02")), "aware datetimes"),
-    blackout_of_dates=(lambda s, f: d.blackout((date(2026, 1, 1), date(2026, 1, 2))), r"dates\(…\)"),
-    closed_hours_of_one=(lambda s, f: d.closed_hours("9-17"), r"write closed_hours\('22:00', '06:0"),
+    blackout_of_dates=(lambda s, f: d.blackout((date(2026, 1, 1), date(2026, 1, 2))), r"dates\("),
+    closed_hours_of_one=(lambda s, f: d.closed_hours("9-17"), r"write closed_hours\('22:00'"),
     holidays_of_none=(lambda s, f: d.holidays(), r"write holidays\('ES'\)"),
     excluding_a_function=(lambda s, f: d.every(hours=1).excluding(d.weekends), r"as weekends\(\)"),
     retry_attempts=(lambda s, f: d.Retry(max_attempts=3), r"of Retry\(\); write retry=Retry\(att"),
@@ -123,7 +123,7 @@ def uses(**cases: tuple[Use, str]) -> Any:
     limit_text=(lambda s, f: s.runs(limit="5"), "limit='5'; it must be 1 to 1000"),
     state_number=(lambda s, f: s.runs(state=5), "state=5; give one of"),
     listener_forgotten=(lambda s, f: s.on(print), "missing a required argument: 'listener'"),
-    unknown_setting=(lambda s, f: d.Scheduler(timezon="UTC"), r"Scheduler\(\); did you mean 'timez"),
+    unknown_setting=(lambda s, f: d.Scheduler(timezon="UTC"), r"Scheduler\(\); did you mean"),
 )  # fmt: skip
 def test_U06_wrong_use_is_answered_with_the_right_one(
     scheduler: Scheduler, send: Any, use: Use, message: str
@@ -205,7 +205,7 @@ def test_U06_calls_of_other_tasks_are_answered_with_ours(send: Any, name: str, a
     with pytest.raises(AttributeError) as error:
         getattr(send, name)
     assert f"task 'send' has no attribute {name!r}; {advice}" in str(error.value)
-    with pytest.raises(AttributeError, match="task 'send' has no attribute 'nonsense'$"):
+    with pytest.raises(AttributeError, match=r"task 'send' has no attribute 'nonsense'$"):
         _ = send.nonsense
 
 

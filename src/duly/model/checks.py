@@ -125,10 +125,7 @@ def instant(name: str, value: Any) -> datetime:
             ) from None
     if not isinstance(moment, datetime):
         raise refuse(name, value, "an aware datetime")
-    try:
-        return min(max(aware_utc(moment, f"{name}="), EARLIEST), LATEST)
-    except OverflowError:
-        return EARLIEST if moment.year < LATEST.year else LATEST
+    return min(max(aware_utc(moment, f"{name}="), EARLIEST), LATEST)
 
 
 SECONDS = number(0, CENTURY_S, "0 or more seconds, at most a century")

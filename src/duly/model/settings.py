@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from duly.errors import ConfigurationError
+from duly.errors import ConfigurationError, TriggerError
 from duly.model.checks import SECONDS, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
 from duly.model.release import Release
 from duly.model.worker import Heartbeat
+from duly.triggers.wallclock.zones import zone_name
 
 OpenResources = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 """Returns the context manager that is entered wherever runs are executed."""
@@ -77,17 +78,24 @@ class Settings:
                 "manager, such as a function decorated with @asynccontextmanager, without calling "
                 "it"
             )
-        _check_zone(self.timezone)
+        check_zone(self.timezone)
         check_queues(self.queues)
 
 
-def _check_zone(name: str) -> None:
+def check_zone(zone: object) -> str:
+    """Return the IANA name of a zone, given by that name or as a `tzinfo`.
+
+    Raises:
+        ConfigurationError: the zone is unknown, or has no IANA name.
+    """
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise ConfigurationError(
-            f"timezone={name!r} is not an IANA time zone; give for example 'Europe/Madrid'"
-        ) from None
+        if isinstance(zone, str | tzinfo) and (name := zone_name(zone)):
+            return name
+    except TriggerError:
+        pass
+    raise ConfigurationError(
+        f"timezone={zone!r} is not an IANA time zone; give for example 'Europe/Madrid'"
+    )
 
 
 def check_queues(queues: Mapping[str, int]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
@@ -131,7 +131,7 @@ class Trigger(ABC):
         self,
         *calendars: Calendar | str,
         shift: Shift | None = None,
-        tz: str | ZoneInfo | None = None,
+        tz: str | tzinfo | None = None,
     ) -> Trigger:
         """Return this trigger without the times that calendars exclude.
 
@@ -179,6 +179,11 @@ class Trigger(ABC):
     def wall_clock(self) -> bool:
         """Whether the occurrences depend on the rules of a time zone."""
         return False
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The depth to which triggers are nested in this one, and their number; (1, 1) for one."""
+        return 1, 1
 
     def __str__(self) -> str:
         return self.describe()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
@@ -182,7 +182,7 @@ def calendar(
     at: At = "00:00",
     start: date | str | None = None,
     missing: Missing = "clamp",
-    tz: str | ZoneInfo | None = None,
+    tz: str | tzinfo | None = None,
     gap: Gap = "shift",
     fold: Fold = "first",
     **units: Unpack[Units],
@@ -199,7 +199,8 @@ def calendar(
             the month. Default: the day on which the job is first stored.
         missing: what to do in a month without the day of ``start``: ``"clamp"`` (default) takes its
             last day, ``"skip"`` skips the month.
-        tz: IANA zone; default: the scheduler's zone, filled in when the job is stored.
+        tz: IANA zone, as a name or a tzinfo; default: the scheduler's zone, filled in when the job
+            is stored.
         gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
             forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
             first instant after the gap.

@@ -39,8 +39,18 @@ _DEPTH = 20
 
 
 def encode(trigger: Trigger) -> str:
-    """Return the trigger as JSON text; equal triggers have equal text."""
-    return CANONICAL.encode(trigger.to_json())
+    """Return the trigger as JSON text; equal triggers have equal text.
+
+    Raises:
+        TriggerError: the text would be too long.
+    """
+    text = CANONICAL.encode(trigger.to_json())
+    if len(text) > LONGEST:
+        raise TriggerError(
+            f"the JSON of this trigger has {len(text)} characters; {LONGEST} are allowed, so "
+            "exclude fewer dates, or add several jobs instead"
+        )
+    return text
 
 
 @lru_cache(maxsize=16_384)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from duly.errors import TriggerError
 from duly.misuse import explained
 from duly.triggers.base import ReadChild, Trigger, WallPart
+from duly.triggers.budget import check_bounds, search
 from duly.triggers.json_data import check_keys
 from duly.triggers.wallclock.clock import local
 from duly.triggers.wallclock.seconds import EPOCH
 
 _MAX_PARTS = 50
-_MAX_STEPS = 10_000
-"""The number of steps after which the search of `AllOf` stops."""
-
 _TICK = timedelta(microseconds=1)
+_LAST = datetime.max.replace(tzinfo=UTC)
+_CYCLE = timedelta(days=146_097)
+"""400 years, after which dates and weekdays repeat: what meets once meets within them."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,6 +50,13 @@ class _Combined(Trigger):
                     f"{self.kind}() takes triggers, such as cron('0 9 * * *') or every(hours=1), "
                     f"not {part!r}"
                 )
+        _ = self.bounds
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """See `Trigger.bounds`."""
+        depths, sizes = zip(*(part.bounds for part in self.parts), strict=True)
+        return check_bounds(f"{self.kind}()", depths, sizes)
 
     def bind(
         self,
@@ -115,7 +124,9 @@ class AnyOf(_Combined):
 
     def next_after(self, moment: datetime) -> datetime | None:
         """See `Trigger.next_after`."""
-        found = (part.next_after(moment) for part in self.parts)
+        with search() as steps:
+            steps[0] -= len(self.parts)
+            found = [part.next_after(moment) for part in self.parts]
         return min((fire for fire in found if fire is not None), default=None)
 
     def describe(self) -> str:
@@ -135,19 +146,22 @@ class AllOf(_Combined):
         Raises:
             TriggerError: the search reached its limit without finding a shared instant.
         """
-        for _ in range(_MAX_STEPS):
-            latest = moment
-            fires = [part.next_after(moment) for part in self.parts]
-            for fire in fires:
+        with search() as steps:
+            agreed, start = 0, moment + _TICK if moment < _LAST else moment
+            latest = start
+            for part in itertools.cycle(self.parts):
+                if steps[0] <= 0 or latest - start > _CYCLE:
+                    break
+                steps[0] -= 1
+                fire = part.next_after(latest - _TICK)
                 if fire is None:
                     return None
-                latest = max(latest, fire)
-            if all(fire == latest for fire in fires):
-                return latest
-            moment = latest - _TICK
+                agreed, latest = (agreed + 1, latest) if fire == latest else (1, fire)
+                if agreed == len(self.parts):
+                    return latest
         raise TriggerError(
-            f"these triggers share no instant up to {moment:%Y-%m-%d}, where the search stopped "
-            f"after {_MAX_STEPS} steps: {self.describe()[:300]}"
+            f"these triggers share no instant up to {latest:%Y-%m-%d}, where the search stopped: "
+            f"{self.describe()[:300]}"
         )
 
     def _checked(self) -> Self:
@@ -176,8 +190,9 @@ def any_of(*triggers: Trigger) -> AnyOf:
 def all_of(*triggers: Trigger) -> AllOf:
     """Create a trigger that fires at the instants that all the given triggers share.
 
-    The search for a shared instant is limited to 10,000 steps. Triggers for which it finds none
-    from 1970 on are rejected at once.
+    The search for a shared instant is limited to 400 years and to 10,000 steps, each of which asks
+    one trigger for its next fire. Triggers for which it finds none from 1970 on are rejected at
+    once.
 
     Args:
         *triggers: 2 to 50 triggers.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Self, get_args
 from zoneinfo import ZoneInfo
 
 from duly.clock import aware_utc
 from duly.errors import TriggerError
 from duly.triggers.base import ReadChild, Shift, Trigger, WallPart
+from duly.triggers.budget import check_bounds, search
 from duly.triggers.calendars.base import Calendar, Named, Union, start_of
-from duly.triggers.calendars.codec import calendar_from_json
+from duly.triggers.calendars.codec import calendar_from_json, encode_calendar
 from duly.triggers.json_data import check_keys
 from duly.triggers.wallclock.clock import instant, local
 from duly.triggers.wallclock.zones import load_zone, zone_name
@@ -55,6 +56,13 @@ class Excluding(Trigger):
         if self.shift not in _SHIFTS:
             raise TriggerError(f"shift must be None or 'next_working_day', not {self.shift!r}")
         zone_name(self.days_of)
+        _ = self.bounds
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """See `Trigger.bounds`."""
+        depth, size = self.trigger.bounds
+        return check_bounds("excluding()", [depth], [size])
 
     @property
     def tz(self) -> str | None:
@@ -75,7 +83,8 @@ class Excluding(Trigger):
         """
         moment = max(aware_utc(moment, "moment"), _FIRST)
         try:
-            return self._next_moved(moment) if self.shift else self._next_kept(moment)
+            with search():
+                return self._next_moved(moment) if self.shift else self._next_kept(moment)
         except OverflowError:
             return None  # past the year 9999
 
@@ -243,7 +252,7 @@ class Excluding(Trigger):
         trigger: Trigger,
         calendars: tuple[Calendar | str, ...],
         shift: Shift | None = None,
-        tz: str | ZoneInfo | None = None,
+        tz: str | tzinfo | None = None,
     ) -> Self:
         """See `Trigger.excluding`."""
         parts = tuple(Named(part) if isinstance(part, str) else part for part in calendars)
@@ -253,4 +262,5 @@ class Excluding(Trigger):
                 "the names of stored calendars"
             )
         calendar = parts[0] if len(parts) == 1 else Union(parts)
+        encode_calendar(calendar)
         return cls(trigger, calendar, shift, zone_name(tz))

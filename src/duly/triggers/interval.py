@@ -158,6 +158,6 @@ def _period(**units: float) -> timedelta:
 
 def _beyond_calendar(moment: datetime, period: timedelta) -> datetime | None:
     """Return the next occurrence where the series leaves the calendar, the years 1 to 9999."""
-    if moment.astimezone(UTC) + timedelta(0) <= datetime.min.replace(tzinfo=UTC) + period:
+    if aware_utc(moment, "moment") <= datetime.min.replace(tzinfo=UTC) + period:
         return datetime.min.replace(tzinfo=UTC)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from duly.clock import aware_utc
@@ -14,13 +14,17 @@ from duly.triggers.base import ReadChild, Trigger
 from duly.triggers.due import NOTHING_DUE, Due
 from duly.triggers.json_data import check_keys, read_instant
 
+_FIRST = datetime(2, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 1, 1, tzinfo=UTC)
+"""The range within which an instant has a local time in every zone."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class At(Trigger):
     """A single instant. Created by `at`.
 
     Attributes:
-        instant: the instant, in UTC.
+        instant: the instant, in UTC, from the year 2 to 9998; ``datetime.max`` is drawn in.
     """
 
     kind: ClassVar[str] = "at"
@@ -33,7 +37,8 @@ class At(Trigger):
                 f"at() takes an aware datetime, not {self.instant!r}; write for example "
                 "at(datetime(2026, 12, 24, 9, tzinfo=UTC)), or cron('0 9 * * *') for every day"
             )
-        object.__setattr__(self, "instant", aware_utc(self.instant, "at(instant)"))
+        instant = min(max(aware_utc(self.instant, "at(instant)"), _FIRST), _LAST)
+        object.__setattr__(self, "instant", instant)
 
     def next_after(self, moment: datetime) -> datetime | None:
         """See `Trigger.next_after`."""

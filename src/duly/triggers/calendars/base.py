@@ -17,6 +17,7 @@ from duly.triggers.wallclock.clock import instant, local
 
 _DAY = timedelta(days=1)
 _MAX_PARTS = 50
+_MAX_DEPTH = 10
 
 ReadCalendar = Callable[[Any], "Calendar"]
 """Reads the JSON data of a calendar that is nested in another calendar."""
@@ -88,6 +89,11 @@ class Calendar(ABC):
         """
         return self
 
+    @property
+    def depth(self) -> int:
+        """How deep calendars are nested in this one; 1 for one alone."""
+        return 1
+
     def __str__(self) -> str:
         return self.describe()
 
@@ -136,6 +142,15 @@ class Union(Calendar):
         for part in self.parts:
             if not isinstance(part, Calendar):
                 raise TriggerError(f"union() takes calendars, not {str(part)[:60]!r}")
+        if self.depth > _MAX_DEPTH:
+            raise TriggerError(
+                f"union() is nested more than {_MAX_DEPTH} deep; give it all its calendars at once"
+            )
+
+    @property
+    def depth(self) -> int:
+        """See `Calendar.depth`."""
+        return 1 + max(part.depth for part in self.parts)
 
     def blocked_until(self, moment: datetime, zone: tzinfo) -> datetime | None:
         """See `Calendar.blocked_until`."""

@@ -24,8 +24,19 @@ _DEPTH = 20
 
 
 def encode_calendar(calendar: Calendar) -> str:
-    """Return the calendar as JSON text; equal calendars have equal text."""
-    return json.dumps(calendar.to_json(), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    """Return the calendar as JSON text; equal calendars have equal text.
+
+    Raises:
+        TriggerError: the text would be too long.
+    """
+    data = calendar.to_json()
+    text = json.dumps(data, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    if len(text) > LONGEST:
+        raise TriggerError(
+            f"the JSON of this calendar has {len(text)} characters; {LONGEST} are allowed, so "
+            "exclude fewer dates"
+        )
+    return text
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
@@ -163,7 +163,7 @@ def cron(
     expression: str | None = None,
     /,
     *,
-    tz: str | ZoneInfo | None = None,
+    tz: str | tzinfo | None = None,
     gap: Gap = "shift",
     fold: Fold = "first",
     **fields: Unpack[NamedFields],
@@ -180,7 +180,8 @@ def cron(
 
     Args:
         expression: five fields, six with seconds first, or a keyword such as ``@daily``.
-        tz: IANA zone; default: the scheduler's zone, filled in when the job is stored.
+        tz: IANA zone, as a name or a tzinfo; default: the scheduler's zone, filled in when the job
+            is stored.
         gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
             forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
             first instant after the gap.

@@ -22,6 +22,10 @@ _BUDGET = 25_000
 """The number of days examined without a match before a rule counts as ended (68 years or more)."""
 
 
+_LONGEST_COUNT = 366_000 * DAY
+"""The number of seconds in which all occurrences of a rule with COUNT must be."""
+
+
 class RuleTimes:
     """A rule whose times of day are the same on every matching day."""
 
@@ -116,6 +120,11 @@ class BoundedRule:
         listed: list[int] = []
         wall = self._inner.at_or_after(self._first)
         while wall is not None and len(listed) < count:
+            if wall - self._first > _LONGEST_COUNT:
+                raise TriggerError(
+                    f"the first {count} occurrences of an RRULE must be within 1,000 years; give a "
+                    "smaller COUNT, or UNTIL instead"
+                )
             listed.append(wall)
             wall = self._inner.at_or_after(wall + 1)
         return listed

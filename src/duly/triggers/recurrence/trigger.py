@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
@@ -137,7 +137,7 @@ def rrule(
     /,
     *,
     start: datetime | str | None = None,
-    tz: str | ZoneInfo | None = None,
+    tz: str | tzinfo | None = None,
     gap: Gap = "shift",
     fold: Fold = "first",
 ) -> RRule:
@@ -152,7 +152,8 @@ def rrule(
         start: DTSTART as a wall time in ``tz``, without a UTC offset; it supplies the time of day,
             the weekday and the day of the month that the rule does not specify. Default: the wall
             time at which the job is first stored.
-        tz: IANA zone; default: the scheduler's zone, filled in when the job is stored.
+        tz: IANA zone, as a name or a tzinfo; default: the scheduler's zone, filled in when the job
+            is stored.
         gap: what to do with a wall time that a clock change skips: ``"shift"`` (default) moves it
             forward by the length of the gap, ``"skip"`` drops it, ``"first"`` moves it to the
             first instant after the gap.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,22 +30,41 @@ def load_zone(name: str) -> ZoneInfo:
     raise TriggerError(f"unknown time zone {str(name)[:60]!r}{_suggestion(str(name))}")
 
 
-def zone_name(tz: str | ZoneInfo | None) -> str | None:
+def zone_name(tz: str | tzinfo | None) -> str | None:
     """Return the IANA name of a ``tz=`` argument; ``None`` stays ``None``.
 
     Args:
-        tz: an IANA name, a `ZoneInfo`, or ``None``.
+        tz: an IANA name, or an object that has one: a `ZoneInfo`, ``timezone.utc``, or a zone of
+            pytz, dateutil or pendulum; or ``None``.
 
     Raises:
         TriggerError: the zone is unknown, or the tzinfo has no IANA name.
     """
     if tz is None:
         return None
-    name = tz if isinstance(tz, str) else getattr(tz, "key", None)
+    name = tz if isinstance(tz, str) else _name_of(tz)
     if not name:
-        raise TriggerError(f"tz must be an IANA zone name such as 'Europe/Madrid', not {tz!r}")
+        raise TriggerError(
+            f"tz must be an IANA zone name such as 'Europe/Madrid', not {tz!r}; a fixed offset is "
+            "not a zone, because it does not follow clock changes: 'Etc/GMT-2' is always UTC+2"
+        )
     load_zone(name)
     return str(name)
+
+
+def _name_of(tz: object) -> str | None:
+    """Return the IANA name that an object of a library for time zones has, if it has one."""
+    if not isinstance(tz, tzinfo):
+        return None
+    for attribute in ("key", "zone", "name"):  # zoneinfo, pytz, pendulum
+        name = getattr(tz, attribute, None)
+        if isinstance(name, str) and name:
+            return name
+    file = getattr(tz, "_filename", None)  # dateutil
+    if isinstance(file, str):
+        return file.rpartition("zoneinfo/")[2]
+    is_utc = tz == UTC or type(tz).__name__ in ("tzutc", "UTC")
+    return "UTC" if is_utc else None
 
 
 def _suggestion(name: str) -> str:
