@@ -96,6 +96,28 @@ def explains_arguments(cls: type[R]) -> type[R]:
     return cls
 
 
+def explains_names(advice: Mapping[str, str], owner: str) -> Callable[[type[R]], type[R]]:
+    """Let a class answer the attributes that other libraries have in its place.
+
+    Type checkers do not see this, and so still refuse the names.
+
+    Args:
+        advice: for each such name, what to write instead.
+        owner: how messages refer to an instance; ``{name}`` becomes its ``name``.
+    """
+
+    def decorate(cls: type[R]) -> type[R]:
+        def unknown(self: Any, name: str) -> Any:
+            who = owner.format(name=repr(vars(self).get("name")))
+            hint = f"; write {advice[name]}" if name in advice else ""
+            raise AttributeError(f"{who} has no attribute {name!r}{hint}", name=name, obj=self)
+
+        setattr(cls, "__getattr__", unknown)  # noqa: B010 - hidden from type checkers
+        return cls
+
+    return decorate
+
+
 def _shown(
     name: str, args: Sequence[Any], options: Mapping[str, Any], error: DulyError, cure: str
 ) -> str:

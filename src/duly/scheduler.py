@@ -7,19 +7,19 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from duly import operations as op
 from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
 from duly.foreign_names import CALLS
-from duly.misuse import explains_arguments, misuse
+from duly.misuse import explains_arguments, explains_names, misuse
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
 from duly.model.settings import OpenResources, Orphans, Settings, check_queues, check_zone
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core, Upkeep
-from duly.operations.enqueue import DirectEnqueue, Enqueue
+from duly.operations.enqueue import AwaitableEnqueue, DirectEnqueue
 from duly.registry import Registry
 from duly.store.host.session_types import HostSession
 from duly.store.store import Store
@@ -28,6 +28,7 @@ from duly.worker.loop import State
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_AWAITABLE = {name: call.replace("scheduler.", "scheduler.aio.") for name, call in CALLS.items()}
 
 
 def _explain(
@@ -96,6 +97,7 @@ def _awaitable_step(
     return call
 
 
+@explains_names(CALLS, "'Scheduler' object")
 @explains_arguments
 class Scheduler(DirectEnqueue):
     """A durable job scheduler on one database.
@@ -178,11 +180,6 @@ class Scheduler(DirectEnqueue):
         )
         super().__init__(self._new_core(url, settings, clock or SystemClock()))
         self.aio = Aio(self._core)
-
-    if not TYPE_CHECKING:  # type checkers know the names that there are
-
-        def __getattr__(self, name):
-            raise _unknown(self, name, "scheduler.")
 
     def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
         """Create the core; the simulation overrides this to use a simulated database."""
@@ -339,7 +336,8 @@ class Scheduler(DirectEnqueue):
         return f"<Scheduler {self.settings.name!r} on {self.store}>"
 
 
-class Aio(Enqueue[Coroutine[Any, Any, str]]):
+@explains_names(_AWAITABLE, "'Aio' object")
+class Aio(AwaitableEnqueue):
     """A scheduler's calls as awaitables, for coroutines: ``await scheduler.aio.add(...)``.
 
     `Aio.job` looks a job up; jobs are declared with `Scheduler.job`. Calls that return at once,
@@ -348,27 +346,6 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     A call runs in a thread, so that it does not block the event loop. With an asyncio session it
     becomes part of that session's transaction, through SQLAlchemy's ``run_sync``.
     """
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            raise _unknown(self, name, "scheduler.aio.")
-
-    async def _hop(self, work: Callable[[Any], R], session: Any) -> R:
-        """Call ``work`` in a thread, or through the ``run_sync`` of an asyncio session."""
-        if not hasattr(session, "run_sync"):
-            return await asyncio.to_thread(work, session)
-        await asyncio.to_thread(self._core.store.prepare)
-        result: R = await session.run_sync(work)
-        return result
-
-    async def _perform(
-        self, operation: Callable[[Core, HostSession | None], str], session: HostSession | None
-    ) -> str:
-        return await self._hop(lambda joined: operation(self._core, joined), session)
 
     # Jobs in code
     job = _awaitable(op.jobs.find.job)
@@ -428,15 +405,6 @@ class Aio(Enqueue[Coroutine[Any, Any, str]]):
     stop = _awaitable(op.lifecycle.stop)
     tick = _awaitable_step(op.lifecycle.tick)
     run_due = _awaitable_step(op.lifecycle.run_due)
-
-
-def _unknown(owner: object, name: str, path: str) -> AttributeError:
-    """Return the error for an attribute that does not exist; other schedulers may have it."""
-    advice = f"; write {CALLS[name].replace('scheduler.', path)}" if name in CALLS else ""
-    kind = type(owner).__name__
-    return AttributeError(
-        f"{kind!r} object has no attribute {name!r}{advice}", name=name, obj=owner
-    )
 
 
 UPKEEP = Upkeep(prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile)

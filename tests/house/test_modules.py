@@ -12,6 +12,7 @@ OWN = sources("src")
 NOUNS = 2
 # Modules that hold more than two, because they are read together.
 TOGETHER = {
+    "src/duly/operations/enqueue.py": "one method, in its blocking and its awaitable form",
     "src/duly/model/policy.py": "the options of a job, and the policy of a run made of them",
     "src/duly/triggers/calendars/base.py": "what a calendar is, and calendars made of others",
     "src/duly/triggers/recurrence/pattern.py": "three ways to find the times of one rule",
@@ -31,7 +32,7 @@ DOORS = ("src/duly/__init__.py", "src/duly/triggers/__init__.py")
 TYPES_ONLY = ("src/duly/store/host/session_types.py",)
 
 # They import what the code itself or the command line names, never what is stored.
-CHILD = "src/duly/executors/process/child.py"  # a function that the worker has registered
+CHILD = "src/duly/executors/process/lookup.py"  # a function that the worker has registered
 COMMAND_LINE = ("src/duly/cli/lazy.py", "src/duly/cli/application.py")
 
 CLOCK = {

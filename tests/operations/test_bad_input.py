@@ -153,9 +153,9 @@ def test_a_wrong_setting_is_refused_when_it_is_made(
         Scheduler(f"sqlite:///{tmp_path}/x.db", **settings)
 
 
-def test_an_unknown_setting_is_a_type_error(tmp_path: Path) -> None:
-    """As for any Python call."""
-    with pytest.raises(TypeError, match="timezon"):
+def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    """With the setting that has the most similar name."""
+    with pytest.raises(ConfigurationError, match="'timezon'.* did you mean 'timezone'"):
         Scheduler(f"sqlite:///{tmp_path}/x.db", timezon="UTC")  # type: ignore[call-arg]
 
 
@@ -165,7 +165,7 @@ def test_an_unknown_setting_is_a_type_error(tmp_path: Path) -> None:
 )
 def test_a_heartbeat_that_cannot_work_is_refused(heartbeat: Any) -> None:
     """Beats must be shorter than the fence, and the fence than the lease."""
-    with pytest.raises(ConfigurationError, match="0 < interval < fence < lease"):
+    with pytest.raises(ConfigurationError, match="0 < interval < fence < lease|more than 0 sec"):
         Heartbeat(*heartbeat)
 
 
@@ -368,9 +368,7 @@ NO_TRIGGERS: list[Any] = ["0 9 * * *", 5, {"kind": "every"}, every]  # fmt: skip
 def test_what_is_no_trigger_is_refused(scheduler: Scheduler) -> None:
     """With what would be one."""
     for trigger in NO_TRIGGERS:
-        with refused(
-            ConfigurationError, r"is not a trigger; give for example cron\(…\), every\(…\) or at"
-        ):
+        with refused(ConfigurationError, r"is not a trigger; (write|give for example) "):
             scheduler.add("work", trigger)
     with refused(ConfigurationError, r"give a trigger, such as every\(hours=1\), or after="):
         scheduler.add("work", None)

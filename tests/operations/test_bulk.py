@@ -275,7 +275,7 @@ def test_many_calls_are_few_statements(scheduler: Scheduler, statements: list[st
     ("said", "error", "message"),
     [
         ({"calls": [{}, {"n": "x"}]}, ArgumentsError, r"^calls\[1\]: arguments of task 'work': n"),
-        ({"calls": [{}, 7]}, ArgumentsError, r"^calls\[1\]: .* are a int"),
+        ({"calls": [{}, 7]}, ArgumentsError, r"^calls\[1\]: .* are of type int"),
         ({"unique_keys": ["k"]}, ConfigurationError, "1 unique_keys for 2 calls"),
         ({"unique_keys": ["k", ""]}, ConfigurationError, r"^unique_keys\[1\]: unique_key is ''"),
         ({"unique": "ever"}, ConfigurationError, "unique='ever'"),

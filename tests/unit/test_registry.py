@@ -21,6 +21,15 @@ def register(registry: Registry, function: Any, name: str | None = None, **optio
     return registry.register(function, name=name, options=options)
 
 
+def decorate(
+    task: Task, enqueue: Callable[..., str] = lambda *_: ""
+) -> TaskFunction[..., ..., Any]:
+    async def awaitable(*args: Any, **kwargs: Any) -> str:
+        return enqueue(*args, **kwargs)
+
+    return TaskFunction(task, enqueue, awaitable)
+
+
 def send_mail(to: str) -> None:
     """Send one mail.
 
@@ -48,7 +57,7 @@ def test_a_function_is_known_by_its_name_or_by_one_that_is_given() -> None:
     assert registry.get("mail.other") is named
     assert registry.find(send_mail) is plain
     assert registry.find("send_mail") is plain
-    assert registry.find(TaskFunction(named, lambda *_: "")) is named
+    assert registry.find(decorate(named)) is named
     assert registry.names() == ("mail.other", "send_mail")
     assert registry.tasks() == [named, plain]
     assert "send_mail" in registry
@@ -120,7 +129,7 @@ def test_a_name_from_the_database_imports_nothing() -> None:
 def test_a_task_of_another_scheduler_is_unknown_here() -> None:
     """A decorated function is found by its name, in this registry only."""
     here, there = Registry(), Registry()
-    decorated: TaskFunction[..., ..., Any] = TaskFunction(register(there, send_mail), lambda *_: "")
+    decorated = decorate(register(there, send_mail))
     with pytest.raises(UnknownTask, match="'send_mail'"):
         here.find(decorated)
 
@@ -200,7 +209,7 @@ def test_a_registered_function_is_still_that_function() -> None:
         """Add."""
         return a + b
 
-    decorated: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), add), lambda *_: "")
+    decorated = decorate(register(Registry(), add))
     assert decorated(1) == 2
     assert decorated(1, b=5) == 6
     assert decorated.name == "add"
@@ -212,9 +221,7 @@ def test_a_registered_function_is_still_that_function() -> None:
 
 def test_a_registered_method_of_a_coroutine_is_awaited_by_its_caller() -> None:
     """Calling a registered coroutine function returns its coroutine."""
-    decorated: TaskFunction[..., ..., Any] = TaskFunction(
-        register(Registry(), fetch), lambda *_: ""
-    )
+    decorated = decorate(register(Registry(), fetch))
     assert asyncio.run(decorated()) == 7
 
 
@@ -226,9 +233,10 @@ def test_enqueue_of_the_function_is_enqueue_with_its_name() -> None:
         calls.append((args, kwargs))
         return "id"
 
-    decorated: TaskFunction[..., ..., Any] = TaskFunction(register(Registry(), other), enqueue)
+    decorated = decorate(register(Registry(), other), enqueue)
     assert decorated.enqueue(to="ana", delay=5) == "id"
-    assert calls == [(("other",), {"to": "ana", "delay": 5})]
+    assert asyncio.run(decorated.aio.enqueue(to="ana", delay=5)) == "id"
+    assert calls == [(("other",), {"to": "ana", "delay": 5})] * 2
 
 
 def test_registering_while_others_read_is_safe() -> None:

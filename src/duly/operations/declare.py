@@ -25,7 +25,7 @@ from duly.operations.definition import (
     is_cron,
     trigger_of,
 )
-from duly.operations.enqueue import DirectEnqueue
+from duly.operations.enqueue import AwaitableEnqueue, DirectEnqueue
 from duly.operations.jobs.add import put
 from duly.operations.jobs.change import change
 from duly.operations.jobs.dependencies import relinked
@@ -39,7 +39,7 @@ from duly.operations.jobs.pause import (
     resume_jobs,
 )
 from duly.operations.task_function import TaskFunction
-from duly.registry import ExecutorName, Registry, SessionFactory
+from duly.registry import ExecutorName, Registry, SessionFactory, Task
 from duly.store import declarations, history, jobs
 from duly.store.rows import JobRow, definition_of, event_record, overridden
 from duly.store.tables import UNRESOLVED
@@ -92,7 +92,7 @@ def task(
         registered = core.registry.register(
             function, name=name, options=options, transactional=transactional, executor=executor
         )
-        return TaskFunction(registered, DirectEnqueue(core).enqueue)
+        return task_function(core, registered)
 
     return cast(TaskDecorator, register)
 
@@ -196,6 +196,11 @@ def job(
     return cast(TaskDecorator, declare)
 
 
+def task_function(core: Core, registered: Task) -> TaskFunction[..., ..., Any]:
+    """Return the decorated form of a task, which stores its calls in this scheduler's database."""
+    return TaskFunction(registered, DirectEnqueue(core).enqueue, AwaitableEnqueue(core).enqueue)
+
+
 def _task_here(core: Core, function: TaskFunction[..., ..., Any]) -> TaskFunction[..., ..., Any]:
     """Return a task of this scheduler; one of another scheduler is registered here as well."""
     declared = function.task
@@ -208,7 +213,7 @@ def _task_here(core: Core, function: TaskFunction[..., ..., Any]) -> TaskFunctio
         transactional=declared.transactional,
         executor=declared.executor,
     )
-    return TaskFunction(registered, DirectEnqueue(core).enqueue)
+    return task_function(core, registered)
 
 
 def declared(core: Core) -> list[Definition]:

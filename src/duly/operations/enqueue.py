@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import (
@@ -22,7 +23,14 @@ from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
 from duly.operations.core import Core
 from duly.operations.inputs import with_position
-from duly.operations.task_function import Args, CallOptions, Delay, TaskFunction, Unique
+from duly.operations.task_function import (
+    Args,
+    CallOptions,
+    Delay,
+    RetryOption,
+    TaskFunction,
+    Unique,
+)
 from duly.registry import AnyTask, Task
 from duly.store import runs
 from duly.store.host.session_types import HostSession
@@ -122,6 +130,16 @@ class Enqueue(Generic[S]):
         self, task: AnyTask, /, *positional: Any, session: HostSession | None, **more: Any
     ) -> S: ...
     @overload
+    def enqueue(
+        self, task: AnyTask, /, *positional: Any, expires: Delay | None, **more: Any
+    ) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *positional: Any, retry: RetryOption, **more: Any) -> S: ...
+    @overload
+    def enqueue(
+        self, task: AnyTask, /, *positional: Any, timeout: Delay | None, **more: Any
+    ) -> S: ...
+    @overload
     def enqueue(self, task: AnyTask, /, *positional: Any, actor: str | None, **more: Any) -> S: ...
     def enqueue(  # type: ignore[misc]
         self,
@@ -134,6 +152,9 @@ class Enqueue(Generic[S]):
         priority: int | None = None,
         queue: str | None = None,
         concurrency_key: str | None = None,
+        expires: Delay | None = None,
+        retry: RetryOption = None,
+        timeout: Delay | None = None,
         unique_key: str | None = None,
         unique: Unique = "until_start",
         session: HostSession | None = None,
@@ -153,6 +174,10 @@ class Enqueue(Generic[S]):
             queue: the queue of its run; default: the task's.
             concurrency_key: runs with the same key run one at a time, or as many at once as
                 `set_limit` allows; default: the task's.
+            expires: seconds that it may wait for its first start, from the instant at which it may
+                start; then it is ``missed``. Default: the task's, as for the next two.
+            retry: a `Retry`, or the number of attempts; 1: it is not retried.
+            timeout: the maximum duration of an attempt, in seconds.
             unique_key: 1 to 191 characters. While a run holds this key, no second one is created,
                 and the id of the first is returned.
             unique: how long the run holds its key: ``until_start`` or ``until_done``.
@@ -173,10 +198,16 @@ class Enqueue(Generic[S]):
 
         def operation(core: Core, session: HostSession | None) -> str:
             registered = core.registry.find(task)
+            chosen = {
+                "priority": priority, "queue": queue, "concurrency_key": concurrency_key,
+                "expires": expires, "retry": retry, "timeout": timeout,
+            }  # fmt: skip
             call = _call(
-                registered, core.settings.defaults, delay=delay, at=at, priority=priority,
-                queue=queue, concurrency_key=concurrency_key, unique=unique,
-            )  # fmt: skip
+                registered, core.settings.defaults, chosen, delay=delay, at=at, unique=unique
+            )
+            if args is None:
+                others = {"delay": delay, "at": at, "unique_key": unique_key, "actor": actor}
+                _refuse_ambiguous(registered, {**chosen, **others})
             encoded = _encode(registered, positional, args, arguments)
             if session is None and unique_key is None:
                 return _enqueue_plain(core, call, encoded, actor)
@@ -187,6 +218,26 @@ class Enqueue(Generic[S]):
             return ids[0]
 
         return self._perform(operation, session)
+
+
+class AwaitableEnqueue(Enqueue[Coroutine[Any, Any, str]]):
+    """The form of `Enqueue` that coroutines await."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def _hop(self, work: Callable[[Any], R], session: Any) -> R:
+        """Call ``work`` in a thread, or through the ``run_sync`` of an asyncio session."""
+        if not hasattr(session, "run_sync"):
+            return await asyncio.to_thread(work, session)
+        await asyncio.to_thread(self._core.store.prepare)
+        result: R = await session.run_sync(work)
+        return result
+
+    async def _perform(
+        self, operation: Callable[[Core, HostSession | None], str], session: HostSession | None
+    ) -> str:
+        return await self._hop(lambda joined: operation(self._core, joined), session)
 
 
 class DirectEnqueue(Enqueue[str]):
@@ -212,6 +263,9 @@ def enqueue_many(
     priority: int | None = None,
     queue: str | None = None,
     concurrency_key: str | None = None,
+    expires: Delay | None = None,
+    retry: RetryOption = None,
+    timeout: Delay | None = None,
     unique_keys: Iterable[str | None] | None = None,
     unique: Unique = "until_start",
     session: HostSession | None = None,
@@ -224,11 +278,14 @@ def enqueue_many(
     Args:
         task: a registered function or its name.
         calls: for each call, its arguments by name: ``[{"user": 7}, {"user": 8}]``.
-        delay: see `enqueue`; this and the next four options apply to all calls.
+        delay: see `enqueue`; this and the next seven options apply to all calls.
         at: see `enqueue`.
         priority: see `enqueue`.
         queue: see `enqueue`.
         concurrency_key: see `enqueue`.
+        expires: see `enqueue`.
+        retry: see `enqueue`.
+        timeout: see `enqueue`.
         unique_keys: for each call, its unique key, or ``None`` if it has none. If an earlier run or
             an earlier call holds the key, the id of that run is returned.
         unique: how long the runs hold their keys: ``until_start`` or ``until_done``.
@@ -247,10 +304,11 @@ def enqueue_many(
         NaiveDatetimeError: ``at`` has no time zone.
     """
     registered = core.registry.find(task)
-    call = _call(
-        registered, core.settings.defaults, delay=delay, at=at, priority=priority, queue=queue,
-        concurrency_key=concurrency_key, unique=unique,
-    )  # fmt: skip
+    chosen = {
+        "priority": priority, "queue": queue, "concurrency_key": concurrency_key,
+        "expires": expires, "retry": retry, "timeout": timeout,
+    }  # fmt: skip
+    call = _call(registered, core.settings.defaults, chosen, delay=delay, at=at, unique=unique)
     args = _check_each(calls, registered.signature.encode, "calls")
     keys = None if unique_keys is None else _checked_keys(unique_keys, len(args))
     return core.transact(
@@ -347,23 +405,35 @@ def _insert_unique(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[str,
 def _call(
     task: Task,
     defaults: JobOptions,
+    chosen: Mapping[str, Any],
     *,
     delay: Delay | None,
     at: datetime | None,
-    priority: int | None,
-    queue: str | None,
-    concurrency_key: str | None,
     unique: Unique,
 ) -> Call:
     if delay is not None and at is not None:
         raise ConfigurationError("give either delay= or at=, not both")
     if unique not in get_args(Unique):
         raise ConfigurationError(f"unique={unique!r}; it must be one of {get_args(Unique)}")
-    chosen = {"priority": priority, "queue": queue, "concurrency_key": concurrency_key}
     options = task.options_over(defaults, {k: v for k, v in chosen.items() if v is not None})
     moment = None if at is None else instant("at", at)
     wait = None if delay is None else timedelta(seconds=SECONDS("delay", delay))
     return Call(task, options, moment, wait, unique)
+
+
+def _refuse_ambiguous(task: Task, options: Mapping[str, Any]) -> None:
+    """Refuse an option that the task also has a parameter for: it is not clear which is meant.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    names = task.signature.names
+    for name, value in options.items():
+        if value is not None and name in names:
+            raise ConfigurationError(
+                f"{name}= is an option of enqueue and a parameter of task {task.name!r}; pass all "
+                f"the arguments as args={{{name!r}: …}}"
+            )
 
 
 def _encode(task: Task, positional: Sequence[Any], args: Args | None, arguments: Args) -> str:

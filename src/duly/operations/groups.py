@@ -14,7 +14,7 @@ from duly.model.policy import TASK_OPTIONS, JobOptionFields, JobOptions, TaskOpt
 from duly.operations import declare
 from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
-from duly.operations.enqueue import DirectEnqueue
+from duly.operations.enqueue import AwaitableEnqueue, DirectEnqueue
 from duly.operations.task_function import TaskFunction
 from duly.registry import ExecutorName, Registry, SessionFactory
 from duly.triggers import Trigger
@@ -88,7 +88,7 @@ class JobGroup:
                 transactional=transactional, executor=executor,
             )  # fmt: skip
             self._declare(lambda core: core.registry.adopt(task))
-            return TaskFunction(task, self._enqueue)
+            return TaskFunction(task, self._enqueue, self._enqueue_awaitable)
 
         return cast(TaskDecorator, register)
 
@@ -171,6 +171,10 @@ class JobGroup:
 
     def _enqueue(self, name: str, *args: Any, **options_and_arguments: Any) -> str:
         return DirectEnqueue(self._core_of(name)).enqueue(name, *args, **options_and_arguments)
+
+    async def _enqueue_awaitable(self, name: str, *args: Any, **options_and_arguments: Any) -> str:
+        enqueue = AwaitableEnqueue(self._core_of(name)).enqueue
+        return await enqueue(name, *args, **options_and_arguments)
 
     def _core_of(self, name: str) -> Core:
         """Return the scheduler for a call of a task that does not name one."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import (
-    TYPE_CHECKING,
     Any,
     Generic,
     Literal,
@@ -19,17 +18,21 @@ from typing import (
 )
 
 from duly.foreign_names import TASK_CALLS
+from duly.misuse import explains_names
+from duly.model.policy import Retry
 from duly.registry import Registered, Task
 from duly.store.host.session_types import HostSession
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
+S = TypeVar("S")
 Unique = Literal["until_start", "until_done"]
 """How long a run holds its unique key."""
 
 Delay = float | timedelta
 Args = Mapping[str, Any]
+RetryOption = Retry | int | Mapping[str, float] | None
 
 
 class CallOptions(TypedDict, total=False):
@@ -40,13 +43,66 @@ class CallOptions(TypedDict, total=False):
     priority: int | None
     queue: str | None
     concurrency_key: str | None
+    expires: Delay | None
+    retry: RetryOption
+    timeout: Delay | None
     unique_key: str | None
     unique: Unique
     session: HostSession | None
     actor: str | None
 
 
-class TaskFunction(Registered, Generic[P, Q, R]):
+class TaskCalls(Generic[Q, S]):
+    """The calls of one task that are stored: directly, or awaited.
+
+    Args:
+        name: the task's name.
+        enqueue: stores a call of a task by its name.
+    """
+
+    def __init__(self, name: str, enqueue: Callable[..., S]) -> None:
+        self.name = name
+        self._enqueue = enqueue
+
+    @overload
+    def enqueue(self, *args: Q.args, **arguments: Q.kwargs) -> S: ...
+    @overload
+    def enqueue(self, *, args: Args, **options: Unpack[CallOptions]) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, delay: Delay | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, at: datetime | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, priority: int | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, queue: str | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, concurrency_key: str | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(
+        self, *positional: Any, unique_key: str | None, unique: Unique = ..., **more: Any
+    ) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, session: HostSession | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, expires: Delay | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, retry: RetryOption, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, timeout: Delay | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, actor: str | None, **more: Any) -> S: ...
+    def enqueue(self, *args: Any, **options_and_arguments: Any) -> S:
+        """Enqueue one call of this task; see `Scheduler.enqueue` for the options.
+
+        Returns:
+            The run's id; from `TaskFunction.aio`, a coroutine that returns it.
+        """
+        return self._enqueue(self.name, *args, **options_and_arguments)
+
+
+@explains_names(TASK_CALLS, "task {name}")
+class TaskFunction(TaskCalls[Q, str], Registered, Generic[P, Q, R]):
     """A registered function: call it as usual, or enqueue a durable call of it.
 
     ``P`` are the parameters of the function; ``Q`` are those that a caller of `enqueue` passes,
@@ -55,18 +111,26 @@ class TaskFunction(Registered, Generic[P, Q, R]):
     Attributes:
         task: the task in the registry.
         name: the task's name.
+        aio: the awaitable form of `enqueue`, for coroutines: ``await send.aio.enqueue(order=3)``.
     """
 
-    def __init__(self, task: Task, enqueue: Callable[..., str]) -> None:
+    aio: TaskCalls[Q, Coroutine[Any, Any, str]]
+
+    def __init__(
+        self,
+        task: Task,
+        enqueue: Callable[..., str],
+        awaitable: Callable[..., Coroutine[Any, Any, str]],
+    ) -> None:
         function = task.function
         functools.update_wrapper(self, function, updated=())
         # A callable object's attributes must not hide those of this class.
-        own = {"task", "name", "_enqueue", *dir(type(self))}
+        own = {"task", "name", "aio", "_enqueue", *dir(type(self))}
         attributes = getattr(function, "__dict__", {})
         vars(self).update((key, value) for key, value in attributes.items() if key not in own)
+        super().__init__(task.name, enqueue)
         self.task = task
-        self.name = task.name
-        self._enqueue = enqueue
+        self.aio = TaskCalls(task.name, awaitable)
         if task.is_async:
             _mark_as_coroutine_function(self, function)
 
@@ -74,45 +138,6 @@ class TaskFunction(Registered, Generic[P, Q, R]):
         """Call the function here and now."""
         result: R = self.task.function(*args, **kwargs)
         return result
-
-    @overload
-    def enqueue(self, *args: Q.args, **arguments: Q.kwargs) -> str: ...
-    @overload
-    def enqueue(self, *, args: Args, **options: Unpack[CallOptions]) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, delay: Delay | None, **more: Any) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, at: datetime | None, **more: Any) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, priority: int | None, **more: Any) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, queue: str | None, **more: Any) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, concurrency_key: str | None, **more: Any) -> str: ...
-    @overload
-    def enqueue(
-        self, *positional: Any, unique_key: str | None, unique: Unique = ..., **more: Any
-    ) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, session: HostSession | None, **more: Any) -> str: ...
-    @overload
-    def enqueue(self, *positional: Any, actor: str | None, **more: Any) -> str: ...
-    def enqueue(self, *args: Any, **options_and_arguments: Any) -> str:
-        """Enqueue one call of this task; see `Scheduler.enqueue` for the options.
-
-        Returns:
-            The run's id.
-        """
-        return self._enqueue(self.name, *args, **options_and_arguments)
-
-    if not TYPE_CHECKING:  # type checkers know the names that there are
-
-        def __getattr__(self, name: str) -> Any:
-            advice = f"; write {TASK_CALLS[name]}" if name in TASK_CALLS else ""
-            raise AttributeError(
-                f"task {vars(self).get('name')!r} has no attribute {name!r}{advice}",
-                name=name, obj=self,
-            )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"

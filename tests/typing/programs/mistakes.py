@@ -84,6 +84,19 @@ scheduler.enqueue(send, args=[7])  # error
 scheduler.enqueue(fetch, url=7)  # error
 scheduler.enqueue(7)  # error
 scheduler.enqueue_many(send, [{"order": 7}], unique="for ever")  # error
+scheduler.enqueue(send, order=7, expires="60")  # error
+scheduler.enqueue(send, order=7, retry="often")  # error
+scheduler.enqueue_many(send, [{"order": 7}], timeout="5")  # error
+
+# Names of other schedulers
+scheduler.add_job(send, "cron")  # error
+scheduler.shutdown()  # error
+scheduler.add(send, every(hours=1), max_instances=3)  # error
+scheduler.add(send, every(hours=1), replace_existing=True)  # error
+send.delay(7)  # error
+send.apply_async(args=[7], countdown=3)  # error
+every(5)  # error
+every(hour=1)  # error
 
 # Results and queries
 scheduler.job("j").next_fire  # error
@@ -100,6 +113,11 @@ async def call_async() -> None:
     await scheduler.aio.enqueu(send, order=7)  # error
     await scheduler.aio.nonsense()  # error
     await scheduler.aio.enqueue(send, order="7")  # error
+    await send.aio.enqueue(order="7")  # error
+    await send.aio.enqueue()  # error
+    await send.aio.enqueue(ordr=7)  # error
+    await send.aio.nonsense()  # error
+    send.aio.enqueue(order=7).upper()  # error
     await scheduler.aio.enqueue(send)  # error
     await scheduler.aio.enqueue(send, ordr=7)  # error
     await scheduler.aio.enqueue(fetch, url=7)  # error
