@@ -383,7 +383,7 @@ def test_U11_fields_that_were_not_set_stay_unset(scheduler: Scheduler) -> None:
             "annotate the parameter so that only a datetime fits, or pass a str",
         ),
         (str, Status.PAID, "value: a Status would arrive as a str, .* only a Status fits"),
-        (Masked, Masked(number="12345678"), r"value\.number: a str would arrive with another valu"),
+        (Masked, Masked(number="12345678"), r"value\.number: a str would arrive with another v"),
         (Shade, Shade.DARK, r"value: Input should be .* read back\); use plain types such as str"),
         (bytes, b"\xff", r"value: .*invalid utf-8.*; arguments are stored as JSON, so pass plain"),
         (NONE, object(), "value: Unable to serialize unknown type.*; arguments are stored as JSON"),

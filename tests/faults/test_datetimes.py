@@ -31,7 +31,7 @@ class Timestamp(datetime):
         moment = super().__add__(other)
         if not 1678 <= moment.year <= 2261:
             raise OverflowError("out of bounds nanosecond timestamp")
-        return moment  # type: ignore[return-value]
+        return moment
 
     __radd__ = __add__
 

@@ -65,7 +65,7 @@ def uses(**cases: tuple[Use, str]) -> Any:
     add_by_timedelta=(lambda s, f: s.add(f, timedelta(hours=1)), r"write every\(seconds=3600\)"),
     add_by_number=(lambda s, f: s.add(f, 5), r"5 is not a trigger; write every\(seconds=5\)"),
     add_by_datetime=(lambda s, f: s.add(f, NOW), r"write at\(…\) with this datetime"),
-    add_turned_round=(lambda s, f: s.add(d.every(hours=1), f), "not a function; give the functio"),
+    add_turned_round=(lambda s, f: s.add(d.every(hours=1), f), "not a function; give the"),
     add_by_position=(
         lambda s, f: s.add(f, d.every(hours=1), "id"), r"takes only task, trigger by position, as"
     ),

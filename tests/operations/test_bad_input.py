@@ -155,7 +155,7 @@ def test_a_wrong_setting_is_refused_when_it_is_made(
 
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     """With the setting that has the most similar name."""
-    with pytest.raises(ConfigurationError, match="'timezon'.* did you mean 'timezone'"):
+    with pytest.raises(ConfigurationError, match=r"'timezon'.* did you mean 'timezone'"):
         Scheduler(f"sqlite:///{tmp_path}/x.db", timezon="UTC")  # type: ignore[call-arg]
 
 
@@ -165,7 +165,7 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
 )
 def test_a_heartbeat_that_cannot_work_is_refused(heartbeat: Any) -> None:
     """Beats must be shorter than the fence, and the fence than the lease."""
-    with pytest.raises(ConfigurationError, match="0 < interval < fence < lease|more than 0 sec"):
+    with pytest.raises(ConfigurationError, match=r"0 < interval < fence < lease|more than 0 sec"):
         Heartbeat(*heartbeat)
 
 
