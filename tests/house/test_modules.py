@@ -12,7 +12,6 @@ OWN = sources("src")
 NOUNS = 2
 # Modules that hold more than two, because they are read together.
 TOGETHER = {
-    "src/duly/operations/enqueue.py": "one method, in its blocking and its awaitable form",
     "src/duly/model/policy.py": "the options of a job, and the policy of a run made of them",
     "src/duly/triggers/calendars/base.py": "what a calendar is, and calendars made of others",
     "src/duly/triggers/recurrence/pattern.py": "three ways to find the times of one rule",

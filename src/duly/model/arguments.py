@@ -113,7 +113,10 @@ class Arguments:
             if kind in accepted.kinds:
                 if kind is datetime and value.tzinfo not in _EXACT_ZONES:
                     return False
-            elif kind is not list or not accepted.items.issuperset(map(type, value)):
+            elif kind is list:
+                if not accepted.items.issuperset(map(type, value)):
+                    return False
+            elif kind is not dict or not _is_plain_dict(value, accepted.values):
                 return False
         return True
 
@@ -164,10 +167,11 @@ class Arguments:
                 f"{error} (when the stored arguments are read back); use plain types such as str "
                 "and int for the values of enums and for the keys of dicts, or pass plain values"
             ) from None
-        validated = self._values(model)
         try:
             for name, value in given.items():
-                lost = _lost(value, validated[name], received[name])
+                if is_same(value, received[name]):
+                    continue
+                lost = _lost(value, self._values(model)[name], received[name])
                 if lost is not None:
                     raise ArgumentsError(
                         f"arguments of task {self._name!r}: {name}{lost.path}: "
@@ -205,8 +209,6 @@ class Arguments:
 
 def _lost(given: Any, validated: Any, received: Any) -> Difference | None:
     """Return what the function would not receive as it was given, if there is anything."""
-    if is_same(given, received):
-        return None
     for left, keeps_type in ((validated, True), (given, False)):
         for found in differences(left, received):
             _path, sent, read = found
@@ -270,10 +272,16 @@ class _Plain(NamedTuple):
     Attributes:
         kinds: the exact types of the values.
         items: the exact types of the items of lists.
+        values: the exact types of the values of dicts with keys of type str.
     """
 
     kinds: frozenset[type] = frozenset()
     items: frozenset[type] = frozenset()
+    values: frozenset[type] = frozenset()
+
+
+def _is_plain_dict(value: dict[Any, Any], kinds: frozenset[type]) -> bool:
+    return kinds.issuperset(map(type, value.values())) and _KEYS.issuperset(map(type, value))
 
 
 def _plain_types(annotation: Any) -> _Plain:
@@ -291,6 +299,8 @@ def _plain_types(annotation: Any) -> _Plain:
         return _Plain(kinds) if separate and len(kinds & _TEXTS) < 2 else _Plain()
     if origin is list:
         return _Plain(items=parts[0].kinds & _SCALARS)
+    if origin is dict and get_args(annotation)[0] is str:
+        return _Plain(values=parts[1].kinds & _SCALARS)
     return _Plain()
 
 
@@ -341,5 +351,6 @@ _SCALARS: frozenset[type] = frozenset({int, str, bool, float, _NONE})
 _TEXTS: frozenset[type] = frozenset({date, datetime, UUID})
 """Types that are written as text, which each of them reads back exactly."""
 
+_KEYS = frozenset({str})
 _EXACT_ZONES = (None, UTC)
 _UNTYPED = (Any, inspect.Parameter.empty, object)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 _SCALARS = frozenset({int, str, bool, float, bytes, type(None)})
+_KEYS = frozenset({str})
 
 
 class Difference(NamedTuple):
@@ -36,14 +38,22 @@ def is_same(left: Any, right: Any) -> bool:
         return bool(left == right)
     if kind is list or kind is tuple:
         return len(left) == len(right) and all(map(is_same, left, right))
+    if kind is dict and _KEYS.issuperset(map(type, left)):
+        return left.keys() == right.keys() and all(
+            is_same(value, right[key]) for key, value in left.items()
+        )
     if kind is datetime:
         return _wall(left) == _wall(right)
+    names: tuple[str, ...] | None = _model_fields(type(left))
+    if names is not None and not (left.__pydantic_extra__ or left.__pydantic_private__):
+        one, other = vars(left), vars(right)
+        return all(is_same(one.get(name), other.get(name)) for name in names)
     return next(differences(left, right), None) is None
 
 
 def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
     """Yield where two values differ, as `is_same` compares them."""
-    kind = type(left)
+    kind: Any = type(left)
     if left is right:
         return
     if kind is not type(right):
@@ -120,20 +130,27 @@ def _of_parts(left: dict[str, Any], right: dict[str, Any], path: str) -> Iterato
 
 def _parts(value: Any) -> dict[str, Any] | None:
     """Return what a model, a dataclass or a plain object consists of; ``None`` for other values."""
-    kind = type(value)
+    kind: Any = type(value)
     if is_dataclass(kind):
         return {
             field.name: getattr(value, field.name)
             for field in fields(kind)
             if hasattr(value, field.name)
         }
-    model_fields = getattr(kind, "__pydantic_fields__", None)
+    model_fields = _model_fields(kind)
     if model_fields is not None:
         own = {name: value.__dict__[name] for name in model_fields if name in value.__dict__}
         return own | (value.__pydantic_extra__ or {}) | (value.__pydantic_private__ or {})
     if _has_no_equality(kind) and hasattr(value, "__dict__"):
         return dict(vars(value))
     return None
+
+
+@lru_cache(maxsize=1024)
+def _model_fields(kind: Any) -> tuple[str, ...] | None:
+    """Return the names of the fields of a pydantic model; ``None`` for another class."""
+    model_fields = getattr(kind, "__pydantic_fields__", None)
+    return None if model_fields is None or is_dataclass(kind) else tuple(model_fields)
 
 
 def _has_no_equality(kind: Any) -> bool:
