@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
@@ -44,7 +44,8 @@ def is_same(left: Any, right: Any) -> bool:
         )
     if kind is datetime:
         return _wall(left) == _wall(right)
-    names: tuple[str, ...] | None = _model_fields(type(left))
+    model: Any = kind
+    names = _model_fields(model)
     if names is not None and not (left.__pydantic_extra__ or left.__pydantic_private__):
         one, other = vars(left), vars(right)
         return all(is_same(one.get(name), other.get(name)) for name in names)
@@ -147,7 +148,7 @@ def _parts(value: Any) -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=1024)
-def _model_fields(kind: Any) -> tuple[str, ...] | None:
+def _model_fields(kind: Hashable) -> tuple[str, ...] | None:
     """Return the names of the fields of a pydantic model; ``None`` for another class."""
     model_fields = getattr(kind, "__pydantic_fields__", None)
     return None if model_fields is None or is_dataclass(kind) else tuple(model_fields)
