@@ -214,7 +214,8 @@ def calendar(
     for name in units:
         if name not in UNITS:
             known = (*UNITS, "at", "start", "missing", "tz", "gap", "fold")
-            raise UnknownOption(name, known, "of calendar()", TRIGGER_OPTIONS)
+            problem = UnknownOption(name, known, "of calendar()", TRIGGER_OPTIONS)
+            raise TriggerError(str(problem))
     unit, count = _one_unit(units)
     if isinstance(start, str):
         start = read_date("calendar", "start", start)

@@ -223,7 +223,6 @@ INVALID = [
     '{"kind":"every","seconds":5,"anchor":"2026-01-01T00:00:00"}',
     '{"kind":"at","instant":5}',
     '{"kind":"at","instant":"tomorrow"}',
-    '{"kind":"at","instant":"0001-01-01T00:00:00+10:00"}',
     "[" * 5000,
     '{"kind":"at","instant":"' + "9" * 70_000 + '"}',
 ]
