@@ -31,6 +31,7 @@
     │   ├── DataRefused         the database does not accept a value or a row
     │   └── SchemaError         Duly's tables are missing or do not belong to this application
     │       └── SchemaTooNew    the tables were created by a newer version of Duly
+    ├── TooManyWaiting          too many awaitable calls wait for runs in this process
     ├── LifecycleError          start, stop or tick in the wrong state           (also RuntimeError)
     ├── TransactionError        a session that cannot commit with its run        (also RuntimeError)
     └── LeaseLost               this worker no longer owns the run
@@ -279,6 +280,10 @@ class SchemaError(StoreError):
 
 class SchemaTooNew(SchemaError):
     """The tables were created by a newer version of Duly; nothing was changed."""
+
+
+class TooManyWaiting(DulyError):
+    """Too many awaitable calls wait for runs in this process already; nothing was done."""
 
 
 class LifecycleError(DulyError, RuntimeError):

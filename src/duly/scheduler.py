@@ -58,12 +58,23 @@ def _call(operation: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[
     return call
 
 
+Waits = Callable[[Mapping[str, Any]], bool]
+
+
+def _never(_options: Mapping[str, Any]) -> bool:
+    return False
+
+
 def _awaitable(
-    operation: Callable[Concatenate[Core, P], R],
+    operation: Callable[Concatenate[Core, P], R], *, waits: Waits = _never
 ) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
     """Make an operation a coroutine method of `Aio`, with its signature and its docstring.
 
     The operation runs in a thread; with an asyncio session, through SQLAlchemy's ``run_sync``.
+
+    Args:
+        operation: the operation.
+        waits: whether a call with these options waits for runs.
     """
 
     @functools.wraps(operation)
@@ -77,16 +88,30 @@ def _awaitable(
                 _explain(operation, self._core, args, options)
                 raise
 
+        if waits(options):
+            return await self._core.call_threads.wait(work, None)
         return await self._hop(work, options.get("session"))
 
     return call
 
 
-def _awaitable_step(
+def _awaitable_stop(
     operation: Callable[Concatenate[Core, P], R],
 ) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
+    """Make an operation awaitable that ends the scheduler, so it is never refused."""
+
+    @functools.wraps(operation)
+    async def call(self: Aio, /, *args: P.args, **options: P.kwargs) -> R:
+        return await self._core.call_threads.stop(lambda: operation(self._core, *args, **options))
+
+    return call
+
+
+def _awaitable_step(
+    operation: Callable[Concatenate[Core, P], R], *, waits: Waits = _never
+) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
     """Make an operation awaitable; coroutine jobs that it starts run on the loop that awaits it."""
-    step = _awaitable(operation)
+    step = _awaitable(operation, waits=waits)
 
     @functools.wraps(operation)
     async def call(self: Aio, /, *args: P.args, **options: P.kwargs) -> R:
@@ -343,8 +368,10 @@ class Aio(AwaitableEnqueue):
     `Aio.job` looks a job up; jobs are declared with `Scheduler.job`. Calls that return at once,
     such as `Scheduler.task` and `Scheduler.on`, have no awaitable form.
 
-    A call runs in a thread, so that it does not block the event loop. With an asyncio session it
-    becomes part of that session's transaction, through SQLAlchemy's ``run_sync``.
+    A call runs in a thread of the scheduler's own, so that it does not block the event loop. At
+    most 16 calls may wait for runs at once (`tick`, `run_due`, and `run_now` with ``wait``); a
+    further one raises `TooManyWaiting`. With an asyncio session a call becomes part of that
+    session's transaction, through SQLAlchemy's ``run_sync``.
     """
 
     # Jobs in code
@@ -367,7 +394,7 @@ class Aio(AwaitableEnqueue):
     missed = _awaitable(op.jobs.find.missed)
 
     # Runs
-    run_now = _awaitable(op.runs.run_now)
+    run_now = _awaitable(op.runs.run_now, waits=lambda options: options.get("wait") is not None)
     backfill = _awaitable(op.backfill.backfill)
     cancel = _awaitable(op.runs.cancel)
     retry = _awaitable(op.runs.retry)
@@ -402,9 +429,9 @@ class Aio(AwaitableEnqueue):
     # The worker of this process
     prepare = _awaitable(op.lifecycle.prepare)
     start = _awaitable_step(op.lifecycle.start)
-    stop = _awaitable(op.lifecycle.stop)
-    tick = _awaitable_step(op.lifecycle.tick)
-    run_due = _awaitable_step(op.lifecycle.run_due)
+    stop = _awaitable_stop(op.lifecycle.stop)
+    tick = _awaitable_step(op.lifecycle.tick, waits=lambda options: options.get("wait", True))
+    run_due = _awaitable_step(op.lifecycle.run_due, waits=lambda _options: True)
 
 
 UPKEEP = Upkeep(prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile)

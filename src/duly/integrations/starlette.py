@@ -20,6 +20,7 @@ from duly.errors import (
     NaiveDatetimeError,
     NotFound,
     PayloadError,
+    TooManyWaiting,
     TriggerError,
 )
 from duly.scheduler import Scheduler
@@ -35,6 +36,7 @@ ANSWERED: tuple[type[DulyError], ...] = (
     TriggerError,
     NaiveDatetimeError,
     DatabaseUnavailable,
+    TooManyWaiting,
 )
 """The errors that a request can cause. The others, such as `UnknownTask` or `ConfigurationError`,
 are mistakes in the application: they stay errors, which servers log with their tracebacks."""
@@ -58,8 +60,9 @@ def init_app(
 
     Errors that a request causes become responses: `NotFound` 404, `Conflict` 409,
     `ArgumentsError`, `PayloadError`, `TriggerError` and `NaiveDatetimeError` 422,
-    `DatabaseUnavailable` 503. They are problem details (RFC 9457), with the message as ``detail``.
-    An exception handler of the application for one of these classes takes precedence.
+    `DatabaseUnavailable` and `TooManyWaiting` 503. They are problem details (RFC 9457), with the
+    message as ``detail``. An exception handler of the application for one of these classes takes
+    precedence.
 
     Args:
         app: the application. Include routers that have a lifespan before this call.

@@ -13,6 +13,7 @@ from duly.context import Run, current_run
 from duly.errors import LifecycleError
 from duly.model.event import Event
 from duly.model.settings import Settings
+from duly.operations.call_threads import CallThreads
 from duly.operations.definition import Definition
 from duly.operations.listeners import Listeners
 from duly.operations.pings import Pings
@@ -60,6 +61,7 @@ class Core:
         declaring: the function of each of these jobs, and the execution of its module.
         warned: the warnings that this process has logged, so that each is logged once.
         stepping: the lock of the thread that steps the worker while its own loop is not running.
+        call_threads: the threads of awaitable calls.
         takes_database: whether the scheduler was created without a URL.
     """
 
@@ -74,6 +76,7 @@ class Core:
         self.declaring: dict[str, tuple[Callable[..., Any], object]] = {}
         self.warned: set[tuple[str, ...]] = set()
         self.stepping = threading.Lock()
+        self.call_threads = CallThreads()
         self.takes_database = url is Later.LATER
         self._upkeep = upkeep
         self._pings = Pings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -229,8 +228,8 @@ class AwaitableEnqueue(Enqueue[Coroutine[Any, Any, str]]):
     async def _hop(self, work: Callable[[Any], R], session: Any) -> R:
         """Call ``work`` in a thread, or through the ``run_sync`` of an asyncio session."""
         if not hasattr(session, "run_sync"):
-            return await asyncio.to_thread(work, session)
-        await asyncio.to_thread(self._core.store.prepare)
+            return await self._core.call_threads.call(work, session)
+        await self._core.call_threads.call(self._core.store.prepare)
         result: R = await session.run_sync(work)
         return result
 

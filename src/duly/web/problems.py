@@ -13,7 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from duly.errors import Conflict, DulyError, LifecycleError, NotFound, StoreError
+from duly.errors import (
+    Conflict,
+    DulyError,
+    LifecycleError,
+    NotFound,
+    StoreError,
+    TooManyWaiting,
+)
 from duly.model.redaction import redact_text
 from duly.web.headers import HEADERS
 
@@ -23,6 +30,7 @@ STATUS: tuple[tuple[type[DulyError], int], ...] = (
     (Conflict, 409),
     (LifecycleError, 409),
     (StoreError, 503),
+    (TooManyWaiting, 503),
     (DulyError, 422),
 )
 """The HTTP status of each error class; the first match applies."""
