@@ -71,7 +71,7 @@ class CallThreads:
 async def _in_own_thread(
     work: Callable[..., R], args: tuple[Any, ...], ended: Callable[[], None]
 ) -> R:
-    """Run a call in a new thread; ``ended`` is called when it returns, even if no caller awaits it."""
+    """Run a call in a new thread and call ``ended`` when it returns."""
     context = contextvars.copy_context()
     future: Future[R] = Future()
     future.set_running_or_notify_cancel()  # from here on, it can no longer be cancelled
