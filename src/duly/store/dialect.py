@@ -92,7 +92,7 @@ class StoreDialect(Protocol):
         """
 
     def begin_write(self, conn: Connection) -> None:
-        """Take the locks that a transaction needs before it reads the rows that it will change."""
+        """Prepare a transaction, Duly's own or a caller's, before it reads what it will change."""
 
     def begin_session(self, conn: Connection) -> None:
         """Prepare a new transaction on the host's engine to write."""

@@ -31,7 +31,7 @@ from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
 from duly.store.server_time import ServerTime
 from duly.store.transaction import Transaction
-from duly.store.url import Later, parse_url
+from duly.store.url import Later, is_in_missing_folder, missing_driver, parse_url
 
 T = TypeVar("T")
 _PLACEHOLDER = "sqlite:///no-database-yet"
@@ -76,8 +76,11 @@ class Store:
         self.clock = clock
         self.time = ServerTime(clock)
         backend = self.url.get_backend_name()
-        self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit)
-        self.engine: Engine = self.dialect.create_engine(self.url)
+        try:
+            self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit)
+            self.engine: Engine = self.dialect.create_engine(self.url)
+        except ModuleNotFoundError as error:
+            raise missing_driver(self.url, error) from error
         self.announce: Callable[[list[Event]], None] = lambda _events: None
         self.has_listener: Callable[[str], bool] = lambda _kind: False
         self._ids = run_ids(clock)
@@ -94,10 +97,15 @@ class Store:
 
         Raises:
             DatabaseUnavailable: it does not answer.
+            StoreError: the folder of an SQLite file does not exist.
             SchemaTooNew: a newer Duly wrote the tables.
         """
         if self.database_id is not None:
             return
+        if is_in_missing_folder(self.url):
+            raise StoreError(
+                f"the folder of the database file {self.url.database} does not exist; create it"
+            )
         with self._translated():
             if not self._is_current():
                 with self.engine.begin() as conn:
@@ -208,6 +216,7 @@ class Store:
         """
         self._prepare_beside(conn)
         with self._translated():
+            self.dialect.begin_write(conn)
             self._verify(conn)
             yield self._transaction(conn, actor)
 

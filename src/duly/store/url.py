@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from importlib.util import find_spec
+from pathlib import Path
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -111,6 +112,22 @@ def parse_async_url(url: str | URL) -> URL:
         f"an AsyncSession on {backend} needs an asyncio driver: install "
         f"{' or '.join(_ASYNC_DRIVERS[known] for known in drivers)}"
     )
+
+
+def missing_driver(url: URL, error: ModuleNotFoundError) -> DatabaseURLError:
+    """Return the error for a database whose driver is not installed."""
+    extra = "postgresql" if url.get_backend_name() == "postgresql" else "mysql"
+    return DatabaseURLError(
+        f"Duly needs a driver for {url.render_as_string()} that is not installed ({error.name}), "
+        f"beside the asyncio driver that an application may have: pip install 'duly[{extra}]'"
+    )
+
+
+def is_in_missing_folder(url: URL) -> bool:
+    """Return whether a URL is that of an SQLite file whose folder does not exist."""
+    name = url.database or ""
+    is_file = url.get_backend_name() == "sqlite" and not name.startswith("file:")
+    return is_file and not Path(name).absolute().parent.is_dir()
 
 
 def _is_in_memory(url: URL) -> bool:

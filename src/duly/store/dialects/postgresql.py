@@ -51,6 +51,9 @@ PLANNING: Mapping[str, int | str] = {
 or have grown since, for small ones and scans them. The best plan does not depend on the parameters,
 so a statement is planned once."""
 
+_READABLE: Mapping[str, int | str] = {"datestyle": "ISO"}
+"""The only style in which psycopg reads instants, whatever the server's own is."""
+
 _RESET_PLANNING = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING)
 _OWN = "duly_own"
 """Marks a connection of Duly's own, which has Duly's settings."""
@@ -104,7 +107,8 @@ class PostgreSQL:
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES, **self._kept},
         )
         idle = {"idle_in_transaction_session_timeout": self._idle_ms}
-        return self._set_up(engine, {"lock_timeout": LOCK_TIMEOUT_MS, **idle, **PLANNING})
+        limits = {"lock_timeout": LOCK_TIMEOUT_MS, **idle}
+        return self._set_up(engine, {**limits, **PLANNING, **_READABLE})
 
     def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
         """See `StoreDialect.heartbeat_engine`."""
@@ -122,10 +126,16 @@ class PostgreSQL:
             connect_args={**KEEPALIVES, **limits, **self._kept},
         )
         names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-        return self._set_up(engine, dict.fromkeys(names, limit * 1000))
+        return self._set_up(engine, {**dict.fromkeys(names, limit * 1000), **_READABLE})
 
     def begin_write(self, conn: Connection) -> None:
-        """Do nothing: rows are locked as they are read."""
+        """Make instants readable on a caller's connection; rows are locked as they are read."""
+        if _OWN not in conn.info:
+            driver = conn.connection.driver_connection
+            info = getattr(driver, "info", None)  # psycopg reads instants in one style only
+            style = info.parameter_status("DateStyle") if info is not None else None
+            if style is not None and not style.startswith("ISO"):
+                conn.exec_driver_sql("SET LOCAL datestyle = 'ISO'")
 
     def begin_session(self, conn: Connection) -> None:
         """Suspend the idle limit, and restore the server's own planner settings."""
