@@ -10,6 +10,7 @@ except ImportError:
     sys.exit("the command line requires click: pip install 'duly[cli]'")
 
 from duly.cli.lazy import LazyCommand, LazyGroup
+from duly.model.version import VERSION
 
 COMMANDS = {
     name: LazyCommand(f"duly.cli.{module}", f"{name}_command", summary)
@@ -27,7 +28,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(package_name="duly", prog_name="duly")
+@click.version_option(VERSION, prog_name="duly")
 def main() -> None:
     """Duly, a durable job scheduler.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,9 +59,11 @@ class StopSignals:
 
     def wait(self) -> None:
         """Wait for the first signal."""
-        while not self.received:
-            if select.select([self._reader], [], [], POLL_INTERVAL_S)[0]:
-                os.read(self._reader, 1)
+        with selectors.DefaultSelector() as selector:  # select() refuses descriptors above 1,023
+            selector.register(self._reader, selectors.EVENT_READ)
+            while not self.received:
+                if selector.select(POLL_INTERVAL_S):
+                    os.read(self._reader, 1)
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import zoneinfo
 from functools import cache
 from pathlib import Path
+
+import tzdata  # type: ignore[import-untyped]
 
 
 @cache
@@ -16,7 +17,7 @@ def tzdb_version() -> str:
     version, it is ``system``.
     """
     folder = _system_folder()
-    return importlib.metadata.version("tzdata") if folder is None else _stated_version(folder)
+    return str(tzdata.IANA_VERSION) if folder is None else _stated_version(folder)
 
 
 def tzdb_location() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from duly.model.step import OutcomeCounter, Step
 from duly.operations import declare, zone_data
 from duly.operations.core import Core
 
-log = logging.getLogger("duly")
 POLL_S = 0.05
 
 
@@ -92,10 +90,9 @@ def start(core: Core) -> None:
         attach(core, loop)
     try:
         prepare(core)
-    except DatabaseUnavailable as error:
+    except DatabaseUnavailable:  # which the store has logged
         if core.settings.required:
             raise
-        log.error("Database is unavailable; starting as soon as it responds: %s", error)
     core.worker.open_resources()
     core.worker.start()
 

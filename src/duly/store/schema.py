@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from sqlalchemy import Connection, inspect, literal, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, literal, select
 from sqlalchemy.schema import DropTable
 
 from duly.errors import SchemaError, SchemaTooNew
@@ -14,6 +14,7 @@ from duly.store.dialect import StoreDialect
 
 HEAD = "0001"
 VERSION_TABLE = "duly_version"
+version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 _migration_lock = threading.Lock()
 """Alembic keeps the current migration in a global, so a process runs one at a time."""
 
@@ -22,8 +23,8 @@ def stored_version(conn: Connection) -> str | None:
     """Return the revision of the tables in this database; ``None``: there are none yet."""
     if not inspect(conn).has_table(VERSION_TABLE):
         return None
-    version: str | None = conn.execute(text("select version_num from duly_version")).scalar()
-    return version
+    stored: str | None = conn.execute(select(version.c.version_num)).scalar()
+    return stored
 
 
 def upgrade(conn: Connection, dialect: StoreDialect) -> None:
@@ -66,17 +67,23 @@ def _drop_unfinished(conn: Connection) -> None:
 
 
 def _run_migrations(conn: Connection, found: str | None) -> None:
-    from alembic import command  # noqa: PLC0415 - takes 90 ms, and most starts do not need it
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    # Imported here, because that takes 90 ms and most starts do not need it. The migrations are
+    # named rather than searched for, because a frozen application has no folder of modules.
+    from alembic.operations import Operations  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
 
-    config = Config()
-    config.set_main_option("script_location", "duly.store:migrations")
-    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    from duly.store.migrations import MIGRATIONS  # noqa: PLC0415
+
+    known = [None, *(step.revision for step in MIGRATIONS)]
+    if found not in known:
         raise SchemaTooNew(
             f"Duly's tables are at version {found!r}, which this Duly (up to {HEAD!r}) does not "
             "know: a newer one wrote them. Nothing was changed; upgrade the package duly"
         )
-    config.attributes["connection"] = conn
-    command.upgrade(config, "head")
+    version.create(conn, checkfirst=True)
+    context = MigrationContext.configure(conn, opts={"target_metadata": tables.complete()})
+    with Operations.context(context):
+        for step in MIGRATIONS[known.index(found) :]:
+            step.upgrade()
+    conn.execute(version.delete())
+    conn.execute(version.insert(), {"version_num": HEAD})

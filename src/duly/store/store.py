@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Pool, inspect, select
+from sqlalchemy import Connection, Engine, Pool, inspect, make_url, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -29,6 +29,7 @@ from duly.store import schema, tables
 from duly.store.dialect import IDLE_LIMIT_S
 from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
+from duly.store.outage import Outage
 from duly.store.server_time import ServerTime
 from duly.store.transaction import Transaction
 from duly.store.url import Later, is_in_missing_folder, missing_driver, parse_url
@@ -56,6 +57,7 @@ class Store:
 
     Attributes:
         is_known: whether its URL is known.
+        outage: whether the database answers at present, as this process has found.
         database_id: the identity stored in the database; ``None`` until `prepare` has read it.
 
     Raises:
@@ -71,8 +73,9 @@ class Store:
         idle_limit: float = IDLE_LIMIT_S,
     ) -> None:
         self.is_known = url is not Later.LATER
-        self.given_url = _PLACEHOLDER if url is Later.LATER else url
-        self.url = parse_url(self.given_url)
+        given = _PLACEHOLDER if url is Later.LATER else url
+        self.url = parse_url(given)
+        self.given_url = make_url(given).set(database=self.url.database)
         self.clock = clock
         self.time = ServerTime(clock)
         backend = self.url.get_backend_name()
@@ -81,6 +84,8 @@ class Store:
             self.engine: Engine = self.dialect.create_engine(self.url)
         except ModuleNotFoundError as error:
             raise missing_driver(self.url, error) from error
+        self.outage = Outage(str(self), clock)
+        self.outage.at_end(self.engine.dispose)  # what is pooled may lead to the server before
         self.announce: Callable[[list[Event]], None] = lambda _events: None
         self.has_listener: Callable[[str], bool] = lambda _kind: False
         self._ids = run_ids(clock)
@@ -108,7 +113,7 @@ class Store:
             )
         with self._translated():
             if not self._is_current():
-                with self.engine.begin() as conn:
+                with self._translated(writing=True), self.engine.begin() as conn:
                     schema.upgrade(conn, self.dialect)
             with self._reading() as conn:
                 self.read_clock(conn)
@@ -143,7 +148,7 @@ class Store:
         """
         self.prepare()
         begin = self._single if single and self.dialect.single else self.engine.begin
-        with self._translated(), begin() as conn:
+        with self._translated(writing=True), begin() as conn:
             self.dialect.begin_write(conn)
             transaction = self._transaction(conn, actor)
             yield transaction
@@ -215,7 +220,7 @@ class Store:
                 and the caller's open transaction prevents creating them.
         """
         self._prepare_beside(conn)
-        with self._translated():
+        with self._translated(own=False):
             self.dialect.begin_write(conn)
             self._verify(conn)
             yield self._transaction(conn, actor)
@@ -240,6 +245,7 @@ class Store:
     def after_fork(self) -> None:
         """In a forked child, leave the parent's connections alone and use new ones."""
         self._gate = ForkGate()
+        self.outage.reset()
         self._parent_pools.append(self.engine.pool)  # garbage collection would close them
         self.engine.dispose(close=False)
 
@@ -282,7 +288,13 @@ class Store:
         self._verified.add(conn.engine)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, *, writing: bool = False, own: bool = True) -> Iterator[None]:
+        """Translate errors of the database, and note whether it answers.
+
+        Args:
+            writing: whether the block writes.
+            own: whether it works on a connection of Duly's own, not on the caller's.
+        """
         if not self.is_known:
             raise DatabaseURLError(
                 "this scheduler has no database URL: write Scheduler('sqlite:///app.db'), call "
@@ -292,26 +304,32 @@ class Store:
         try:
             with self._gate.passage():
                 yield
+            if own and self.outage.is_on:
+                self.outage.end(writing=writing)
         except PoolTimeout as error:
             raise DatabaseUnavailable(f"no free connection to {self}: {error}") from error
         except DBAPIError as error:
-            if self.dialect.is_transient(error):
-                raise DatabaseBusy(
-                    f"this transaction conflicted with another one on {self} and stored nothing; "
-                    f"run it again from its beginning: {error.orig}"
-                ) from error
-            if self.dialect.is_unavailable(error):
-                raise DatabaseUnavailable(
-                    f"the database {self} does not answer: {error.orig}"
-                ) from error
-            if "duly_" in str(error.orig) and self.dialect.is_missing_table(error):
-                raise SchemaError(f"Duly's tables are missing in {self}: {error.orig}") from error
-            kind = DataRefused if isinstance(error, DataError | IntegrityError) else StoreError
-            raise kind(f"the database {self} refused: {error.orig}") from error
+            translated = self._translate(error)
+            if own and type(translated) is DatabaseUnavailable:
+                self.outage.begin(translated, writing=writing)
+            raise translated from error
         except StatementError as error:
             raise DataRefused(f"a value cannot be stored in {self}: {error}") from error
         except SQLAlchemyError as error:
             raise StoreError(f"the database {self} could not be used: {error}") from error
+
+    def _translate(self, error: DBAPIError) -> StoreError:
+        if self.dialect.is_transient(error):
+            return DatabaseBusy(
+                f"this transaction conflicted with another one on {self} and stored nothing; "
+                f"run it again from its beginning: {error.orig}"
+            )
+        if self.dialect.is_unavailable(error):
+            return DatabaseUnavailable(f"the database {self} does not answer: {error.orig}")
+        if "duly_" in str(error.orig) and self.dialect.is_missing_table(error):
+            return SchemaError(f"Duly's tables are missing in {self}: {error.orig}")
+        kind = DataRefused if isinstance(error, DataError | IntegrityError) else StoreError
+        return kind(f"the database {self} refused: {error.orig}")
 
 
 def _known_id(conn: Connection) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from enum import Enum
 from importlib.util import find_spec
-from pathlib import Path
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from duly.errors import ConfigurationError, DatabaseURLError
+from duly.store import sqlite_file
 
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -54,6 +54,9 @@ class Later(Enum):
 def parse_url(url: str | URL) -> URL:
     """Return the URL of the same database for a synchronous driver.
 
+    The path of an SQLite file becomes absolute here, and its symbolic links are followed, so that
+    one file has one name whatever the working directory is later.
+
     Args:
         url: an SQLAlchemy database URL; the driver may be one for asyncio.
 
@@ -76,11 +79,13 @@ def parse_url(url: str | URL) -> URL:
             f"{given.drivername!r} databases are not supported; Duly runs on sqlite:///file, "
             "postgresql+psycopg://… and mysql+pymysql://… (MariaDB, MySQL)"
         ) from None
-    if driver == "sqlite" and _is_in_memory(given):
-        raise DatabaseURLError(
-            f"{given.render_as_string()!r}: jobs in memory would be lost at exit, and the threads "
-            "of a scheduler cannot share them; give a file: sqlite:///app.db"
-        )
+    if driver == "sqlite":
+        if sqlite_file.is_in_memory(given):
+            raise DatabaseURLError(
+                f"{given.render_as_string()!r}: jobs in memory would be lost at exit, and the "
+                "threads of a scheduler cannot share them; give a file: sqlite:///app.db"
+            )
+        given = sqlite_file.with_resolved_file(given)
     if driver == "mysql+pymysql" and not given.database:
         raise DatabaseURLError(
             f"{given.render_as_string()!r} does not name a database; give mysql+pymysql://user@host/name"
@@ -101,9 +106,9 @@ def parse_async_url(url: str | URL) -> URL:
         ConfigurationError: no asyncio driver is installed for this database.
     """
     given, plain = make_url(url), parse_url(url)
-    if given.drivername in _ASYNC_DRIVERS:
-        return given
     backend = plain.get_backend_name()
+    if given.drivername in _ASYNC_DRIVERS:
+        return plain.set(drivername=given.drivername) if backend == "sqlite" else given
     drivers = [known for known in _ASYNC_DRIVERS if known.startswith(f"{backend}+")]
     for known in drivers:
         if find_spec(_ASYNC_DRIVERS[known]) is not None:
@@ -125,11 +130,5 @@ def missing_driver(url: URL, error: ModuleNotFoundError) -> DatabaseURLError:
 
 def is_in_missing_folder(url: URL) -> bool:
     """Return whether a URL is that of an SQLite file whose folder does not exist."""
-    name = url.database or ""
-    is_file = url.get_backend_name() == "sqlite" and not name.startswith("file:")
-    return is_file and not Path(name).absolute().parent.is_dir()
-
-
-def _is_in_memory(url: URL) -> bool:
-    name = url.database or ""
-    return not name or ":memory:" in name or url.query.get("mode") == "memory"
+    is_sqlite = url.get_backend_name() == "sqlite"
+    return is_sqlite and not sqlite_file.file_of(url).absolute().parent.is_dir()

@@ -7,7 +7,6 @@ hangs in the network must not delay fencing.
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import math
 import os
@@ -21,8 +20,10 @@ from duly.errors import DulyError
 from duly.model import payload
 from duly.model.identity import new_id
 from duly.model.settings import Settings
+from duly.model.version import VERSION
 from duly.model.zone_data import tzdb_version
 from duly.store import workers
+from duly.store.sqlite_file import file_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.process_identity import own_host, own_process
@@ -77,6 +78,7 @@ class WorkerLease:
         self._on_fence = on_fence
         self._lock = threading.RLock()
         self._wake = threading.Event()
+        store.outage.at_end(self._wake.set)
         self._registration: Registration | None = None
         self._fenced: tuple[str, str] | None = None
         self._threads: list[threading.Thread] = []
@@ -137,6 +139,8 @@ class WorkerLease:
         if registration is None:
             return
         steady = self._store.clock.monotonic()
+        if self.locks is not None:
+            self.locks.keep(registration.id)
         try:
             problem = self._renew(registration, steady)
         except DulyError as error:
@@ -176,7 +180,7 @@ class WorkerLease:
             self._on_fence()
         self._wake.set()
         if self.locks is not None:
-            self.locks.release(worker_id)
+            self.locks.abandon(worker_id)
         if not self.threaded:  # else the heartbeat's thread does it, which may hang in a beat now
             self._close(registration.store)
 
@@ -195,9 +199,11 @@ class WorkerLease:
             self._registration = None
         try:
             self._store.run(lambda tx: _sign_off(tx, registration.id))
-        finally:  # a worker that could not sign off must look dead, so that others take its runs
             if self.locks is not None:
                 self.locks.release(registration.id)
+        finally:  # a worker that could not sign off must look dead, so that others take its runs
+            if self.locks is not None:
+                self.locks.abandon(registration.id)
             self._close(registration.store)
 
     def drain(self) -> None:
@@ -215,7 +221,7 @@ class WorkerLease:
         workers.add(
             tx, {
                 "id": worker_id, "app": settings.name, "host": own_host(), "pid": os.getpid(),
-                "process": own_process(), "version": importlib.metadata.version("duly"),
+                "process": own_process(), "version": VERSION,
                 "app_version": settings.version or None,
                 "tzdb": tzdb_version(), "queues": payload.encode(dict(settings.queues)),
                 "started_at": tx.now, "beat_at": tx.now, "server": server,
@@ -273,12 +279,14 @@ class WorkerLease:
 
     def _note_missed_beat(self, registration: Registration, error: DulyError) -> None:
         with self._lock:
+            first = not self._cut_off
             if self._registration is registration:
                 self.contact_since = math.inf
-        log.warning(
-            "Worker %s could not renew its lease for %.0f s: %s", registration.id,
-            self._silence(registration), error,
-        )  # fmt: skip
+        if first and not self._store.outage.is_on:
+            log.warning(
+                "Worker %s could not renew its lease for %.0f s: %s", registration.id,
+                self._silence(registration), " ".join(str(error).split()),
+            )  # fmt: skip
         self._fence_if_overdue(registration)
 
     def _silence(self, registration: Registration) -> float:
@@ -343,5 +351,5 @@ def _thread(
 def _locks_of(store: Store) -> WorkerLocks | None:
     if store.dialect.leases_by_heartbeat:
         return None
-    locks = WorkerLocks(store.url.database or "")
+    locks = WorkerLocks(file_of(store.url))
     return locks if locks.available else None

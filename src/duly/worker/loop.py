@@ -7,13 +7,21 @@ import threading
 from collections.abc import Callable
 from typing import Literal
 
-from duly.errors import DulyError
+from duly.errors import DatabaseUnavailable, DulyError
+from duly.store.outage import Outage
 from duly.worker.notice_listener import NoticeListener
 from duly.worker.wakeup import Wake, Wakeup
 
 log = logging.getLogger("duly.worker")
 State = Literal["stopped", "starting", "running", "stopping"]
+FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 30.0
+OUTAGE_BACKOFF = 5.0
+"""The longest pause in seconds during an outage, if no other thread notices its end."""
+
+REMIND_AFTER = 60.0
+"""Seconds after which the same error of each step is logged again."""
+
 JOIN_SECONDS = 0.5
 
 
@@ -25,6 +33,7 @@ class Loop:
         on_start: called after the first step that succeeds.
         wakeup: ends the wait for the next step early.
         listener: wakes the loop when another process has sent a notice.
+        outage: whether the database answers; the store logs when it does not.
 
     Attributes:
         state: the worker's current state.
@@ -38,12 +47,17 @@ class Loop:
         on_start: Callable[[], None],
         wakeup: Wakeup,
         listener: NoticeListener,
+        outage: Outage,
     ) -> None:
         self._step = step
         self._on_start = on_start
         self._wakeup = wakeup
         self._listener = listener
+        self._outage = outage
         self._halt = threading.Event()
+        self._retry = threading.Event()
+        self._logged: tuple[str, float] | None = None
+        outage.at_end(self._retry.set)
         self.state: State = "stopped"
         self.trouble: str | None = None
         self.thread: threading.Thread | None = None
@@ -75,6 +89,7 @@ class Loop:
         thread, self.thread = self.thread, None
         self.state = "stopping"
         self._halt.set()
+        self._retry.set()
         self._wakeup.set()
         self._listener.stop()
         if thread is not None:
@@ -90,9 +105,10 @@ class Loop:
         failures = 0
         while not self._halt.is_set():
             try:
+                self._retry.clear()
                 self._wakeup.arm()
                 wake = self._step()
-                self.trouble = None
+                self.trouble = self._logged = None
                 if self.state == "starting":
                     self._on_start()
                     self.state = "running"
@@ -105,10 +121,24 @@ class Loop:
 
     def _back_off(self, error: Exception, failures: int) -> None:
         self.trouble = f"{type(error).__name__}: {error}"
-        pause = min(MAX_BACKOFF, 0.25 * 2**failures)
+        outage = self._outage.is_on and isinstance(error, DatabaseUnavailable)
+        pause = min(OUTAGE_BACKOFF if outage else MAX_BACKOFF, FIRST_BACKOFF * 2 ** (failures - 1))
+        if not outage:
+            self._log(error, self.trouble, pause)
+        if not self._halt.is_set():
+            self._wakeup.clock.wait(self._retry, pause)
+
+    def _log(self, error: Exception, trouble: str, pause: float) -> None:
+        """Log an error of a step, but one that repeats itself only once a minute."""
+        now = self._wakeup.clock.monotonic()
+        text = " ".join(trouble.split())
+        if self._logged is not None:
+            logged, at = self._logged
+            if logged == text and now - at < REMIND_AFTER:
+                return
+        self._logged = text, now
         expected = isinstance(error, DulyError)
         log.error(
-            "A step of the worker failed (%s); retrying in %.1f s.", self.trouble, pause,
+            "A step of the worker failed (%s); retrying in %.1f s.", text, pause,
             exc_info=not expected,
         )  # fmt: skip
-        self._wakeup.clock.wait(self._halt, pause)

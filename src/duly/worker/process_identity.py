@@ -17,12 +17,12 @@ def own_process() -> str:
     return f"{os.getpid()} {_started(os.getpid())} {_realm()}"
 
 
-def is_gone(process: str) -> bool:
-    """Return whether a process of this machine has ended; ``False`` if that is unknown."""
+def is_gone(process: str) -> bool | None:
+    """Return whether a process of this machine has ended; ``None`` if that is unknown."""
     pid, _, rest = process.partition(" ")
     started, _, realm = rest.partition(" ")
-    if not started or "?" in realm or realm != _realm():
-        return False
+    if not pid.isdecimal() or not started or "?" in realm or realm != _realm():
+        return None
     return _started(int(pid)) != started
 
 

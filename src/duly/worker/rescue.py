@@ -30,16 +30,17 @@ BATCH = 500
 def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
     """Release the runs of dead workers and return their number.
 
-    A worker whose lease has expired counts as dead only if the rescuer itself has been in contact
-    with the database for one lease without a break, so that an outage does not make all workers
-    look dead. A worker without a heartbeat thread, whose steps are far apart, never meets this
-    condition: it stores a suspicion, and a worker that finds the same last beat one lease later
-    acts on it.
+    A worker is certainly dead if its process has ended or, on SQLite, if its lock file is free.
+    There it is alive while it holds that lock. Otherwise its lease decides: a worker whose lease
+    has expired counts as dead only if the rescuer itself has been in contact with the database for
+    one lease without a break, so that an outage does not make all workers look dead. A worker
+    without a heartbeat thread, whose steps are far apart, never meets this condition: it stores a
+    suspicion, and a worker that finds the same last beat one lease later acts on it.
     """
     steady = store.clock.monotonic()
     if steady < own.quiet_until:
         return 0
-    trusted = own.locks is not None or steady - own.contact_since >= heartbeat.lease
+    trusted = steady - own.contact_since >= heartbeat.lease
     now = store.time.now()
     lease = timedelta(seconds=heartbeat.lease)
     with store.read() as conn:
@@ -47,13 +48,17 @@ def rescue(store: Store, own: WorkerLease, heartbeat: Heartbeat) -> int:
         any_orphans = workers.any_orphans(conn)
     released = 0
     for row in others:
-        if _is_certainly_dead(own, row):
+        alive = _is_alive(own, row)
+        if alive is False:
             released += _release_dead_worker(store, row, None)
-        elif own.locks is None and _is_silent(row, now):
+        elif alive is None and _is_silent(row, now):
             if trusted or _was_suspected(row, now - lease):
                 released += _release_dead_worker(store, row, now)
             elif not own.threaded:
                 _suspect(store, row)
+    if own.locks is not None:
+        own.locks.tidy({row.id for row in others})
+        trusted = True  # a worker that has no row cannot write, and nothing delays its removal
     if any_orphans and (trusted or not own.threaded):
         released += _release_orphans(store, None if trusted else now - lease)
     return released
@@ -131,10 +136,13 @@ def _release_orphans(store: Store, before: datetime | None) -> int:
     )
 
 
-def _is_certainly_dead(lease: WorkerLease, row: Row[Any]) -> bool:
-    if lease.locks is not None:
-        return lease.locks.is_dead(row.id)
-    return is_gone(row.process)
+def _is_alive(lease: WorkerLease, row: Row[Any]) -> bool | None:
+    """Return whether a worker is certainly alive, or certainly dead; ``None``: it is not known."""
+    gone = is_gone(row.process)
+    if lease.locks is None:  # a process that lives may have lost its lease all the same
+        return False if gone else None
+    locked = lease.locks.is_locked(row.id)
+    return not gone if locked is None and gone is not None else locked
 
 
 def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> int:

@@ -73,7 +73,7 @@ class Worker:
         reconcile: Callable[[], None],
     ) -> None:
         wakeup = Wakeup(store)
-        listener = NoticeListener(notifier, store.clock, wakeup.set)
+        listener = NoticeListener(notifier, store.clock, wakeup.set, store.outage)
         self._store = store
         self._settings = settings
         self._notifier = notifier
@@ -88,7 +88,9 @@ class Worker:
         self._maintenance = Maintenance(
             store, self.execution, self.lease, self._claims.ready.forget_marks, reconcile
         )
-        self.loop = Loop(lambda: self.tick(wait=False), self._started, wakeup, listener)
+        self.loop = Loop(
+            lambda: self.tick(wait=False), self._started, wakeup, listener, store.outage
+        )
         self.shutdown = Shutdown(store, self.lease, self.execution, self._complete)
         self._next_fire: datetime | None = None
         self.last_tick: float | None = None

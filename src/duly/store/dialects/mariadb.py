@@ -35,6 +35,7 @@ from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
 from duly.store.dialects import mariadb_examination
 from duly.store.dialects.mariadb_ddl import DDL, Types
+from duly.store.dialects.read_only import discard_read_only
 from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
 from duly.store.transitions import claim_values
@@ -62,11 +63,14 @@ NO_SUCH_VARIABLE = 1193
 TRANSIENT = frozenset({1020, 1205, 1213})
 """The row has changed since it was read; lock wait timeout; deadlock."""
 
-UNAVAILABLE = frozenset({
+READ_ONLY = frozenset({1036, 1047, 1290, 1792, 1836, 1874})
+"""The server refuses writes: ``read_only``, ``super_read_only``, ``innodb_read_only``, a standby,
+or a node that is not part of its cluster."""
+
+UNAVAILABLE = READ_ONLY | frozenset({
     0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055,  # the client is not connected
     1040, 1041, 1042, 1043, 1044, 1045, 1049, 1129, 1130, 1203, 1226,  # the connection is refused
     1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # disconnected
-    1290, 1792, 1836,  # the server is a read-only standby
     3, 1021, 1026, 1030, 1114,  # the disk is full or broken
 })  # fmt: skip
 
@@ -262,6 +266,7 @@ def _engine(url: URL, read_timeout: int, lock_timeout: int, idle: int, **pool: A
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", _restore_limit)
+    discard_read_only(engine, lambda error: _number(error) in READ_ONLY)
     return engine
 
 
@@ -273,5 +278,9 @@ def _restore_limit(conn: Connection) -> None:
 
 def _code(error: DBAPIError) -> int | None:
     """Return the number that the server or the driver gives an error."""
-    args = getattr(error.orig, "args", ())
+    return _number(error.orig)
+
+
+def _number(error: BaseException | None) -> int | None:
+    args = getattr(error, "args", ())
     return args[0] if args and isinstance(args[0], int) else None

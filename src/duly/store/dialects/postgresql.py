@@ -35,6 +35,7 @@ from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.dead_connections import replace_dead
 from duly.store.dialects.on_conflict import overwriting
 from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
+from duly.store.dialects.read_only import discard_read_only
 from duly.store.notifier import NoticeDialect
 
 MIGRATION_LOCK = 0x64756C79
@@ -226,11 +227,18 @@ class PostgreSQL:
                 conn.exec_driver_sql(_set("LOCAL", settings))
 
         replace_dead(engine)
+        discard_read_only(engine, _is_read_only)
         if self._pooler:
             event.listen(engine, "begin", on_begin)
         else:
             event.listen(engine, "connect", on_connect)
         return engine
+
+
+def _is_read_only(error: BaseException) -> bool:
+    """Return whether the server is a standby, or is set to refuse writes."""
+    state = getattr(error, "sqlstate", None)
+    return state == "25006" or (state == "55000" and "recovery is in progress" in str(error))
 
 
 def _set(scope: str, settings: Mapping[str, int | str]) -> str:

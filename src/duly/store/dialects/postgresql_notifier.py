@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 from typing import Any
 
@@ -40,12 +40,15 @@ class Listener:
         self._connection.autocommit = True
         self._connection.execute(f"listen {CHANNEL}")
         self._awake, self._stop = socket.socketpair()
+        self._selector = selectors.DefaultSelector()  # select() refuses descriptors above 1,023
+        self._selector.register(self._connection, selectors.EVENT_READ)
+        self._selector.register(self._awake, selectors.EVENT_READ)
 
     def wait(self) -> bool:
         """See `Subscription.wait`."""
         while True:
-            readable, _, _ = select.select([self._connection, self._awake], [], [])
-            if self._awake in readable:
+            ready = {key.fileobj for key, _events in self._selector.select()}
+            if self._awake in ready:
                 return False
             self._connection.pgconn.consume_input()
             found = False
@@ -60,6 +63,7 @@ class Listener:
 
     def close(self) -> None:
         """See `Subscription.close`."""
+        self._selector.close()
         self._pooled.close()
         self._awake.close()
         self._stop.close()

@@ -34,7 +34,8 @@ from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import Choice, Mark
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.on_conflict import overwriting
-from duly.store.dialects.sqlite_file_system import refuse_network
+from duly.store.dialects.read_only import discard_read_only
+from duly.store.dialects.sqlite_file_system import refuse_unsafe
 from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
 from duly.store.transitions import claim_values
@@ -66,6 +67,7 @@ class SQLite:
         """See `StoreDialect.create_engine`."""
         engine = create_engine(url, pool_size=8, max_overflow=24)
         prepare(engine)
+        discard_read_only(engine, _is_replaced)
         return engine
 
     def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
@@ -154,7 +156,8 @@ class SQLite:
 def prepare(engine: Engine) -> None:
     """Give an engine WAL, a busy timeout, foreign keys and transactions that begin as writers.
 
-    Connecting to a file on a network file system then raises `ConfigurationError`.
+    Connecting then raises `ConfigurationError` if the file is on a network file system, has several
+    hard links, or is mounted without its folder.
     """
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -166,7 +169,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA database_list")
     name = cursor.fetchone()[2]
     if name:  # empty for a database in memory
-        refuse_network(Path(name))
+        refuse_unsafe(Path(name))
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     _use_wal(cursor)
     for pragma in ("synchronous = FULL", "foreign_keys = ON"):
@@ -194,6 +197,11 @@ def _use_wal(cursor: Any) -> None:
 def _on_begin(conn: Connection) -> None:
     deferred = conn.get_execution_options().get(READ_ONLY, False)
     conn.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+
+
+def _is_replaced(error: BaseException) -> bool:
+    """Return whether a connection may lead to a file that was moved away, as by a restored one."""
+    return "readonly database" in str(error)
 
 
 def _claim(choice: Choice) -> Any:

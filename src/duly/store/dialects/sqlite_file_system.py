@@ -1,4 +1,7 @@
-"""Refuse SQLite files on network file systems, where processes cannot share memory."""
+"""Refuse SQLite files whose log would be damaged or lost: it lies beside the file's name.
+
+Processes share the log's index in memory, which a network file system does not offer.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,24 @@ NETWORK = frozenset({
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
-def refuse_network(file: Path) -> None:
-    """Refuse a file on which WAL mode cannot work, because its index is shared memory.
+def refuse_unsafe(file: Path) -> None:
+    """Refuse a file that processes could not share, or whose log would not outlive a container.
 
     Args:
         file: the database.
 
     Raises:
-        ConfigurationError: the file is on a network file system.
+        ConfigurationError: the file is on a network file system, has several hard links, or is
+            mounted without its folder.
     """
-    kind = file_system(file.resolve(), mounts())
+    _refuse_hard_links(file)
+    file, lines = file.resolve(), mounts()
+    kind = file_system(file, lines)
+    if file in mount_points(lines):
+        raise ConfigurationError(
+            f"the SQLite file {file} is mounted without its folder, so that its write-ahead log, "
+            "which lies beside it, would be lost with the container; mount the folder instead"
+        )
     if kind in NETWORK:
         raise ConfigurationError(
             f"the SQLite file {file} is on a network file system ({kind}), where processes "
@@ -44,23 +55,42 @@ def mounts() -> str:
         return ""
 
 
+def mount_points(mounts: str) -> dict[Path, str]:
+    """Return the type of the file system that is mounted at each point, the topmost one.
+
+    Args:
+        mounts: the lines of ``/proc/self/mounts``: device, mount point, type, options.
+    """
+    points = {}
+    for line in mounts.splitlines():
+        parts = line.split(" ")
+        if len(parts) >= 3:
+            points[Path(_ESCAPED.sub(lambda found: chr(int(found[1], 8)), parts[1]))] = parts[2]
+    return points
+
+
 def file_system(file: Path, mounts: str) -> str | None:
     """Return the type of the file system that contains a file.
 
     Args:
         file: an absolute path without symbolic links; the file need not exist.
-        mounts: the lines of ``/proc/self/mounts``: device, mount point, type, options.
+        mounts: see `mount_points`.
 
     Returns:
         The type as Linux names it; ``None`` where nothing is mounted above the file.
     """
-    nearest, kind = -1, None
-    for line in mounts.splitlines():
-        parts = line.split(" ")
-        if len(parts) < 3:
-            continue
-        point = Path(_ESCAPED.sub(lambda found: chr(int(found[1], 8)), parts[1]))
-        depth = len(point.parts)
-        if depth >= nearest and file.is_relative_to(point):  # the later one lies above
-            nearest, kind = depth, parts[2]
-    return kind
+    points = mount_points(mounts)
+    return next((points[above] for above in (file, *file.parents) if above in points), None)
+
+
+def _refuse_hard_links(file: Path) -> None:
+    try:
+        links = file.stat().st_nlink
+    except OSError:
+        return
+    if links > 1:
+        raise ConfigurationError(
+            f"the SQLite file {file} has {links} hard links: processes that open it by different "
+            "names would write different logs and damage it. Keep one name and delete the others, "
+            f"which this finds: find / -xdev -samefile {file}"
+        )

@@ -9,9 +9,6 @@ from alembic import op
 from duly.store.sql.columns import Id, Instant, Name, Serial
 
 revision = "0001"
-down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
