@@ -434,4 +434,6 @@ class Aio(AwaitableEnqueue):
     run_due = _awaitable_step(op.lifecycle.run_due, waits=lambda _options: True)
 
 
-UPKEEP = Upkeep(prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile)
+UPKEEP = Upkeep(
+    prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile, report=op.problems.report
+)

@@ -1,4 +1,4 @@
-"""The result of one check by ``scheduler.examine()`` or ``duly doctor``."""
+"""The result of one check by ``scheduler.examine()``, ``scheduler.health()`` or ``duly doctor``."""
 
 from __future__ import annotations
 
@@ -25,3 +25,6 @@ class Finding(Record):
     level: Level
     text: str
     advice: str | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.advice is None else f"{self.text}: {self.advice}"

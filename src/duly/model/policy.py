@@ -202,6 +202,10 @@ ON_TIME = timedelta(seconds=30)
 """How late a fire may be with ``catch_up="none"`` and without a misfire_grace."""
 
 
+LEAST_GRACE_S = 0.1
+"""Below this ``misfire_grace``, hardly any fire is in time."""
+
+
 def _hide_address(address: str | None) -> str | None:
     """Return what is shown of an address: who has it can report successes."""
     return None if address is None else HIDDEN
@@ -285,6 +289,16 @@ class JobOptions:
             age = self.catch_up.max_age
             bounds.append((timedelta(seconds=age), f"catch_up.max_age is {age:g} s"))
         return min(bounds) if bounds else (None, "")
+
+    @property
+    def futile(self) -> str | None:
+        """Why no fire of the job leads to a run, if these options cause that."""
+        if self.start is not None and self.end is not None and self.start > self.end:
+            return f"start={self.start.isoformat()} is after end={self.end.isoformat()}"
+        if self.misfire_grace is not None and self.misfire_grace < LEAST_GRACE_S:
+            grace = f"misfire_grace={self.misfire_grace:g}"
+            return f"{grace} misses every time, because firing takes some milliseconds"
+        return None
 
     def with_overrides(self, overrides: Mapping[str, Any], where: str) -> Self:
         """Return a copy with some options replaced.

@@ -73,6 +73,7 @@ class WorkerRecord(Record):
         lease_until: the time until which it counts as alive without another heartbeat.
         draining: whether it is shutting down and takes no more runs.
         app_version: the application's version, as given by ``Scheduler(version=…)``, if any.
+        fires: whether it fires jobs; ``duly worker`` only executes runs.
     """
 
     id: str
@@ -87,3 +88,4 @@ class WorkerRecord(Record):
     lease_until: datetime
     draining: bool = False
     app_version: str | None = None
+    fires: bool = True

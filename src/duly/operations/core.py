@@ -12,6 +12,7 @@ from duly.clock import Clock
 from duly.context import Run, current_run
 from duly.errors import LifecycleError
 from duly.model.event import Event
+from duly.model.finding import Finding
 from duly.model.settings import Settings
 from duly.operations.call_threads import CallThreads
 from duly.operations.definition import Definition
@@ -37,10 +38,12 @@ class Upkeep:
         prepare: creates or migrates the tables and stores declarations; called before the first
             step.
         reconcile: adapts stored jobs to the declarations of all processes; called periodically.
+        report: logs the problems of the scheduler as a whole; called periodically.
     """
 
     prepare: Callable[[Core], None]
     reconcile: Callable[[Core], None]
+    report: Callable[[Core], None]
 
 
 class Core:
@@ -60,6 +63,7 @@ class Core:
         declared: the jobs that code declares, by id.
         declaring: the function of each of these jobs, and the execution of its module.
         warned: the warnings that this process has logged, so that each is logged once.
+        reported: the problems that this process has logged and that last, by their subjects.
         stepping: the lock of the thread that steps the worker while its own loop is not running.
         call_threads: the threads of awaitable calls.
         takes_database: whether the scheduler was created without a URL.
@@ -75,6 +79,7 @@ class Core:
         self.declared: dict[str, Definition] = {}
         self.declaring: dict[str, tuple[Callable[..., Any], object]] = {}
         self.warned: set[tuple[str, ...]] = set()
+        self.reported: dict[str, Finding] = {}
         self.stepping = threading.Lock()
         self.call_threads = CallThreads()
         self.takes_database = url is Later.LATER
@@ -172,8 +177,12 @@ class Core:
             self.settings,
             self._notifier,
             prepare=lambda: self._upkeep.prepare(self),
-            reconcile=lambda: self._upkeep.reconcile(self),
+            reconcile=self._reconcile,
         )
+
+    def _reconcile(self) -> None:
+        self._upkeep.reconcile(self)
+        self._upkeep.report(self)
 
     def renew_worker(self) -> Worker:
         """Replace the worker by a new one with the current settings; return the former one."""

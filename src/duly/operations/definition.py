@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from duly.store.rows import JobRow
 from duly.triggers import After, Trigger, cron, decode, encode
 from duly.triggers.dependency import Outcome
 
+log = logging.getLogger("duly")
 TIMED = ("misfire_grace", "jitter", "start", "end", "max_fires")
 """Options that do not apply to a job without times of its own."""
 
@@ -58,6 +60,8 @@ def define(
         ConfigurationError: the id, a tag or the trigger is not valid.
         ArgumentsError: the arguments do not match the task's signature.
     """
+    if options.futile is not None:
+        log.warning("Job %r never runs as declared: %s.", job_id, options.futile)
     return Definition(
         id=check_id(job_id if job_id is not None else new_id()),
         task=task.name,

@@ -13,14 +13,13 @@ from duly import triggers
 from duly.errors import ConfigurationError, DulyError
 from duly.model.finding import Finding
 from duly.model.zone_data import tzdb_location, tzdb_version
-from duly.operations import zone_data
+from duly.operations import problems, zone_data
 from duly.operations.core import Core
+from duly.operations.problems import count, some
 from duly.store import examination, schema
 from duly.store.rows import definition_of
 
 SKEW = timedelta(seconds=2)
-SHOWN = 3
-"""The maximum number of items that one finding names."""
 
 
 def examine(core: Core) -> list[Finding]:
@@ -60,8 +59,19 @@ def _examine(core: Core, conn: Connection) -> Iterator[Finding]:
     yield _zones([worker.tzdb for worker in workers], behind=zone_data.is_behind(conn))
     yield _tasks(core.settings.name, examination.unknown_jobs(conn, tasks))
     yield _waiting(examination.unknown_runs(conn, tasks))
+    yield from _operation(core, conn, stored)
     yield _unresolved(stored)
     yield _surprises(stored, now)
+
+
+def _operation(core: Core, conn: Connection, stored: Sequence[Any]) -> Iterator[Finding]:
+    """Report what is wrong with the scheduler as a whole."""
+    found = [one for one in problems.find(core, conn) if one.check != "options"]
+    options = [(row.id, definition_of(row).options) for row in stored]
+    found += problems.unsuitable_options(options)
+    yield from found or [
+        Finding("operation", "ok", "it is switched on, jobs are fired, and queues are served")
+    ]
 
 
 def _clock(core: Core, conn: Connection) -> Finding:
@@ -110,9 +120,9 @@ def _workers(alive: Sequence[Any]) -> Finding:
         f"{worker.app} {worker.app_version or 'without a version'}, Duly {worker.version}"
         for worker in alive
     )
-    text = _count(alive, "worker")
+    text = count(alive, "worker")
     if releases:
-        text += f": {_some([f'{name} ({count})' for name, count in sorted(releases.items())])}"
+        text += f": {some([f'{name} ({count})' for name, count in sorted(releases.items())])}"
     return Finding("workers", "ok", text)
 
 
@@ -136,13 +146,13 @@ def _tasks(app: str, jobs: Sequence[Any]) -> Finding:
         return Finding(
             "tasks",
             "problem",
-            f"{_count(own, 'job')} whose task is not registered here: {_some(own)}",
+            f"{count(own, 'job')} whose task is not registered here: {some(own)}",
             "bring the task back, give the job another one, or remove it: scheduler.remove(…)",
         )
     if others:
-        text = f"{_count(others, 'job')} of other applications, unknown here: {_some(others)}"
+        text = f"{count(others, 'job')} of other applications, unknown here: {some(others)}"
         return Finding("tasks", "ok", text)
-    return Finding("tasks", "ok", f"{_count(jobs, 'job')} whose task is not registered here")
+    return Finding("tasks", "ok", f"{count(jobs, 'job')} whose task is not registered here")
 
 
 def _waiting(unknown: dict[str, int]) -> Finding:
@@ -152,7 +162,7 @@ def _waiting(unknown: dict[str, int]) -> Finding:
     return Finding(
         "waiting runs",
         "warning",
-        f"some have tasks that are not registered here: {_some(tasks)}",
+        f"some have tasks that are not registered here: {some(tasks)}",
         "start a worker that knows these tasks, or cancel the runs",
     )
 
@@ -168,7 +178,7 @@ def _unresolved(stored: Iterable[Any]) -> Finding:
     return Finding(
         "definitions",
         "problem",
-        f"{_count(unreadable, 'job')} that cannot be read and so cannot fire: {_some(unreadable)}",
+        f"{count(unreadable, 'job')} that cannot be read and so cannot fire: {some(unreadable)}",
         "store them again with replace=True, or run the version of Duly that stored them",
     )
 
@@ -182,14 +192,5 @@ def _surprises(stored: Iterable[Any], now: datetime) -> Finding:
             surprising.append(f"{row.id} ({warnings[0]})")
     if not surprising:
         return Finding("triggers", "ok", "none is likely to surprise")
-    text = f"{_count(surprising, 'job')} that may surprise: {_some(surprising)}"
+    text = f"{count(surprising, 'job')} that may surprise: {some(surprising)}"
     return Finding("triggers", "warning", text, "duly explain TRIGGER shows what it does and when")
-
-
-def _count(items: Sequence[Any], noun: str) -> str:
-    return f"{len(items) or 'no'} {noun}{'' if len(items) == 1 else 's'}"
-
-
-def _some(names: list[str]) -> str:
-    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from duly.errors import DatabaseUnavailable, DulyError
+from duly.model.finding import Finding
 from duly.model.record import Record, SafeText, record
 from duly.model.worker import WorkerRecord
+from duly.operations import problems
 from duly.operations.core import Core
 from duly.store import control, jobs, rows, runs
 from duly.store import workers as worker_rows
@@ -52,6 +54,7 @@ class Status(Record):
         workers: all known workers, oldest first.
         queues: all known queues, by name.
         switch: who switched the scheduler off, when and why; ``None`` if it is switched on.
+        problems: what is wrong with the scheduler as a whole, the gravest first.
     """
 
     at: datetime
@@ -65,6 +68,7 @@ class Status(Record):
     workers: list[WorkerRecord] = field(default_factory=list)
     queues: list[QueueStatus] = field(default_factory=list)
     switch: control.Stopped | None = None
+    problems: list[Finding] = field(default_factory=list)
 
 
 @record
@@ -72,11 +76,15 @@ class Health(Record):
     """Whether the scheduler of this process works.
 
     Attributes:
-        ok: whether the worker is running, and its last successful step is recent.
+        ok: whether the worker of this process is running, and its last successful step is recent.
+            Problems of the scheduler as a whole do not count: a restart of this process would not
+            solve them.
         database: ``ok``, ``unreachable``, or ``unusable`` (its tables are missing or too new).
         engine: ``stopped``, ``starting``, ``running`` or ``stopping``.
         detail: a description of the problem, if there is one.
         last_tick_age: seconds since the worker's last successful step.
+        problems: what is wrong with the scheduler as a whole, the gravest first: jobs that no
+            worker fires, a queue that none serves, the scheduler switched off, …
     """
 
     ok: bool
@@ -84,6 +92,7 @@ class Health(Record):
     engine: State
     detail: SafeText | None = None
     last_tick_age: float | None = None
+    problems: list[Finding] = field(default_factory=list)
 
 
 def status(core: Core) -> Status:
@@ -106,6 +115,7 @@ def status(core: Core) -> Status:
             dead=runs.count_failed(conn),
             workers=known,
             queues=[_queue_status(name, stored.get(name)) for name in sorted(names)],
+            problems=problems.find(core, conn),
         )
 
 
@@ -121,8 +131,8 @@ def health(core: Core) -> Health:
     tick = worker.last_tick
     age = None if tick is None else core.clock.monotonic() - tick
     try:
-        with core.store.read():
-            pass
+        with core.store.read() as conn:
+            found = problems.find(core, conn)
     except DatabaseUnavailable as error:
         return Health(False, "unreachable", worker.state, str(error), age)
     except DulyError as error:
@@ -130,7 +140,9 @@ def health(core: Core) -> Health:
     stuck = age is not None and age > STUCK_AFTER_S
     detail = worker.trouble or (f"no step for {age:.0f} s" if stuck else None)
     ok = worker.state == "running" and detail is None
-    return Health(ok, "ok", worker.state, detail, age)
+    if detail is None and found:
+        detail = str(found[0])
+    return Health(ok, "ok", worker.state, detail, age, found)
 
 
 def _queue_status(name: str, row: Any) -> QueueStatus:

@@ -120,6 +120,9 @@ class StoreDialect(Protocol):
             processes: the number of processes whose lease is valid.
         """
 
+    def is_pooled(self, conn: Connection) -> bool:
+        """Return whether a connection does not lead to the server itself, but to a pooler."""
+
     def migration_lock(self, conn: Connection) -> AbstractContextManager[None]:
         """Lock migrations: one process at a time changes the tables."""
 

@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, UniqueConstraint, func, inspect, select
+from sqlalchemy import (
+    Connection,
+    Row,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    func,
+    inspect,
+    select,
+)
 from sqlalchemy.schema import AddConstraint, CreateIndex
 
 from duly.store.rows import JobRow, job_rows
-from duly.store.tables import LIVE, complete, job, metadata, run, worker
+from duly.store.tables import ACTIVE, LIVE, READY, complete, declaration, job, metadata, run, worker
 
 MOST = 1_000
 """The maximum number of jobs that a query returns."""
+
+
+def overdue_jobs(conn: Connection, before: datetime) -> int:
+    """Count the active jobs that should have fired before an instant, up to `MOST`."""
+    overdue = select(job.c.id).where(ACTIVE, job.c.next_fire_at < before).limit(MOST)
+    return int(conn.execute(select(func.count()).select_from(overdue.subquery())).scalar_one())
+
+
+def ready_queues(conn: Connection) -> list[str]:
+    """Return the queues that have ready runs.
+
+    Each is found by its own look into the index, however many runs it has.
+    """
+    following = bindparam("following", type_=run.c.queue.type)
+    next_name = select(func.min(run.c.queue)).where(READY, run.c.queue > following)
+    names: list[str] = []
+    while len(names) < MOST:
+        name = conn.execute(next_name, {"following": names[-1] if names else ""}).scalar()
+        if name is None:
+            break
+        names.append(name)
+    return names
+
+
+def waiting_runs(conn: Connection, queue: str, before: datetime) -> int:
+    """Count the ready runs of a queue, up to `MOST`, if one has waited since before an instant."""
+    ready = select(run.c.due_at).where(READY, run.c.queue == queue).limit(MOST).subquery()
+    found = conn.execute(select(func.count(), func.min(ready.c.due_at))).one()
+    return found[0] if found[0] and found[1] < before else 0
+
+
+def rival_declarations(conn: Connection, apps: Collection[str]) -> dict[str, list[str]]:
+    """Return the jobs that several of these applications declare, each with the applications."""
+    if len(apps) < 2:
+        return {}
+    of_apps = declaration.c.app.in_(sorted(apps))
+    several = (
+        select(declaration.c.job_id)
+        .where(of_apps)
+        .group_by(declaration.c.job_id)
+        .having(func.count(declaration.c.app.distinct()) > 1)
+        .order_by(declaration.c.job_id)
+        .limit(MOST)
+    )
+    rivals: dict[str, list[str]] = {job_id: [] for job_id in conn.execute(several).scalars()}
+    pairs = select(declaration.c.job_id, declaration.c.app).where(of_apps).distinct()
+    for row in conn.execute(pairs.where(declaration.c.job_id.in_(list(rivals)))):
+        rivals[row.job_id].append(row.app)
+    return rivals
 
 
 def missing_tables(conn: Connection) -> list[str]:

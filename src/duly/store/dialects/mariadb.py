@@ -153,6 +153,10 @@ class MariaDB:
         """See `StoreDialect.examine`."""
         return mariadb_examination.examine(conn, processes)
 
+    def is_pooled(self, conn: Connection) -> bool:
+        """Return false: poolers of this protocol keep the sessions of their clients apart."""
+        return False
+
     @contextmanager
     def migration_lock(self, conn: Connection) -> Iterator[None]:
         """Take a lock of the connection, because each DDL statement commits and ends row locks.

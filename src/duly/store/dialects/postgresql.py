@@ -168,6 +168,11 @@ class PostgreSQL:
         """See `StoreDialect.examine`."""
         return postgresql_examination.examine(conn, processes)
 
+    def is_pooled(self, conn: Connection) -> bool:
+        """Return whether the process that serves the connection is not the one that opened it."""
+        driver: Any = conn.connection.driver_connection
+        return bool(driver.info.backend_pid != conn.execute(_BACKEND).scalar_one())
+
     @contextmanager
     def migration_lock(self, conn: Connection) -> Iterator[None]:
         """Take an advisory lock until the transaction ends."""
@@ -245,6 +250,7 @@ def _set(scope: str, settings: Mapping[str, int | str]) -> str:
     return "; ".join(f"SET {scope} {name} = {value}" for name, value in settings.items())
 
 
+_BACKEND = select(func.pg_backend_pid())
 _IDENTITY = text(
     "select system_identifier || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
     " from pg_control_system()"

@@ -112,6 +112,10 @@ class SQLite:
         """See `StoreDialect.examine`."""
         return sqlite_examination.examine(conn, processes)
 
+    def is_pooled(self, conn: Connection) -> bool:
+        """Return false: a file has no pooler."""
+        return False
+
     @contextmanager
     def migration_lock(self, conn: Connection) -> Iterator[None]:
         """Do nothing: there is one writer at a time."""
