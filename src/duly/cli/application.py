@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import traceback
 from pathlib import Path
@@ -42,6 +43,9 @@ def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
     name, _, path = app.partition(":")
     if not name or not path:
         _refuse(f"{app!r} has no attribute; write MODULE:ATTRIBUTE, such as myapp.jobs:scheduler")
+    if name.endswith(".py"):
+        dotted = ".".join(Path(name).with_suffix("").parts)
+        _refuse(f"{name!r} is a file; write {dotted}:{path}, the name of its module")
     folder = str(Path(app_dir).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -59,7 +63,8 @@ def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
         scheduler = _scheduler_of(value)
     if scheduler is None:
         if _is_application(value):
-            _refuse(f"{app!r} has no scheduler; connect it: init_app(app, scheduler)")
+            hint = _hint(module, name)
+            _refuse(f"{app!r} has no scheduler; connect it: init_app(app, scheduler){hint}")
         kind = type(value).__name__
         _refuse(f"{app!r} is not a Scheduler but of type {kind}{_hint(module, name)}")
     return scheduler
@@ -70,7 +75,9 @@ def _scheduler_of(value: Any) -> Scheduler | None:
     extensions = getattr(value, "extensions", None)
     connected = extensions.get("duly") if isinstance(extensions, dict) else None
     state = getattr(value, "state", None)
-    for found in (value, connected, getattr(state, "duly", None)):
+    lifespan = getattr(getattr(value, "router", None), "lifespan_context", None)
+    own = getattr(lifespan, "__self__", None)  # FastAPI(lifespan=scheduler.lifespan)
+    for found in (value, connected, getattr(state, "duly", None), own):
         if isinstance(found, Scheduler):
             return found
     return None
@@ -96,6 +103,13 @@ def _import(name: str, folder: str) -> ModuleType:
 
 
 def _call(factory: Any, app: str) -> Any:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        given = f"{factory.__name__}{inspect.signature(factory)}"
+        _refuse(f"{given} needs arguments; name a function that can be called without any")
+    except ValueError:  # a callable whose signature is not known
+        pass
     try:
         return factory()
     except Exception:  # noqa: BLE001 - whatever the application's code raises
