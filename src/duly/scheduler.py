@@ -152,6 +152,8 @@ class Scheduler(DirectEnqueue):
         pooler: whether the URL leads to a transaction pooler (PgBouncer). If so, Duly keeps no
             state in database sessions, and polls every second for the work of other processes.
         listen_url: a direct URL for LISTEN that bypasses the pooler.
+        schema: the PostgreSQL schema that contains Duly's tables; it is created with them. Default:
+            the first one of the role's ``search_path``, usually ``public``.
         resources: what jobs need: a function without parameters that returns a context manager,
             sync or async, which is entered wherever runs are executed (in web processes, ``duly
             run`` and ``duly worker``, by `start` and by `tick`) and left when they have ended.
@@ -185,6 +187,7 @@ class Scheduler(DirectEnqueue):
         start: Literal["retry", "required"] = "retry",
         pooler: bool = False,
         listen_url: str | None = None,
+        schema: str | None = None,
         resources: OpenResources | None = None,
     ) -> None:
         if start not in ("retry", "required"):
@@ -201,6 +204,7 @@ class Scheduler(DirectEnqueue):
             grace=grace,
             pooler=pooler,
             listen_url=listen_url,
+            schema=schema,
             resources=resources,
         )
         super().__init__(self._new_core(url, settings, clock or SystemClock()))

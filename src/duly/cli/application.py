@@ -62,7 +62,7 @@ def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
         value = _call(value, app)
         scheduler = _scheduler_of(value)
     if scheduler is None:
-        if _is_application(value):
+        if _is_application(value) and not isinstance(value, TaskFunction):
             hint = _hint(module, name)
             _refuse(f"{app!r} has no scheduler; connect it: init_app(app, scheduler){hint}")
         kind = type(value).__name__

@@ -18,6 +18,7 @@ COMMANDS = {
         ("run", "run", "Fire and execute the jobs of an application."),
         ("worker", "run", "Execute runs without firing jobs."),
         ("doctor", "doctor", "Check a scheduler and its database for problems."),
+        ("db", "db", "Create and migrate the tables as a step of a deployment."),
         ("next", "triggers", "Print the next fires of a trigger."),
         ("explain", "triggers", "Explain a trigger and point out its surprises."),
         ("simulate", "simulate", "Show which jobs would fire in a period, and how often."),

@@ -19,6 +19,9 @@ from duly.triggers.wallclock.zones import zone_name
 OpenResources = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 """Returns the context manager that is entered wherever runs are executed."""
 
+MAX_SCHEMA = 63
+"""The number of bytes to which PostgreSQL would cut a longer name."""
+
 Orphans = Literal["report", "pause"]
 """What to do with jobs that code no longer declares."""
 
@@ -41,6 +44,7 @@ class Settings:
         listen_url: where to listen for notices; default: the URL, unless it leads to a pooler.
         fires: whether this process fires jobs, or only executes runs.
         resources: returns the context manager to enter while this process executes runs.
+        schema: the PostgreSQL schema of Duly's tables; ``None``: the first of the search path.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Settings:
     version: str = ""
     orphans: Orphans = "report"
     resources: OpenResources | None = None
+    schema: str | None = None
 
     @property
     def release(self) -> Release:
@@ -69,6 +74,8 @@ class Settings:
                 f"orphans={self.orphans!r}; it must be one of {get_args(Orphans)}"
             )
         SECONDS("grace", self.grace)
+        if self.schema is not None:
+            label(MAX_SCHEMA)("schema", self.schema)
         if not isinstance(self.defaults, JobOptions):
             raise ConfigurationError(f"defaults={self.defaults!r}; give JobDefaults(…)")
         opened = isinstance(self.resources, AbstractContextManager | AbstractAsyncContextManager)

@@ -167,7 +167,13 @@ class Core:
     def new_store(self, url: str) -> Store:
         """Create the store; the simulation overrides this so that transactions can fail."""
         settings, lease = self.settings, self.settings.heartbeat.lease
-        return Store(url, self.clock, pooler=settings.pooler, idle_limit=min(IDLE_LIMIT_S, lease))
+        return Store(
+            url,
+            self.clock,
+            pooler=settings.pooler,
+            idle_limit=min(IDLE_LIMIT_S, lease),
+            schema=settings.schema,
+        )
 
     def new_worker(self) -> Worker:
         """Create a worker; the simulation overrides this to execute in virtual time."""

@@ -151,6 +151,15 @@ class StoreDialect(Protocol):
             marks: sorted low-water marks, at most one for each priority; used if `keeps_dead`.
         """
 
+    def in_schema(self, conn: Connection) -> AbstractContextManager[None]:
+        """Find Duly's tables on the caller's connection inside the block; see `Store`."""
+
+    def create_schema(self, conn: Connection) -> None:
+        """Create the schema of the tables, if one is given and it does not exist."""
+
+    def is_ddl_forbidden(self, error: DBAPIError) -> bool:
+        """Return whether an error means that the role may not create or change tables."""
+
     def is_missing_table(self, error: DBAPIError) -> bool:
         """Return whether an error means that a table does not exist."""
 

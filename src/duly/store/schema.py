@@ -42,6 +42,7 @@ def upgrade(conn: Connection, dialect: StoreDialect) -> None:
             return
         if found is None and not dialect.transactional_ddl:
             _drop_unfinished(conn)
+        dialect.create_schema(conn)
         with _migration_lock:
             _run_migrations(conn, found)
         if found is None:

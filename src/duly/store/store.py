@@ -54,6 +54,7 @@ class Store:
         pooler: whether the URL leads to a transaction pooler such as PgBouncer.
         idle_limit: seconds after which a server ends an idle transaction of Duly's and releases
             its locks.
+        schema: the PostgreSQL schema of the tables; ``None``: the first of the search path.
 
     Attributes:
         is_known: whether its URL is known.
@@ -62,6 +63,7 @@ class Store:
 
     Raises:
         DatabaseURLError: the URL cannot be used. The database itself is not contacted here.
+        ConfigurationError: a schema is given for a database that has none.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Store:
         *,
         pooler: bool = False,
         idle_limit: float = IDLE_LIMIT_S,
+        schema: str | None = None,
     ) -> None:
         self.is_known = url is not Later.LATER
         given = _PLACEHOLDER if url is Later.LATER else url
@@ -80,7 +83,7 @@ class Store:
         self.time = ServerTime(clock)
         backend = self.url.get_backend_name()
         try:
-            self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit)
+            self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit, schema=schema)
             self.engine: Engine = self.dialect.create_engine(self.url)
         except ModuleNotFoundError as error:
             raise missing_driver(self.url, error) from error
@@ -104,6 +107,7 @@ class Store:
             DatabaseUnavailable: it does not answer.
             StoreError: the folder of an SQLite file does not exist.
             SchemaTooNew: a newer Duly wrote the tables.
+            SchemaError: this role may not create or change the tables.
         """
         if self.database_id is not None:
             return
@@ -220,7 +224,7 @@ class Store:
                 and the caller's open transaction prevents creating them.
         """
         self._prepare_beside(conn)
-        with self._translated(own=False):
+        with self._translated(own=False), self.dialect.in_schema(conn):
             self.dialect.begin_write(conn)
             self._verify(conn)
             yield self._transaction(conn, actor)
@@ -326,6 +330,12 @@ class Store:
             )
         if self.dialect.is_unavailable(error):
             return DatabaseUnavailable(f"the database {self} does not answer: {error.orig}")
+        if self.dialect.is_ddl_forbidden(error):
+            return SchemaError(
+                f"Duly's tables in {self} do not exist yet or are those of an older version, and "
+                f"this role may not create or change tables ({error.orig}). Let a role that may do "
+                "it as a step of the deployment: duly db upgrade APP --url URL"
+            )
         if "duly_" in str(error.orig) and self.dialect.is_missing_table(error):
             return SchemaError(f"Duly's tables are missing in {self}: {error.orig}")
         kind = DataRefused if isinstance(error, DataError | IntegrityError) else StoreError

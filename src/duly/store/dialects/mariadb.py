@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,6 +58,7 @@ _LIMIT, _UNLIMITED = "duly_idle_limit", "duly_unlimited"
 _LOCK_NAME = "concat('duly:', md5(database()))"
 """The name includes the database, because such locks are global to the server."""
 
+COMMAND_DENIED = 1142
 NO_SUCH_TABLE = 1146
 NO_SUCH_VARIABLE = 1193
 TRANSIENT = frozenset({1020, 1205, 1213})
@@ -205,6 +206,17 @@ class MariaDB:
         conn.execute(_CLAIM, {**claim, "ids": ids})
         return sorted(conn.execute(_CLAIMED, {"ids": ids}).all(), key=claim_order)
 
+    def in_schema(self, conn: Connection) -> AbstractContextManager[None]:
+        """Do nothing: its schemas are databases."""
+        return nullcontext()
+
+    def create_schema(self, conn: Connection) -> None:
+        """Do nothing: its schemas are databases."""
+
+    def is_ddl_forbidden(self, error: DBAPIError) -> bool:
+        """See `StoreDialect.is_ddl_forbidden`."""
+        return _code(error) == COMMAND_DENIED and _is_ddl(error)
+
     def is_missing_table(self, error: DBAPIError) -> bool:
         """See `StoreDialect.is_missing_table`."""
         return _code(error) == NO_SUCH_TABLE
@@ -283,6 +295,10 @@ def _restore_limit(conn: Connection) -> None:
 def _code(error: DBAPIError) -> int | None:
     """Return the number that the server or the driver gives an error."""
     return _number(error.orig)
+
+
+def _is_ddl(error: DBAPIError) -> bool:
+    return (error.statement or "").lstrip().upper().startswith(("CREATE", "ALTER", "DROP"))
 
 
 def _number(error: BaseException | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
     text,
 )
@@ -28,6 +30,7 @@ from sqlalchemy.exc import (
     OperationalError,
     ProgrammingError,
 )
+from sqlalchemy.schema import CreateSchema
 
 from duly.model.finding import Finding
 from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
@@ -59,6 +62,9 @@ _RESET_PLANNING = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING)
 _OWN = "duly_own"
 """Marks a connection of Duly's own, which has Duly's settings."""
 
+FORBIDDEN = frozenset({"42501", "3F000"})
+"""The role may not do it; or there is no schema in its search path in which it may."""
+
 TRANSIENT = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure; deadlock; lock timeout."""
 
@@ -75,6 +81,8 @@ class PostgreSQL:
         pooler: whether connections go through a transaction pooler such as PgBouncer, so that
             nothing may be kept in a database session.
         idle_limit: seconds after which the server ends an idle transaction of Duly's.
+        schema: the schema of the tables, which comes first in the search path of Duly's
+            connections; ``None``: the role's own search path.
     """
 
     name = "postgresql"
@@ -91,8 +99,11 @@ class PostgreSQL:
     discard its prepared statements; unprepared, a query takes longer to plan than to execute."""
     single: Mapping[str, Any]
 
-    def __init__(self, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S) -> None:
+    def __init__(
+        self, pooler: bool = False, idle_limit: float = IDLE_LIMIT_S, schema: str | None = None
+    ) -> None:
         self._pooler = pooler
+        self._schema = schema
         self._idle_ms = math.ceil(1000 * idle_limit)
         self._kept: dict[str, Any] = {"prepare_threshold": None} if pooler else {}
         self.reading = self.single = {} if pooler else {"isolation_level": "AUTOCOMMIT"}
@@ -143,6 +154,8 @@ class PostgreSQL:
         conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         if _OWN in conn.info:
             conn.exec_driver_sql(_RESET_PLANNING)
+        elif self._schema is not None:  # where the session's own tables are found as well
+            conn.execute(_PREPEND_PATH, {"schema": self._schema})
 
     def holds_session(self, conn: Connection) -> bool:
         """Return true: a statement outside a transaction would begin another one."""
@@ -200,6 +213,30 @@ class PostgreSQL:
         """See `StoreDialect.claim`."""
         return postgresql_claim.claim(conn, claim, choice, marks)
 
+    @contextmanager
+    def in_schema(self, conn: Connection) -> Iterator[None]:
+        """Put the schema first in the search path, and restore that afterwards.
+
+        After an error the caller's rollback restores it.
+        """
+        if self._schema is None:
+            yield
+            return
+        former = conn.execute(_PATH).scalar_one()
+        conn.execute(_PREPEND_PATH, {"schema": self._schema})
+        yield
+        conn.execute(_SET_PATH, {"path": former})
+
+    def create_schema(self, conn: Connection) -> None:
+        """See `StoreDialect.create_schema`; a role without rights may still use an existing one."""
+        if self._schema is not None and not inspect(conn).has_schema(self._schema):
+            conn.execute(CreateSchema(self._schema))
+
+    def is_ddl_forbidden(self, error: DBAPIError) -> bool:
+        """See `StoreDialect.is_ddl_forbidden`."""
+        forbidden = getattr(error.orig, "sqlstate", None) in FORBIDDEN
+        return forbidden and bool(_DDL.match(error.statement or ""))
+
     def is_missing_table(self, error: DBAPIError) -> bool:
         """See `StoreDialect.is_missing_table`."""
         return getattr(error.orig, "sqlstate", None) == "42P01"
@@ -224,12 +261,16 @@ class PostgreSQL:
         def on_connect(connection: Any, record: Any) -> None:
             record.info[_OWN] = True
             connection.execute(_set("SESSION", settings))
+            if self._schema is not None:
+                connection.execute(_PREPEND.format("%s", "false"), [self._schema])
             connection.commit()
 
         def on_begin(conn: Connection) -> None:
             conn.info[_OWN] = True
             if conn.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
                 conn.exec_driver_sql(_set("LOCAL", settings))
+                if self._schema is not None:
+                    conn.execute(_PREPEND_PATH, {"schema": self._schema})
 
         replace_dead(engine)
         discard_read_only(engine, _is_read_only)
@@ -250,6 +291,14 @@ def _set(scope: str, settings: Mapping[str, int | str]) -> str:
     return "; ".join(f"SET {scope} {name} = {value}" for name, value in settings.items())
 
 
+_PREPEND = (
+    "select set_config('search_path', concat_ws(', ', quote_ident({}),"
+    " nullif(current_setting('search_path'), '')), {})"
+)
+_PREPEND_PATH = text(_PREPEND.format(":schema", "true"))
+_PATH = text("select current_setting('search_path')")
+_SET_PATH = text("select set_config('search_path', :path, true)")
+_DDL = re.compile(r"\s*(?:create|alter|drop)\s", re.IGNORECASE)
 _BACKEND = select(func.pg_backend_pid())
 _IDENTITY = text(
     "select system_identifier || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,17 @@ class SQLite:
         """See `StoreDialect.claim`; SQLite returns the rows unordered, so they are sorted."""
         rows = conn.execute(_CLAIMS[choice], claim).all()
         return sorted(rows, key=claim_order)
+
+    def in_schema(self, conn: Connection) -> AbstractContextManager[None]:
+        """Do nothing: a file has no schemas."""
+        return nullcontext()
+
+    def create_schema(self, conn: Connection) -> None:
+        """Do nothing: a file has no schemas."""
+
+    def is_ddl_forbidden(self, error: DBAPIError) -> bool:
+        """Return false: a file has no roles."""
+        return False
 
     def is_missing_table(self, error: DBAPIError) -> bool:
         """See `StoreDialect.is_missing_table`."""
