@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from typing import Protocol
 
@@ -23,6 +24,25 @@ class Forkable(Protocol):
 def remember(part: Forkable) -> None:
     """Tell ``part`` of every fork while it exists: in the parent, and in the child."""
     _all.add(part)
+
+
+def patched_by() -> str | None:
+    """Return the library that has replaced this process's threads by greenlets, if one has."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None
+
+
+def renew() -> None:
+    """Give all parts new locks and threads, as a fork does, since those classes were replaced.
+
+    A greenlet that waits for a lock from before would stop the whole process.
+    """
+    _after_fork()
 
 
 def _before_fork() -> None:

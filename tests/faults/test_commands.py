@@ -142,10 +142,10 @@ def test_U27_a_worker_takes_a_factory(
     worker = children.python("-c", call, "worker", f"shop:{attribute}")
     worker.wait_for("executes without firing")
     looking = Scheduler(prepared_sqlite_url)
-    looking.task(name="shop.sync")(nothing)
+    looking.task(name="sync")(nothing)
     wait_until(looking.workers)
     assert [known.fires for known in looking.workers()] == [False]
-    run = looking.enqueue("shop.sync")
+    run = looking.enqueue("sync")
     wait_until(lambda: looking.run(run).state == "succeeded")
     assert worker.terminate() == 0
     assert "Traceback" not in worker.output()

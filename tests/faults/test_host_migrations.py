@@ -189,6 +189,9 @@ def role_url(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
                 "alter default privileges in schema public"
                 f" grant select, insert, update, delete on tables to {role}"
             )
+            conn.exec_driver_sql(
+                f"alter default privileges in schema public grant usage on sequences to {role}"
+            )
         else:
             conn.exec_driver_sql(f"create user '{role}'@'%%' identified by 'secret'")
             conn.exec_driver_sql(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pymysql
 import pytest
@@ -15,9 +14,10 @@ from sqlalchemy import Pool, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from duly import Scheduler, VirtualClock
-from duly.errors import DatabaseUnavailable, StoreError
+from duly.errors import DatabaseUnavailable
 from duly.store.dialects.mariadb import MariaDB
 from duly.store.dialects.postgresql import PostgreSQL
+from duly.store.dialects.sqlite import SQLite
 from duly.store.outage import REMIND_AFTER, Outage
 from duly.worker import loop
 from tests.chaos.proxy import Proxy, Route
@@ -84,7 +84,7 @@ def test_U16_whoever_gets_through_wakes_the_others(
     scheduler.proxy.do(route.refuse, True)  # type: ignore[attr-defined]
     wait_until(lambda: not scheduler.health().ok)
     scheduler.proxy.do(route.refuse, False)  # type: ignore[attr-defined]
-    run = wait_until(lambda: enqueued(scheduler))
+    run = wait_until(lambda: enqueued(scheduler)) or ""
     wait_until(lambda: scheduler.run(run).state == "succeeded", timeout=60)
 
 
@@ -127,6 +127,7 @@ class Failover:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self._on = False
+        self._opened: list[int] = []
         event.listen(Pool, "connect", self._connected)
 
     def _connected(self, connection: DBAPIConnection, _record: object) -> None:
@@ -138,6 +139,8 @@ class Failover:
             else:
                 cursor.execute("set session transaction read only")
             cursor.close()
+        elif isinstance(connection, pymysql.Connection):
+            self._opened.append(connection.thread_id())
 
     def begin(self, *schedulers: Scheduler) -> None:
         """End all connections; further ones are read-only."""
@@ -150,11 +153,10 @@ class Failover:
                     " where datname = current_database() and pid <> pg_backend_pid()"
                 )
             else:
-                own = conn.exec_driver_sql("select connection_id()").scalar_one()
-                query = "select id from information_schema.processlist where db = database()"
-                for number in conn.exec_driver_sql(query).scalars().all():
-                    if number != own:
-                        conn.exec_driver_sql(f"kill {number}")
+                query = "select id from information_schema.processlist"
+                alive = set(conn.exec_driver_sql(query).scalars())
+                for number in alive.intersection(self._opened):
+                    conn.exec_driver_sql(f"kill {number}")
         admin.dispose()
 
     def end(self) -> None:
@@ -184,7 +186,7 @@ def test_U15_connections_to_a_read_only_server_do_not_stay_in_the_pool(
             with pytest.raises(DatabaseUnavailable, match=r"(?i)read.only"):
                 scheduler.enqueue("work")
         failover.end()
-        run = wait_until(lambda: enqueued(scheduler), timeout=60)
+        run = wait_until(lambda: enqueued(scheduler), timeout=60) or ""
         wait_until(lambda: scheduler.run(run).state == "succeeded", timeout=60)
         wait_until(lambda: scheduler.health().ok, timeout=60)
     finally:
@@ -229,18 +231,9 @@ def discards(engine: object, error: Exception) -> bool:
     return Context.is_disconnect
 
 
-def test_U15_a_restored_sqlite_file_is_opened_anew(prepared_sqlite_url: str) -> None:
-    """Connections that lead to the file that was moved away are not kept."""
-    file = Path(make_url(prepared_sqlite_url).database or "")
-    scheduler = Scheduler(prepared_sqlite_url)
-    scheduler.task(name="work")(work)
-    scheduler.tick()
-    scheduler.stop()
-    scheduler.enqueue("work")
-    shutil.copy(file, file.with_name("backup.db"))
-    file.rename(file.with_name("moved.db"))
-    file.with_name("backup.db").rename(file)
-    with pytest.raises(StoreError, match="readonly"):
-        scheduler.enqueue("work")
-    scheduler.enqueue("work")
-    scheduler.store.dispose()
+def test_U15_a_file_that_was_opened_for_reading_only_is_opened_anew() -> None:
+    """SQLite does not notice later that another user's file may now be written to."""
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    engine = SQLite().create_engine(make_url("sqlite:////tmp/not-opened.db"))
+    assert discards(engine, error)
+    assert not discards(engine, sqlite3.OperationalError("database is locked"))

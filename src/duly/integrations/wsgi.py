@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from duly import forking
 from duly.errors import DulyError
 from duly.scheduler import Scheduler
 
@@ -80,13 +81,24 @@ class WSGILifespan:
     def begin_in_gunicorn(self) -> bool:
         """Call `begin` once this gunicorn worker has booted; do nothing in other processes.
 
+        Gunicorn's own hook calls it, on the worker's main thread: a worker of gevent replaces the
+        threads of its process while it boots, and one that was started before would not see that.
+
         Returns:
             Whether this process is a gunicorn worker.
         """
         worker = _gunicorn_worker()
         if worker is None:
             return False
-        self.begin_when(lambda: bool(worker.booted))
+        hook = worker.cfg.post_worker_init
+
+        def booted(worker: Any) -> None:
+            hook(worker)
+            if forking.patched_by() is not None:
+                forking.renew()
+            self.begin()
+
+        worker.cfg.set("post_worker_init", booted)
         return True
 
     def at_first_request(self, application: WSGIApplication) -> WSGIApplication:

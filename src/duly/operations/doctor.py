@@ -67,8 +67,9 @@ def _examine(core: Core, conn: Connection) -> Iterator[Finding]:
 def _operation(core: Core, conn: Connection, stored: Sequence[Any]) -> Iterator[Finding]:
     """Report what is wrong with the scheduler as a whole."""
     found = [one for one in problems.find(core, conn) if one.check != "options"]
-    options = [(row.id, definition_of(row).options) for row in stored]
-    found += problems.unsuitable_options(options)
+    options = {wanted.id: wanted.options for wanted in core.declared.values()}
+    options |= {row.id: definition_of(row).options for row in stored}
+    found += problems.unsuitable_options(options.items())
     yield from found or [
         Finding("operation", "ok", "it is switched on, jobs are fired, and queues are served")
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from duly import forking
 from duly.errors import DatabaseUnavailable, LifecycleError
 from duly.executors.process import inside
 from duly.hooks import AroundRun
@@ -17,6 +19,7 @@ from duly.model.step import OutcomeCounter, Step
 from duly.operations import declare, zone_data
 from duly.operations.core import Core
 
+log = logging.getLogger("duly")
 POLL_S = 0.05
 
 
@@ -94,6 +97,13 @@ def start(core: Core) -> None:
         if core.settings.required:
             raise
     core.worker.open_resources()
+    library = forking.patched_by()
+    if library is not None:
+        log.warning(
+            "%s has replaced the threads of this process: a function that computes, or that waits "
+            "in a database driver, delays requests, other runs and the heartbeat. Execute such "
+            "functions in a process of their own: duly worker APP, or executor='process'.", library,
+        )  # fmt: skip
     core.worker.start()
 
 

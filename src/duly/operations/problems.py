@@ -131,13 +131,12 @@ def _not_served(
         wait = "run waits" if waiting == 1 else "runs wait"
         whom = "the only worker" if len(workers) == 1 else f"none of {len(workers)} workers"
         serves = "does not serve" if len(workers) == 1 else "serves"
-        known = did_you_mean(name, served | set(core.settings.queues)).removeprefix("; ")
-        yield Finding(
-            "queues",
-            "problem",
-            f"{waiting} {wait} in the queue {name!r}, which {whom} {serves}",
-            f"{known} Or start a worker that serves it: duly worker APP --queues {name}",
-        )
+        hint = did_you_mean(name, served | set(core.settings.queues)).removeprefix("; ")
+        advice = f"start a worker that serves it: duly worker APP --queues {name}"
+        if hint.startswith("did you mean"):
+            advice = f"{hint} Otherwise {advice}"
+        text = f"{waiting} {wait} in the queue {name!r}, which {whom} {serves}"
+        yield Finding("queues", "problem", text, advice)
 
 
 def _no_tasks(core: Core) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from duly import forking
 from duly.errors import DatabaseUnavailable, DulyError
 from duly.model.finding import Finding
 from duly.model.record import Record, SafeText, record
@@ -139,6 +140,12 @@ def health(core: Core) -> Health:
         return Health(False, "unusable", worker.state, str(error), age)
     stuck = age is not None and age > STUCK_AFTER_S
     detail = worker.trouble or (f"no step for {age:.0f} s" if stuck else None)
+    waited = worker.starting_for
+    if detail is None and waited is not None and waited > STUCK_AFTER_S:
+        detail = f"the worker has not taken its first step in {waited:.0f} s"
+        library = forking.patched_by()
+        if library is not None:
+            detail += f", perhaps because {library} replaced this process's threads after the start"
     ok = worker.state == "running" and detail is None
     if detail is None and found:
         detail = str(found[0])

@@ -331,10 +331,12 @@ class Store:
         if self.dialect.is_unavailable(error):
             return DatabaseUnavailable(f"the database {self} does not answer: {error.orig}")
         if self.dialect.is_ddl_forbidden(error):
+            reason, *_rest = str(error.orig).splitlines()
             return SchemaError(
                 f"Duly's tables in {self} do not exist yet or are those of an older version, and "
-                f"this role may not create or change tables ({error.orig}). Let a role that may do "
-                "it as a step of the deployment: duly db upgrade APP --url URL"
+                f"this role may not create or change tables ({reason}). "
+                "Let a role that may do it as a step of the deployment: duly db upgrade APP "
+                "--url URL"
             )
         if "duly_" in str(error.orig) and self.dialect.is_missing_table(error):
             return SchemaError(f"Duly's tables are missing in {self}: {error.orig}")

@@ -60,12 +60,20 @@ class Loop:
         outage.at_end(self._retry.set)
         self.state: State = "stopped"
         self.trouble: str | None = None
+        self._started_at: float | None = None
         self.thread: threading.Thread | None = None
 
     @property
     def threaded(self) -> bool:
         """Whether the loop has a thread."""
         return self.thread is not None
+
+    @property
+    def starting_for(self) -> float | None:
+        """Seconds since `start`, until the first step has succeeded."""
+        if self.state != "starting" or self._started_at is None:
+            return None
+        return self._wakeup.clock.monotonic() - self._started_at
 
     @property
     def is_current_thread(self) -> bool:
@@ -79,6 +87,7 @@ class Loop:
     def start(self) -> None:
         """Start the thread."""
         self.state = "starting"
+        self._started_at = self._wakeup.clock.monotonic()
         self._halt.clear()
         self.thread = threading.Thread(target=self._serve, name="duly-worker", daemon=True)
         self.thread.start()

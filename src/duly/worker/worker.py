@@ -107,6 +107,11 @@ class Worker:
         return self.loop.trouble
 
     @property
+    def starting_for(self) -> float | None:
+        """Seconds since the start, until the first step has succeeded."""
+        return self.loop.starting_for
+
+    @property
     def busy(self) -> bool:
         """Whether any run executes here, or has ended without being written back."""
         return self.execution.in_flight.any_live or bool(self.execution.completions)

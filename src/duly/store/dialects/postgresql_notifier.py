@@ -64,6 +64,7 @@ class Listener:
     def close(self) -> None:
         """See `Subscription.close`."""
         self._selector.close()
-        self._pooled.close()
+        self._connection.close()
+        self._pooled.invalidate()  # SQLAlchemy would log that it cannot be reset if it is broken
         self._awake.close()
         self._stop.close()

@@ -67,7 +67,7 @@ class SQLite:
         """See `StoreDialect.create_engine`."""
         engine = create_engine(url, pool_size=8, max_overflow=24)
         prepare(engine)
-        discard_read_only(engine, _is_replaced)
+        discard_read_only(engine, _is_read_only)
         return engine
 
     def heartbeat_engine(self, url: URL, patience: float) -> Engine | None:
@@ -214,8 +214,8 @@ def _on_begin(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
 
 
-def _is_replaced(error: BaseException) -> bool:
-    """Return whether a connection may lead to a file that was moved away, as by a restored one."""
+def _is_read_only(error: BaseException) -> bool:
+    """Return whether SQLite opened the file for reading only, which it does not revise later."""
     return "readonly database" in str(error)
 
 
