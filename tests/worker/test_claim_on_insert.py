@@ -224,6 +224,7 @@ def test_rule_14_a_call_starts_in_the_process_that_enqueues_it(
     with claims_of(scheduler) as claims:
         run_id = scheduler.enqueue("work")
         run = done(scheduler, run_id)
+    wait_until(lambda: told)
     assert (run.attempt, run.worker_id) == (1, scheduler.worker_id)
     assert (called, claims, [fact.run_id for fact in told]) == ([run_id], [], [run_id])
 

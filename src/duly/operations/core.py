@@ -212,6 +212,7 @@ class Core:
         self.store.after_fork()
         self.stepping = threading.Lock()
         self._notifier, self._pings = self._new_notifier(), Pings()
+        self.listeners.after_fork()
         inherited = self.renew_worker()
         inherited.abandon()
         self._inherited.append(inherited)  # its collection would close the parent's connections
@@ -232,5 +233,5 @@ class Core:
         self.wake()
 
     def _announce(self, events: list[Event]) -> None:
-        self.listeners.notify(events)
+        self.listeners.notify(events, apart=self.worker.state != "stopped")
         self._pings.send_for(events)

@@ -50,9 +50,14 @@ def events(
 def on(core: Core, kind: str, listener: Listener) -> None:
     """Call ``listener(event)`` for each event that this process records, after its commit.
 
+    While the scheduler is started, listeners are called on a thread of their own, one event after
+    the other, and `stop` waits up to 5 seconds for them. Up to 10,000 events may wait; more are
+    dropped, which is logged. While it is not started, `tick` and the other calls call them
+    themselves.
+
     Args:
         kind: the kind of event, for example ``"run.failed"``; ``"*"`` for every kind.
-        listener: called on the thread that committed; an error that it raises is logged.
+        listener: a function; an error that it raises is logged.
 
     Raises:
         UnknownOption: the kind does not exist.

@@ -21,6 +21,8 @@ from duly.operations.core import Core
 
 log = logging.getLogger("duly")
 POLL_S = 0.05
+LISTENER_SECONDS = 5.0
+"""Seconds that a stop waits for listeners, which are left alone afterwards."""
 
 
 def use_database(core: Core, url: str) -> None:
@@ -120,6 +122,7 @@ def stop(core: Core, grace: float | None = None) -> None:
     _refuse_own_loop(core, "stop")
     _refuse_own_run(core, "stop")
     core.worker.stop(core.settings.grace if grace is None else grace)
+    core.listeners.drain(LISTENER_SECONDS)
     core.close()
 
 
@@ -198,7 +201,7 @@ def run_due(core: Core, *, wait: float | None = 20) -> Step:
     _refuse_own_run(core, "run_due")
     until = math.inf if limit is None else core.clock.monotonic() + limit
     counter = OutcomeCounter()
-    with core.listeners.listening(counter):
+    with core.listeners.counting(counter):
         started = core.worker.state in ("starting", "running")
         complete = _await_idle(core, until) if started else _step_until(core, until)
     return Step(complete, counter.counts())

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 
 from duly.model.event import Event
+from duly.operations.background import BackgroundQueue
 
 log = logging.getLogger("duly")
 TIMEOUT_S = 10
-LINGER_S = 5.0
-"""The number of seconds that the thread waits for another address before it ends."""
-
 MAX_WAITING = 1_000
 
 
@@ -20,43 +16,14 @@ class Pings:
     """A queue of pings, sent one by one from a thread of its own; a failed ping is only logged."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[str] = queue.Queue(MAX_WAITING)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._addresses = BackgroundQueue("duly-ping", MAX_WAITING, _send)
 
     def send_for(self, events: list[Event]) -> None:
         """Queue the pings of the runs that succeeded."""
         for event in events:
             address = event.detail.get("ping")
             if event.kind == "run.succeeded" and address is not None:
-                self._send_soon(address)
-
-    def _send_soon(self, address: str) -> None:
-        with self._lock:
-            try:
-                self._waiting.put_nowait(address)
-            except queue.Full:
-                log.warning("Ping queue is full; dropping a ping.")
-            if self._thread is None:
-                thread = threading.Thread(target=self._serve, name="duly-ping", daemon=True)
-                try:
-                    thread.start()
-                except (RuntimeError, MemoryError) as error:  # the success has been committed
-                    log.warning("Pings wait until a thread can be started (%s).", error)
-                else:
-                    self._thread = thread
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                address = self._waiting.get(timeout=LINGER_S)
-            except queue.Empty:
-                with self._lock:
-                    if self._waiting.empty():
-                        self._thread = None
-                        return
-                continue
-            _send(address)
+                self._addresses.put(address)
 
 
 def _send(address: str) -> None:
@@ -66,7 +33,7 @@ def _send(address: str) -> None:
     try:
         with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
             response.read(1_000)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - a malformed answer may raise anything
         log.warning(
             "Ping after a successful run failed (%s); it is not retried.", type(error).__name__
         )
