@@ -1,4 +1,8 @@
-"""The log of a command: one line on standard error for each event."""
+"""The log of a command: one line on standard error for each event.
+
+Messages contain text of users and of other systems. Control characters in it are shown escaped, so
+that it can neither forge a line nor send commands to the terminal (security rule 9).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,32 @@ import sys
 
 LEVELS = ("debug", "info", "warning", "error")
 TIME = "%Y-%m-%dT%H:%M:%S%z"
+MARGIN = "  | "
+"""Begins each line of a traceback, so that none can be taken for a line of the log."""
+
 _VERBOSE = ("alembic", "sqlalchemy", "asyncio")
+_FIELDS = ("run_id", "job_id", "task", "attempt")
+
+
+class TextLines(logging.Formatter):
+    """Formats a log record as one line, followed by the indented lines of its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", TIME)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging.Formatter
+        """Return the record's line."""
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`; it does not change the record."""
+        record = logging.makeLogRecord(vars(record))
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, TIME)
+        lines = [self.formatMessage(record)]
+        for part in (_traceback(self, record), record.stack_info):
+            lines += [MARGIN + printable(line) for line in (part or "").split("\n") if line]
+        return "\n".join(lines)
 
 
 class JsonLines(logging.Formatter):
@@ -22,9 +51,19 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)
-        return json.dumps(fields)
+        fields |= {name: vars(record)[name] for name in _FIELDS if name in vars(record)}
+        if error := _traceback(self, record):
+            fields["error"] = error
+        return json.dumps(fields, default=str).replace("\x7f", "\\u007f")
+
+
+def printable(text: str) -> str:
+    """Return text with each character escaped that is not printable, such as a newline or ESC."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
@@ -38,9 +77,14 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     if root.handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", TIME)
-    handler.setFormatter(JsonLines() if as_json else text)
+    handler.setFormatter(JsonLines() if as_json else TextLines())
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:
+    if record.exc_text:
+        return record.exc_text
+    return formatter.formatException(record.exc_info) if record.exc_info else None
