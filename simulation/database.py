@@ -58,6 +58,7 @@ class SimulatedDialect(SQLite):
     """
 
     session_limit: float | None = None
+    encoding: str | None = None
 
     def __init__(
         self, engine: Engine, server_now: Callable[[], datetime], server_rules: bool

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from duly.errors import Discard, RetryAfter, Snooze
-from duly.executors.base import CallResult, Done, I, Invocation
+from duly.executors.base import CallResult, Done, I, Invocation, result_text
+from duly.executors.failure import CallError
 
 Outcome = Literal["ok", "error", "snooze", "retry_after", "discard"]
 OUTCOMES: tuple[Outcome, ...] = (
@@ -130,18 +131,18 @@ class SteppedExecutor:
 
     def _end(self, invocation: Invocation, execution: Execution) -> CallResult:
         if execution.interrupted and self.interruptible:
-            return CallResult(error=asyncio.CancelledError())
+            return CallResult(error=CallError.of(asyncio.CancelledError()))
         self.current = execution
         try:
             with invocation.surroundings():
-                value: Any = invocation.function(**invocation.arguments)
+                value: Any = invocation.function(**invocation.arguments())
                 if asyncio.iscoroutine(value):
                     value = _run(value)
         except Exception as error:  # noqa: BLE001 - any exception is the function's outcome
-            return CallResult(error=error)
+            return CallResult(error=CallError.of(error))
         finally:
             self.current = None
-        return CallResult(value)
+        return CallResult(result_text(value))
 
 
 def _run(coroutine: Any) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from duly.errors import Discard as Discard
     from duly.errors import DulyError as DulyError
     from duly.errors import RetryAfter as RetryAfter
+    from duly.errors import RunInterrupted as RunInterrupted
     from duly.errors import Snooze as Snooze
     from duly.model.backfill import Backfill as Backfill
     from duly.model.event import Event as Event
@@ -80,6 +81,7 @@ _HOMES = {
     "Retry": "duly.model.policy",
     "RetryAfter": "duly.errors",
     "Run": "duly.context",
+    "RunInterrupted": "duly.errors",
     "RunRecord": "duly.model.run",
     "Scheduler": "duly.scheduler",
     "Snooze": "duly.errors",

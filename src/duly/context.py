@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from duly.errors import LeaseLost, LifecycleError, RunSignal
+from duly.errors import LeaseLost, LifecycleError, RunInterrupted, RunSignal
 from duly.hooks import Injected
 from duly.model.run import Cause, LogLine, Progress
 from duly.model.text import safe_repr, safe_str, storable_text
+from duly.run_log import RunLog, RunLogger, text_of
 
 T = TypeVar("T")
-MAX_LINES = 1000
-MAX_LOG_BYTES = 256 * 1024
-LONGEST_LINE = 16_000
 LARGEST = 2**63 - 1
 """The largest number that every database stores as an integer."""
 
-HOST_LOGGER = "duly.run"
-"""The logger through which `Run.log` reaches the handlers of the application."""
-
+INTERRUPTED = "the run must stop: see Run.cancelled"
 current_run: ContextVar[Run | None] = ContextVar("duly_current_run", default=None)
 
 
@@ -61,117 +55,6 @@ class Provided:
 
 
 NOTHING_PROVIDED = Provided()
-
-
-class RunLog:
-    """The captured log lines of one run, at most 1,000 lines and 256 KiB.
-
-    Attributes:
-        dropped: the number of lines that were dropped because they exceed these limits.
-    """
-
-    __slots__ = ("_count", "_lines", "_lock", "_size", "dropped")
-
-    def __init__(self) -> None:
-        self._lines: list[LogLine] = []
-        self._size = 0
-        self._count = 0
-        self.dropped = 0
-        self._lock = threading.Lock()
-
-    def add(self, line: LogLine) -> None:
-        """Keep a line, or count it as dropped if it exceeds the limits."""
-        line = line.replace(message=storable_text(line.message, LONGEST_LINE))
-        size = len(line.message.encode())
-        with self._lock:
-            if self._count == MAX_LINES or self._size + size > MAX_LOG_BYTES:
-                self.dropped += 1
-            else:
-                self._size += size
-                self._count += 1
-                self._lines.append(line)
-
-    @property
-    def empty(self) -> bool:
-        """Whether `take` would return nothing."""
-        return not self._lines
-
-    def take(self) -> list[LogLine]:
-        """Return the lines that were added since the last call."""
-        with self._lock:
-            lines, self._lines = self._lines, []
-            return lines
-
-
-class RunLogger(logging.Logger):
-    """The logger of one run: it stores lines with the run, whatever the host's settings are.
-
-    It is not registered with `logging`, so that no configuration of the application disables it.
-    Afterwards it passes each line to the logger ``duly.run`` of the host.
-    """
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(HOST_LOGGER, logging.INFO)
-        self._run = run
-        self.parent = logging.getLogger(HOST_LOGGER)
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - a method of logging.Logger
-        """Return whether a line of this level is stored, or the host wants it."""
-        return level >= self.level or self._host.isEnabledFor(level)
-
-    def handle(self, record: logging.LogRecord) -> None:
-        """Store a record with the run, and pass it to the host's handlers if it wants it."""
-        kept: Any = self.filter(record) and self._host.filter(record)
-        if not kept:
-            return
-        record = kept if isinstance(kept, logging.LogRecord) else record
-        stamp(record, self._run)
-        if record.levelno >= self.level:
-            self._run.capture(record)
-        if self._host.isEnabledFor(record.levelno):
-            self.callHandlers(record)
-
-    @property
-    def _host(self) -> logging.Logger:
-        return self.parent or logging.root
-
-
-class Stamped(Protocol):
-    """What `stamp` reads: a run, or the claim of one."""
-
-    id: str
-    job_id: str | None
-    task: str
-    attempt: int
-
-
-def stamp(record: logging.LogRecord, run: Stamped) -> None:
-    """Add ``run_id``, ``job_id``, ``task`` and ``attempt`` to a log record that lacks them."""
-    fields = vars(record)
-    fields.setdefault("run_id", run.id)
-    fields.setdefault("job_id", run.job_id)
-    fields.setdefault("task", run.task)
-    fields.setdefault("attempt", run.attempt)
-
-
-def text_of(record: logging.LogRecord) -> str:
-    """Return the message of a log record with its traceback, without changing the record.
-
-    A formatter would store the text of the traceback in the record, where the formatters of the
-    host would find it.
-    """
-    try:
-        text = record.getMessage()
-    except Exception as error:  # noqa: BLE001 - a foreign argument may raise anything
-        text = f"{safe_repr(record.msg, 500)} (not formatted: {type(error).__name__})"
-    parts = [text]
-    if record.exc_info and record.exc_info[1] is not None:
-        parts.append("".join(traceback.format_exception(record.exc_info[1])).rstrip())
-    elif record.exc_text:
-        parts.append(record.exc_text)
-    if record.stack_info:
-        parts.append(record.stack_info)
-    return "\n".join(parts)
 
 
 class Run(Injected):
@@ -264,11 +147,12 @@ class Run(Injected):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the function should stop.
+        """Whether the function must stop.
 
         True when the run is cancelled or has timed out, when the worker shuts down, and when it
-        has lost its lease. Functions on threads cannot be interrupted: they should check this
-        regularly.
+        has lost its lease. Functions on threads cannot be interrupted: they should call `check`
+        regularly. A function that reads this property and then returns has succeeded, however much
+        it has done; to have the run given back, or recorded as cancelled, it must raise.
         """
         return self._cancelled or self.lease_lost
 
@@ -304,8 +188,8 @@ class Run(Injected):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """The counters that `count` and `track` have added to so far, read-only."""
-        return MappingProxyType(self._counters)
+        """The counters that `count` and `track` have added to so far, as a read-only copy."""
+        return MappingProxyType(self._counters.copy())
 
     def now(self) -> datetime:
         """Return the current time of the scheduler's clock, aware UTC."""
@@ -348,6 +232,16 @@ class Run(Injected):
         """Make `cancelled` true; used by the worker."""
         self._cancelled = True
 
+    def check(self) -> None:
+        """End the function here if the run must stop; call it between two units of work.
+
+        Raises:
+            RunInterrupted: the run must stop; see `cancelled`. When the worker is shutting down,
+                the run is given back, and starts again without having used up an attempt.
+        """
+        if self.cancelled:
+            raise RunInterrupted(INTERRUPTED)
+
     def progress(self, done: int, total: int | None = None, note: str | None = None) -> None:
         """Report progress; the latest report is stored about once a second.
 
@@ -379,17 +273,19 @@ class Run(Injected):
 
         ``for item in run.track(rows): with item as row: ...``: an error inside the ``with`` block
         is logged and counted as ``failed``; otherwise the row is counted as ``ok``. Progress is
-        reported after each row. The iteration ends early when the run is `cancelled`.
+        reported after each row. `check` is called before each row.
 
         Args:
             rows: any iterable.
             total: the number of rows; default: ``len(rows)`` if it has a length.
+
+        Raises:
+            RunInterrupted: the run must stop before the next row.
         """
         if total is None and isinstance(rows, Sized):
             total = len(rows)
         for done, row in enumerate(rows):
-            if self.cancelled:
-                return
+            self.check()
             yield Item(self, row)
             self.progress(done + 1, total)
 
@@ -424,7 +320,7 @@ class Item(Generic[T]):
 def _whole(name: str, amount: object) -> int:
     if not isinstance(amount, int):
         raise TypeError(f"counter {name!r} takes an integer, not {type(amount).__name__}")
-    return amount
+    return int(amount)
 
 
 def _number(value: object) -> int:

@@ -43,6 +43,9 @@ they have a separate base class:
     ├── RetryAfter              try again after a delay
     ├── Snooze                  postpone the run without using up an attempt
     └── Discard                 give up the run for good, for a reason
+
+`RunInterrupted` ends the function of a run that must stop. It is not an `Exception`, so that
+``except Exception`` in the function does not catch it.
 """
 
 from __future__ import annotations
@@ -353,6 +356,16 @@ class Discard(RunSignal):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class RunInterrupted(BaseException):
+    """The run must stop: it was cancelled or timed out, or its worker is stopping.
+
+    `Run.check` and `Run.track` raise it, and it interrupts functions in processes of their own.
+    Let it end the function. If the worker is stopping, the run is then given back, and another
+    worker executes it again without counting this attempt. Like `asyncio.CancelledError` it is a
+    `BaseException`; catch it only to clean up, and raise it again.
+    """
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -30,6 +30,7 @@ NAMES = [
     "Retry",
     "RetryAfter",
     "Run",
+    "RunInterrupted",
     "RunRecord",
     "Scheduler",
     "Snooze",

@@ -162,11 +162,12 @@ class Databases:
         self._prefix = prefix
         self._made = 0
 
-    def create(self, *, template: str = "template1") -> str:
+    def create(self, *, template: str = "template1", encoding: str = "") -> str:
         """Create a database, and return its name."""
         self._made += 1
         name = f"{self._prefix}_{self._made}"
-        self._do("CREATE DATABASE {} TEMPLATE {}", name, template)
+        narrow = f" ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'" if encoding else ""
+        self._do("CREATE DATABASE {} TEMPLATE {}" + narrow, name, template)
         return name
 
     def drop(self, name: str) -> None:

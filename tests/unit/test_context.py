@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from duly import Discard, RetryAfter, Run, Snooze
-from duly.context import MAX_LINES, MAX_LOG_BYTES, RunFacts, RunLog
-from duly.errors import LeaseLost
+from duly.context import RunFacts
+from duly.errors import LeaseLost, RunInterrupted
 from duly.model import payload
 from duly.model.run import Cause, LogLine, Progress
+from duly.run_log import MAX_LINES, MAX_LOG_BYTES, RunLog
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LARGEST = 2**63 - 1
@@ -119,7 +120,7 @@ def test_no_rows_count_nothing(run: Run) -> None:
     assert run.counters == {}
 
 
-def test_the_loop_ends_early_when_it_should_stop(run: Run) -> None:
+def test_the_loop_ends_the_function_when_it_must_stop(run: Run) -> None:
     """A cancelled run finishes its current row and takes no other from the generator."""
     taken = []
 
@@ -128,10 +129,14 @@ def test_the_loop_ends_early_when_it_should_stop(run: Run) -> None:
             taken.append(number)
             yield number
 
-    for item in run.track(rows()):
-        with item as number:
-            if number == 2:
-                run.request_stop()
+    def work() -> None:
+        for item in run.track(rows()):
+            with item as number:
+                if number == 2:
+                    run.request_stop()
+
+    with pytest.raises(RunInterrupted):
+        work()
     assert run.counters == {"ok": 3}
     assert len(taken) <= 4
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from duly import Discard, Retry, RetryAfter, Snooze
 from duly.errors import ArgumentsError, UnknownTask
-from duly.executors.base import CallResult
+from duly.executors.base import CallResult, result_text
+from duly.executors.failure import CallError
 from duly.model.checks import LATEST
 from duly.model.policy import RunPolicy
 from duly.model.text import safe_repr, safe_str, storable_text
@@ -43,7 +44,8 @@ def ended(
     error: BaseException | None = None,
     stop_reason: Any = None,
 ) -> Transition:
-    return decide_outcome(claimed, CallResult(value, error), stop_reason, NOON)
+    failure = None if error is None else CallError.of(error)
+    return decide_outcome(claimed, CallResult(result_text(value), failure), stop_reason, NOON)
 
 
 # ------------------------------------------------------------------------------ the rules

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from duly import Scheduler
 from duly.worker.adaptive_batch import AdaptiveBatch
@@ -55,6 +56,22 @@ def die(scheduler: Scheduler) -> None:
 def unwritten(scheduler: Scheduler) -> int:
     """Return the number of ended runs whose outcomes are not written yet."""
     return len(worker_of(scheduler).execution.completions)
+
+
+def replace_claiming(scheduler: Scheduler, replace: Callable[[Callable[..., Any]], Any]) -> None:
+    """Let the worker's steps claim by ``replace(the original function)``."""
+    worker = worker_of(scheduler)
+    worker._claim = replace(worker._claim)  # type: ignore[method-assign]
+
+
+def end_loop(scheduler: Scheduler) -> None:
+    """Let the thread of the worker's loop end without a word, as no thread should."""
+    loop = worker_of(scheduler).loop
+    assert loop.thread is not None
+    loop._halt.set()
+    loop.wake()
+    loop.thread.join(30)
+    loop._halt.clear()
 
 
 def write_back(scheduler: Scheduler) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import itertools
 import logging
 import os
 import signal
@@ -10,12 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from duly import Discard, RetryAfter, Run, Snooze
+from duly import Discard, RetryAfter, Run, RunInterrupted, Snooze
 from tests.support.waiting import wait_until
 
 
@@ -125,3 +128,74 @@ def orphan(folder: str) -> None:
 def shell() -> str:
     """Run a command in another process."""
     return subprocess.run(["/bin/echo", "hello"], capture_output=True, check=True).stdout.decode()
+
+
+def endless() -> Iterator[int]:
+    """Return an iterator without an end."""
+    return itertools.count()
+
+
+class Rude(Exception):
+    """An exception whose message ends the process that asks for it."""
+
+    def __str__(self) -> str:
+        raise SystemExit("the end")
+
+
+def rude() -> None:
+    """Raise an exception that cannot be described."""
+    raise Rude
+
+
+def hidden_coroutine() -> Any:
+    """Return a coroutine, as a coroutine function behind a plain wrapper does."""
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        return "awaited"
+
+    return work()
+
+
+def cleans_up(run: Run) -> None:
+    """Work until it is interrupted, and log that."""
+    run.count(working=1)
+    try:
+        time.sleep(100)
+    except RunInterrupted:
+        run.log.info("cleaned up")
+        raise
+
+
+def starts_another(folder: str) -> None:
+    """Start a process, and wait for it in a way that no signal interrupts for long."""
+    another = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    Path(folder, "another").write_text(str(another.pid))
+    time.sleep(100)
+
+
+def _forked() -> bool:
+    """Fork, wait for the child, and return whether this is the child."""
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return pid == 0
+
+
+def forks_and_exits() -> str:
+    """Leave the child by ``sys.exit``."""
+    if _forked():
+        sys.exit(0)
+    return "parent"
+
+
+def forks_and_returns() -> str:
+    """Return in both processes."""
+    return "child" if _forked() else "parent"
+
+
+def forks_and_raises() -> str:
+    """Raise in the child."""
+    if _forked():
+        raise LookupError("in the child")
+    return "parent"

@@ -176,7 +176,7 @@ def test_a_death_is_noticed_while_the_processes_children_live(world: World, tmp_
         scheduler.tick()
         assert "exit code 5" in (scheduler.run(run_id).error_message or "")
     finally:
-        os.kill(int((tmp_path / "grandchild").read_text()), signal.SIGKILL)
+        wait_until(lambda: ended(int((tmp_path / "grandchild").read_text())))
 
 
 @pytest.mark.parametrize("how", ["sleep", "busy", "deaf", "inside"])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from duly.context import Run, current_run
+from duly.errors import ArgumentsChanged, ArgumentsError, ConfigurationError, PayloadError
+from duly.executors.failure import CallError
 from duly.hooks import AroundRun
+from duly.model.payload import encode_result, not_stored
+from duly.model.signature import Signature
 
 
 class Invocation:
@@ -20,14 +25,15 @@ class Invocation:
 
     Attributes:
         function: what to call; set before the invocation is submitted.
-        arguments: its arguments by name.
+        arguments: returns its arguments by name. It is called where the function is, because
+            validating them may run code of the application.
         text: the arguments as they are stored, for a call in another process.
     """
 
     __slots__ = ("arguments", "around", "function", "run", "steady", "text")
 
     function: Callable[..., Any]
-    arguments: dict[str, Any]
+    arguments: Callable[[], dict[str, Any]]
     text: str
 
     def __init__(
@@ -74,14 +80,63 @@ class Surroundings:
 
 
 class CallResult(NamedTuple):
-    """How a call ended: with a value or an error, and the seconds that it took."""
+    """How a call ended, as plain values: no object of the application leaves its executor.
 
-    value: Any = None
-    error: BaseException | None = None
-    seconds: float = 0
+    Attributes:
+        text: what it returned, as JSON text; ``None`` for ``None``.
+        error: how it failed, if it did.
+        seconds: how long it took.
+    """
+
+    text: str | None = None
+    error: CallError | None = None
+    seconds: float = 0.0
 
 
 I = TypeVar("I", bound=Invocation)  # noqa: E741 - one letter, as type variables are named
+
+
+def result_text(value: Any) -> str | None:
+    """Return a function's return value as JSON text; call it where the function ran.
+
+    It runs code of the application, and never raises.
+    """
+    if value is None:
+        return None
+    try:
+        return encode_result(value)
+    except BaseException as problem:  # noqa: BLE001 - a foreign value may even exit
+        return not_stored(PayloadError(f"reading the result raised {type(problem).__name__}"))
+
+
+def refuse_unfinished(value: Any) -> None:
+    """Refuse a return value which shows that the function has done nothing.
+
+    Raises:
+        ConfigurationError: it is an asynchronous generator.
+    """
+    if inspect.isasyncgen(value):
+        raise ConfigurationError(
+            f"the function returned an asynchronous generator ({value.__qualname__}), of which "
+            "nothing has run; iterate over it in the function: async for … in …"
+        )
+
+
+def stored_arguments(signature: Signature, text: str, run: Run) -> dict[str, Any]:
+    """Return the arguments of a call, with its run for the parameters that ask for it.
+
+    Raises:
+        ArgumentsChanged: they do not match the signature any more.
+    """
+    try:
+        arguments = signature.decode(text)
+    except ArgumentsError as error:
+        raise ArgumentsChanged(f"{error} (stored before the function was changed?)") from error
+    for name in signature.injected:
+        arguments[name] = run
+    return arguments
+
+
 Done = Callable[[I, CallResult], None]
 
 

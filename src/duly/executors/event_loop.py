@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import os
 import threading
+from collections.abc import Awaitable
+from concurrent.futures import Future
 from typing import Any
 
-from duly.executors.base import CallResult, Done, I, Invocation
+from duly.executors.base import CallResult, Done, I, Invocation, refuse_unfinished, result_text
+from duly.executors.failure import CallError
+from duly.executors.forked import leave_if_forked
 
 
 class EventLoopExecutor:
@@ -21,6 +27,7 @@ class EventLoopExecutor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: threading.Thread | None = None
         self._tasks: dict[Invocation, asyncio.Task[None]] = {}
+        self._futures: dict[Invocation, Future[Any]] = {}
         self._lock = threading.Lock()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,16 +44,39 @@ class EventLoopExecutor:
         try:
             self.running_loop().call_soon_threadsafe(self._begin, invocation, done)
         except RuntimeError as error:
-            done(
-                invocation,
-                CallResult(error=asyncio.CancelledError(f"the event loop is closed: {error}")),
-            )
+            closed = asyncio.CancelledError(f"the event loop is closed: {error}")
+            done(invocation, CallResult(error=CallError.of(closed)))
 
     def interrupt(self, invocation: Invocation) -> None:
         """Cancel the coroutine's task."""
+        if (future := self._futures.get(invocation)) is not None:
+            future.cancel()
+            return
         loop = self._loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._cancel, invocation)
+
+    def finish(self, awaitable: Awaitable[Any], invocation: Invocation) -> Any:
+        """Wait, on another thread, until what a plain function has returned is awaited.
+
+        A decorator may hide that a function is a coroutine function, and an ``await`` may be
+        forgotten: a run whose coroutine is never awaited would succeed without doing anything.
+        """
+        work = awaited(awaitable)
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self.running_loop())
+        except RuntimeError:
+            work.close()
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
+            raise
+        self._futures[invocation] = future
+        try:
+            if invocation.run.cancelled:  # asked before the future was known
+                future.cancel()
+            return future.result()
+        finally:
+            del self._futures[invocation]
 
     def stop(self) -> None:
         """Stop the executor's own loop, but not the host's."""
@@ -83,7 +113,7 @@ class EventLoopExecutor:
     def _ended(self, invocation: Invocation, task: asyncio.Task[None], done: Done[Any]) -> None:
         del self._tasks[invocation]
         if task.cancelled():  # before its first step, so that `_call` reported nothing
-            done(invocation, CallResult(error=asyncio.CancelledError()))
+            done(invocation, CallResult(error=CallError.of(asyncio.CancelledError())))
 
     def _cancel(self, invocation: Invocation) -> None:
         task = self._tasks.get(invocation)
@@ -92,15 +122,28 @@ class EventLoopExecutor:
 
 
 async def _call(invocation: Invocation, done: Done[Any]) -> None:
-    began = invocation.steady()
+    began, pid = invocation.steady(), os.getpid()
     try:
         with invocation.surroundings():
-            value = await invocation.function(**invocation.arguments)
+            value = await awaited(invocation.function(**invocation.arguments()))
+        leave_if_forked(pid)
+        text, failure = result_text(value), None
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-        result = CallResult(error=error, seconds=invocation.steady() - began)
-    else:
-        result = CallResult(value, seconds=invocation.steady() - began)
-    done(invocation, result)
+        leave_if_forked(pid, error)
+        text, failure = None, CallError.of(error)
+    done(invocation, CallResult(text, failure, invocation.steady() - began))
+
+
+async def awaited(value: Any) -> Any:
+    """Await a value, and what that gives, until it is not awaitable.
+
+    Raises:
+        ConfigurationError: it is an asynchronous generator, which nothing iterates.
+    """
+    while inspect.isawaitable(value):
+        value = await value
+    refuse_unfinished(value)
+    return value
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,36 +1,78 @@
-"""Errors as plain values, which are stored, or sent from one process to another."""
+"""How a call failed, as plain values: stored, sent to another process, and decided upon.
+
+An exception is turned into values where its function ran. Everything about it may be code of the
+application (`__str__` may be slow, raise, or exit), which must not run on the engine's threads.
+"""
 
 from __future__ import annotations
 
 import traceback
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
-from duly.errors import Discard, RetryAfter, Snooze
+from duly.clock import aware_utc
+from duly.errors import ArgumentsError, Discard, RetryAfter, Snooze
+from duly.model.checks import LATEST
 from duly.model.text import safe_str, storable_text
 from duly.model.transition import ErrorFacts
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 32_000
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+Kind = Literal["error", "permanent", "retry_after", "snooze", "discard"]
+"""What a failure asks for: ``error`` leaves it to the retry policy; ``permanent`` is not retried;
+the others are the signals of `duly.errors.RunSignal`."""
 
 
-class RemoteError(Exception):
-    """An error in another process, of which only the facts are known here.
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """How a call failed.
 
     Attributes:
-        facts: its type, message and traceback.
+        facts: the error's type, message and traceback.
+        kind: what it asks for.
+        when: of ``retry_after`` and ``snooze``: the delay, or an instant in UTC.
     """
 
-    def __init__(self, facts: ErrorFacts) -> None:
-        super().__init__(facts[1])
-        self.facts = facts
+    facts: ErrorFacts
+    kind: Kind = "error"
+    when: datetime | timedelta | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> CallError:
+        """Turn an exception into values; it runs code of the application, and never raises."""
+        try:
+            return _read(error)
+        except BaseException as problem:  # noqa: BLE001 - a foreign exception may raise anything
+            name = storable_text(type(error).__name__, 191)
+            message = f"<not available: reading the error raised {type(problem).__name__}>"
+            return cls((name, message, None), "permanent" if _is_signal(error) else "error")
+
+    def packed(self) -> dict[str, Any]:
+        """Return it as a JSON value; see `unpacked`."""
+        values: dict[str, Any] = {"facts": self.facts, "kind": self.kind}
+        if isinstance(self.when, datetime):
+            values["until"] = self.when.isoformat()
+        elif self.when is not None:
+            values["delay"] = [self.when.days, self.when.seconds, self.when.microseconds]
+        return values
+
+    @classmethod
+    def unpacked(cls, values: dict[str, Any]) -> CallError:
+        """Return what `packed` turned into a JSON value."""
+        name, message, trace = values["facts"]
+        when: datetime | timedelta | None = None
+        if "until" in values:
+            when = datetime.fromisoformat(values["until"])
+        elif "delay" in values:
+            when = timedelta(*values["delay"])
+        return cls((name, message, trace), values["kind"], when)
 
 
 def describe(error: BaseException) -> ErrorFacts:
     """Return the type, message and traceback of an error, ready to be stored."""
-    for known in (error, error.__cause__):
-        if isinstance(known, RemoteError):
-            return known.facts
     lines = traceback.format_exception(error, limit=-50)
     return (
         storable_text(type(error).__qualname__, 191),
@@ -39,32 +81,29 @@ def describe(error: BaseException) -> ErrorFacts:
     )
 
 
-def packed(error: BaseException) -> dict[str, Any]:
-    """Return an error as plain values: its facts, and what it asks for if it is a signal."""
-    values: dict[str, Any] = {"facts": describe(error)}
+def _read(error: BaseException) -> CallError:
+    facts = describe(error)
+    if isinstance(error, Discard):
+        return CallError(facts, "discard")
+    if isinstance(error, Snooze):
+        if error.until is not None:
+            return CallError(facts, "snooze", _instant(error.until))
+        return CallError(facts, "snooze", _delay(error.delay or timedelta()))
     if isinstance(error, RetryAfter):
-        values["retry_after"] = error.delay.total_seconds()
-    elif isinstance(error, Snooze):
-        values["snooze_until"] = error.until.isoformat() if error.until else None
-        values["snooze"] = error.delay.total_seconds() if error.delay is not None else None
-    elif isinstance(error, Discard):
-        values["discard"] = safe_str(error, MAX_MESSAGE)
-    return values
+        return CallError(facts, "retry_after", _delay(error.delay))
+    return CallError(facts, "permanent" if isinstance(error, ArgumentsError) else "error")
 
 
-def unpacked(values: dict[str, Any]) -> BaseException:
-    """Return the error that `packed` turned into plain values."""
-    kind, message, trace = values["facts"]
-    error = RemoteError((kind, message, trace))
-    signal: BaseException = error
-    if "retry_after" in values:
-        signal = RetryAfter(timedelta(seconds=values["retry_after"]))
-    elif values.get("snooze_until"):
-        signal = Snooze(datetime.fromisoformat(values["snooze_until"]))
-    elif "snooze" in values:
-        signal = Snooze(seconds=values["snooze"])
-    elif "discard" in values:
-        signal = Discard(values["discard"])
-    if signal is not error:
-        signal.__cause__ = error
-    return signal
+def _is_signal(error: BaseException) -> bool:
+    return isinstance(error, Discard | Snooze | RetryAfter)
+
+
+def _instant(until: datetime) -> datetime:
+    try:
+        return aware_utc(until, "until=")
+    except OverflowError:  # one end of the calendar, in a zone
+        return EARLIEST if until.year < LATEST.year // 2 else LATEST
+
+
+def _delay(delay: timedelta) -> timedelta:
+    return timedelta(delay.days, delay.seconds, delay.microseconds)

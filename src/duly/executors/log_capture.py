@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from duly.context import RunLogger, current_run
+from duly.context import current_run
+from duly.run_log import RunLogger
 
 _Deliver = Callable[[logging.Logger, logging.LogRecord], Any]
 

@@ -5,11 +5,16 @@ The threads are daemons: a function that never returns must not keep the host pr
 
 from __future__ import annotations
 
+import inspect
+import os
 import queue
 import threading
 from typing import Any
 
-from duly.executors.base import CallResult, Done, I, Invocation
+from duly.executors.base import CallResult, Done, I, Invocation, refuse_unfinished, result_text
+from duly.executors.event_loop import EventLoopExecutor
+from duly.executors.failure import CallError
+from duly.executors.forked import leave_if_forked
 
 
 class ThreadExecutor:
@@ -18,12 +23,16 @@ class ThreadExecutor:
     Args:
         size: the maximum number of threads.
         name: the threads' name, to which a number is added.
+        coroutines: where an awaitable is awaited that a plain function returns.
     """
 
     interruptible = False
 
-    def __init__(self, size: int, name: str = "duly-run") -> None:
+    def __init__(
+        self, size: int, name: str = "duly-run", coroutines: EventLoopExecutor | None = None
+    ) -> None:
         self._size = size
+        self._coroutines = coroutines
         self._name = name
         self._calls: queue.SimpleQueue[tuple[Invocation, Done[Any]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -58,7 +67,12 @@ class ThreadExecutor:
             self._calls.put((invocation, done))
 
     def interrupt(self, invocation: Invocation) -> None:
-        """Do nothing: a thread cannot be interrupted. Functions can read ``run.cancelled``."""
+        """Cancel what the function has returned, if that is being awaited.
+
+        A thread cannot be interrupted: functions can call ``run.check()``.
+        """
+        if self._coroutines is not None:
+            self._coroutines.interrupt(invocation)
 
     def stop(self) -> None:
         """See `Executor.stop`."""
@@ -72,7 +86,7 @@ class ThreadExecutor:
         own, call = self._own, calls.get()
         while call is not None:
             invocation, done = call
-            result = _call(invocation)
+            result = _call(invocation, self._coroutines)
             own.free, own.call = True, None
             done(invocation, result)
             call, own.free, own.call = own.call, False, None
@@ -84,11 +98,18 @@ class ThreadExecutor:
                 call = calls.get()
 
 
-def _call(invocation: Invocation) -> CallResult:
-    began = invocation.steady()
+def _call(invocation: Invocation, coroutines: EventLoopExecutor | None) -> CallResult:
+    began, pid = invocation.steady(), os.getpid()
     try:
         with invocation.surroundings():
-            value = invocation.function(**invocation.arguments)
+            value = invocation.function(**invocation.arguments())
+            if value is not None and coroutines is not None:
+                if inspect.isawaitable(value):
+                    value = coroutines.finish(value, invocation)
+                refuse_unfinished(value)
+        leave_if_forked(pid)
+        text, failure = result_text(value), None
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-        return CallResult(error=error, seconds=invocation.steady() - began)
-    return CallResult(value, seconds=invocation.steady() - began)
+        leave_if_forked(pid, error)
+        text, failure = None, CallError.of(error)
+    return CallResult(text, failure, invocation.steady() - began)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
+from itertools import islice
 from typing import Any
 
 from duly.errors import PayloadError
@@ -11,6 +12,11 @@ from duly.model.text import safe_str
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
+MAX_ITEMS = MAX_BYTES // 2
+"""The maximum number of items of a result: each takes a byte and a comma at least."""
+
+_RESULT = "the result"
+_SCALARS = frozenset((type(None), bool, int, float))
 
 _encoder = json.JSONEncoder(
     ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=True
@@ -60,10 +66,7 @@ def checked(text: str, what: str) -> str:
     """
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_BYTES:
-        raise PayloadError(
-            f"{what}: {size} bytes of JSON exceed the limit of {MAX_BYTES}; "
-            "store the data elsewhere and pass its id"
-        )
+        raise _too_large(what, f"{size} bytes")
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(decode(text)) > MAX_DEPTH:
         raise PayloadError(f"{what}: JSON is nested more than {MAX_DEPTH} levels deep")
     return text
@@ -73,17 +76,60 @@ def encode_result(value: Any) -> str | None:
     """Return what a function returned as JSON text, or ``None`` for ``None``.
 
     A value that cannot be stored becomes ``{"not_stored": <the reason>}``, because a run that has
-    done its work must not fail because of its return value.
+    done its work must not fail because of its return value. Iterators are read; a value that is
+    certainly too large is refused before it is encoded, which would occupy the interpreter.
     """
     if value is None:
         return None
     from pydantic_core import to_json  # noqa: PLC0415 - costs 30 ms
 
     try:
-        text = to_json(value, inf_nan_mode="null").decode()
-        return checked(encode(decode(text)), "the result")
+        text = to_json(_read(value, [MAX_ITEMS]), inf_nan_mode="null").decode()
+        return checked(encode(decode(checked(text, _RESULT))), _RESULT)
     except Exception as error:  # noqa: BLE001 - a foreign value may raise anything
-        return encode({"not_stored": safe_str(error, 500)})
+        return not_stored(error)
+
+
+def not_stored(reason: BaseException) -> str:
+    """Return what is stored instead of a result that cannot be stored."""
+    return encode({"not_stored": safe_str(reason, 500)})
+
+
+def _read(value: Any, left: list[int]) -> Any:
+    """Return a value with its iterators read.
+
+    Args:
+        value: what a function returned, or a part of it.
+        left: the number of items that it may still have, counted down.
+
+    Raises:
+        PayloadError: it has more, or contains a text that is too long.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is not list and kind is not dict and kind is not tuple:
+        if isinstance(value, str | bytes | bytearray):
+            if len(value) > MAX_BYTES:
+                raise _too_large(_RESULT, f"{len(value) + 2} bytes")
+            return value
+        if isinstance(value, Iterator):
+            value, kind = list(islice(value, left[0] + 1)), list
+        elif not isinstance(value, Sized):
+            return value
+    left[0] -= len(value)
+    if left[0] < 0:
+        raise _too_large(_RESULT, f"more than {MAX_ITEMS} items")
+    if kind is dict:
+        return {key: _read(item, left) for key, item in value.items()}
+    return [_read(item, left) for item in value] if kind is list or kind is tuple else value
+
+
+def _too_large(what: str, size: str) -> PayloadError:
+    return PayloadError(
+        f"{what}: {size} of JSON exceed the limit of {MAX_BYTES}; "
+        "store the data elsewhere and pass its id"
+    )
 
 
 def _depth(value: Any) -> int:

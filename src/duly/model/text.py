@@ -10,6 +10,18 @@ def replace_unstorable(text: str) -> str:
     return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
 
 
+def encodable(text: str, encoding: str | None) -> str:
+    """Return text in which characters that an encoding lacks are escaped.
+
+    Args:
+        text: text of a run's history, which must never decide its outcome.
+        encoding: the encoding of the database; ``None`` if it stores every character.
+    """
+    if encoding is None or text.isascii():
+        return text
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
 def storable_text(text: str, limit: int) -> str:
     """Return text that every database accepts, shortened in the middle to ``limit`` characters."""
     stored = replace_unstorable(text)

@@ -59,6 +59,8 @@ class StoreDialect(Protocol):
         transactional_ddl: whether DDL is part of its transaction; otherwise it commits at once.
         keeps_dead: whether a claim scans the index entries of all runs claimed before, while any
             session holds an old snapshot; then it can start at marks.
+        encoding: the encoding of the database, as Python names it, if it lacks characters; known
+            once there has been a connection; ``None`` if it stores every character.
         notices: how processes wake each other; ``None``: they only poll.
         reading: execution options of a connection that only reads.
         single: execution options of a connection on which each statement is a transaction; empty:
@@ -73,6 +75,7 @@ class StoreDialect(Protocol):
     transactional_ddl: bool
     keeps_dead: bool
     session_limit: float | None
+    encoding: str | None
     notices: NoticeDialect | None
     reading: Mapping[str, Any]
     single: Mapping[str, Any]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, literal, select
 from sqlalchemy.schema import DropTable
@@ -12,7 +15,9 @@ from duly.model.identity import new_id
 from duly.store import tables
 from duly.store.dialect import StoreDialect
 
+log = logging.getLogger("duly.store")
 HEAD = "0001"
+ALEMBIC_LOGGERS = ("alembic.runtime.migration", "alembic.runtime.plugins")
 VERSION_TABLE = "duly_version"
 version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 _migration_lock = threading.Lock()
@@ -43,8 +48,9 @@ def upgrade(conn: Connection, dialect: StoreDialect) -> None:
         if found is None and not dialect.transactional_ddl:
             _drop_unfinished(conn)
         dialect.create_schema(conn)
-        with _migration_lock:
+        with _migration_lock, _quiet_alembic():
             _run_migrations(conn, found)
+        log.info("%s Duly's tables (version %s).", "Migrated" if found else "Created", HEAD)
         if found is None:
             row = {"name": "database_id", "value": new_id()}
             conn.execute(tables.control.insert(), row)
@@ -65,6 +71,24 @@ def _drop_unfinished(conn: Connection) -> None:
             )
     for table in unfinished:
         conn.execute(DropTable(table))
+
+
+@contextmanager
+def _quiet_alembic() -> Iterator[None]:
+    """Keep what Alembic says about Duly's own tables out of the host's log, on this thread only."""
+    thread = threading.get_ident()
+
+    def is_of_others(_record: logging.LogRecord) -> bool:
+        return threading.get_ident() != thread
+
+    loggers = [logging.getLogger(name) for name in ALEMBIC_LOGGERS]
+    for logger in loggers:
+        logger.addFilter(is_of_others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_of_others)
 
 
 def _run_migrations(conn: Connection, found: str | None) -> None:

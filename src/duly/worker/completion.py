@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from duly.errors import DataRefused, LeaseLost
 from duly.executors.base import CallResult
 from duly.model.policy import RunPolicy
-from duly.model.text import safe_str
+from duly.model.text import encodable, safe_str
 from duly.model.transition import SUCCESS, Transition, fail
 from duly.store import completions, jobs, transitions
 from duly.store.store import Store
@@ -23,6 +24,7 @@ from duly.worker.attempt import Attempt, Phase
 from duly.worker.attempt_rows import change_of, log_rows
 from duly.worker.claims.claim import HeldClaim
 from duly.worker.outcome import cancelled_if, decide_outcome
+from duly.worker.run_logging import log_failure
 
 log = logging.getLogger("duly.worker")
 BATCH = 1000
@@ -96,7 +98,7 @@ class Completions:
         """End runs whose functions cannot be stopped; their results no longer count."""
         now = self._store.time.now()
         decided = [(attempt, _decide(attempt, now).abandoned()) for attempt in attempts]
-        self._store.run(lambda tx: _write(tx, decided, (), worker_id))
+        _log_failures(self._store.run(lambda tx: _write(tx, decided, (), worker_id)))
         for attempt in attempts:
             attempt.unsent.clear()
             attempt.advance(Phase.ABANDONED)
@@ -111,7 +113,7 @@ class Completions:
         for attempt in filter(_is_plain, own):
             claim = attempt.claim
             plain[claim.claim_id, claim.token, claim.policy][claim.id] = attempt
-            if rows := log_rows(attempt):
+            if rows := log_rows(attempt, self._store.dialect.encoding):
                 lines[claim.id] = rows
         ended: set[str] = set()
         if plain:
@@ -145,7 +147,9 @@ class Completions:
             if policy.ping or tx.has_listener(SUCCESS.event):
                 for run_id in members:
                     if run_id in done:
-                        transitions.record(tx, change_of(members[run_id], SUCCESS))
+                        transitions.record(
+                            tx, change_of(members[run_id], SUCCESS, tx.dialect.encoding)
+                        )
             ended |= done
         stored = [line for run_id, rows in lines.items() if run_id in ended for line in rows]
         completions.add_log(tx.conn, stored)
@@ -164,7 +168,10 @@ class Completions:
             (attempt, _decide(attempt, now)) for attempt in part if not attempt.has_outlived_run
         ]
         try:
-            self._store.run(lambda tx: self._write_batch(tx, decided, returned, worker_id))
+            write = partial(
+                self._write_batch, decided=decided, returned=returned, worker_id=worker_id
+            )
+            _log_failures(self._store.run(write))
         except REFUSALS as error:
             if len(part) > 1:
                 half = len(part) // 2
@@ -182,28 +189,48 @@ class Completions:
         decided: Sequence[tuple[Attempt, Transition]],
         returned: Sequence[completions.Fence],
         worker_id: str,
-    ) -> None:
+    ) -> list[tuple[Attempt, Transition]]:
         began = self._store.clock.monotonic()
-        _write(tx, decided, returned, worker_id)
+        accepted = _write(tx, decided, returned, worker_id)
         self._batch_size.record(len(decided), self._store.clock.monotonic() - began)
+        return accepted
 
     def _write_refused(
         self, decided: Sequence[tuple[Attempt, Transition]], error: Exception, worker_id: str
     ) -> None:
-        """Fail a run whose result or reports the database refuses, without storing them."""
-        for attempt, _transition in decided:
-            log.error(
-                "The database refused the result of run %s; the run fails: %s",
-                attempt.claim.id, error,
-            )  # fmt: skip
+        """Write outcomes whose values the database refuses, without them.
+
+        What is only history (log lines, progress, counters, an error's text) is given up first, so
+        that it does not change what becomes of the run. Only a run whose result is refused fails.
+        """
+        for attempt, transition in decided:
             attempt.run.forget_reports()
             attempt.unsent.clear()
             why = (type(error).__name__, safe_str(error, MAX_REASON), None)
-            refused = [(attempt, fail(why))]
-            try:
-                self._store.run(partial(_write, decided=refused, returned=(), worker_id=worker_id))
-            except REFUSALS:
-                log.exception("Run %s cannot be ended; it will be given back.", attempt.claim.id)
+            for outcome in (_without_texts(transition), fail(why)):
+                write = partial(
+                    _write, decided=[(attempt, outcome)], returned=(), worker_id=worker_id
+                )
+                try:
+                    _log_failures(self._store.run(write))
+                except REFUSALS:
+                    continue
+                log.error(
+                    "The database refused what run %s has reported; it is stored without that: %s",
+                    attempt.claim.id, error,
+                )  # fmt: skip
+                break
+            else:
+                log.error("Run %s cannot be ended; it will be given back.", attempt.claim.id)
+
+
+def _without_texts(transition: Transition) -> Transition:
+    """Return a transition whose error and reason contain ASCII characters only."""
+    error = transition.error
+    if error is not None:
+        error = (encodable(error[0], "ascii"), encodable(error[1], "ascii"), None)
+    reason = None if transition.reason is None else encodable(transition.reason, "ascii")
+    return replace(transition, error=error, reason=reason)
 
 
 def _decide(attempt: Attempt, now: datetime) -> Transition:
@@ -215,12 +242,16 @@ def _write(
     decided: Sequence[tuple[Attempt, Transition]],
     returned: Sequence[completions.Fence],
     worker_id: str,
-) -> None:
-    """Write outcomes, and free the slots of functions that returned after their runs had ended."""
+) -> list[tuple[Attempt, Transition]]:
+    """Write outcomes, and free the slots of functions that returned after their runs had ended.
+
+    Returns:
+        The outcomes that were accepted.
+    """
     locked = _lock_jobs(tx, decided)
     completions.end_occupation(tx.conn, returned)
     if not decided:
-        return
+        return []
     found = completions.check_fences(tx, [attempt.claim.fence for attempt, _ in decided])
     late = [pair for pair in decided if pair[0].claim.id in found.late]
     for attempt, transition in late:
@@ -236,13 +267,14 @@ def _write(
         if attempt.claim.id in found.valid
     ]
     _write_accepted(tx, accepted, locked)
+    return accepted
 
 
 def _is_plain(attempt: Attempt) -> bool:
     run, result = attempt.run, attempt.result
     return (
         result.error is None
-        and result.value is None
+        and result.text is None
         and not attempt.must_stop
         and not attempt.has_outlived_run
         and run.reported_nothing
@@ -252,12 +284,11 @@ def _is_plain(attempt: Attempt) -> bool:
 def _write_accepted(
     tx: Transaction, accepted: Sequence[tuple[Attempt, Transition]], locked: Sequence[str]
 ) -> None:
-    transitions.apply(tx, [change_of(attempt, transition) for attempt, transition in accepted])
-    completions.add_log(tx.conn, [line for attempt, _ in accepted for line in log_rows(attempt)])
+    encoding = tx.dialect.encoding
+    transitions.apply(tx, [change_of(*pair, encoding) for pair in accepted])
+    lines = [line for attempt, _ in accepted for line in log_rows(attempt, encoding)]
+    completions.add_log(tx.conn, lines)
     _count(tx, accepted, locked)
-    for attempt, transition in accepted:
-        if transition.error:
-            _warn(attempt, transition)
 
 
 def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
@@ -284,6 +315,11 @@ def complete(tx: Transaction, attempt: Attempt, result: CallResult) -> None:
     _write_accepted(tx, [(attempt, transition)], locked)
 
 
+def _log_failures(accepted: Sequence[tuple[Attempt, Transition]]) -> None:
+    for attempt, transition in accepted:
+        log_failure(attempt.claim, transition)
+
+
 def _lock_jobs(tx: Transaction, decided: Sequence[tuple[Attempt, Transition]]) -> list[str]:
     by_state: dict[str, set[str]] = {"failed": set(), "succeeded": set()}
     for attempt, transition in decided:
@@ -303,16 +339,6 @@ def _count(
             jobs.reset_failures(tx, job_id)
 
 
-def _warn(attempt: Attempt, transition: Transition) -> None:
-    claim, (kind, message, _traceback) = attempt.claim, transition.error or ("", "", None)
-    due_at = transition.due_at
-    log.warning(
-        "Run %s of %s, attempt %d: %s: %s; %s.", claim.id, claim.job_id or claim.task,
-        claim.attempt, kind, _one_line(message),
-        f"the next attempt is due at {due_at:%H:%M:%S} UTC" if due_at else "no attempts are left",
-    )  # fmt: skip
-
-
 def _record_late(tx: Transaction, attempt: Attempt, transition: Transition, worker_id: str) -> None:
     claim = attempt.claim
     log.warning(
@@ -323,7 +349,3 @@ def _record_late(tx: Transaction, attempt: Attempt, transition: Transition, work
         "run.late_completion", job_id=claim.job_id, run_id=claim.id, worker_id=worker_id,
         state=transition.to, token=claim.token,
     )  # fmt: skip
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:300]).split())

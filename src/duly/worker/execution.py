@@ -6,14 +6,14 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any
 
 from duly.context import Provided, Run, RunFacts
-from duly.errors import ArgumentsChanged, ArgumentsError
-from duly.executors.base import CallResult
+from duly.executors.base import CallResult, stored_arguments
 from duly.executors.event_loop import EventLoopExecutor
+from duly.executors.failure import CallError
 from duly.executors.log_capture import log_capture
 from duly.executors.process.executor import ProcessExecutor
 from duly.executors.thread import ThreadExecutor
@@ -24,9 +24,9 @@ from duly.store import completions, runs
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.worker.attempt import Attempt, Phase
-from duly.worker.attempt_rows import log_rows
+from duly.worker.attempt_rows import log_rows, note_of
 from duly.worker.claims.claim import Claim, HeldClaim
-from duly.worker.completion import Completions
+from duly.worker.completion import REFUSALS, Completions
 from duly.worker.in_flight import InFlight, Reservation
 
 log = logging.getLogger("duly.worker")
@@ -70,7 +70,7 @@ class Execution:
         self.around: list[AroundRun] = []
         self.coroutines = EventLoopExecutor()
         self.provided = Provided()
-        self._threads = ThreadExecutor(sum(queues.values()))
+        self._threads = ThreadExecutor(sum(queues.values()), coroutines=self.coroutines)
         self._processes = ProcessExecutor(sum(queues.values()))
         self._captures_logs = False
 
@@ -164,7 +164,7 @@ class Execution:
 
     def report_progress(self) -> None:
         """Store the progress and the log lines of running functions."""
-        reports, lines = [], []
+        reports, lines, encoding = [], [], self._store.dialect.encoding
         reporting = [
             attempt
             for attempt in self.in_flight.attempts()
@@ -174,8 +174,8 @@ class Execution:
             report = (attempt.run.reported, *attempt.run.counters.items())
             if report != attempt.last_report:
                 attempt.last_report = report
-                reports.append(_report(attempt))
-            lines += log_rows(attempt)
+                reports.append(_report(attempt, encoding))
+            lines += log_rows(attempt, encoding)
         if reports or lines:
             reports.sort(key=itemgetter("run"))  # runs are locked in the order of their ids
 
@@ -183,7 +183,10 @@ class Execution:
                 completions.report_progress(tx.conn, reports)
                 completions.add_log(tx.conn, lines)
 
-            self._store.run(report_all)
+            try:
+                self._store.run(report_all)
+            except REFUSALS as error:
+                log.error("The database refused the reports of running functions: %s", error)
             for attempt in reporting:
                 attempt.unsent.clear()
 
@@ -208,7 +211,7 @@ class Execution:
                 self._bind(attempt)
                 attempt.executor.submit(attempt, self._done)
             except Exception as error:  # noqa: BLE001 - no slot may be lost, whatever happens
-                self._finish(attempt, CallResult(error=error))
+                self._finish(attempt, CallResult(error=CallError.of(error)))
 
     def _new_attempt(self, claim: Claim) -> Attempt:
         run = Run(claim, self._now, self._last_success, self.provided)
@@ -219,10 +222,10 @@ class Execution:
     def _bind(self, attempt: Attempt) -> None:
         """Give an attempt its function, its arguments and its executor."""
         task = self._registry.get(attempt.claim.task)
-        arguments = _arguments(task, attempt.claim.args)
-        for name in task.signature.injected:
-            arguments[name] = attempt.run
-        attempt.function, attempt.arguments = task.function, arguments
+        attempt.function = task.function
+        attempt.arguments = partial(
+            stored_arguments, task.signature, attempt.claim.args, attempt.run
+        )
         if task.transactional is not False:
             attempt.function = self._in_transaction(attempt, task)
         if task.executor == "process":
@@ -265,20 +268,13 @@ class Execution:
             return runs.previous_success(conn, facts.job_id, facts.id)
 
 
-def _report(attempt: Attempt) -> dict[str, Any]:
+def _report(attempt: Attempt, encoding: str | None) -> dict[str, Any]:
     run = attempt.run
     progress = run.reported
     return {
         **attempt.claim.fence,
         "to_done": progress.done if progress else None,
         "to_total": progress.total if progress else None,
-        "to_note": progress.note if progress else None,
+        "to_note": note_of(progress, encoding),
         "to_counters": payload.encode(dict(run.counters)) if run.counters else None,
     }
-
-
-def _arguments(task: Task, text: str) -> dict[str, Any]:
-    try:
-        return task.signature.decode(text)
-    except ArgumentsError as error:
-        raise ArgumentsChanged(f"{error} (stored before the function was changed?)") from error

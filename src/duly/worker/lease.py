@@ -65,6 +65,8 @@ class WorkerLease:
         heartbeat: its intervals.
         locks: the file locks that prove workers alive; ``None`` where leases do.
         threaded: whether the heartbeat has threads; else `beat_if_due` is called by the loop.
+        supervise: called before each beat on the heartbeat's thread; returns why the worker must
+            be fenced, if it must.
         draining: whether the worker takes no more runs; stored by the next beat.
         contact_since: since when, on the steady clock, every beat has reached the database;
             infinite while none does.
@@ -87,6 +89,7 @@ class WorkerLease:
         self.contact_since = 0.0
         self.quiet_until = 0.0
         self.draining = False
+        self.supervise: Callable[[], str | None] = lambda: None
 
     @property
     def worker_id(self) -> str:
@@ -311,10 +314,17 @@ class WorkerLease:
             self._wake.clear()
             if not registration.ended.is_set():
                 try:
+                    self._supervise(registration)
                     self.beat()
                 except Exception:
                     log.exception("A heartbeat of worker %s failed.", registration.id)
         self._close(registration.store)
+
+    def _supervise(self, registration: Registration) -> None:
+        """Fence a worker whose loop stands: its heartbeat alone would keep its runs for ever."""
+        problem = self.supervise()
+        if problem is not None:
+            self.fence(registration.id, problem)
 
     def _watch(self, registration: Registration) -> None:
         """Fence a registration in time, even while its beat hangs."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from duly.errors import DatabaseUnavailable, DulyError
+from duly.model.text import safe_str
 from duly.store.outage import Outage
 from duly.worker.notice_listener import NoticeListener
 from duly.worker.wakeup import Wake, Wakeup
@@ -23,6 +24,8 @@ REMIND_AFTER = 60.0
 """Seconds after which the same error of each step is logged again."""
 
 JOIN_SECONDS = 0.5
+STANDING_AFTER = 120.0
+"""Seconds in one step after which the loop counts as standing, and its worker is fenced."""
 
 
 class Loop:
@@ -37,7 +40,6 @@ class Loop:
 
     Attributes:
         state: the worker's current state.
-        trouble: the last error; ``None`` once a step succeeds again.
         thread: ``None`` while the worker is not started, or is stepped by its caller.
     """
 
@@ -59,9 +61,10 @@ class Loop:
         self._logged: tuple[str, float] | None = None
         outage.at_end(self._retry.set)
         self.state: State = "stopped"
-        self.trouble: str | None = None
         self._started_at: float | None = None
         self.thread: threading.Thread | None = None
+        self._trouble: str | None = None
+        self._step_began: float | None = None
 
     @property
     def threaded(self) -> bool:
@@ -80,6 +83,37 @@ class Loop:
         """Whether the caller runs on the loop's thread."""
         return threading.current_thread() is self.thread
 
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong: the last error until a step succeeds again, or a loop that stands."""
+        if self._has_died:
+            return "the loop's thread has ended"
+        return self._standing or self._trouble
+
+    def supervise(self) -> str | None:
+        """Restart a loop whose thread has ended; called by the heartbeat.
+
+        Returns:
+            Why the worker must be fenced: its loop stands, so that others must take its runs.
+        """
+        if self._has_died and not self._halt.is_set():
+            log.error("The loop's thread has ended; starting another one.")
+            self._step_began = None
+            self.thread = self._new_thread()
+            self.thread.start()
+        return self._standing
+
+    @property
+    def _has_died(self) -> bool:
+        thread = self.thread
+        return thread is not None and thread.ident is not None and not thread.is_alive()
+
+    @property
+    def _standing(self) -> str | None:
+        began = self._step_began
+        taken = 0.0 if began is None else self._wakeup.clock.monotonic() - began
+        return f"a step has not ended for {taken:.0f} s" if taken > STANDING_AFTER else None
+
     def wake(self) -> None:
         """Take the next step now; callable from any thread."""
         self._wakeup.set()
@@ -89,7 +123,7 @@ class Loop:
         self.state = "starting"
         self._started_at = self._wakeup.clock.monotonic()
         self._halt.clear()
-        self.thread = threading.Thread(target=self._serve, name="duly-worker", daemon=True)
+        self.thread = self._new_thread()
         self.thread.start()
         self._listener.start()
 
@@ -110,34 +144,44 @@ class Loop:
         self._wakeup.close()
         self.state = "stopped"
 
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._serve, name="duly-worker", daemon=True)
+
     def _serve(self) -> None:
         failures = 0
         while not self._halt.is_set():
             try:
                 self._retry.clear()
                 self._wakeup.arm()
-                wake = self._step()
-                self.trouble = self._logged = None
+                wake = self._timed_step()
+                self._trouble = self._logged = None
                 if self.state == "starting":
                     self._on_start()
                     self.state = "running"
                 failures = 0
                 if not wake.at_once:
                     self._wakeup.wait(wake.at)
-            except Exception as error:  # noqa: BLE001 - the loop must survive every error
+            except BaseException as error:  # noqa: BLE001 - the loop must survive every error
                 failures += 1
                 self._back_off(error, failures)
 
-    def _back_off(self, error: Exception, failures: int) -> None:
-        self.trouble = f"{type(error).__name__}: {error}"
+    def _timed_step(self) -> Wake:
+        self._step_began = self._wakeup.clock.monotonic()
+        try:
+            return self._step()
+        finally:
+            self._step_began = None
+
+    def _back_off(self, error: BaseException, failures: int) -> None:
+        self._trouble = f"{type(error).__name__}: {safe_str(error, 1_000)}"
         outage = self._outage.is_on and isinstance(error, DatabaseUnavailable)
         pause = min(OUTAGE_BACKOFF if outage else MAX_BACKOFF, FIRST_BACKOFF * 2 ** (failures - 1))
         if not outage:
-            self._log(error, self.trouble, pause)
+            self._log(error, self._trouble, pause)
         if not self._halt.is_set():
             self._wakeup.clock.wait(self._retry, pause)
 
-    def _log(self, error: Exception, trouble: str, pause: float) -> None:
+    def _log(self, error: BaseException, trouble: str, pause: float) -> None:
         """Log an error of a step, but one that repeats itself only once a minute."""
         now = self._wakeup.clock.monotonic()
         text = " ".join(trouble.split())

@@ -6,14 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from duly.clock import aware_utc
-from duly.errors import ArgumentsError, Discard, RetryAfter, Snooze
 from duly.executors.base import CallResult
-from duly.executors.failure import MAX_MESSAGE, describe
+from duly.executors.failure import CallError
 from duly.model.checks import LATEST
-from duly.model.payload import encode_result
 from duly.model.run import LIVE
-from duly.model.text import safe_str
 from duly.model.transition import (
     SUCCESS,
     ErrorFacts,
@@ -40,8 +36,10 @@ def decide_outcome(
     Args:
         claim: the claim whose attempt ended.
         result: what its function returned or raised.
-        stop_reason: why the function was asked to stop, if it was; a cancellation and a timeout
-            take precedence over whatever the function did afterwards.
+        stop_reason: why the function was asked to stop, if it was. A cancellation and a timeout
+            take precedence over whatever the function did afterwards. When the worker stops, a
+            signal (`Discard`, `Snooze`, `RetryAfter`) is obeyed, because the function chose it; any
+            other error may come from the interruption, and the run is given back.
         now: the present.
     """
     if stop_reason == "cancelled":
@@ -53,13 +51,10 @@ def decide_outcome(
         return give_back("not started here", unstarted=True)
     error = result.error
     if error is None:
-        return SUCCESS if result.value is None else succeed(encode_result(result.value))
-    if stop_reason == "given_back":
+        return SUCCESS if result.text is None else succeed(result.text)
+    if stop_reason == "given_back" and error.kind == "error":
         return give_back("its worker stopped")
-    try:
-        return _decide_error(claim, error, now)
-    except Exception as problem:  # noqa: BLE001 - one malformed error must not block a batch
-        return fail(describe(problem))
+    return _decide_error(claim, error, now)
 
 
 def failed(claim: Claim, error: ErrorFacts, now: datetime) -> Transition:
@@ -78,28 +73,26 @@ def cancelled_if(requested: bool, transition: Transition) -> Transition:
     return transition
 
 
-def _decide_error(claim: Claim, error: BaseException, now: datetime) -> Transition:
-    if isinstance(error, Discard):
-        return discard(safe_str(error, MAX_MESSAGE))
-    if isinstance(error, Snooze):
-        return snooze(_later(now, error.until or error.delay or timedelta()))
-    facts = describe(error)
-    if isinstance(error, ArgumentsError):
-        return fail(facts)
-    if isinstance(error, RetryAfter):
+def _decide_error(claim: Claim, error: CallError, now: datetime) -> Transition:
+    if error.kind == "discard":
+        return discard(error.facts[1])
+    if error.kind == "snooze":
+        return snooze(_later(now, error.when))
+    if error.kind == "permanent":
+        return fail(error.facts)
+    if error.kind == "retry_after":
         if claim.tries >= claim.max_attempts:
-            return fail(facts)
-        return retry_at(_later(now, error.delay), facts)
-    return failed(claim, facts, now)
+            return fail(error.facts)
+        return retry_at(_later(now, error.when), error.facts)
+    return failed(claim, error.facts, now)
 
 
-def _later(now: datetime, requested: datetime | timedelta) -> datetime:
+def _later(now: datetime, requested: datetime | timedelta | None) -> datetime:
     """Return the requested instant, limited to the range from now to the last possible date."""
+    if isinstance(requested, datetime):
+        return min(max(requested, now), LATEST)
+    delay = requested or timedelta()
     try:
-        moment = (
-            now + requested if isinstance(requested, timedelta) else aware_utc(requested, "until=")
-        )
+        return min(max(now + delay, now), LATEST)
     except OverflowError:
-        past = requested.days < 0 if isinstance(requested, timedelta) else requested.year < now.year
-        return now if past else LATEST
-    return min(max(moment, now), LATEST)
+        return now if delay.days < 0 else LATEST

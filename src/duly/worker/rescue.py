@@ -22,8 +22,10 @@ from duly.worker.claims.claim import HeldClaim
 from duly.worker.lease import WorkerLease
 from duly.worker.outcome import cancelled_if
 from duly.worker.process_identity import is_gone
+from duly.worker.run_logging import log_failure
 
 log = logging.getLogger("duly.worker")
+_Released = list[tuple[RunRow, Transition]]
 BATCH = 500
 
 
@@ -131,9 +133,10 @@ def _suspect(store: Store, row: Row[Any]) -> None:
 
 
 def _release_orphans(store: Store, before: datetime | None) -> int:
-    return store.run(
-        lambda tx: _release(tx, workers.orphans(tx, BATCH, before), "its worker is gone")
-    )
+    def release(tx: Transaction) -> _Released:
+        return _release(tx, workers.orphans(tx, BATCH, before), "its worker is gone")
+
+    return _log_failures(store.run(release))
 
 
 def _is_alive(lease: WorkerLease, row: Row[Any]) -> bool | None:
@@ -146,27 +149,37 @@ def _is_alive(lease: WorkerLease, row: Row[Any]) -> bool | None:
 
 
 def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> int:
-    def release(tx: Transaction) -> int:
+    def release(tx: Transaction) -> _Released | None:
         if not workers.remove(tx, row.id, now):
-            return 0
+            return None
         jobs.lock(tx, workers.jobs_of(tx.conn, row.id))
         released = _release(tx, workers.runs_of(tx, row.id), f"worker on {row.host} died")
         workers.free_occupied(tx.conn, row.id)
-        tx.record("worker.lost", worker_id=row.id, host=row.host, pid=row.pid, runs=released)
-        log.warning("Worker %s (pid %d) is dead; released %d runs.", row.id, row.pid, released)
+        tx.record("worker.lost", worker_id=row.id, host=row.host, pid=row.pid, runs=len(released))
         return released
 
-    return store.run(release)
+    released = store.run(release)
+    if released is None:
+        return 0
+    log.error("Worker %s (pid %d) is dead; released %d runs.", row.id, row.pid, len(released))
+    return _log_failures(released)
 
 
-def _release(tx: Transaction, rows: Sequence[RunRow], why: str) -> int:
+def _log_failures(released: _Released) -> int:
+    """Log the runs that have failed because they keep killing workers; return the number of all."""
+    for row, outcome in released:
+        log_failure(row, outcome)
+    return len(released)
+
+
+def _release(tx: Transaction, rows: Sequence[RunRow], why: str) -> _Released:
     """Take locked runs from a dead worker; their tokens rise, so that it can no longer write."""
     changes = [Change(RunSnapshot.of(row), _after_crash(row, why)) for row in rows]
     transitions.apply(tx, changes)
     for change in changes:
         if change.transition.to == "failed" and change.run.job_id:
             jobs.count_failure(tx, change.run.job_id)
-    return len(changes)
+    return [(row, change.transition) for row, change in zip(rows, changes, strict=True)]
 
 
 def _after_crash(row: RunRow, why: str) -> Transition:

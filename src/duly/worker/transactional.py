@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,7 +13,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from duly.errors import TransactionError
-from duly.executors.base import CallResult
+from duly.executors.base import CallResult, refuse_unfinished, result_text
+from duly.executors.event_loop import awaited
 from duly.registry import Task
 from duly.store.host.sessions import AsyncSessionLike, Sessions
 from duly.store.store import Store
@@ -66,50 +68,52 @@ class TransactionalCall:
         limit = store.dialect.session_limit
         self._limit = None if limit is None else attempt.claim.policy.timeout or limit
 
-    def run(self, **arguments: Any) -> Any:
-        """Call a plain function."""
+    def run(self, **arguments: Any) -> None:
+        """Call a plain function; what it returns is stored with the completion of its run."""
         tries = 1
         while True:
             try:
-                return self._try(arguments)
+                self._try(arguments)
+                return
             except Exception as error:
                 if tries == TRIES or not self._may_repeat(error):
                     raise
             arguments |= self._start_over()
             tries += 1
 
-    async def run_async(self, **arguments: Any) -> Any:
-        """Call a coroutine function."""
+    async def run_async(self, **arguments: Any) -> None:
+        """Call a coroutine function; what it returns is stored with the completion of its run."""
         tries = 1
         while True:
             try:
-                return await self._try_async(arguments)
+                await self._try_async(arguments)
+                return
             except Exception as error:
                 if tries == TRIES or not self._may_repeat(error):
                     raise
             arguments |= self._start_over()
             tries += 1
 
-    def _try(self, arguments: dict[str, Any]) -> Any:
+    def _try(self, arguments: dict[str, Any]) -> None:
         session = self._sessions.open(self._task.transactional)
         guard = SessionGuard(session, self._store)
         try:
             guard.begin()
             with self._time_limit(guard):
                 value = self._task.function(**arguments, **self._given(session))
-            self._commit(guard, value)
-            return value
+                _refuse_awaitable(value)
+                text = result_text(value)
+            self._commit(guard, text)
         finally:
             self._close(guard, session)
 
-    async def _try_async(self, arguments: dict[str, Any]) -> Any:
+    async def _try_async(self, arguments: dict[str, Any]) -> None:
         session = self._sessions.open_async(self._task.transactional)
         guard = SessionGuard(session.sync_session, self._store)
         try:
             await session.run_sync(lambda _session: guard.begin())
-            value = await self._call_in_time(arguments | self._given(session))
-            await _await_shielded(session.run_sync(lambda _session: self._commit(guard, value)))
-            return value
+            text = await self._call_in_time(arguments | self._given(session))
+            await _await_shielded(session.run_sync(lambda _session: self._commit(guard, text)))
         finally:
             await _await_shielded(self._close_async(guard, session))
 
@@ -117,10 +121,10 @@ class TransactionalCall:
         self._attempt.run.given_session = session
         return dict.fromkeys(self._task.signature.sessions, session)
 
-    def _commit(self, guard: SessionGuard, value: Any) -> None:
+    def _commit(self, guard: SessionGuard, text: str | None) -> None:
         attempt = self._attempt
         try:
-            guard.commit(lambda tx: complete(tx, attempt, CallResult(value)))
+            guard.commit(lambda tx: complete(tx, attempt, CallResult(text)))
         except Exception:
             if not guard.committed:
                 raise
@@ -173,18 +177,18 @@ class TransactionalCall:
         if not self._store.clock.wait(ended, self._limit or 0):
             guard.cut(self._limit_message)
 
-    async def _call_in_time(self, arguments: dict[str, Any]) -> Any:
+    async def _call_in_time(self, arguments: dict[str, Any]) -> str | None:
         limit = asyncio.timeout(self._limit)
         try:
             async with limit:
-                value = await self._task.function(**arguments)
+                text = result_text(await awaited(self._task.function(**arguments)))
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise TransactionError(self._limit_message) from error
         if limit.expired():
             raise TransactionError(self._limit_message)
-        return value
+        return text
 
     @property
     def _limit_message(self) -> str:
@@ -193,6 +197,22 @@ class TransactionalCall:
             "other writers waited, and was rolled back; do the slow part in a task that is not "
             "transactional, or give this one a longer timeout="
         )
+
+
+def _refuse_awaitable(value: Any) -> None:
+    """Roll back when a plain function returns a coroutine: its transaction is a synchronous one.
+
+    Raises:
+        TransactionError: the value is awaitable.
+    """
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise TransactionError(
+            f"the function returned {type(value).__name__!r}, which nothing awaits; declare it "
+            "with async def and ask for an AsyncSession, or await in the function"
+        )
+    refuse_unfinished(value)
 
 
 async def _await_shielded(work: Coroutine[Any, Any, None]) -> None:

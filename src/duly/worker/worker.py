@@ -91,6 +91,7 @@ class Worker:
         self.loop = Loop(
             lambda: self.tick(wait=False), self._started, wakeup, listener, store.outage
         )
+        self.lease.supervise = self.loop.supervise
         self.shutdown = Shutdown(store, self.lease, self.execution, self._complete)
         self._next_fire: datetime | None = None
         self.last_tick: float | None = None
@@ -236,10 +237,10 @@ class Worker:
             grace: seconds to wait for running functions before they are asked to stop.
 
         Raises:
-            LifecycleError: called by a listener, on the loop's own thread.
+            LifecycleError: called on the loop's own thread.
         """
         if self.loop.is_current_thread:
-            raise LifecycleError("stop() was called by a listener, on the thread that it would end")
+            raise LifecycleError("stop() was called on the thread that it would end")
         if self.state == "stopped" and not self.lease.alive:
             if self._resources.close():
                 self.execution.stop()

@@ -7,7 +7,9 @@ the worker has ended.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import inspect
 import logging
 import os
 import queue
@@ -20,15 +22,17 @@ from threading import Lock, Thread
 from typing import Any
 
 from duly.clock import SystemClock
-from duly.context import Run, RunFacts, current_run
-from duly.errors import StoreError
-from duly.executors.failure import packed
+from duly.context import INTERRUPTED, Run, RunFacts, current_run
+from duly.errors import RunInterrupted, StoreError
+from duly.executors.base import refuse_unfinished, result_text, stored_arguments
+from duly.executors.event_loop import awaited
+from duly.executors.failure import CallError
+from duly.executors.forked import leave_if_forked
 from duly.executors.log_capture import log_capture
 from duly.executors.process import inside
 from duly.executors.process.lookup import find_function
 from duly.executors.process.report import LastResort, facts_of, report_of
 from duly.executors.process.wire import Message, Wire
-from duly.model.payload import encode_result
 from duly.model.signature import Signature
 
 REPORT_EVERY = 0.2
@@ -36,10 +40,6 @@ REPORT_EVERY = 0.2
 
 ANSWER_WITHIN = 30.0
 PR_SET_PDEATHSIG = 1
-
-
-class Stopped(BaseException):
-    """Interrupts the function of a run that is cancelled, timed out or given back."""
 
 
 class Child:
@@ -53,10 +53,12 @@ class Child:
     def __init__(self, wire: Wire, worker: int) -> None:
         self._wire = wire
         self._worker = worker
+        self._pid = os.getpid()
         self._calls: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._clock = SystemClock()
         self._run: Run | None = None
+        self._calling = False
         self._last_report: Message = {}
         self._reporting = Lock()
 
@@ -66,16 +68,29 @@ class Child:
         while True:
             try:
                 self._execute(self._calls.get())
-            except Stopped:  # the function had ended, and its result was about to be sent
+            except RunInterrupted:  # the function had ended, and its result was about to be sent
                 os._exit(0)
 
     def interrupt(self) -> None:
-        """Interrupt the function, or end the process if none is running."""
+        """Interrupt the function, or end the process if none is running.
+
+        A function that has returned is not interrupted: its result is about to be sent.
+        """
         run = self._run
         if run is None:
             os._exit(0)
         run.request_stop()
-        raise Stopped
+        if self._calling:
+            raise RunInterrupted(INTERRUPTED)
+
+    def leave_to_parent(self) -> None:
+        """In a process that the function has forked: leave the worker's connection to the parent.
+
+        Otherwise its messages would mix with the parent's, and the worker would wait for it.
+        """
+        self._wire.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _listen(self) -> None:
         try:
@@ -105,9 +120,13 @@ class Child:
         token = current_run.set(run)
         try:
             self._run = run
-            result: Message = {"result": encode_result(self._call(call, run))}
+            self._calling = True
+            value = self._call(call, run)
+            self._calling = False
+            result: Message = {"result": result_text(value)}
         except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
-            result = {"error": packed(error)}
+            self._calling = False
+            result = {"error": CallError.of(error).packed()}
         finally:
             current_run.reset(token)
         with self._reporting:  # no report of a run follows its result
@@ -116,12 +135,18 @@ class Child:
 
     def _call(self, call: Message, run: Run) -> Any:
         function = find_function(call["module"], call["name"], run.task)
-        signature = Signature(function, run.task)
-        arguments = signature.decode(call["args"])
-        for name in signature.injected:
-            arguments[name] = run
+        arguments = stored_arguments(Signature(function, run.task), call["args"], run)
         self._wire.send({"begun": True})
-        return function(**arguments)
+        try:
+            value = function(**arguments)
+            leave_if_forked(self._pid)
+        except BaseException as error:
+            leave_if_forked(self._pid, error)
+            raise
+        if inspect.isawaitable(value):
+            value = asyncio.run(awaited(value))
+        refuse_unfinished(value)
+        return value
 
     def _report(self) -> None:
         with self._reporting:
@@ -166,6 +191,9 @@ def main(end: int, worker: int) -> None:
     inside.enter()
     log_capture.install()
     logging.lastResort = LastResort()
-    child = Child(Wire(socket.socket(fileno=end)), worker)
+    connection = socket.socket(fileno=end)
+    connection.set_inheritable(False)
+    child = Child(Wire(connection), worker)
+    os.register_at_fork(after_in_child=child.leave_to_parent)
     signal.signal(signal.SIGTERM, lambda _number, _frame: child.interrupt())
     child.serve()

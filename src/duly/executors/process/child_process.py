@@ -31,7 +31,7 @@ class ChildGone(Exception):
 
 
 class ChildProcess:
-    """A fresh interpreter with this process's module path.
+    """A fresh interpreter with this process's module path, in a process group of its own.
 
     Raises:
         OSError: the system cannot start a process.
@@ -46,6 +46,7 @@ class ChildProcess:
                     [sys.executable, "-c", BOOT, *arguments],
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # so that what its functions start ends with it
                 )
             except BaseException:
                 ours.close()
@@ -86,18 +87,15 @@ class ChildProcess:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, with all processes of its group that its functions started."""
         with suppress(OSError):
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """End the process if it is running, and collect its exit status."""
+        """End the process and its group, and collect its exit status."""
+        self.kill()
         self._wire.close()
-        try:
-            self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._process.wait()
+        self._process.wait()
 
     def _how_it_ended(self) -> str:
         try:

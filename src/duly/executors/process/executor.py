@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from duly.executors.base import CallResult, Done, I, Invocation
-from duly.executors.failure import RemoteError, unpacked
+from duly.executors.failure import CallError
 from duly.executors.process.child_process import ChildGone, ChildProcess
 from duly.executors.process.report import apply_report, call_message
 from duly.executors.thread import ThreadExecutor
-from duly.model import payload
 
 KILL_AFTER = 1.0
 """Seconds between asking a function to stop (SIGTERM) and ending its process (SIGKILL)."""
@@ -33,6 +32,7 @@ class _RemoteCall:
     invocation: Invocation
     child: ChildProcess | None = None
     interrupted: bool = False
+    result: CallResult | None = None
     killer: threading.Timer | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -88,10 +88,10 @@ class ProcessExecutor:
         def ended(_waiting: Invocation, result: CallResult) -> None:
             with self._lock:
                 del self._calls[invocation]
-            done(invocation, result)
+            done(invocation, (call.result or result)._replace(seconds=result.seconds))
 
         waiting = Invocation(invocation.run, invocation.steady)
-        waiting.function, waiting.arguments = (lambda: self._execute(call)), {}
+        waiting.function, waiting.arguments = (lambda: self._execute(call)), dict
         self._threads.submit(waiting, ended)
 
     def interrupt(self, invocation: Invocation) -> None:
@@ -113,22 +113,24 @@ class ProcessExecutor:
         for child in children:
             child.close()
 
-    def _execute(self, call: _RemoteCall) -> Any:
+    def _execute(self, call: _RemoteCall) -> None:
         while True:
             child = self._take()
             reused, child.uses = child.uses > 0, child.uses + 1
             try:
                 if not call.enter(child):
                     raise asyncio.CancelledError
-                return _converse(child, call.invocation)
+                call.result = _converse(child, call.invocation)
             except _NotBegun as gone:
                 if not reused or call.interrupted:
-                    raise _died(gone) from None
+                    call.result = _died(gone)
             except ChildGone as gone:
-                raise _died(gone) from None
+                call.result = _died(gone)
             finally:
                 call.leave()
                 self._give_back(child, usable=not call.interrupted)
+            if call.result is not None:
+                return
 
     def _take(self) -> ChildProcess:
         with self._lock:
@@ -171,7 +173,7 @@ class _NotBegun(ChildGone):
     """The process ended before it called the function."""
 
 
-def _converse(child: ChildProcess, invocation: Invocation) -> Any:
+def _converse(child: ChildProcess, invocation: Invocation) -> CallResult:
     """Hand over the call, and exchange messages until it has ended."""
     child.send({"call": call_message(invocation)})
     begun = False
@@ -186,10 +188,9 @@ def _converse(child: ChildProcess, invocation: Invocation) -> Any:
         if "ask" in message:
             _answer_apart(child, lambda: invocation.run.previous_success)
         if "error" in message:
-            raise unpacked(message["error"])
+            return CallResult(error=CallError.unpacked(message["error"]))
         if "result" in message:
-            text = message["result"]
-            return None if text is None else payload.decode(text)
+            return CallResult(message["result"])
 
 
 def _answer_apart(child: ChildProcess, ask: Callable[[], Any]) -> None:
@@ -206,5 +207,5 @@ def _answer_apart(child: ChildProcess, ask: Callable[[], Any]) -> None:
     threading.Thread(target=answer, name="duly-answer", daemon=True).start()
 
 
-def _died(gone: ChildGone) -> RemoteError:
-    return RemoteError(("ProcessDied", str(gone), None))
+def _died(gone: ChildGone) -> CallResult:
+    return CallResult(error=CallError(("ProcessDied", str(gone), None)))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from duly.context import Run, current_run, stamp
+from duly.context import Run, current_run
 from duly.executors.base import Invocation
 from duly.executors.process.lookup import check_function
 from duly.executors.process.wire import Message
 from duly.model.run import Cause, LogLine, Progress
+from duly.run_log import stamp
 
 
 @dataclass(slots=True)

@@ -90,6 +90,7 @@ class MariaDB:
     many_writers = True
     has_change_counter = False
     session_limit: float | None = None
+    encoding: str | None = None
     transactional_ddl = False
     keeps_dead = False
     notices: NoticeDialect | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,6 +94,7 @@ class PostgreSQL:
     transactional_ddl = True
     keeps_dead = True
     session_limit: float | None = None
+    encoding: str | None = None
     notices: NoticeDialect | None = PostgreSQLNotifier()
     reading: Mapping[str, Any]
     """Without a transaction, which would take two round trips and whose rollback would make psycopg
@@ -258,6 +260,9 @@ class PostgreSQL:
     def _set_up(self, engine: Engine, settings: Mapping[str, int | str]) -> Engine:
         """Apply settings to each connection of an engine; behind a pooler, to every transaction."""
 
+        def learn_encoding(connection: Any, _record: Any) -> None:
+            self.encoding = _encoding_of(connection)
+
         def on_connect(connection: Any, record: Any) -> None:
             record.info[_OWN] = True
             connection.execute(_set("SESSION", settings))
@@ -274,6 +279,7 @@ class PostgreSQL:
 
         replace_dead(engine)
         discard_read_only(engine, _is_read_only)
+        event.listen(engine, "connect", learn_encoding)
         if self._pooler:
             event.listen(engine, "begin", on_begin)
         else:
@@ -285,6 +291,17 @@ def _is_read_only(error: BaseException) -> bool:
     """Return whether the server is a standby, or is set to refuse writes."""
     state = getattr(error, "sqlstate", None)
     return state == "25006" or (state == "55000" and "recovery is in progress" in str(error))
+
+
+def _encoding_of(connection: Any) -> str | None:
+    """Return Python's name of a database's encoding, or ``None`` if it has every character."""
+    server = connection.info.parameter_status("server_encoding") or "UTF8"
+    if server in ("UTF8", "SQL_ASCII"):  # the latter stores bytes as they come
+        return None
+    try:
+        return codecs.lookup(server.replace("WIN", "cp")).name
+    except LookupError:
+        return "ascii"
 
 
 def _set(scope: str, settings: Mapping[str, int | str]) -> str:

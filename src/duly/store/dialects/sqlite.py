@@ -59,6 +59,7 @@ class SQLite:
     transactional_ddl = True
     keeps_dead = False
     session_limit: float | None = 5.0
+    encoding: str | None = None
     notices: NoticeDialect | None = None
     reading: Mapping[str, Any] = {READ_ONLY: True}
     single: Mapping[str, Any] = {}
