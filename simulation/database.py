@@ -16,7 +16,8 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from duly.clock import Clock, VirtualClock
-from duly.store.dialects.sqlite import READ_ONLY, SQLite
+from duly.store.dialects.sqlite import SQLite
+from duly.store.dialects.sqlite_writers import READ_ONLY
 from duly.store.store import Store
 from simulation import audit_log
 

@@ -294,10 +294,10 @@ class LifecycleError(DulyError, RuntimeError):
 
 
 class TransactionError(DulyError, RuntimeError):
-    """A transactional function's session cannot be committed together with its run.
+    """A session cannot be committed, or rolled back, together with what Duly stores in it.
 
-    The message says what was done with the session and what to do instead; everything is rolled
-    back.
+    The message says what the session is, or what was done with it, and what to do instead. A call
+    with such a ``session=`` stores nothing; a transactional function's session is rolled back.
     """
 
 

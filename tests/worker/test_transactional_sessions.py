@@ -230,8 +230,6 @@ REFUSED: dict[str, tuple[Callable[[Engine], Made], str]] = {
 def test_rule_26_sessions_that_cannot_be_guarded(ledger: Ledger, host: Engine, kind: str) -> None:
     """Such sessions are refused before the function is called, with the reason."""
     make, words = REFUSED[kind]
-    if kind == "autocommit" and host.dialect.name == "sqlite":
-        pytest.skip("there the engine begins the transaction itself")
     ledger.task(lambda _session: None, transactional=make(host))
     run = ledger.run("work")
     assert (run.state, ledger.effects()) == ("failed", [])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -17,6 +18,7 @@ from duly.model.checks import instant, whole
 from duly.model.policy import KEEP_DAYS, JobOptions
 from duly.operations.core import Core
 from duly.store import backfills, jobs, runs
+from duly.store.host.session_types import HostSession
 from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run
@@ -29,6 +31,9 @@ MAX_TIMES = 100_000
 """The maximum number of nominal times that one call examines."""
 
 MAX_RUNS = 10_000
+_Fill = Callable[[Transaction], "Plan"]
+"""Stores a part of a backfill's runs."""
+
 CHUNK = 500
 """The number of runs stored in one transaction: on SQLite all other writers wait for it."""
 
@@ -84,6 +89,7 @@ def backfill(
     force: bool = False,
     limit: int = 1000,
     priority: int = PRIORITY,
+    session: HostSession | None = None,
     actor: str | None = None,
 ) -> Backfill:
     """Run the nominal times of a job in ``[start, end)`` that did not run.
@@ -102,6 +108,7 @@ def backfill(
             again.
         limit: the maximum number of runs, 1 to 10,000; if there would be more, none is created.
         priority: the priority of the runs; smaller numbers start first.
+        session: see `add`. All runs are then stored in one transaction, the caller's.
         actor: who acts, for the audit trail.
 
     Returns:
@@ -119,39 +126,64 @@ def backfill(
     first, last = instant("start", start), instant("end", end)
     max_runs = whole(1, MAX_RUNS)("limit", limit)
     priority = whole(-32768, 32767)("priority", priority)
-    with core.store.read() as conn:
+
+    def examine(conn: Connection) -> _Examined:
         now = core.store.time.now()
         decided = find_decided(conn, job_id, first, last, now)
         plan = _plan(conn, decided.job.uid, decided.times)
-    refusals = [None if force else _beyond_history(decided, now), _too_many(plan, max_runs)]
-    notes = [*decided.notes, *filter(None, refusals)]
-    if dry_run:
-        return _result(decided, [plan], True, notes)
-    for refusal in filter(None, refusals):
-        raise ConfigurationError(refusal)
-    done = [
-        _fill_chunk(core, decided, plan.times[begin : begin + CHUNK], priority, actor)
-        for begin in range(0, len(plan.times), CHUNK)
-    ]
-    return _result(decided, [*done, Plan((), (), plan.settled)], False, notes)
+        refusals = [None if force else _beyond_history(decided, now), _too_many(plan, max_runs)]
+        return _Examined(decided, plan, tuple(filter(None, refusals)))
+
+    def perform(examined: _Examined, store: Callable[[_Fill], Plan]) -> Backfill:
+        if dry_run:
+            return examined.result([examined.plan], dry_run=True)
+        for refusal in examined.refusals:
+            raise ConfigurationError(refusal)
+        done = [store(fill) for fill in examined.chunks(priority)]
+        return examined.result([*done, Plan((), (), examined.plan.settled)])
+
+    if session is not None:
+        return core.transact(
+            lambda tx: perform(examine(tx.conn), lambda fill: fill(tx)),
+            session=session, actor=actor,
+        )  # fmt: skip
+    with core.store.read() as conn:
+        examined = examine(conn)
+    return perform(examined, lambda fill: core.transact(fill, actor=actor))
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A backfill before anything is stored.
+
+    Attributes:
+        refusals: why it is refused, unless it is a dry run.
+    """
+
+    decided: DecidedTimes
+    plan: Plan
+    refusals: tuple[str, ...]
+
+    def chunks(self, priority: int) -> Iterator[_Fill]:
+        """Yield functions that store the runs, each a part of them."""
+        for begin in range(0, len(self.plan.times), CHUNK):
+            times = self.plan.times[begin : begin + CHUNK]
+            yield partial(_fill_chunk, decided=self.decided, times=times, priority=priority)
+
+    def result(self, plans: Sequence[Plan], *, dry_run: bool = False) -> Backfill:
+        """Return what these plans do, as the caller sees it."""
+        return _result(self.decided, plans, dry_run, (*self.decided.notes, *self.refusals))
 
 
 def _fill_chunk(
-    core: Core,
-    decided: DecidedTimes,
-    times: tuple[datetime, ...],
-    priority: int,
-    actor: str | None,
+    tx: Transaction, *, decided: DecidedTimes, times: tuple[datetime, ...], priority: int
 ) -> Plan:
-    def store(tx: Transaction) -> Plan:
-        done = _fill(tx, decided, times, priority)
-        tx.record(
-            "job.backfilled", job_id=decided.job.id, first=times[0].isoformat(),
-            last=times[-1].isoformat(), runs=len(done.times),
-        )  # fmt: skip
-        return done
-
-    return core.transact(store, actor=actor)
+    done = _fill(tx, decided, times, priority)
+    tx.record(
+        "job.backfilled", job_id=decided.job.id, first=times[0].isoformat(),
+        last=times[-1].isoformat(), runs=len(done.times),
+    )  # fmt: skip
+    return done
 
 
 def _too_many(plan: Plan, max_runs: int) -> str | None:
@@ -164,7 +196,9 @@ def _too_many(plan: Plan, max_runs: int) -> str | None:
     )
 
 
-def _result(decided: DecidedTimes, plans: list[Plan], dry_run: bool, notes: list[str]) -> Backfill:
+def _result(
+    decided: DecidedTimes, plans: Sequence[Plan], dry_run: bool, notes: Sequence[str]
+) -> Backfill:
     return Backfill(
         job_id=decided.job.id,
         start=decided.start,

@@ -7,6 +7,7 @@ from duly.model.job import check_id
 from duly.operations.core import Core
 from duly.operations.jobs.change import rebind
 from duly.store import calendars as calendar_rows
+from duly.store.host.session_types import HostSession
 from duly.store.transaction import Transaction
 from duly.triggers import Calendar
 
@@ -18,7 +19,12 @@ def calendars(core: Core) -> dict[str, Calendar]:
 
 
 def set_calendar(
-    core: Core, name: str, calendar: Calendar, *, actor: str | None = None
+    core: Core,
+    name: str,
+    calendar: Calendar,
+    *,
+    session: HostSession | None = None,
+    actor: str | None = None,
 ) -> list[str]:
     """Store a calendar under a name; triggers use it by ``trigger.excluding("the name")``.
 
@@ -28,6 +34,7 @@ def set_calendar(
     Args:
         name: 1 to 191 printable characters.
         calendar: for example ``holidays("ES")``, ``weekends()`` or ``dates(...)``.
+        session: see `add`.
         actor: who acts, for the audit trail.
 
     Returns:
@@ -50,14 +57,17 @@ def set_calendar(
             rebind(tx, row)
         return [row.id for row in users]
 
-    return core.transact(store, actor=actor)
+    return core.transact(store, session=session, actor=actor)
 
 
-def remove_calendar(core: Core, name: str, *, actor: str | None = None) -> None:
+def remove_calendar(
+    core: Core, name: str, *, session: HostSession | None = None, actor: str | None = None
+) -> None:
     """Remove a calendar that no job uses.
 
     Args:
         name: the calendar's name.
+        session: see `add`.
         actor: who acts, for the audit trail.
 
     Raises:
@@ -66,11 +76,12 @@ def remove_calendar(core: Core, name: str, *, actor: str | None = None) -> None:
     """
 
     def store(tx: Transaction) -> None:
+        if not calendar_rows.lock(tx, name):
+            raise CalendarNotFound(name)
         users = [row.id for row in calendar_rows.users(tx, name)]
         if users:
             raise CalendarInUse(name, users)
-        if not calendar_rows.remove(tx, name):
-            raise CalendarNotFound(name)
+        calendar_rows.remove(tx, name)
         tx.record("calendar.removed", calendar=name)
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)

@@ -106,7 +106,8 @@ class Core:
         """Call ``work`` in one transaction: the caller's, or one of Duly's own.
 
         Duly's own is retried while it conflicts with others, and wakes workers after its commit.
-        The caller's is neither retried nor committed here; its commit wakes workers.
+        The caller's is neither retried nor committed here; its commit wakes workers. If ``work``
+        raises, it leaves nothing behind in either.
 
         Args:
             work: everything in the transaction; with one of Duly's own it may be called again.
@@ -121,7 +122,7 @@ class Core:
         if session is not None:
             from duly.store.host.transaction import join  # noqa: PLC0415 - the ORM takes 50 ms
 
-            with join(self.store, session, actor, self._host_committed) as tx:
+            with join(self.store, session, actor, self._host_committed, isolated=not single) as tx:
                 return work(tx)
         self.refuse_deadlock()
         result = self.store.run(work, actor, single=single)

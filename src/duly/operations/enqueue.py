@@ -212,8 +212,9 @@ class Enqueue(Generic[S]):
                 return _enqueue_plain(core, call, encoded, actor)
             keys = None if unique_key is None else [_checked_key(unique_key)]
             ids = core.transact(
-                lambda tx: insert_calls(tx, call, [encoded], keys), session=session, actor=actor
-            )
+                lambda tx: insert_calls(tx, call, [encoded], keys), session=session, actor=actor,
+                single=keys is None,
+            )  # fmt: skip
             return ids[0]
 
         return self._perform(operation, session)

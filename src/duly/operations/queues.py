@@ -7,6 +7,7 @@ from duly.operations.core import Core
 from duly.operations.inputs import storable_reason
 from duly.store import control
 from duly.store import limits as limit_rows
+from duly.store.host.session_types import HostSession
 from duly.store.limits import KeyLimit
 from duly.store.transaction import Transaction
 
@@ -16,13 +17,19 @@ _key = label(191)
 
 
 def pause_queue(
-    core: Core, name: str, *, reason: str | None = None, actor: str | None = None
+    core: Core,
+    name: str,
+    *,
+    reason: str | None = None,
+    session: HostSession | None = None,
+    actor: str | None = None,
 ) -> None:
     """Stop starting a queue's runs, in every worker; running ones continue.
 
     Args:
         name: the queue's name.
         reason: why, for the dashboard and the audit trail.
+        session: see `add`.
         actor: who acts, for the audit trail.
     """
     queue, stored_reason = _queue("name", name), storable_reason(reason)
@@ -31,14 +38,17 @@ def pause_queue(
         control.pause_queue(tx, queue, stored_reason)
         tx.record("queue.paused", queue=queue, reason=stored_reason)
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)
 
 
-def resume_queue(core: Core, name: str, *, actor: str | None = None) -> None:
+def resume_queue(
+    core: Core, name: str, *, session: HostSession | None = None, actor: str | None = None
+) -> None:
     """Start a paused queue's runs again.
 
     Args:
         name: the queue's name.
+        session: see `add`.
         actor: who acts, for the audit trail.
     """
     queue = _queue("name", name)
@@ -47,7 +57,7 @@ def resume_queue(core: Core, name: str, *, actor: str | None = None) -> None:
         control.resume_queue(tx, queue)
         tx.record("queue.resumed", queue=queue)
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)
 
 
 def set_queue(
@@ -57,6 +67,7 @@ def set_queue(
     max_running: int | None = None,
     rate: int | None = None,
     per: float = 60,
+    session: HostSession | None = None,
     actor: str | None = None,
 ) -> None:
     """Set a queue's limits over all workers; a limit that is not given is removed.
@@ -69,6 +80,7 @@ def set_queue(
         rate: the number of its runs that may start in ``per`` seconds; default: no limit. Unused
             starts accumulate up to ``rate``, so that an idle queue may start that many at once.
         per: seconds; default: 60.
+        session: see `add`.
         actor: who acts, for the audit trail.
 
     Raises:
@@ -84,10 +96,17 @@ def set_queue(
         interval = None if starts is None else period
         tx.record("queue.changed", queue=queue, max_running=limit, rate=starts, per=interval)
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)
 
 
-def set_limit(core: Core, key: str, max_running: int, *, actor: str | None = None) -> None:
+def set_limit(
+    core: Core,
+    key: str,
+    max_running: int,
+    *,
+    session: HostSession | None = None,
+    actor: str | None = None,
+) -> None:
     """Set the number of runs with a concurrency key that may run at once, over all workers.
 
     Without a limit, one runs at a time. A lower limit does not stop runs that have started.
@@ -95,6 +114,7 @@ def set_limit(core: Core, key: str, max_running: int, *, actor: str | None = Non
     Args:
         key: 1 to 191 characters, as in ``concurrency_key=``.
         max_running: 1 or more; or 0, so that none may start.
+        session: see `add`.
         actor: who acts, for the audit trail.
 
     Raises:
@@ -106,14 +126,17 @@ def set_limit(core: Core, key: str, max_running: int, *, actor: str | None = Non
         limit_rows.set_key(tx, name, limit)
         tx.record("limit.changed", key=name, max_running=limit)
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)
 
 
-def remove_limit(core: Core, key: str, *, actor: str | None = None) -> bool:
+def remove_limit(
+    core: Core, key: str, *, session: HostSession | None = None, actor: str | None = None
+) -> bool:
     """Remove the limit of a concurrency key, so that its runs run one at a time again.
 
     Args:
         key: 1 to 191 characters.
+        session: see `add`.
         actor: who acts, for the audit trail.
 
     Returns:
@@ -127,7 +150,7 @@ def remove_limit(core: Core, key: str, *, actor: str | None = None) -> bool:
             tx.record("limit.removed", key=name)
         return was_set
 
-    return core.transact(store, actor=actor)
+    return core.transact(store, session=session, actor=actor)
 
 
 def limits(core: Core) -> list[KeyLimit]:
@@ -136,11 +159,18 @@ def limits(core: Core) -> list[KeyLimit]:
         return limit_rows.all_keys(conn)
 
 
-def stop_all(core: Core, *, reason: str = "", actor: str | None = None) -> None:
+def stop_all(
+    core: Core,
+    *,
+    reason: str = "",
+    session: HostSession | None = None,
+    actor: str | None = None,
+) -> None:
     """Switch the scheduler off in every worker: nothing fires, and no run starts.
 
     Args:
         reason: why, for the dashboard and the audit trail.
+        session: see `add`.
         actor: who acts, for the audit trail.
     """
     stored_reason = storable_reason(reason) or ""
@@ -149,13 +179,14 @@ def stop_all(core: Core, *, reason: str = "", actor: str | None = None) -> None:
         control.stop(tx, stored_reason)
         tx.record("scheduler.stopped", reason=stored_reason)
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)
 
 
-def start_all(core: Core, *, actor: str | None = None) -> None:
+def start_all(core: Core, *, session: HostSession | None = None, actor: str | None = None) -> None:
     """Switch the scheduler on again; catch-up policies decide what fell due meanwhile.
 
     Args:
+        session: see `add`.
         actor: who acts, for the audit trail.
     """
 
@@ -163,4 +194,4 @@ def start_all(core: Core, *, actor: str | None = None) -> None:
         control.start(tx)
         tx.record("scheduler.started")
 
-    core.transact(store, actor=actor)
+    core.transact(store, session=session, actor=actor)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from duly.decisions.existing_runs import cancel_replaced, cancel_unstarted, revive_run
 from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import admit
-from duly.errors import ConfigurationError, JobNotFound, OverlapError, RunNotFound, StateError
+from duly.errors import ConfigurationError, OverlapError, RunNotFound, StateError
 from duly.model import transition
 from duly.model.checks import instant
 from duly.model.identity import is_id
@@ -41,6 +41,7 @@ def run_now(
     *,
     args: Mapping[str, Any] | None = None,
     wait: float | None = None,
+    session: HostSession | None = None,
     actor: str | None = None,
 ) -> RunRecord:
     """Run a job once, outside its schedule, even if it is paused.
@@ -50,6 +51,7 @@ def run_now(
         args: arguments that replace all of the job's; default: the job's.
         wait: the maximum number of seconds to wait for the run to finish; default: do not wait. A
             run that waits for another one in this way occupies its slot meanwhile.
+        session: see `add`.
         actor: who acts, for the audit trail.
 
     Returns:
@@ -60,16 +62,21 @@ def run_now(
         OverlapError: the job's overlap policy does not allow another run now.
         UnknownTask: the job's task is not registered here.
         ArgumentsError: ``args`` do not match the task's signature.
+        ConfigurationError: both ``wait`` and ``session`` are given.
     """
+    if session is not None and wait is not None:
+        raise ConfigurationError(
+            "give either wait= or session=: a run can start only after your session has committed"
+        )
 
-    def store(tx: Transaction) -> str:
-        row = jobs.find(tx.conn, job_id)
-        if row is None:
-            raise JobNotFound(job_id)
-        task = core.registry.get(row.task)
-        return _run_now(tx, job_id, task, None if args is None else task.signature.encode(args))
+    def store(tx: Transaction) -> RunRecord:
+        job = lock_job(tx, job_id)
+        task = core.registry.get(job.task)
+        encoded = None if args is None else task.signature.encode(args)
+        return _read_run(tx.conn, _run_now(tx, job, task, encoded))
 
-    return _await(core, core.transact(store, actor=actor), wait)
+    record = core.transact(store, session=session, actor=actor)
+    return record if session is not None else _await(core, record.id, wait)
 
 
 def cancel(
@@ -251,19 +258,18 @@ def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
         return [rows.attempt_record(row) for row in found]
 
 
-def _run_now(tx: Transaction, job_id: str, task: Task, args: str | None) -> str:
-    job = lock_job(tx, job_id)
+def _run_now(tx: Transaction, job: JobRow, task: Task, args: str | None) -> str:
     options = definition_of(job).options
     row = new_run(
         tx.run_id(), Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds),
         task=task.name, args=args or job.args,
         options=replace(options, expires=None), now=tx.now, due_at=tx.now,
     )  # fmt: skip
-    admission = admit_new(tx, row, options, run_rows.occupancy(tx.conn, [job_id])[job_id])
+    admission = admit_new(tx, row, options, run_rows.occupancy(tx.conn, [job.id])[job.id])
     if admission == "skip":
-        raise _overlap_error(job_id, options)  # rolls the transaction back
+        raise _overlap_error(job.id, options)  # rolls the transaction back
     if admission == "replace":
-        cancel_replaced(tx, [job_id])
+        cancel_replaced(tx, [job.id])
     run_rows.add(tx, [row])
     return str(row["id"])
 

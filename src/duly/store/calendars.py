@@ -22,9 +22,23 @@ def known(conn: Connection) -> dict[str, Calendar]:
     return {row.name: triggers.decode_calendar(row.definition) for row in rows}
 
 
-def needed_by(conn: Connection, trigger: str) -> dict[str, Calendar] | None:
-    """Return the calendars that a stored trigger may name; ``None``: it names none."""
-    return known(conn) if _MARK in trigger else None
+def needed_by(tx: Transaction, trigger: str) -> dict[str, Calendar] | None:
+    """Return the calendars that a trigger may name; ``None``: it names none.
+
+    They are locked until the job that follows them is committed: a change of a calendar waits for
+    that, and then finds the job.
+    """
+    if _MARK not in trigger:
+        return None
+    statement = select(calendar).order_by(calendar.c.name)
+    rows = tx.conn.execute(tx.dialect.lock_rows(statement, share=True)).all()
+    return {row.name: triggers.decode_calendar(row.definition) for row in rows}
+
+
+def lock(tx: Transaction, name: str) -> bool:
+    """Lock a calendar, so that no further job comes to follow it; return whether it exists."""
+    statement = select(calendar.c.name).where(calendar.c.name == name)
+    return tx.conn.execute(tx.dialect.lock_rows(statement)).one_or_none() is not None
 
 
 def put(tx: Transaction, name: str, value: Calendar) -> None:
@@ -33,9 +47,9 @@ def put(tx: Transaction, name: str, value: Calendar) -> None:
     tx.dialect.upsert(tx.conn, calendar, row, ["name"])
 
 
-def remove(tx: Transaction, name: str) -> bool:
-    """Delete a calendar and return whether it existed."""
-    return tx.conn.execute(delete(calendar).where(calendar.c.name == name)).rowcount == 1
+def remove(tx: Transaction, name: str) -> None:
+    """Delete a calendar."""
+    tx.conn.execute(delete(calendar).where(calendar.c.name == name))
 
 
 def users(tx: Transaction, name: str) -> Sequence[JobRow]:

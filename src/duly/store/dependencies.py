@@ -86,11 +86,12 @@ def forget(tx: Transaction, job_ids: Collection[str]) -> None:
 def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
     """Store on locked jobs and their unfinished runs whether children depend on them."""
     fed = set(children_of(tx.conn, job_ids))
-    rows = tx.conn.execute(select(job.c.id, job.c.uid, job.c.feeds).where(job.c.id.in_(job_ids)))
-    for row in rows.all():
+    chosen = select(job.c.id, job.c.uid, job.c.feeds).where(job.c.id.in_(job_ids))
+    rows = tx.conn.execute(chosen).all()
+    for row in rows:
         if row.feeds != (row.id in fed):
             tx.conn.execute(update(job).where(job.c.id == row.id).values(feeds=row.id in fed))
-    uids = select(job.c.uid).where(job.c.id.in_(fed))
+    uids = [row.uid for row in rows if row.id in fed]
     live = run.c.state.in_(("scheduled", "ready", "running"))
     theirs = select(run.c.id).where(run.c.job_id.in_(fed), LIVE, run.c.job_uid.in_(uids), live)
     ids = tx.conn.execute(theirs).scalars().all()

@@ -14,6 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from duly.model.finding import Finding
 from duly.store.notifier import NoticeDialect
 
+AUTOCOMMIT = (
+    "the session is in AUTOCOMMIT: each of its statements commits by itself, so that what Duly "
+    "stores there could not be rolled back with the rest; use a session whose isolation_level is "
+    "not 'AUTOCOMMIT'"
+)
+
 IDLE_LIMIT_S = 20.0
 """Seconds after which a server ends an idle transaction of Duly's."""
 
@@ -97,8 +103,22 @@ class StoreDialect(Protocol):
     def begin_write(self, conn: Connection) -> None:
         """Prepare a transaction, Duly's own or a caller's, before it reads what it will change."""
 
+    def join_session(self, conn: Connection) -> None:
+        """Make sure that the next statements belong to a transaction that the caller ends.
+
+        Raises:
+            TransactionError: they would be committed by themselves, or by a savepoint's release.
+        """
+
+    def read_latest(self, conn: Connection) -> AbstractContextManager[None]:
+        """Make the queries of a joined transaction see what is committed when they are executed.
+
+        Raises:
+            TransactionError: the isolation of the caller's transaction prevents it.
+        """
+
     def begin_session(self, conn: Connection) -> None:
-        """Prepare a new transaction on the host's engine to write."""
+        """Prepare a transaction that has been joined for a transactional function."""
 
     def holds_session(self, conn: Connection) -> bool:
         """Return whether a statement would still belong to that transaction, as far as known."""
@@ -171,3 +191,9 @@ class StoreDialect(Protocol):
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether an error means that the same transaction may succeed if run again."""
+
+
+def in_autocommit(conn: Connection) -> bool:
+    """Return whether each statement on a connection commits by itself."""
+    driver: Any = conn.connection.dbapi_connection
+    return conn.dialect.detect_autocommit_setting(driver)

@@ -222,11 +222,14 @@ class Store:
         Raises:
             SchemaError: the connection leads to another database, or the tables do not exist yet
                 and the caller's open transaction prevents creating them.
+            TransactionError: the caller could not roll back what is stored; see
+                `StoreDialect.join_session`.
         """
         self._prepare_beside(conn)
         with self._translated(own=False), self.dialect.in_schema(conn):
             self.dialect.begin_write(conn)
             self._verify(conn)
+            self.dialect.join_session(conn)
             yield self._transaction(conn, actor)
 
     def is_conflict(self, error: BaseException) -> bool:

@@ -2,8 +2,9 @@
 
 The order of one transactional run, all on one connection:
 
-    begin            the session's transaction begins; on SQLite as a writer
-    verify           the connection leads to Duly's own database
+    begin            the session's transaction begins
+    join             the connection leads to Duly's own database, and keeps the transaction open;
+                     on SQLite it becomes the writer
     savepoint        a mark that only an unbroken transaction still has at its end
     the function     may flush, query, use savepoints, enqueue with ``session=``
     flush            whatever the session has not sent yet
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
@@ -25,13 +27,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from duly.errors import TransactionError
-from duly.store.dialects.by_name import backend_of
 from duly.store.host.transaction import join
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
 log = logging.getLogger("duly.worker")
-MARK = "duly_run"
 _ENDS = re.compile(
     r"\s*(COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|XA|SET\s+AUTOCOMMIT"
     r"|ROLLBACK(?!\s+(WORK\s+|TRANSACTION\s+)?TO))\b",
@@ -58,6 +58,7 @@ class SessionGuard:
     def __init__(self, session: Session, store: Store) -> None:
         self._session = session
         self._store = store
+        self._mark = f"duly_{secrets.token_hex(8)}"  # a name that no function can use by accident
         self._complete: Callable[[Transaction], None] = _nothing
         self._conn: Connection | None = None
         self._phase: Literal["function", "commit", "ended"] = "function"
@@ -82,11 +83,9 @@ class SessionGuard:
                 "transactional=… must make a new session, bound to an engine"
             )
         conn = self._conn = session.connection()
-        if backend_of(conn) == self._store.dialect.name:
+        with join(self._store, session, None, self._store.announce, isolated=False):
             self._store.dialect.begin_session(conn)
-        with join(self._store, session, None, self._store.announce):
-            pass
-        self._mark(conn)
+        self._set_mark(conn)
         self._listen(session, "before_commit", self._before_commit)
         self._listen(session, "after_commit", self._after_commit)
         self._listen(session, "after_begin", self._after_begin)
@@ -134,9 +133,9 @@ class SessionGuard:
         if (failed or self.broken) and self._conn is not None and not self._conn.closed:
             self._conn.invalidate()
 
-    def _mark(self, conn: Connection) -> None:
+    def _set_mark(self, conn: Connection) -> None:
         try:
-            conn.exec_driver_sql(f"SAVEPOINT {MARK}")
+            conn.exec_driver_sql(f"SAVEPOINT {self._mark}")
         except SQLAlchemyError as error:
             raise TransactionError(
                 f"the session keeps no transaction open (is it set to AUTOCOMMIT?): {error}"
@@ -144,7 +143,7 @@ class SessionGuard:
 
     def _release(self, conn: Connection) -> None:
         try:
-            conn.exec_driver_sql(f"RELEASE SAVEPOINT {MARK}")
+            conn.exec_driver_sql(f"RELEASE SAVEPOINT {self._mark}")
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
@@ -168,7 +167,7 @@ class SessionGuard:
         session.flush()
         conn = session.connection()
         self._release(conn)
-        with join(self._store, session, None, self._store.announce) as tx:
+        with join(self._store, session, None, self._store.announce, isolated=False) as tx:
             self._complete(tx)
 
     def _after_commit(self, session: Session) -> None:
@@ -189,7 +188,7 @@ class SessionGuard:
     def _before_statement(self, conn: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if self.broken is not None:
             raise self.broken
-        if self._phase == "function" and _ENDS.match(statement):
+        if self._phase == "function" and (_ENDS.match(statement) or self._mark in statement):
             self._refuse(f"was about to be ended by {statement.strip()[:40]!r}")
         if not self._store.dialect.holds_session(conn):
             self._refuse("was ended behind the session's back")

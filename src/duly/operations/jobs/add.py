@@ -219,8 +219,6 @@ def put(
     }
     taken = jobs.add_many(tx, list(rows.values()), {job.id: job.tags for job in wanted})
     if taken and not replace:
-        inserted = [job_id for job_id in rows if job_id not in taken]
-        jobs.remove(tx, inserted)  # because the caller may commit its transaction all the same
         raise DuplicateJob(next(job.id for job in wanted if job.id in taken))
     added = [job.id for job in wanted if job.id not in taken]
     tx.record_jobs("job.added", added, origin=origin)

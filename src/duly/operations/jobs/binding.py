@@ -29,7 +29,7 @@ def bind(tx: Transaction, wanted: Definition, anchor: datetime | None) -> tuple[
     """Return a definition's trigger, bound to its zone, an anchor and calendars, and its text."""
     bound = wanted.trigger.bind(job_id=wanted.id, tz=wanted.zone, anchor=anchor)
     text = encode(bound)
-    needed = calendars.needed_by(tx.conn, text)
+    needed = calendars.needed_by(tx, text)
     if needed is None:
         return bound, text
     bound = bound.bind(calendars=needed)

@@ -64,7 +64,7 @@ def rebind(tx: Transaction, row: JobRow) -> None:
     trigger, options, _problem = definition_of(row)
     if trigger is None:
         return
-    bound = trigger.bind(calendars=calendars.needed_by(tx.conn, row.trigger))
+    bound = trigger.bind(calendars=calendars.needed_by(tx, row.trigger))
     if encode(bound) == row.trigger:
         return
     cursor = new_cursor(tx, row, bound, options)

@@ -153,12 +153,13 @@ def _store_edit(
 
 
 def _reset(tx: Transaction, job_id: str) -> None:
-    row = jobs.find(tx.conn, job_id)
-    if row is None:
+    found = jobs.find(tx.conn, job_id)
+    if found is None:
         raise JobNotFound(job_id)
-    if row.declared is None:
+    if found.declared is None:
         raise StateError(f"job {job_id!r} is not declared in code; there is nothing to reset it to")
+    lock_related(tx, {job_id: declared(found).trigger})
+    row = lock_job(tx, job_id)  # it may have been declared anew since it was found
     with relinked(tx, {job_id: declared(row).trigger}):
-        row = lock_job(tx, job_id)
         change(tx, row, declared(row), overridden=None)
     tx.record("job.changed", job_id=job_id, reset=list(overridden(row)))

@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from duly.errors import SchemaError, TransactionError
 from duly.model.finding import Finding
 from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
-from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
+from duly.store.dialect import AUTOCOMMIT, IDLE_LIMIT_S, Choice, Mark, in_autocommit
 from duly.store.dialects import mariadb_examination
 from duly.store.dialects.mariadb_ddl import DDL, Types
 from duly.store.dialects.read_only import discard_read_only
@@ -114,21 +114,36 @@ class MariaDB:
     def begin_write(self, conn: Connection) -> None:
         """Do nothing: rows are locked as they are read."""
 
+    def join_session(self, conn: Connection) -> None:
+        """See `StoreDialect.join_session`."""
+        if in_autocommit(conn):
+            raise TransactionError(AUTOCOMMIT)
+
+    @contextmanager
+    def read_latest(self, conn: Connection) -> Iterator[None]:
+        """See `StoreDialect.read_latest`: only a query that locks rows reads their latest state."""
+        if conn.get_isolation_level() == "READ COMMITTED":
+            yield
+            return
+        event.listen(conn, "before_execute", _lock_query, retval=True)
+        try:
+            yield
+        finally:
+            event.remove(conn, "before_execute", _lock_query)
+
     def begin_session(self, conn: Connection) -> None:
-        """Suspend the idle limit, and refuse AUTOCOMMIT, which would not be noticed otherwise.
+        """Suspend the idle limit.
 
         A connection of the host keeps its own limit: it belongs to the connection and not to the
         transaction, and would have to be restored.
         """
-        if conn.execute(text("select @@autocommit")).scalar():
-            raise TransactionError("the session's connection is set to AUTOCOMMIT")
         if _LIMIT in conn.info and conn.dialect.is_mariadb:  # type: ignore[attr-defined]
             conn.exec_driver_sql("SET SESSION idle_transaction_timeout = 0")
             conn.info[_UNLIMITED] = True
 
     def holds_session(self, conn: Connection) -> bool:
-        """Return true: a statement outside a transaction would begin another one."""
-        return True
+        """See `StoreDialect.holds_session`; a statement outside a transaction begins another."""
+        return not in_autocommit(conn)
 
     def cut_session(self, conn: Connection) -> None:
         """Do nothing: an open transaction does not block others."""
@@ -231,6 +246,13 @@ class MariaDB:
     def is_transient(self, error: BaseException) -> bool:
         """See `StoreDialect.is_transient`."""
         return isinstance(error, DBAPIError) and _code(error) in TRANSIENT
+
+
+def _lock_query(_conn: Connection, clause: Any, many: Any, one: Any, _options: Any) -> Any:
+    """Turn a query into one that locks the rows that it reads."""
+    if isinstance(clause, Select) and clause._for_update_arg is None:
+        clause = clause.with_for_update()
+    return clause, many, one
 
 
 def _ready(choice: Choice) -> Any:

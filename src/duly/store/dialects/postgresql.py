@@ -33,8 +33,9 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.schema import CreateSchema
 
+from duly.errors import TransactionError
 from duly.model.finding import Finding
-from duly.store.dialect import IDLE_LIMIT_S, Choice, Mark
+from duly.store.dialect import AUTOCOMMIT, IDLE_LIMIT_S, Choice, Mark, in_autocommit
 from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.dead_connections import replace_dead
 from duly.store.dialects.on_conflict import overwriting
@@ -65,6 +66,9 @@ _OWN = "duly_own"
 
 FORBIDDEN = frozenset({"42501", "3F000"})
 """The role may not do it; or there is no schema in its search path in which it may."""
+
+SNAPSHOTS = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
+"""Isolation levels of transactions that read the state in which they began."""
 
 TRANSIENT = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure; deadlock; lock timeout."""
@@ -151,6 +155,24 @@ class PostgreSQL:
             if style is not None and not style.startswith("ISO"):
                 conn.exec_driver_sql("SET LOCAL datestyle = 'ISO'")
 
+    def join_session(self, conn: Connection) -> None:
+        """See `StoreDialect.join_session`."""
+        if in_autocommit(conn):
+            raise TransactionError(AUTOCOMMIT)
+
+    @contextmanager
+    def read_latest(self, conn: Connection) -> Iterator[None]:
+        """See `StoreDialect.read_latest`; rows that were inserted later cannot be read at all."""
+        level = conn.get_isolation_level()
+        if level in SNAPSHOTS:
+            raise TransactionError(
+                f"the session's isolation is {level}: it does not see what others have committed "
+                "since it began, which this call needs to see; use a session whose isolation_level "
+                "is 'READ COMMITTED'. Of the calls that write, only enqueue without unique_key "
+                "works in it"
+            )
+        yield
+
     def begin_session(self, conn: Connection) -> None:
         """Suspend the idle limit, and restore the server's own planner settings."""
         conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -160,8 +182,8 @@ class PostgreSQL:
             conn.execute(_PREPEND_PATH, {"schema": self._schema})
 
     def holds_session(self, conn: Connection) -> bool:
-        """Return true: a statement outside a transaction would begin another one."""
-        return True
+        """See `StoreDialect.holds_session`; a statement outside a transaction begins another."""
+        return not in_autocommit(conn)
 
     def cut_session(self, conn: Connection) -> None:
         """Do nothing: an open transaction does not block others."""

@@ -7,6 +7,7 @@ later, because its snapshot may be too old (SQLITE_BUSY_SNAPSHOT).
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -29,13 +30,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from duly.errors import TransactionError
 from duly.model.finding import Finding
 from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
-from duly.store.dialect import Choice, Mark
+from duly.store.dialect import AUTOCOMMIT, Choice, Mark, in_autocommit
 from duly.store.dialects import sqlite_examination
 from duly.store.dialects.on_conflict import overwriting
 from duly.store.dialects.read_only import discard_read_only
 from duly.store.dialects.sqlite_file_system import refuse_unsafe
+from duly.store.dialects.sqlite_writers import READ_ONLY, WARN_AFTER_S, report_long_writes
 from duly.store.notifier import NoticeDialect
 from duly.store.tables import run
 from duly.store.transitions import claim_values
@@ -44,7 +47,9 @@ BUSY_TIMEOUT_MS = 10_000
 SWITCH_ATTEMPTS = 100
 """The number of further attempts to switch to WAL while other processes do the same."""
 
-READ_ONLY = "duly_read_only"
+_PREPARED, _BEGUN = "duly_prepared", "duly_begun"
+"""Marks on a connection: its engine is prepared, and the transaction that Duly has begun on it."""
+
 _BUSY = ("database is locked", "database table is locked", "unable to open", "disk I/O error")
 
 
@@ -78,13 +83,39 @@ class SQLite:
     def begin_write(self, conn: Connection) -> None:
         """Do nothing: the transaction began as a writer."""
 
+    @contextmanager
+    def read_latest(self, conn: Connection) -> Iterator[None]:
+        """Do nothing: the only writer sees what is committed."""
+        yield
+
     def begin_session(self, conn: Connection) -> None:
-        """Take the writers' lock, whether or not the host's engine has begun a transaction."""
+        """Do nothing: `join_session` has taken the writers' lock."""
+
+    def join_session(self, conn: Connection) -> None:
+        """See `StoreDialect.join_session`.
+
+        Where the host's engine is not prepared, its driver begins a transaction at the first write
+        and not at a savepoint. A savepoint is then the outermost transaction, and its release
+        commits. SQLite does not tell such a savepoint from one inside a transaction.
+        """
+        transaction = conn.get_transaction() or conn.begin()
         driver: Any = conn.connection.driver_connection
-        if driver.in_transaction:
+        if not driver.in_transaction:
+            if in_autocommit(conn):
+                raise TransactionError(AUTOCOMMIT)
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            conn.info[_BEGUN] = weakref.ref(transaction)
+        elif _begins_as_writer(conn) or _is_begun(conn):
+            return
+        elif _begins(conn) or not conn.in_nested_transaction():
             conn.execute(_TAKE_LOCK)
         else:
-            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            raise TransactionError(
+                "session= is inside a savepoint (begin_nested) of an SQLite engine that Duly has "
+                "not prepared: its driver begins no transaction around the savepoint, so that its "
+                "release would commit this call; write duly.prepare_engine(engine) where the "
+                "engine is created"
+            )
 
     def holds_session(self, conn: Connection) -> bool:
         """See `StoreDialect.holds_session`; otherwise a statement would commit by itself."""
@@ -169,18 +200,27 @@ class SQLite:
         return isinstance(error, OperationalError) and " is locked" in str(error.orig)
 
 
-def prepare(engine: Engine) -> None:
+def prepare(engine: Engine, warn_after: float | None = WARN_AFTER_S) -> None:
     """Give an engine WAL, a busy timeout, foreign keys and transactions that begin as writers.
 
     Connecting then raises `ConfigurationError` if the file is on a network file system, has several
-    hard links, or is mounted without its folder.
+    hard links, or is mounted without its folder. A connection in AUTOCOMMIT begins no transaction.
+
+    Args:
+        engine: the engine.
+        warn_after: see `report_long_writes`; ``None``: nothing is reported.
     """
     event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "savepoint", _begin)
+    if warn_after is not None:
+        report_long_writes(engine, warn_after)
 
 
-def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
+def _on_connect(connection: Any, record: Any) -> None:
+    record.info[_PREPARED] = True
+    if getattr(connection, "autocommit", None) is False:  # Python 3.12: it would begin by itself
+        connection.autocommit = sqlite3.LEGACY_TRANSACTION_CONTROL  # type: ignore[attr-defined]
     cursor = connection.cursor()
     cursor.execute("PRAGMA database_list")
     name = cursor.fetchone()[2]
@@ -210,7 +250,14 @@ def _use_wal(cursor: Any) -> None:
         cursor.execute("ROLLBACK")
 
 
-def _on_begin(conn: Connection) -> None:
+def _begin(conn: Connection, _savepoint: str | None = None) -> None:
+    """Begin a transaction, unless the host has done so, or its connection is in AUTOCOMMIT.
+
+    Before a savepoint, the host may have committed behind SQLAlchemy's back.
+    """
+    driver: Any = conn.connection.driver_connection
+    if driver.in_transaction or in_autocommit(conn):
+        return
     deferred = conn.get_execution_options().get(READ_ONLY, False)
     conn.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
 
@@ -218,6 +265,21 @@ def _on_begin(conn: Connection) -> None:
 def _is_read_only(error: BaseException) -> bool:
     """Return whether SQLite opened the file for reading only, which it does not revise later."""
     return "readonly database" in str(error)
+
+
+def _begins(conn: Connection) -> bool:
+    """Return whether Duly begins the transactions of a connection: see `_begin`."""
+    return _PREPARED in conn.info and not in_autocommit(conn)
+
+
+def _begins_as_writer(conn: Connection) -> bool:
+    return _begins(conn) and not conn.get_execution_options().get(READ_ONLY, False)
+
+
+def _is_begun(conn: Connection) -> bool:
+    """Return whether `SQLite.join_session` has begun the current transaction."""
+    begun = conn.info.get(_BEGUN)
+    return begun is not None and begun() is conn.get_transaction()
 
 
 def _claim(choice: Choice) -> Any:

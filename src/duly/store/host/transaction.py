@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from duly.errors import ConfigurationError
@@ -14,13 +15,19 @@ from duly.model.event import Event
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
+SAVEPOINT = "duly_call"
 _KEY = "duly_pending_events"
 Committed = Callable[[list[Event]], None]
 
 
 @contextmanager
 def join(
-    store: Store, session: object, actor: str | None, committed: Committed
+    store: Store,
+    session: object,
+    actor: str | None,
+    committed: Committed,
+    *,
+    isolated: bool = True,
 ) -> Iterator[Transaction]:
     """Work inside the caller's transaction; its effects exist only if the caller commits.
 
@@ -30,16 +37,34 @@ def join(
         actor: who acts.
         committed: called with the events after the commit of a session. It is not called for a
             bare connection, which does not report its commit.
+        isolated: whether the work reads what is committed now, whatever the caller has read, and
+            leaves nothing behind if it raises, even if the caller commits all the same. Work of a
+            single statement that reads nothing needs neither.
 
     Raises:
         SchemaError: see `Store.join`.
+        TransactionError: see `Store.join`.
     """
     conn, orm_session = connection_of(session)
-    with store.join(conn, actor) as tx:
+    with store.join(conn, actor) as tx, _isolated(tx) if isolated else nullcontext():
         yield tx
         events = tx.flush()
     if orm_session is not None:
         call_after_commit(orm_session, events, committed)
+
+
+@contextmanager
+def _isolated(tx: Transaction) -> Iterator[None]:
+    with tx.dialect.read_latest(tx.conn):
+        tx.conn.exec_driver_sql(f"SAVEPOINT {SAVEPOINT}")
+        try:
+            yield
+        except BaseException:
+            with suppress(SQLAlchemyError):  # the database may have ended the transaction already
+                tx.conn.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
+                tx.conn.exec_driver_sql(f"RELEASE SAVEPOINT {SAVEPOINT}")
+            raise
+        tx.conn.exec_driver_sql(f"RELEASE SAVEPOINT {SAVEPOINT}")
 
 
 def connection_of(session: object) -> tuple[Connection, Session | None]:
