@@ -103,6 +103,14 @@ class SteppedExecutor:
     def stop(self) -> None:
         """See `Executor.stop`."""
 
+    def finish(self, awaitable: object, invocation: Invocation) -> Any:
+        """Refuse: the world's functions return plain values."""
+        raise NotImplementedError
+
+    def enter(self, manager: object) -> tuple[Any, Callable[[], None]]:
+        """Refuse: the world's processes have no resources."""
+        raise NotImplementedError
+
     def attach(self, loop: object) -> None:
         """Ignore the event loop: a world has none."""
 

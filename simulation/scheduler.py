@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from duly.clock import Clock
+from duly.executors.base import Executors
 from duly.model.settings import Settings
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core
@@ -83,8 +84,7 @@ class SimulatedCore(Core):
         """See `Core.new_worker`."""
         worker = super().new_worker()
         functions, coroutines = self._executors
-        _replace(worker.execution, "_threads", functions)
-        _replace(worker.execution, "coroutines", coroutines)
+        worker.execution.executors = Executors(functions, coroutines, processes=functions)
         return worker
 
 

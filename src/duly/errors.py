@@ -34,7 +34,8 @@
     ├── TooManyWaiting          too many awaitable calls wait for runs in this process
     ├── LifecycleError          start, stop or tick in the wrong state           (also RuntimeError)
     ├── TransactionError        a session that cannot commit with its run        (also RuntimeError)
-    └── LeaseLost               this worker no longer owns the run
+    ├── LeaseLost               this worker no longer owns the run
+    └── RunFailed               a run failed without an exception of its function
 
 A task's function may raise one of three signals to control its own run. They are not errors, so
 they have a separate base class:
@@ -303,6 +304,10 @@ class TransactionError(DulyError, RuntimeError):
 
 class LeaseLost(DulyError):
     """This worker no longer owns the run, so its work must not be committed."""
+
+
+class RunFailed(DulyError):
+    """A run failed without an exception of its function, for example by a timeout."""
 
 
 class RunSignal(Exception):

@@ -164,7 +164,8 @@ class Scheduler(DirectEnqueue):
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
             scheduler.aio.enqueue(...)``. The others (`task`, `include`, `declared`, `on`,
             `around`, `wake`, `attach`, `in_flight`, `skip_grace`, `use_database`,
-            `configure_worker`) return at once and have no awaitable form; `running` has `lifespan`.
+            `configure_worker`, `within`) return at once and have no awaitable form; `running` has
+            `lifespan`.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
@@ -237,7 +238,12 @@ class Scheduler(DirectEnqueue):
     @property
     def state(self) -> State:
         """The state of this process's worker: stopped, starting, running or stopping."""
-        return self._core.worker.state
+        return self._core.state
+
+    @property
+    def in_test(self) -> bool:
+        """Whether the scheduler is inside `duly.testing.testing`, where `start` starts nothing."""
+        return self._core.environment is not None
 
     @property
     def worker_id(self) -> str | None:
@@ -333,6 +339,7 @@ class Scheduler(DirectEnqueue):
     stop = _call(op.lifecycle.stop)
     skip_grace = _call(op.lifecycle.skip_grace)
     running = _call(op.lifecycle.running)
+    within = _call(op.lifecycle.within)
     tick = _call(op.lifecycle.tick)
     run_due = _call(op.lifecycle.run_due)
     wake = _call(op.lifecycle.wake)

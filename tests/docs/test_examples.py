@@ -14,8 +14,10 @@ EXAMPLES = [example for page in pages() for example in examples(page)]
 PROGRAMS = [example for example in EXAMPLES if example.name is None]
 # test_servers.py runs these.
 SERVERS = {"fastapi_app", "flask_app"}
+# test_testing.py runs these.
+TEST_FILES = {"test_orders", "test_fastapi_app", "test_flask_app", "test_shared_database"}
 PUBLIC = {
-    *("duly", "duly.errors", "duly.forecast", "duly.web"),
+    *("duly", "duly.errors", "duly.forecast", "duly.testing", "duly.web"),
     *("duly.integrations.fastapi", "duly.integrations.flask", "duly.integrations.starlette"),
 }
 
@@ -33,7 +35,7 @@ def test_the_example_runs(example: Example, children: Children, tmp_path: Path) 
 
 def test_no_example_is_left_out() -> None:
     """Every block either runs as a program or has a test of its own; none is skipped."""
-    assert {example.name for example in EXAMPLES if example.name} == SERVERS
+    assert {example.name for example in EXAMPLES if example.name} == SERVERS | TEST_FILES
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)

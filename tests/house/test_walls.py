@@ -19,6 +19,8 @@ OUTSIDE: dict[str, set[str]] = {
     "scheduler": {"sqlalchemy"},
     "web": {"starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
     "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
+    "testing": {"sqlalchemy"},
+    "pytest_plugin": {"pytest"},
     "cli": {"click", "rich"},
 }
 # The pages and the API see these rooms and no others: never the engine, never SQL.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from duly.context import Run, current_run
@@ -138,6 +140,7 @@ def stored_arguments(signature: Signature, text: str, run: Run) -> dict[str, Any
 
 
 Done = Callable[[I, CallResult], None]
+Entered = tuple[Any, Callable[[], None]]
 
 
 class Executor(Protocol):
@@ -157,3 +160,55 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Accept no more calls, and let threads end once their calls have."""
+
+
+class CoroutineExecutor(Executor, Protocol):
+    """An executor of coroutine functions.
+
+    Attributes:
+        loop: the event loop in use.
+    """
+
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """The event loop in use, if there is one."""
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """Use the host's loop from now on."""
+
+    def finish(self, awaitable: Awaitable[Any], invocation: Invocation) -> Any:
+        """Wait until what a plain function has returned is awaited; return what that gives."""
+
+    def enter(self, manager: AbstractAsyncContextManager[Any]) -> Entered:
+        """Enter a context manager on the loop; return its value, and the function that leaves it.
+
+        Raises:
+            LifecycleError: the calling thread runs that loop.
+        """
+
+
+class Executors:
+    """The executors of one worker.
+
+    Args:
+        functions: calls plain functions.
+        coroutines: calls coroutine functions.
+        processes: calls plain functions in processes of their own.
+    """
+
+    def __init__(
+        self, functions: Executor, coroutines: CoroutineExecutor, processes: Executor
+    ) -> None:
+        self.functions = functions
+        self.coroutines = coroutines
+        self.processes = processes
+
+    def wait(self, idle: threading.Event, seconds: float) -> None:
+        """Wait until ``idle`` is set because all calls have ended, for at most this time."""
+        idle.wait(seconds)
+
+    def stop(self) -> None:
+        """Stop all of them."""
+        self.functions.stop()
+        self.processes.stop()
+        self.coroutines.stop()

@@ -21,7 +21,7 @@ def enter_on_loop(
     """
     opened: Future[Any] = Future()
     closing = asyncio.Event()
-    task = asyncio.run_coroutine_threadsafe(_hold(manager, opened, closing), loop)
+    task = asyncio.run_coroutine_threadsafe(hold(manager, opened, closing), loop)
     value = opened.result()
 
     def leave() -> None:
@@ -31,9 +31,18 @@ def enter_on_loop(
     return value, leave
 
 
-async def _hold(
+def runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether the calling thread is running this event loop."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+async def hold(
     manager: AbstractAsyncContextManager[Any], opened: Future[Any], closing: asyncio.Event
 ) -> None:
+    """Enter a context manager, resolve ``opened`` with its value, and leave it at ``closing``."""
     try:
         async with manager as value:
             opened.set_result(value)

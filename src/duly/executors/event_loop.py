@@ -8,9 +8,20 @@ import os
 import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from duly.executors.base import CallResult, Done, I, Invocation, refuse_unfinished, result_text
+from duly.errors import LifecycleError
+from duly.executors.base import (
+    CallResult,
+    Done,
+    Entered,
+    I,
+    Invocation,
+    refuse_unfinished,
+    result_text,
+)
+from duly.executors.entered_context import enter_on_loop, runs_here
 from duly.executors.failure import CallError
 from duly.executors.forked import leave_if_forked
 
@@ -38,6 +49,16 @@ class EventLoopExecutor:
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop in use."""
         return self._loop
+
+    def enter(self, manager: AbstractAsyncContextManager[Any]) -> Entered:
+        """See `CoroutineExecutor.enter`."""
+        loop = self.running_loop()
+        if runs_here(loop):
+            raise LifecycleError(
+                "the asynchronous resources= need the event loop that this call would block; use "
+                "the awaitable form, for example: await scheduler.aio.start()"
+            )
+        return enter_on_loop(manager, loop)
 
     def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`."""
@@ -122,6 +143,11 @@ class EventLoopExecutor:
 
 
 async def _call(invocation: Invocation, done: Done[Any]) -> None:
+    done(invocation, await call(invocation))
+
+
+async def call(invocation: Invocation) -> CallResult:
+    """Call a coroutine function; however that ends is its result."""
     began, pid = invocation.steady(), os.getpid()
     try:
         with invocation.surroundings():
@@ -131,7 +157,7 @@ async def _call(invocation: Invocation, done: Done[Any]) -> None:
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
         leave_if_forked(pid, error)
         text, failure = None, CallError.of(error)
-    done(invocation, CallResult(text, failure, invocation.steady() - began))
+    return CallResult(text, failure, invocation.steady() - began)
 
 
 async def awaited(value: Any) -> Any:

@@ -11,8 +11,15 @@ import queue
 import threading
 from typing import Any
 
-from duly.executors.base import CallResult, Done, I, Invocation, refuse_unfinished, result_text
-from duly.executors.event_loop import EventLoopExecutor
+from duly.executors.base import (
+    CallResult,
+    CoroutineExecutor,
+    Done,
+    I,
+    Invocation,
+    refuse_unfinished,
+    result_text,
+)
 from duly.executors.failure import CallError
 from duly.executors.forked import leave_if_forked
 
@@ -29,7 +36,7 @@ class ThreadExecutor:
     interruptible = False
 
     def __init__(
-        self, size: int, name: str = "duly-run", coroutines: EventLoopExecutor | None = None
+        self, size: int, name: str = "duly-run", coroutines: CoroutineExecutor | None = None
     ) -> None:
         self._size = size
         self._coroutines = coroutines
@@ -86,7 +93,7 @@ class ThreadExecutor:
         own, call = self._own, calls.get()
         while call is not None:
             invocation, done = call
-            result = _call(invocation, self._coroutines)
+            result = call_function(invocation, self._coroutines)
             own.free, own.call = True, None
             done(invocation, result)
             call, own.free, own.call = own.call, False, None
@@ -98,7 +105,8 @@ class ThreadExecutor:
                 call = calls.get()
 
 
-def _call(invocation: Invocation, coroutines: EventLoopExecutor | None) -> CallResult:
+def call_function(invocation: Invocation, coroutines: CoroutineExecutor | None) -> CallResult:
+    """Call a plain function; however that ends is its result."""
     began, pid = invocation.steady(), os.getpid()
     try:
         with invocation.surroundings():

@@ -50,7 +50,13 @@ class WSGILifespan:
         _all.add(self)
 
     def begin(self) -> None:
-        """Start in the background, unless that has happened; stop when the process ends."""
+        """Start in the background, unless that has happened; stop when the process ends.
+
+        In a test (`Scheduler.in_test`) there is no background, and the test ends the scheduler.
+        """
+        if self._scheduler.in_test:
+            self._start()
+            return
         with self._lock:
             if self._begun_in is not None:
                 return

@@ -45,6 +45,8 @@ class Settings:
         fires: whether this process fires jobs, or only executes runs.
         resources: returns the context manager to enter while this process executes runs.
         schema: the PostgreSQL schema of Duly's tables; ``None``: the first of the search path.
+        sole_worker: whether this is the only worker of a test's database. It has no heartbeat,
+            rescues nothing, deletes nothing, and compares its declarations with no others.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Settings:
     pooler: bool
     listen_url: str | None
     fires: bool = True
+    sole_worker: bool = False
     version: str = ""
     orphans: Orphans = "report"
     resources: OpenResources | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from duly import forking
@@ -14,8 +15,10 @@ from duly.errors import LifecycleError
 from duly.model.event import Event
 from duly.model.finding import Finding
 from duly.model.settings import Settings
+from duly.model.worker import Heartbeat
 from duly.operations.call_threads import CallThreads
 from duly.operations.definition import Definition
+from duly.operations.environment import Environment
 from duly.operations.listeners import Listeners
 from duly.operations.pings import Pings
 from duly.registry import Registry
@@ -25,9 +28,13 @@ from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.url import Later, parse_url
+from duly.worker.loop import State
 from duly.worker.worker import Worker
 
 R = TypeVar("R")
+_YEAR = 366 * 86_400.0
+ENDLESS_LEASE = Heartbeat(fence=31 * _YEAR, lease=32 * _YEAR)
+"""For the only worker of a test's database, whose clock may jump by years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,13 @@ class Core:
         stepping: the lock of the thread that steps the worker while its own loop is not running.
         call_threads: the threads of awaitable calls.
         takes_database: whether the scheduler was created without a URL.
+        environment: what replaces its database, clock and executors for a test, if anything does.
+        serving: whether the scheduler has been started and not stopped, in an environment.
     """
+
+    store: Store
+    worker: Worker
+    _notifier: Notifier
 
     def __init__(
         self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock, upkeep: Upkeep
@@ -83,6 +96,8 @@ class Core:
         self.stepping = threading.Lock()
         self.call_threads = CallThreads()
         self.takes_database = url is Later.LATER
+        self.environment: Environment | None = None
+        self.serving = False
         self._upkeep = upkeep
         self._pings = Pings()
         self._inherited: list[Worker] = []
@@ -94,6 +109,18 @@ class Core:
     def has_database(self) -> bool:
         """Whether the database has been set."""
         return self.store.is_known
+
+    @property
+    def state(self) -> State:
+        """The state of the worker; in an environment, where no loop runs, the one asked for."""
+        return "running" if self.serving else self.worker.state
+
+    @property
+    def steps_itself(self) -> bool:
+        """Whether a call that waits for a run must step the worker, because no loop does."""
+        return self.worker.state == "stopped" and (
+            self.worker.alive or self.environment is not None
+        )
 
     def transact(
         self,
@@ -160,6 +187,44 @@ class Core:
         self._open(store)
         self.renew_worker()
 
+    @contextmanager
+    def within(self, environment: Environment) -> Iterator[None]:
+        """Use another database, clock and executors for the body of a ``with`` statement.
+
+        Everything that refers to this core then uses them too. What code declares or registers in
+        the body remains, because a module is imported only once.
+
+        Raises:
+            LifecycleError: the scheduler has been started, or is in another environment.
+        """
+        if self.environment is not None:
+            raise LifecycleError(
+                f"testing() is active for the scheduler {self.settings.name!r} already; leave that "
+                "block first"
+            )
+        if self.worker.state != "stopped" or self.worker.alive:
+            raise LifecycleError(
+                f"the scheduler is running on {self.store}; call stop() before testing() begins"
+            )
+        own = (self.store, self._notifier, self.worker)
+        settings, clock, warned = self.settings, self.clock, self.warned
+        self.environment, self.clock, self.warned = environment, environment.clock, set()
+        self.settings = replace(
+            settings, heartbeat=ENDLESS_LEASE, fires=True, sole_worker=True, queues=self._queues()
+        )
+        self._open(environment.store)
+        self.renew_worker()
+        try:
+            with self.listeners.counting(environment.listener):
+                yield
+        finally:
+            try:
+                self.worker.stop(0)
+            finally:
+                self.environment, self.serving = None, False
+                self.settings, self.clock, self.warned = settings, clock, warned
+                self.store, self._notifier, self.worker = own
+
     def close(self) -> None:
         """Close the connections, once all pending notices have been sent."""
         self._notifier.settle()
@@ -178,7 +243,7 @@ class Core:
 
     def new_worker(self) -> Worker:
         """Create a worker; the simulation overrides this to execute in virtual time."""
-        return Worker(
+        worker = Worker(
             self.store,
             self.registry,
             self.settings,
@@ -186,6 +251,9 @@ class Core:
             prepare=lambda: self._upkeep.prepare(self),
             reconcile=self._reconcile,
         )
+        if self.environment is not None:
+            worker.execution.executors = self.environment.executors
+        return worker
 
     def _reconcile(self) -> None:
         self._upkeep.reconcile(self)
@@ -218,12 +286,20 @@ class Core:
         inherited.abandon()
         self._inherited.append(inherited)  # its collection would close the parent's connections
 
+    def _queues(self) -> dict[str, int]:
+        """Return the queues of this process and those that code names."""
+        named = {task.options.get("queue") for task in self.registry.tasks()}
+        named |= {definition.options.queue for definition in self.declared.values()}
+        return {**{name: 1 for name in named if name}, **self.settings.queues}
+
     def _open(self, store: Store) -> None:
         store.announce, store.has_listener = self._announce, self.listeners.wants
         self.store = store
         self._notifier = self._new_notifier()
 
     def _new_notifier(self) -> Notifier:
+        if self.environment is not None:
+            return Notifier(self.store.engine, None, None)
         listening = None if self.settings.pooler else self.store.engine
         if self.settings.listen_url is not None and self.has_database:
             listening = self.store.dialect.create_engine(parse_url(self.settings.listen_url))
@@ -235,4 +311,5 @@ class Core:
 
     def _announce(self, events: list[Event]) -> None:
         self.listeners.notify(events, apart=self.worker.state != "stopped")
-        self._pings.send_for(events)
+        if self.environment is None:
+            self._pings.send_for(events)

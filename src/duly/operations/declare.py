@@ -273,14 +273,15 @@ def _declare(core: Core, wanted: Definition, function: Callable[..., Any]) -> No
     core.declared[wanted.id] = wanted
     core.declaring[wanted.id] = (function, module_execution(function))
     worker = core.worker
-    if worker.state not in ("starting", "running") and not worker.alive:
+    up = worker.alive or core.environment is not None
+    if worker.state not in ("starting", "running") and not up:
         return
     try:
         outdated = core.store.run(
             lambda tx: _store_all(tx, {wanted.id: wanted}, core.settings.release)
         )
     except DatabaseUnavailable:
-        if worker.alive:
+        if up:
             raise
         return  # it is stored with all the others as soon as the database responds
     _warn_outdated(core, outdated)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 
 from duly import forking
 from duly.errors import DatabaseUnavailable, LifecycleError
@@ -18,6 +19,8 @@ from duly.model.settings import check_queues
 from duly.model.step import OutcomeCounter, Step
 from duly.operations import declare, zone_data
 from duly.operations.core import Core
+from duly.operations.environment import DoDue, Environment
+from duly.store import runs
 
 log = logging.getLogger("duly")
 POLL_S = 0.05
@@ -30,12 +33,15 @@ def use_database(core: Core, url: str) -> None:
 
     Args:
         url: as for `Scheduler`. It may be set again while the scheduler is stopped, so that tests
-            can use a separate database for each application that they create.
+            can use a separate database for each application that they create. Inside
+            `duly.testing.testing` it is ignored: the test has a database already.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
         LifecycleError: the scheduler is running, or was created with a URL.
     """
+    if core.environment is not None:
+        return
     if not core.takes_database:
         raise LifecycleError(f"this scheduler was created with a URL already: {core.store}")
     if core.worker.state != "stopped" or core.worker.alive:
@@ -80,7 +86,8 @@ def start(core: Core) -> None:
 
     If the database is unreachable, the scheduler retries until it responds, and `health` reports
     it; ``Scheduler(start="required")`` raises instead. Nothing is started in a process that
-    executes functions for another one (``executor="process"``).
+    executes functions for another one (``executor="process"``), nor inside `duly.testing.testing`,
+    where the test itself lets everything happen.
 
     Raises:
         LifecycleError: it was called on an event loop that asynchronous ``resources`` need.
@@ -88,7 +95,7 @@ def start(core: Core) -> None:
         ConfigurationError: the database is an SQLite file on a network file system.
         DatabaseUnavailable: the database is unreachable; only with ``start="required"``.
     """
-    if core.worker.state in ("running", "starting") or inside.inside():
+    if core.state in ("running", "starting") or inside.inside():
         return
     loop = _running_loop()
     if loop is not None:
@@ -99,6 +106,9 @@ def start(core: Core) -> None:
         if core.settings.required:
             raise
     core.worker.open_resources()
+    if core.environment is not None:
+        core.serving = True
+        return
     library = forking.patched_by()
     if library is not None:
         log.warning(
@@ -121,6 +131,7 @@ def stop(core: Core, grace: float | None = None) -> None:
     """
     _refuse_own_loop(core, "stop")
     _refuse_own_run(core, "stop")
+    core.serving = False
     core.worker.stop(core.settings.grace if grace is None else grace)
     core.listeners.drain(LISTENER_SECONDS)
     core.close()
@@ -237,6 +248,44 @@ def _step_until(core: Core, until: float) -> bool:
         return True
     finally:
         core.stepping.release()
+
+
+@contextmanager
+def within(core: Core, environment: Environment) -> Iterator[DoDue]:
+    """Use another database, clock and executors for the body of a ``with`` statement.
+
+    This is how `duly.testing` works; tests use that. No thread is started, by `start` either. What
+    code declares or registers in the body remains, because a module is imported only once.
+
+    Args:
+        environment: the parts to use.
+
+    Returns:
+        A context manager. Its value is a function that executes everything that is due now and
+        returns when more will be, as far as that is known.
+
+    Raises:
+        LifecycleError: the scheduler has been started, or is in another environment.
+    """
+    with core.within(environment):
+        yield lambda: _step(core)
+
+
+def _step(core: Core) -> datetime | None:
+    """Do everything that is due, in whatever queue it is; return when more is due."""
+    with core.stepping:
+        while True:
+            core.worker.open_resources()
+            while (wake := core.worker.tick()).at_once:
+                pass
+            with core.store.read() as conn:
+                unserved = runs.waiting_queues(conn) - core.settings.queues.keys()
+            if not unserved:
+                return wake.work_due
+            core.worker.stop(0)
+            queues = {**core.settings.queues, **dict.fromkeys(unserved, 1)}
+            core.settings = replace(core.settings, queues=queues)
+            core.renew_worker()
 
 
 @contextmanager

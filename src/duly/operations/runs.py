@@ -277,7 +277,7 @@ def _run_now(tx: Transaction, job: JobRow, task: Task, args: str | None) -> str:
 def _await(core: Core, run_id: str, wait: float | None) -> RunRecord:
     """Wait until a run has finished; a worker that has no loop of its own is stepped instead."""
     until = core.store.time.now() + timedelta(seconds=wait or 0)
-    has_no_loop = core.worker.state == "stopped" and core.worker.alive
+    has_no_loop = core.steps_itself
     unset = threading.Event()
     if wait and has_no_loop and core.own_run() is not None:
         return _await_beside(core, run_id, until)

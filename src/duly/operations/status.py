@@ -135,9 +135,9 @@ def health(core: Core) -> Health:
         with core.store.read() as conn:
             found = problems.find(core, conn)
     except DatabaseUnavailable as error:
-        return Health(False, "unreachable", worker.state, str(error), age)
+        return Health(False, "unreachable", core.state, str(error), age)
     except DulyError as error:
-        return Health(False, "unusable", worker.state, str(error), age)
+        return Health(False, "unusable", core.state, str(error), age)
     stuck = age is not None and age > STUCK_AFTER_S
     detail = worker.trouble or (f"no step for {age:.0f} s" if stuck else None)
     waited = worker.starting_for
@@ -146,10 +146,10 @@ def health(core: Core) -> Health:
         library = forking.patched_by()
         if library is not None:
             detail += f", perhaps because {library} replaced this process's threads after the start"
-    ok = worker.state == "running" and detail is None
+    ok = core.state == "running" and detail is None
     if detail is None and found:
         detail = str(found[0])
-    return Health(ok, "ok", worker.state, detail, age, found)
+    return Health(ok, "ok", core.state, detail, age, found)
 
 
 def _queue_status(name: str, row: Any) -> QueueStatus:

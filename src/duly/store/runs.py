@@ -124,6 +124,11 @@ def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
     return found
 
 
+def waiting_queues(conn: Connection) -> set[str]:
+    """Return the queues with runs that wait to start, now or later."""
+    return set(conn.execute(_WAITING_QUEUES).scalars())
+
+
 def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[RunRow]:
     """Return the unfinished runs of these jobs, oldest first."""
     statement = select(run).where(run.c.job_id.in_(job_ids), LIVE).order_by(run.c.id)
@@ -235,6 +240,7 @@ def _occupancy(database: str) -> Select[Any]:
     )
 
 
+_WAITING_QUEUES = select(run.c.queue).where(run.c.state.in_(["scheduled", "ready"])).distinct()
 _HOLDERS = select(run.c.unique_key, run.c.id).where(
     run.c.unique_key.in_(bindparam("wanted", expanding=True))
 )

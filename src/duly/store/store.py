@@ -55,6 +55,7 @@ class Store:
         idle_limit: seconds after which a server ends an idle transaction of Duly's and releases
             its locks.
         schema: the PostgreSQL schema of the tables; ``None``: the first of the search path.
+        engine: a prepared engine to use instead of a new one.
 
     Attributes:
         is_known: whether its URL is known.
@@ -74,6 +75,7 @@ class Store:
         pooler: bool = False,
         idle_limit: float = IDLE_LIMIT_S,
         schema: str | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.is_known = url is not Later.LATER
         given = _PLACEHOLDER if url is Later.LATER else url
@@ -84,7 +86,7 @@ class Store:
         backend = self.url.get_backend_name()
         try:
             self.dialect = dialect_of(backend, pooler=pooler, idle_limit=idle_limit, schema=schema)
-            self.engine: Engine = self.dialect.create_engine(self.url)
+            self.engine: Engine = engine or self.dialect.create_engine(self.url)
         except ModuleNotFoundError as error:
             raise missing_driver(self.url, error) from error
         self.outage = Outage(str(self), clock)
@@ -290,7 +292,8 @@ class Store:
         if backend_of(conn) != self.dialect.name or _known_id(conn) != self.database_id:
             raise SchemaError(
                 f"session= is bound to {conn.engine.url!r}, which is not the database of this "
-                f"scheduler ({self}); changes that are committed together must be in one database"
+                f"scheduler ({self}); changes that are committed together must be in one database. "
+                "In a test, give testing(…, database=…) the URL of the session's database"
             )
         self._verified.add(conn.engine)
 

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from duly.context import Provided, Run, RunFacts
-from duly.executors.base import CallResult, stored_arguments
+from duly.executors.base import CallResult, Executors, stored_arguments
 from duly.executors.event_loop import EventLoopExecutor
 from duly.executors.failure import CallError
 from duly.executors.log_capture import log_capture
@@ -47,7 +47,7 @@ class Execution:
         in_flight: claims and attempts that have not ended.
         completions: attempts that have ended and are not written back.
         around: context managers to enter around each run.
-        coroutines: executes coroutines.
+        executors: where the functions run; they may be replaced before the first run starts.
         provided: what the application provides to runs.
     """
 
@@ -68,10 +68,11 @@ class Execution:
         self._now, self._last_success = store.time.now, self._previous_success
         self._steady = store.clock.monotonic
         self.around: list[AroundRun] = []
-        self.coroutines = EventLoopExecutor()
+        size = sum(queues.values())
+        coroutines = EventLoopExecutor()
+        functions = ThreadExecutor(size, coroutines=coroutines)
+        self.executors = Executors(functions, coroutines, ProcessExecutor(size))
         self.provided = Provided()
-        self._threads = ThreadExecutor(sum(queues.values()), coroutines=self.coroutines)
-        self._processes = ProcessExecutor(sum(queues.values()))
         self._captures_logs = False
 
     def start(self, claims: Sequence[Claim], reservation: Reservation) -> None:
@@ -110,7 +111,11 @@ class Execution:
         """
         deadline = self.next_deadline()
         left = limit if deadline is None else deadline - self._steady()
-        self.in_flight.empty.wait(max(0.0, min(left, limit)))
+        self.wait_until_empty(max(0.0, min(left, limit)))
+
+    def wait_until_empty(self, seconds: float) -> None:
+        """Wait until nothing is in flight, for at most this time."""
+        self.executors.wait(self.in_flight.empty, seconds)
 
     def next_deadline(self) -> float | None:
         """Return when an attempt must be stopped or abandoned next, on the steady clock."""
@@ -201,9 +206,7 @@ class Execution:
         if self._captures_logs:
             log_capture.remove()
             self._captures_logs = False
-        self._threads.stop()
-        self._processes.stop()
-        self.coroutines.stop()
+        self.executors.stop()
 
     def _start_next(self, queue: str) -> None:
         while attempt := self.in_flight.begin_next(queue, self._new_attempt):
@@ -216,7 +219,7 @@ class Execution:
     def _new_attempt(self, claim: Claim) -> Attempt:
         run = Run(claim, self._now, self._last_success, self.provided)
         attempt = Attempt(claim, run, self._steady, self.around)
-        attempt.executor = self._threads
+        attempt.executor = self.executors.functions
         return attempt
 
     def _bind(self, attempt: Attempt) -> None:
@@ -229,9 +232,9 @@ class Execution:
         if task.transactional is not False:
             attempt.function = self._in_transaction(attempt, task)
         if task.executor == "process":
-            attempt.executor = self._processes
+            attempt.executor = self.executors.processes
         elif task.is_async:
-            attempt.executor = self.coroutines
+            attempt.executor = self.executors.coroutines
 
     @cached_property
     def _in_transaction(self) -> Callable[[Attempt, Task], Callable[..., Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from duly.model.settings import Settings
 from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
@@ -25,6 +26,7 @@ class Maintenance:
 
     Args:
         store: the database.
+        settings: the settings of its scheduler.
         execution: its attempts.
         lease: its row in the database.
         on_give_back: called after runs were given back that this worker had claimed.
@@ -34,26 +36,32 @@ class Maintenance:
     def __init__(
         self,
         store: Store,
+        settings: Settings,
         execution: Execution,
         lease: WorkerLease,
+        *,
         on_give_back: Callable[[], None],
         reconcile: Callable[[], None],
     ) -> None:
-        heartbeat = lease.heartbeat
         self._store = store
         self._execution = execution
         self._on_give_back = on_give_back
+        heartbeat = settings.heartbeat
         self._duties = [
             Periodic(
                 CHECK_EVERY, self._check_in_flight,
                 wakes=True, only_if=lambda: len(execution.in_flight),
             ),
+            Periodic(WATCH_EVERY, lambda _: watch(store)),
+        ]  # fmt: skip
+        if settings.sole_worker:
+            return
+        self._duties += [
             Periodic(heartbeat.interval, self._return_strays),
             Periodic(
                 heartbeat.rescue, lambda _: rescue(store, lease, heartbeat),
                 spread=RESCUE_SPREAD, wakes=True,
             ),
-            Periodic(WATCH_EVERY, lambda _: watch(store)),
             Periodic(PRUNE_EVERY, lambda _: prune(store), wakes=True),
             Periodic(RECONCILE_EVERY, lambda _: reconcile()),
         ]  # fmt: skip

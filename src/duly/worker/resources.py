@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any
 
 from duly.context import ABSENT, Provided
-from duly.errors import ConfigurationError, LifecycleError
-from duly.executors.entered_context import enter_on_loop
-from duly.executors.event_loop import EventLoopExecutor
+from duly.errors import ConfigurationError
+from duly.executors.base import CoroutineExecutor
 from duly.model.settings import OpenResources
 
 log = logging.getLogger("duly.worker")
@@ -24,11 +21,14 @@ class Resources:
     Args:
         enter: returns the context manager; ``None`` if there are no resources.
         provided: where runs find what the context manager returns.
-        coroutines: has the event loop on which an asynchronous context manager lives.
+        coroutines: returns the executor on whose event loop an asynchronous context manager lives.
     """
 
     def __init__(
-        self, enter: OpenResources | None, provided: Provided, coroutines: EventLoopExecutor
+        self,
+        enter: OpenResources | None,
+        provided: Provided,
+        coroutines: Callable[[], CoroutineExecutor],
     ) -> None:
         self._enter = enter
         self._provided = provided
@@ -50,7 +50,7 @@ class Resources:
                 return
             manager: object = self._enter()
             if isinstance(manager, AbstractAsyncContextManager):
-                self._leave = self._enter_on_loop(manager)
+                self._provided.resources, self._leave = self._coroutines().enter(manager)
             elif isinstance(manager, AbstractContextManager):
                 self._provided.resources = manager.__enter__()
                 self._leave = lambda: manager.__exit__(None, None, None)
@@ -76,21 +76,3 @@ class Resources:
         except Exception:
             log.exception("resources= raised an error when it was left.")
         return True
-
-    def _enter_on_loop(self, manager: AbstractAsyncContextManager[Any]) -> Callable[[], None]:
-        """Enter an asynchronous context manager; return the function that leaves it."""
-        loop = self._coroutines.running_loop()
-        if _runs_here(loop):
-            raise LifecycleError(
-                "the asynchronous resources= need the event loop that this call would block; use "
-                "the awaitable form, for example: await scheduler.aio.start()"
-            )
-        self._provided.resources, leave = enter_on_loop(manager, loop)
-        return leave
-
-
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False

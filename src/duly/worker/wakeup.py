@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from duly.store.store import Store
@@ -27,10 +28,13 @@ class Wake(NamedTuple):
     Attributes:
         at_once: whether there may be more to do now.
         at: if not, when it is due, on the steady clock; ``None`` if nothing is known to become due.
+        work_due: when the next job fires or the next run may start, as far as that is known. The
+            next step may be due earlier, for a duty of the worker itself.
     """
 
     at_once: bool
     at: float | None = None
+    work_due: datetime | None = None
 
 
 class Wakeup:

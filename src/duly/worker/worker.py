@@ -7,7 +7,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from duly.errors import LifecycleError
@@ -80,14 +80,15 @@ class Worker:
         self._prepare = prepare
         self.execution = Execution(store, registry, settings.queues, wakeup.set)
         self._resources = Resources(
-            settings.resources, self.execution.provided, self.execution.coroutines
+            settings.resources, self.execution.provided, lambda: self.execution.executors.coroutines
         )
         self.lease = WorkerLease(store, settings, self.execution.lose_lease)
         self._claims = Claims(store, registry, settings.queues)
         self._firing = Firing(store)
         self._maintenance = Maintenance(
-            store, self.execution, self.lease, self._claims.ready.forget_marks, reconcile
-        )
+            store, settings, self.execution, self.lease,
+            on_give_back=self._claims.ready.forget_marks, reconcile=reconcile,
+        )  # fmt: skip
         self.loop = Loop(
             lambda: self.tick(wait=False), self._started, wakeup, listener, store.outage
         )
@@ -137,15 +138,15 @@ class Worker:
 
     def wait_until_empty(self, seconds: float) -> None:
         """Wait until no run is in flight, for at most this time."""
-        self.execution.in_flight.empty.wait(seconds)
+        self.execution.wait_until_empty(seconds)
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Run coroutine functions on this event loop until the worker stops."""
-        self.execution.coroutines.attach(loop)
+        self.execution.executors.coroutines.attach(loop)
 
     def is_attached_to(self, loop: AbstractEventLoop) -> bool:
         """Return whether coroutine functions run on this event loop."""
-        return self.execution.coroutines.loop is loop
+        return self.execution.executors.coroutines.loop is loop
 
     def around(self, enter: AroundRun) -> None:
         """Enter ``enter(run)`` around every run that is executed here."""
@@ -169,8 +170,8 @@ class Worker:
         self._resources.open()
 
     def inherit(self, former: Worker) -> None:
-        """Copy the host's registrations from the worker that this one replaces."""
-        self.execution.around += former.execution.around
+        """Share the host's registrations with the worker that this one replaces."""
+        self.execution.around = former.execution.around
         self.app = former.app
 
     def abandon(self) -> None:
@@ -281,14 +282,18 @@ class Worker:
 
     def _registered(self) -> str:
         """Return this worker's id; register it first if it is new or has been fenced."""
-        if not self.loop.threaded and self.lease.alive:
-            self.lease.beat_if_due()
+        if self.lease.alive:
+            self._beat_if_due()
         worker_id = self.lease.worker_id
         if not worker_id:
             self._prepare()
             self.execution.capture_logs()
             worker_id = self.lease.register()
         return worker_id
+
+    def _beat_if_due(self) -> None:
+        if not self.loop.threaded and not self._settings.sole_worker:
+            self.lease.beat_if_due()
 
     def _started(self) -> None:
         self.lease.start()
@@ -353,15 +358,15 @@ class Worker:
 
     def _next_wake(self, agenda: Agenda, fired: _Fired, claimed: Claimed) -> Wake:
         now, steady = self._store.time.now(), self._store.clock.monotonic()
-        pauses = [(due - now).total_seconds() for due in (agenda.next_fire, agenda.next_due) if due]
+        dues = [due for due in (agenda.next_fire, agenda.next_due) if due]
         if fired.blocked:
-            pauses = [BLOCKED]
+            dues = [now + timedelta(seconds=BLOCKED)]
         if claimed.pause is not None:
-            pauses.append(claimed.pause)
+            dues.append(now + timedelta(seconds=claimed.pause))
         times = [self.execution.next_deadline(), self._maintenance.next()]
-        times += [steady + pause for pause in pauses]
+        times += [steady + (due - now).total_seconds() for due in dues]
         at = min((moment for moment in times if moment is not None), default=None)
-        return Wake(fired.any_decided or claimed.more, at)
+        return Wake(fired.any_decided or claimed.more, at, min(dues, default=None))
 
     def _on_insert(
         self, worker_id: str, reservation: Reservation
@@ -385,8 +390,7 @@ class Worker:
         worked = self.busy
         while self.execution.in_flight or self.execution.completions:
             self.execution.wait(WAIT_SLICE)
-            if not self.loop.threaded:
-                self.lease.beat_if_due()
+            self._beat_if_due()
             self._maintenance.run(worker_id)
             if not self.execution.in_flight.any_live:
                 break
