@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from duly.model.event import Event as Event
     from duly.model.finding import Finding as Finding
     from duly.model.job import JobRecord as JobRecord
+    from duly.model.page import Page as Page
     from duly.model.policy import CatchUp as CatchUp
     from duly.model.policy import JobDefaults as JobDefaults
     from duly.model.policy import Retry as Retry
@@ -76,6 +77,7 @@ _HOMES = {
     "KeyLimit": "duly.store.limits",
     "LogLine": "duly.model.run",
     "MissedRange": "duly.operations.jobs.find",
+    "Page": "duly.model.page",
     "Progress": "duly.model.run",
     "QueueStatus": "duly.operations.status",
     "Retry": "duly.model.policy",

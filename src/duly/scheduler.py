@@ -122,6 +122,22 @@ def _awaitable_step(
     return call
 
 
+def _awaitable_wait(
+    operation: Callable[Concatenate[Core, P], R],
+    form: Callable[Concatenate[Core, op.waiting.Hop[R], P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
+    """Make an operation awaitable by another form of it, which needs no thread while it waits."""
+
+    @functools.wraps(operation)
+    async def call(self: Aio, /, *args: P.args, **options: P.kwargs) -> R:
+        def hop(work: Callable[[], R]) -> Coroutine[Any, Any, R]:
+            return self._hop(lambda _session: work(), None)
+
+        return await form(self._core, hop, *args, **options)
+
+    return call
+
+
 @explains_names(CALLS, "'Scheduler' object")
 @explains_arguments
 class Scheduler(DirectEnqueue):
@@ -302,8 +318,10 @@ class Scheduler(DirectEnqueue):
     run_now = _call(op.runs.run_now)
     backfill = _call(op.backfill.backfill)
     cancel = _call(op.runs.cancel)
+    reschedule = _call(op.runs.reschedule)
     retry = _call(op.runs.retry)
     discard = _call(op.runs.discard)
+    wait = _call(op.waiting.wait)
     run = _call(op.runs.run)
     runs = _call(op.runs.runs)
     run_log = _call(op.runs.run_log)
@@ -408,8 +426,11 @@ class Aio(AwaitableEnqueue):
     run_now = _awaitable(op.runs.run_now, waits=lambda options: options.get("wait") is not None)
     backfill = _awaitable(op.backfill.backfill)
     cancel = _awaitable(op.runs.cancel)
+    reschedule = _awaitable(op.runs.reschedule)
     retry = _awaitable(op.runs.retry)
     discard = _awaitable(op.runs.discard)
+
+    wait = _awaitable_wait(op.waiting.wait, op.waiting.wait_async)
     run = _awaitable(op.runs.run)
     runs = _awaitable(op.runs.runs)
     run_log = _awaitable(op.runs.run_log)

@@ -25,6 +25,7 @@ NAMES = [
     "KeyLimit",
     "LogLine",
     "MissedRange",
+    "Page",
     "Progress",
     "QueueStatus",
     "Retry",

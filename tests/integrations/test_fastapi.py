@@ -95,7 +95,7 @@ def test_server_restarts_leave_one_job_and_do_not_postpone_it(
     sqlite_host: Host,
 ) -> None:
     """A daily job fires on time although its process is restarted all day."""
-    seen = []
+    seen: list[JobRecord] = []
     for _ in range(10):
         server = sqlite_host.uvicorn(beat=3600)
         seen += sqlite_host.scheduler.jobs()
@@ -105,7 +105,7 @@ def test_server_restarts_leave_one_job_and_do_not_postpone_it(
 
 def test_restarts_leave_one_job_and_do_not_postpone_it(database_url: str) -> None:
     """On each database, entering the lifespan again neither duplicates nor postpones a job."""
-    seen = []
+    seen: list[JobRecord] = []
 
     async def live() -> None:
         scheduler = Scheduler(database_url, heartbeat="fast")

@@ -15,7 +15,7 @@ KINDS = frozenset(
             for name in (
                 "started", "succeeded", "failed", "retried", "snoozed", "missed", "skipped",
                 "cancelled", "discarded", "late", "overrun", "revived", "given_back",
-                "cancel_requested",
+                "cancel_requested", "rescheduled",
             )
         ),
         *(

@@ -16,6 +16,7 @@ from duly.operations import (
     queues,
     runs,
     status,
+    waiting,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "queues",
     "runs",
     "status",
+    "waiting",
 ]

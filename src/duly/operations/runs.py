@@ -17,6 +17,7 @@ from duly.errors import ConfigurationError, OverlapError, RunNotFound, StateErro
 from duly.model import transition
 from duly.model.checks import instant
 from duly.model.identity import is_id
+from duly.model.page import Page
 from duly.model.policy import JobOptions
 from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord, RunState, check_move
 from duly.model.transition import RunSnapshot
@@ -171,6 +172,49 @@ def discard(
     return core.transact(store, session=session, actor=actor)
 
 
+def reschedule(
+    core: Core,
+    run_id: str,
+    *,
+    at: datetime,
+    session: HostSession | None = None,
+    actor: str | None = None,
+) -> RunRecord:
+    """Give a run that is due later another time: a delayed call, or one that waits for a retry.
+
+    Args:
+        run_id: the run's id.
+        at: the aware datetime before which it may not start; in the past: it may start at once.
+            The time at which it expires, if there is one, moves with it.
+        session: see `add`.
+        actor: see `add`.
+
+    Returns:
+        The run with its new time.
+
+    Raises:
+        RunNotFound: the run does not exist.
+        StateError: the run is due already, has started or ended, or waits for an earlier run of its
+            job. To postpone a run that is due, cancel it and enqueue the call again.
+        NaiveDatetimeError: ``at`` has no time zone.
+    """
+    moment = instant("at", at)
+
+    def store(tx: Transaction) -> RunRecord:
+        row = _lock_run(tx, run_id)
+        if row.state != "scheduled" or row.waits_for_slot:
+            state = "waiting for an earlier run of its job" if row.waits_for_slot else row.state
+            raise StateError(
+                f"run {run_id} is {state}; only runs that are due later can be rescheduled"
+            )
+        expires_at = row.expires_at and moment + (row.expires_at - row.due_at)
+        run_rows.change(tx, [run_id], due_at=moment, expires_at=expires_at)
+        tx.record("run.rescheduled", job_id=row.job_id, run_id=run_id, due_at=moment.isoformat())
+        return _read_run(tx.conn, run_id)
+
+    return core.transact(store, session=session, actor=actor)
+
+
 def run(core: Core, run_id: str) -> RunRecord:
     """Return one run.
 
@@ -193,10 +237,13 @@ def runs(
     until: datetime | None = None,
     text: str | None = None,
     parent: str | None = None,
+    unique_key: str | None = None,
     after: str | None = None,
     limit: int = 50,
-) -> list[RunRecord]:
+) -> Page[RunRecord]:
     """Return the runs that match every given filter, newest first.
+
+    The result is a list whose attribute ``more`` tells whether there are more than ``limit``.
 
     Args:
         job: the job's id.
@@ -208,6 +255,7 @@ def runs(
         until: only runs created before this aware instant.
         text: part of the job's id, the task's name or the error.
         parent: the id of the run after which they ran; skipped runs are included.
+        unique_key: the unique key that they hold; a run that no longer holds its key is not found.
         after: the last id of the previous page.
         limit: 1 to 1000.
 
@@ -224,14 +272,15 @@ def runs(
     for option, value in (("after", after), ("parent", parent)):
         if value is not None and not is_id(value):
             raise ConfigurationError(f"{option}={value!r} is not valid; it must be the id of a run")
+    size = page_size(limit)
     wanted = RunFilter(
         job, task, state, searchable(queue), tag,
         None if since is None else instant("since", since),
         None if until is None else instant("until", until),
-        searchable(text), after, page_size(limit), parent,
+        searchable(text), after, size + 1, parent, searchable(unique_key),
     )  # fmt: skip
     with core.store.read() as conn:
-        return [rows.run_record(row) for row in run_rows.page(conn, wanted)]
+        return Page.of([rows.run_record(row) for row in run_rows.page(conn, wanted)], size)
 
 
 def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:
@@ -280,7 +329,7 @@ def _await(core: Core, run_id: str, wait: float | None) -> RunRecord:
     has_no_loop = core.steps_itself
     unset = threading.Event()
     if wait and has_no_loop and core.own_run() is not None:
-        return _await_beside(core, run_id, until)
+        return await_beside(core, run_id, until)
     while True:
         if wait and has_no_loop:
             with core.stepping:
@@ -291,7 +340,7 @@ def _await(core: Core, run_id: str, wait: float | None) -> RunRecord:
         core.clock.wait(unset, POLL_S)
 
 
-def _await_beside(core: Core, run_id: str, until: datetime) -> RunRecord:
+def await_beside(core: Core, run_id: str, until: datetime) -> RunRecord:
     """Wait for a run in a run that a step executes: that step ends only when both have ended.
 
     Return early if there is no free slot, because none becomes free before the caller returns.

@@ -45,6 +45,7 @@ class RunFilter:
     after: str | None = None
     limit: int = 50
     parent: str | None = None
+    unique_key: str | None = None
 
 
 def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -212,6 +213,7 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
         (run.c.task, wanted.task),
         (run.c.queue, wanted.queue),
         (run.c.parent_run_id, wanted.parent),
+        (run.c.unique_key, wanted.unique_key),
     ):
         if value is not None:
             statement = statement.where(column == value)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError, JobNotFound
 from duly.model.job import JOB_STATES, JobRecord, JobState
+from duly.model.page import Page
 from duly.model.record import Record, SafeText, record
 from duly.operations.core import Core
 from duly.operations.inputs import page_size, searchable
@@ -50,8 +51,10 @@ def jobs(
     order: Literal["id", "next_fire_at"] = "id",
     after: str | None = None,
     limit: int = 100,
-) -> list[JobRecord]:
+) -> Page[JobRecord]:
     """Return the jobs that match every given filter, each with its newest run.
+
+    The result is a list whose attribute ``more`` tells whether there are more than ``limit``.
 
     Args:
         tag: one of their tags.
@@ -73,12 +76,12 @@ def jobs(
         raise ConfigurationError(
             f"order={order!r} is not valid; give 'id' or, without after=, 'next_fire_at'"
         )
+    size = page_size(limit)
     wanted = JobFilter(
-        tag, state, task, searchable(queue), searchable(text), after, page_size(limit), failing,
-        order,
-    )  # fmt: skip
+        tag, state, task, searchable(queue), searchable(text), after, size + 1, failing, order
+    )
     with core.store.read() as conn:
-        return _records(conn, job_rows.page(conn, wanted))
+        return Page.of(_records(conn, job_rows.page(conn, wanted)), size)
 
 
 def job(core: Core, job_id: str) -> JobRecord:
