@@ -206,7 +206,8 @@ def test_each_test_begins_empty(duly: World) -> None:
 
 def test_the_lifespan_starts_no_thread(duly: World, living_client: TestClient) -> None:
     assert living_client.get("/health").json() == {"ok": True}
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("duly")]
+    names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"duly-worker", "duly-heartbeat", "duly-loop", "duly-run-1"}
 
 
 async def test_an_asynchronous_client(duly: World) -> None:
