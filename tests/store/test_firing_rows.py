@@ -240,19 +240,21 @@ def test_a_job_added_again_starts_its_own_ranges(store: Store, clock: VirtualClo
 
 
 def test_occupancy_counts_unfinished_runs(store: Store) -> None:
-    """It includes functions that still execute after their runs were ended."""
+    """It includes functions that still execute after their runs were ended, but no removed job."""
+    uid = new_id()
     with store.write() as tx:
         for state in ("scheduled", "ready", "running"):
-            add_run(tx, job_id="a", state=state)
-        add_run(tx, job_id="a", state="scheduled", waits_for_slot=True)
+            add_run(tx, job_id="a", job_uid=uid, state=state)
+        add_run(tx, job_id="a", job_uid=uid, state="scheduled", waits_for_slot=True)
+        add_run(tx, job_id="a", job_uid=new_id(), state="running")
         for state in ("succeeded", "failed", "cancelled", "discarded", "missed", "skipped"):
-            add_run(tx, job_id="a", state=state)
-        executing = add_run(tx, job_id="a", state="failed")
+            add_run(tx, job_id="a", job_uid=uid, state=state)
+        executing = add_run(tx, job_id="a", job_uid=uid, state="failed")
         foreign = add_run(tx, job_id="d", state="failed")
         runs.change(tx, [executing, foreign], occupied=True)
         add_run(tx, job_id="c")
     with store.read() as conn:
-        counts = runs.occupancy(conn, ["a", "b"])
+        counts = runs.occupancy(conn, {"a": uid, "b": new_id()})
     assert (counts["a"].active, counts["a"].waiting) == (4, 1)
     assert (counts["b"].active, counts["b"].waiting) == (0, 0)
     with store.read() as conn:

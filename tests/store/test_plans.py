@@ -86,10 +86,10 @@ def index_used(name: str, plan: str) -> bool:
     [
         (claim, ["duly_run_ready"]),
         (lambda tx: jobs.due(tx, 10), ["duly_job_due"]),
-        (lambda tx: runs.occupancy(tx.conn, ["j"]), ["duly_run_live"]),
+        (lambda tx: runs.occupancy(tx.conn, {"j": new_id()}), ["duly_run_live"]),
         (lambda tx: runs.promote_due(tx, 10), ["duly_run_scheduled"]),
         (lambda tx: runs.expired(tx, 10), ["duly_run_expiring"]),
-        (lambda tx: runs.waiting_jobs(tx.conn), ["duly_run_waiting"]),
+        (lambda tx: runs.slot_queues(tx.conn), ["duly_run_waiting"]),
         (lambda tx: runs.holders_of_keys(tx.conn, ["k"]), ["duly_run_unique_key"]),
         (lambda tx: history.prune(tx, 10), ["duly_run_keep"]),
         (lambda tx: workers.cancel_requests(tx.conn, new_id()), ["duly_run_running"]),

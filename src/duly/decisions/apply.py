@@ -81,7 +81,9 @@ def decide_and_store(
         claim_on_insert: called with the ready runs before they are inserted.
     """
     plans = [plan for plan in (_plan(tx, job, STEPS // len(due)) for job in due) if plan]
-    limited = [p.job.id for p in plans if p.decision.run and p.options.overlap != "allow"]
+    limited = {
+        p.job.id: p.job.uid for p in plans if p.decision.run and p.options.overlap != "allow"
+    }
     occupied = runs.occupancy(tx.conn, limited) if limited else {}
     lost_cursors = jobs.advance(tx, [_cursor(plan) for plan in plans]) if plans else set()
     plans = [plan for plan in plans if plan.job.id not in lost_cursors]
@@ -90,7 +92,7 @@ def decide_and_store(
         _make_runs(tx, plan, occupied.get(plan.job.id) or Occupancy(), ids)
         if plan.decision.missed:
             _record_missed(tx, plan, ids)
-    replacing = [plan.job.id for plan in plans if plan.replaces]
+    replacing = {plan.job.id: plan.job.uid for plan in plans if plan.replaces}
     if replacing:
         cancel_replaced(tx, replacing)
     rows = [row for plan in plans for row in plan.rows]

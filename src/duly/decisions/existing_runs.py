@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+
+from duly.errors import StateError
 from duly.model.transition import RunSnapshot, cancel, revive
 from duly.store import runs, transitions
 from duly.store.rows import RunRow
@@ -12,19 +15,35 @@ from duly.store.transaction import Transaction
 from duly.store.transitions import Change
 
 
-def cancel_live(tx: Transaction, job_ids: Sequence[str], reason: str) -> None:
-    """Cancel the runs of some jobs that have not started."""
-    live = runs.live_of_jobs(tx.conn, job_ids)
-    cancel_unstarted(tx, runs.lock(tx, [row.id for row in live]), reason)
+def cancel_live(
+    tx: Transaction, job_ids: Sequence[str], reason: str, limit: int | None = None
+) -> int:
+    """Cancel the runs of some jobs that have not started, or ``limit`` of them.
+
+    Returns:
+        The number of runs that were found.
+    """
+    unstarted = runs.unstarted_of_jobs(tx.conn, job_ids, limit)
+    if unstarted:
+        cancel_unstarted(tx, runs.lock(tx, unstarted), reason)
+    return len(unstarted)
 
 
-def cancel_replaced(tx: Transaction, job_ids: Sequence[str]) -> None:
+def cancel_replaced(tx: Transaction, uids: Mapping[str, str]) -> None:
     """Cancel the unfinished runs of some jobs in favour of newer ones, except for backfills.
 
     The functions of runs that have started are asked to stop.
+
+    Args:
+        tx: a transaction that has locked the jobs.
+        uids: the uid of each job, by its id.
     """
     reason = "overlap=cancel_running"
-    live = [row.id for row in runs.live_of_jobs(tx.conn, job_ids) if row.cause != "backfill"]
+    live = [
+        row.id
+        for row in runs.live_of_jobs(tx.conn, list(uids))
+        if row.cause != "backfill" and row.job_uid == uids[row.job_id or ""]
+    ]
     locked = runs.lock(tx, live)
     cancel_unstarted(tx, locked, reason)
     started = [row.id for row in locked if row.state == "running"]
@@ -46,6 +65,24 @@ def revive_run(tx: Transaction, row: RunRow, *, waits: bool = False, **values: A
         row: the run.
         waits: whether it first waits for a slot of its job.
         values: further columns to change.
+
+    Raises:
+        StateError: the run was enqueued with a unique key that another run holds now.
     """
+    key = row.until_done_key
     transition = revive(waits_for_slot=waits)
-    transitions.apply(tx, [Change(RunSnapshot.of(row), transition, values, {"was": row.state})])
+    change = Change(
+        RunSnapshot.of(row), transition, {**values, "unique_key": key}, {"was": row.state}
+    )
+    if key is None:
+        transitions.apply(tx, [change])
+        return
+    try:
+        with tx.conn.begin_nested():
+            transitions.apply(tx, [change])
+    except IntegrityError:
+        holder = runs.holders_of_keys(tx.conn, [key]).get(key, "of another transaction")
+        raise StateError(
+            f"run {row.id} cannot start over: its unique key {key!r} is held by run {holder}; "
+            "retry it when that run has finished, or cancel that run first"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -384,16 +385,15 @@ def decode_options(text: str | None) -> JobOptions:
 def decode_run_policy(text: str | None) -> RunPolicy:
     """Return the policy of a stored run.
 
-    Values of a newer version that this one cannot read are ignored, so that such a run does not
-    hold up others.
+    Values of a newer version that this one cannot read are ignored, each by itself, so that such a
+    run does not hold up others.
     """
     stored = payload.decode(text) if text else {}
-    names = {field.name for field in fields(RunPolicy)}
-    known = {name: value for name, value in stored.items() if name in names}
-    try:
-        return JobOptions().with_overrides(known, "in a stored run").run_policy
-    except ConfigurationError:
-        return RunPolicy()
+    options = JobOptions()
+    for name in stored.keys() & {field.name for field in fields(RunPolicy)}:
+        with contextlib.suppress(ConfigurationError):
+            options = options.with_overrides({name: stored[name]}, "in a stored run")
+    return options.run_policy
 
 
 def unit_hash(text: str) -> float:

@@ -10,6 +10,9 @@ from typing import Annotated, Literal, get_args
 from duly.errors import StateError
 from duly.model.record import Record, SafeArguments, SafeText, SafeValue, Shown, record
 
+COUNTED = 10_000
+"""The number at which the counts of a status stop: a larger number is reported as this one."""
+
 RunState = Literal[
     "scheduled", "ready", "running", "succeeded", "failed", "cancelled", "discarded", "missed",
     "skipped",

@@ -286,7 +286,7 @@ def _fill(tx: Transaction, decided: DecidedTimes, times: Sequence[datetime], pri
         raise RevisionConflict(job.id, decided.job.revision, job.revision)
     wanted = _plan(tx.conn, job.uid, times)
     options = replace(decided.options, expires=None, priority=priority)
-    occupancy = runs.occupancy(tx.conn, [job.id])[job.id]
+    occupancy = runs.occupancy(tx.conn, {job.id: job.uid})[job.id]
     rows = []
     locked = {row.scheduled_for: row for row in runs.lock(tx, [row.id for row in wanted.revivable])}
     for moment in wanted.times:

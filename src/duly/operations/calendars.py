@@ -6,6 +6,7 @@ from duly.errors import CalendarInUse, CalendarNotFound, ConfigurationError
 from duly.model.job import check_id
 from duly.operations.core import Core
 from duly.operations.jobs.change import rebind
+from duly.operations.jobs.cursors import catch_up
 from duly.store import calendars as calendar_rows
 from duly.store.host.session_types import HostSession
 from duly.store.transaction import Transaction
@@ -57,6 +58,10 @@ def set_calendar(
             rebind(tx, row)
         return [row.id for row in users]
 
+    if session is None:
+        with core.store.read() as conn:
+            users = calendar_rows.user_ids(conn, checked)
+        catch_up(core, users)
     return core.transact(store, session=session, actor=actor)
 
 

@@ -28,6 +28,7 @@ from duly.operations.definition import (
 from duly.operations.enqueue import AwaitableEnqueue, DirectEnqueue
 from duly.operations.jobs.add import put
 from duly.operations.jobs.change import change
+from duly.operations.jobs.cursors import catch_up
 from duly.operations.jobs.dependencies import relinked
 from duly.operations.jobs.find import job as find_job
 from duly.operations.jobs.find import read_job
@@ -41,7 +42,7 @@ from duly.operations.jobs.pause import (
 from duly.operations.task_function import TaskFunction
 from duly.registry import ExecutorName, Registry, SessionFactory, Task
 from duly.store import declarations, history, jobs
-from duly.store.rows import JobRow, definition_of, event_record, overridden
+from duly.store.rows import JobRow, definition_of, event_record, options_problem, overridden
 from duly.store.tables import UNRESOLVED
 from duly.store.tables import job as job_table
 from duly.store.transaction import Transaction
@@ -49,6 +50,8 @@ from duly.triggers import Trigger
 from duly.triggers.dependency import Outcome
 
 log = logging.getLogger("duly")
+UNREADABLE_EDITS = "its manual edits cannot be read by this version"
+"""The reason for which a declaration does not replace a stored job."""
 
 
 def task(
@@ -239,6 +242,7 @@ def store_declarations(core: Core) -> None:
         _recover_unresolved(tx, core.registry)
         return outdated, _orphans(core, tx.conn)
 
+    _catch_up_changed(core, core.declared)
     outdated, orphaned = core.store.run(store)
     _warn_outdated(core, outdated)
     _warn_orphans(core, orphaned)
@@ -277,6 +281,7 @@ def _declare(core: Core, wanted: Definition, function: Callable[..., Any]) -> No
     if worker.state not in ("starting", "running") and not up:
         return
     try:
+        _catch_up_changed(core, {wanted.id: wanted})
         outdated = core.store.run(
             lambda tx: _store_all(tx, {wanted.id: wanted}, core.settings.release)
         )
@@ -285,6 +290,16 @@ def _declare(core: Core, wanted: Definition, function: Callable[..., Any]) -> No
             raise
         return  # it is stored with all the others as soon as the database responds
     _warn_outdated(core, outdated)
+
+
+def _catch_up_changed(core: Core, wanted: Mapping[str, Definition]) -> None:
+    """Decide what fell due for jobs whose declarations have changed, in short transactions."""
+    with core.store.read() as conn:
+        stored = jobs.find_many(conn, wanted)
+    release = core.settings.release
+    changed = [row.id for row in stored if not _is_current(row, wanted[row.id], release)]
+    if changed:
+        catch_up(core, changed)
 
 
 def _orphans(core: Core, conn: Connection) -> list[str]:
@@ -449,6 +464,11 @@ def _add_declared(tx: Transaction, wanted: Definition, release: Release) -> bool
 
 def _change_declared(tx: Transaction, row: JobRow, wanted: Definition, release: Release) -> None:
     merged = _with_manual_edits(tx, row, wanted)
+    if merged is None:
+        _record_once(
+            tx, "job.kept", row.id, reason=f"{UNREADABLE_EDITS}: {definition_of(row).problem}"
+        )
+        return
     fields = change(tx, row, merged, task=wanted.task)
     declarations.adopt(tx, release, wanted.id, declaration_text(wanted))
     if fields:
@@ -463,12 +483,16 @@ def _record_once(tx: Transaction, kind: str, job_id: str, **detail: Any) -> None
         tx.record(kind, job_id=job_id, **detail)
 
 
-def _with_manual_edits(tx: Transaction, row: JobRow, wanted: Definition) -> Definition:
-    """Return the new declaration with the stored values of the fields that were edited manually."""
+def _with_manual_edits(tx: Transaction, row: JobRow, wanted: Definition) -> Definition | None:
+    """Return the new declaration with the stored values of the fields that were edited manually.
+
+    ``None``: this version cannot read an edited value, which must not be lost.
+    """
     edited = overridden(row)
-    trigger, options, problem = definition_of(row)
-    if problem is not None or not edited:
-        return wanted
+    trigger, options, _problem = definition_of(row)
+    edits_options = any(name.startswith("options.") for name in edited)
+    if ("trigger" in edited and trigger is None) or (edits_options and options_problem(row)):
+        return None
     if "trigger" in edited and trigger is not None:
         wanted = replace(wanted, trigger=trigger)
     if "args" in edited:

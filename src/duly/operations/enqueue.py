@@ -179,7 +179,8 @@ class Enqueue(Generic[S]):
             timeout: the maximum duration of an attempt, in seconds.
             unique_key: 1 to 191 characters. While a run holds this key, no second one is created,
                 and the id of the first is returned.
-            unique: how long the run holds its key: ``until_start`` or ``until_done``.
+            unique: how long the run holds its key: ``until_start``, or ``until_done``; a run that
+                is retried manually holds such a key again.
             session: see `add`.
             actor: see `add`.
             arguments: its keyword arguments.
@@ -347,6 +348,7 @@ def insert_calls(
     for row, key in zip(rows, keys, strict=True):
         if key is not None:
             row["unique_key"], row["unique_scope"] = key, call.unique
+        row["until_done_key"] = key if call.unique == "until_done" else None
     holders = _insert_unique(tx, rows)
     return [run_id if key is None else holders[key] for run_id, key in zip(ids, keys, strict=True)]
 

@@ -72,7 +72,9 @@ def set_queue(
 ) -> None:
     """Set a queue's limits over all workers; a limit that is not given is removed.
 
-    `status` shows them. A paused queue stays paused.
+    `status` shows them. A paused queue stays paused. Setting the same limits again, as an
+    application does at each of its starts, changes nothing; a new rate keeps what was used of the
+    former one.
 
     Args:
         name: the queue's name.
@@ -91,10 +93,11 @@ def set_queue(
     starts, period = optional(whole(1, MAX_LIMIT))("rate", rate), float(TIME("per", per))
 
     def store(tx: Transaction) -> None:
-        limit_rows.set_queue(tx, queue, max_running=limit, rate=starts, period=period)
+        changes = limit_rows.set_queue(tx, queue, max_running=limit, rate=starts, period=period)
         control.remove_unrestricted(tx, queue)
-        interval = None if starts is None else period
-        tx.record("queue.changed", queue=queue, max_running=limit, rate=starts, per=interval)
+        if changes:
+            interval = None if starts is None else period
+            tx.record("queue.changed", queue=queue, max_running=limit, rate=starts, per=interval)
 
     core.transact(store, session=session, actor=actor)
 
@@ -123,8 +126,8 @@ def set_limit(
     name, limit = _key("key", key), whole(0, MAX_LIMIT)("max_running", max_running)
 
     def store(tx: Transaction) -> None:
-        limit_rows.set_key(tx, name, limit)
-        tx.record("limit.changed", key=name, max_running=limit)
+        if limit_rows.set_key(tx, name, limit):
+            tx.record("limit.changed", key=name, max_running=limit)
 
     core.transact(store, session=session, actor=actor)
 

@@ -23,7 +23,7 @@ from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord, RunSta
 from duly.model.transition import RunSnapshot
 from duly.operations.core import Core
 from duly.operations.inputs import page_size, row_number, searchable, storable_reason
-from duly.operations.jobs.change import lock_job
+from duly.operations.jobs.change import lock_job, refuse_unknown_options
 from duly.registry import Task
 from duly.store import history, jobs, rows, transitions
 from duly.store import runs as run_rows
@@ -61,6 +61,7 @@ def run_now(
     Raises:
         JobNotFound: the job does not exist.
         OverlapError: the job's overlap policy does not allow another run now.
+        StateError: the job's options cannot be read, because another version of Duly wrote them.
         UnknownTask: the job's task is not registered here.
         ArgumentsError: ``args`` do not match the task's signature.
         ConfigurationError: both ``wait`` and ``session`` are given.
@@ -126,7 +127,8 @@ def retry(
 
     Raises:
         RunNotFound: the run does not exist.
-        StateError: the run has not finished, or it succeeded.
+        StateError: the run has not finished, or it succeeded; or it was enqueued with a unique key
+            until it is done, which another run holds now. The message names that run.
         OverlapError: the job's overlap policy does not allow another run now.
     """
 
@@ -308,17 +310,19 @@ def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
 
 
 def _run_now(tx: Transaction, job: JobRow, task: Task, args: str | None) -> str:
+    refuse_unknown_options(job)
     options = definition_of(job).options
     row = new_run(
         tx.run_id(), Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds),
         task=task.name, args=args or job.args,
         options=replace(options, expires=None), now=tx.now, due_at=tx.now,
     )  # fmt: skip
-    admission = admit_new(tx, row, options, run_rows.occupancy(tx.conn, [job.id])[job.id])
+    occupancy = run_rows.occupancy(tx.conn, {job.id: job.uid})[job.id]
+    admission = admit_new(tx, row, options, occupancy)
     if admission == "skip":
         raise _overlap_error(job.id, options)  # rolls the transaction back
     if admission == "replace":
-        cancel_replaced(tx, [job.id])
+        cancel_replaced(tx, {job.id: job.uid})
     run_rows.add(tx, [row])
     return str(row["id"])
 
@@ -363,9 +367,12 @@ def _retry(tx: Transaction, run_id: str) -> None:
         raise StateError(
             f"run {run_id} is {row.state}; only failed, missed or skipped runs can be retried"
         )
+    if job is not None and job.uid != row.job_uid:
+        job = None  # the run's own job was removed; another one has its id
     if job is not None:
+        refuse_unknown_options(job)
         _refuse_overlap(tx, job)
-    feeds = job is not None and job.uid == row.job_uid and job.feeds
+    feeds = job is not None and job.feeds
     revive_run(tx, row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
 
 
@@ -376,7 +383,7 @@ def _lock_if_stored(tx: Transaction, job_id: str | None) -> JobRow | None:
 
 def _refuse_overlap(tx: Transaction, job: JobRow) -> None:
     options = definition_of(job).options
-    if admit(options, "manual", run_rows.occupancy(tx.conn, [job.id])[job.id]) != "ready":
+    if admit(options, "manual", run_rows.occupancy(tx.conn, {job.id: job.uid})[job.id]) != "ready":
         raise _overlap_error(job.id, options)
 
 

@@ -43,6 +43,9 @@ class QueueStatus(Record):
 class Status(Record):
     """The whole scheduler at one instant.
 
+    Counting stops at 10,000, so that it takes no longer with many jobs and runs: a larger number is
+    reported as 10,000.
+
     Attributes:
         at: that instant, by the scheduler's clock.
         running: whether this process's worker is registered.
@@ -50,7 +53,8 @@ class Status(Record):
         worker_id: this process's worker, if it is registered.
         jobs: the number of jobs in each state.
         live: the number of runs that are scheduled, ready and running.
-        last_day: the number of runs of the last 24 hours in each state.
+        last_day: the number of runs of the last 24 hours in each state; of those that succeeded or
+            are unfinished, only the ones among the newest 5,000 runs are counted.
         dead: the number of dead letters: failed runs that were neither retried nor discarded.
         workers: all known workers, oldest first.
         queues: all known queues, by name.

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from duly import triggers
+from duly.errors import PayloadError, TriggerError
 from duly.store.rows import JobRow, job_rows
 from duly.store.tables import calendar, job
 from duly.store.transaction import Transaction
 from duly.triggers import Calendar
 
+log = logging.getLogger("duly")
 _MARK = '"kind":"named","name":'
 
 
 def known(conn: Connection) -> dict[str, Calendar]:
-    """Return all named calendars, by name."""
-    rows = conn.execute(select(calendar).order_by(calendar.c.name))
-    return {row.name: triggers.decode_calendar(row.definition) for row in rows}
+    """Return the named calendars that this version can read, by name.
+
+    One that another version of Duly stored in a way unknown here is left out, and logged.
+    """
+    found = {}
+    for row in conn.execute(select(calendar).order_by(calendar.c.name)):
+        try:
+            found[row.name] = triggers.decode_calendar(row.definition)
+        except (TriggerError, PayloadError) as error:
+            log.warning("Calendar %r cannot be read by this version: %s", row.name, error)
+    return found
 
 
 def needed_by(tx: Transaction, trigger: str) -> dict[str, Calendar] | None:
@@ -54,6 +65,15 @@ def remove(tx: Transaction, name: str) -> None:
 
 def users(tx: Transaction, name: str) -> Sequence[JobRow]:
     """Lock and return the jobs whose triggers name a calendar."""
-    text = _MARK + json.dumps(name, ensure_ascii=False)
-    statement = select(job).where(job.c.trigger.contains(text, autoescape=True)).order_by(job.c.id)
+    statement = select(job).where(_names(name)).order_by(job.c.id)
     return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
+
+
+def user_ids(conn: Connection, name: str) -> list[str]:
+    """Return the ids of the jobs whose triggers name a calendar."""
+    return list(conn.execute(select(job.c.id).where(_names(name))).scalars())
+
+
+def _names(name: str) -> ColumnElement[bool]:
+    text = _MARK + json.dumps(name, ensure_ascii=False)
+    return job.c.trigger.contains(text, autoescape=True)

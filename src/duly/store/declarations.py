@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, delete, exists, func, select, update
 
 from duly.model.release import Release, order
+from duly.store.sql.long_lists import among
 from duly.store.tables import DECLARED, declaration, job, worker
 from duly.store.transaction import Transaction
 
@@ -63,7 +64,8 @@ def remove(tx: Transaction, app: str, stored: Iterable[Stored]) -> None:
         by_version.setdefault(version, []).append(job_id)
     for version, job_ids in by_version.items():
         of_release = (declaration.c.app == app, declaration.c.version == version)
-        tx.conn.execute(delete(declaration).where(*of_release, declaration.c.job_id.in_(job_ids)))
+        theirs = among(tx.dialect.name, declaration.c.job_id, "ids")
+        tx.conn.execute(delete(declaration).where(*of_release, theirs), {"ids": job_ids})
 
 
 def orphans(conn: Connection, app: str) -> list[str]:

@@ -10,14 +10,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from duly.model.identity import floor_id
 from duly.model.run import RunState
 from duly.store.control import STOPPED
 from duly.store.rows import JobRow, RunRow, run_rows
-from duly.store.sql.bulk_insert import CHUNK
 from duly.store.sql.columns import Id
+from duly.store.sql.long_lists import among
 from duly.store.tables import FEEDING, LIVE, control, dependency, job, run
 from duly.store.transaction import Transaction
 
@@ -34,16 +45,13 @@ def lock_graph(tx: Transaction) -> None:
 
 def parents_of(conn: Connection, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
     """Return the parents of each of these jobs that has any, with the outcome that counts."""
-    names, found = list(job_ids), dict[str, dict[str, str]]()
-    for first in range(0, len(names), CHUNK):
-        found |= _pairs(conn, dependency.c.child_id.in_(names[first : first + CHUNK]))
-    return found
+    return _pairs(conn, dependency.c.child_id, job_ids)
 
 
 def children_of(conn: Connection, job_ids: Collection[str]) -> dict[str, list[str]]:
     """Return the children of each of these jobs that has any."""
     found: dict[str, list[str]] = {}
-    for child, parents in sorted(_pairs(conn, dependency.c.parent_id.in_(list(job_ids))).items()):
+    for child, parents in sorted(_pairs(conn, dependency.c.parent_id, job_ids).items()):
         for parent in parents:
             found.setdefault(parent, []).append(child)
     return found
@@ -56,7 +64,7 @@ def connected(conn: Connection, job_ids: Collection[str]) -> dict[str, set[str]]
         upward = column is dependency.c.child_id
         frontier, seen = set(job_ids), set(job_ids)
         while frontier:
-            pairs = _pairs(conn, column.in_(list(frontier)))
+            pairs = _pairs(conn, column, frontier)
             reached = {parent for parents in pairs.values() for parent in parents}
             for child, parents in pairs.items():
                 found.setdefault(child, set()).update(parents)
@@ -80,23 +88,30 @@ def unlink(tx: Transaction, child: str, parents: Iterable[str]) -> None:
 
 def forget(tx: Transaction, job_ids: Collection[str]) -> None:
     """Remove all dependencies of jobs that are about to be deleted."""
-    tx.conn.execute(delete(dependency).where(dependency.c.child_id.in_(list(job_ids))))
+    chosen = among(tx.dialect.name, dependency.c.child_id, "ids")
+    tx.conn.execute(delete(dependency).where(chosen), {"ids": list(job_ids)})
 
 
 def mark_parents(tx: Transaction, job_ids: Collection[str]) -> None:
     """Store on locked jobs and their unfinished runs whether children depend on them."""
-    fed = set(children_of(tx.conn, job_ids))
-    chosen = select(job.c.id, job.c.uid, job.c.feeds).where(job.c.id.in_(job_ids))
-    rows = tx.conn.execute(chosen).all()
-    for row in rows:
-        if row.feeds != (row.id in fed):
-            tx.conn.execute(update(job).where(job.c.id == row.id).values(feeds=row.id in fed))
+    database, ids = tx.dialect.name, list(job_ids)
+    fed = set(children_of(tx.conn, ids))
+    chosen = among(database, job.c.id, "ids")
+    rows = tx.conn.execute(
+        select(job.c.id, job.c.uid, job.c.feeds).where(chosen), {"ids": ids}
+    ).all()
+    for feeds in (True, False):
+        wrong = [row.id for row in rows if row.feeds != feeds and (row.id in fed) == feeds]
+        if wrong:
+            tx.conn.execute(update(job).where(chosen).values(feeds=feeds), {"ids": wrong})
     uids = [row.uid for row in rows if row.id in fed]
     live = run.c.state.in_(("scheduled", "ready", "running"))
-    theirs = select(run.c.id).where(run.c.job_id.in_(fed), LIVE, run.c.job_uid.in_(uids), live)
-    ids = tx.conn.execute(theirs).scalars().all()
-    if ids:
-        tx.conn.execute(update(run).where(run.c.id.in_(ids), live).values(feeds=True))
+    of_jobs = among(database, run.c.job_id, "ids")
+    theirs = select(run.c.id).where(of_jobs, LIVE, among(database, run.c.job_uid, "uids"), live)
+    run_ids = tx.conn.execute(theirs, {"ids": list(fed), "uids": uids}).scalars().all()
+    if run_ids:
+        these = among(database, run.c.id, "ids")
+        tx.conn.execute(update(run).where(these, live).values(feeds=True), {"ids": run_ids})
 
 
 class EndedRun(NamedTuple):
@@ -127,10 +142,10 @@ def parent_rows(conn: Connection, children: Collection[str]) -> Sequence[Row[Any
     statement = (
         select(dependency, job.c.uid.label("parent_uid"))
         .join(job, job.c.id == dependency.c.parent_id)
-        .where(dependency.c.child_id.in_(list(children)))
+        .where(among(conn.dialect.name, dependency.c.child_id, "ids"))
         .order_by(dependency.c.child_id, dependency.c.parent_id)
     )
-    return conn.execute(statement).all()
+    return conn.execute(statement, {"ids": list(children)}).all()
 
 
 def update_parent_rows(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -149,8 +164,8 @@ def decisions(tx: Transaction, run_ids: Collection[str]) -> dict[tuple[str, str]
     ids = tx.conn.execute(children).scalars().all()
     if not ids:
         return {}
-    statement = select(run).where(run.c.id.in_(ids)).order_by(run.c.id)
-    rows = run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
+    statement = select(run).where(among(tx.dialect.name, run.c.id, "ids")).order_by(run.c.id)
+    rows = run_rows(tx.conn.execute(tx.dialect.lock_rows(statement), {"ids": list(ids)}))
     return {(row.job_uid or "", row.parent_run_id or ""): row for row in rows}
 
 
@@ -177,9 +192,13 @@ def mark_resolved(tx: Transaction, run_ids: Sequence[str]) -> None:
         tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(feeds=False))
 
 
-def _pairs(conn: Connection, condition: Any) -> dict[str, dict[str, str]]:
+def _pairs(
+    conn: Connection, column: Column[Any], job_ids: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Return the parents, with the outcome that counts, in the rows with these jobs in a column."""
     found: dict[str, dict[str, str]] = {}
-    for row in conn.execute(select(dependency).where(condition)):
+    chosen = select(dependency).where(among(conn.dialect.name, column, "ids"))
+    for row in conn.execute(chosen, {"ids": list(job_ids)}):
         found.setdefault(row.child_id, {})[row.parent_id] = row.outcome
     return found
 

@@ -10,7 +10,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from duly.store.sql.columns import Instant
-from duly.store.tables import ENDED, attempt, decision_range, event, job, job_tag, run, run_log
+from duly.store.tables import (
+    ENDED,
+    LIVE,
+    attempt,
+    decision_range,
+    dependency,
+    event,
+    job,
+    job_tag,
+    run,
+    run_log,
+)
 from duly.store.transaction import Transaction
 
 KEEP_EVENTS = timedelta(days=90)
@@ -135,14 +146,26 @@ def prune_events(tx: Transaction, limit: int) -> int:
 
 
 def prune_jobs(tx: Transaction, limit: int) -> int:
-    """Delete up to ``limit`` jobs that finished longer than `KEEP_EVENTS` ago."""
-    old = select(job.c.id).where(ENDED, job.c.origin != "code")
-    statement = old.where(job.c.updated_at < tx.now - KEEP_EVENTS).limit(limit)
-    ids = list(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).scalars())
+    """Delete up to ``limit`` jobs that finished longer than `KEEP_EVENTS` ago.
+
+    A job that others run after is kept, as `remove` refuses to remove it, and so is a job with an
+    unfinished run.
+    """
+    oldest = tx.now - KEEP_EVENTS
+    statement = (
+        select(job.c.id)
+        .where(ENDED, job.c.origin != "code", job.c.updated_at < oldest)
+        .where(job.c.last_nominal.is_(None) | (job.c.last_nominal < oldest), _NOT_NEEDED)
+        .limit(limit)
+    )
+    locked = tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)).scalars().all()
+    # Asked again now that they are locked: a dependency may have been stored meanwhile.
+    unneeded = select(job.c.id).where(job.c.id.in_(locked), _NOT_NEEDED)
+    ids = list(tx.conn.execute(unneeded).scalars()) if locked else []
     if ids:
-        tx.conn.execute(delete(job_tag).where(job_tag.c.job_id.in_(ids)))
-        tx.conn.execute(delete(job).where(job.c.id.in_(ids)))
-    return len(ids)
+        for key in (job_tag.c.job_id, dependency.c.child_id, job.c.id):
+            tx.conn.execute(delete(key.table).where(key.in_(ids)))
+    return len(locked)
 
 
 def prune_ranges(tx: Transaction, limit: int) -> int:
@@ -155,6 +178,10 @@ def prune_ranges(tx: Transaction, limit: int) -> int:
     return len(ids)
 
 
+_NOT_NEEDED = ~(
+    select(dependency.c.child_id).where(dependency.c.parent_id == job.c.id).exists()
+    | select(run.c.id).where(run.c.job_id == job.c.id, LIVE).exists()
+)
 _EXTEND = (
     update(decision_range)
     .where(decision_range.c.id == bindparam("range_id"))

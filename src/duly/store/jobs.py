@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -15,18 +15,29 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     select,
     update,
 )
 
 from duly.errors import DatabaseBusy
+from duly.model.job import JobState
 from duly.store.control import STOPPED
 from duly.store.rows import JobRow, job_rows
+from duly.store.sql.bounded_count import bounded_counts
+from duly.store.sql.bulk_insert import insert_rows
 from duly.store.sql.bulk_update import update_rows
 from duly.store.sql.columns import Instant
 from duly.store.sql.long_lists import among, in_parts
-from duly.store.tables import ACTIVE, FAILING, control, job, job_tag
+from duly.store.tables import (
+    ACTIVE,
+    ENDED,
+    FAILING,
+    PAUSED,
+    UNRESOLVED,
+    control,
+    job,
+    job_tag,
+)
 from duly.store.transaction import Transaction
 
 
@@ -79,6 +90,12 @@ def add_many(
     return taken
 
 
+def stored(conn: Connection, job_ids: Collection[str]) -> set[str]:
+    """Return the ids of those of these jobs that exist."""
+    chosen = select(job.c.id).where(among(conn.dialect.name, job.c.id, "ids"))
+    return set(conn.execute(chosen, {"ids": list(job_ids)}).scalars())
+
+
 def find(conn: Connection, job_id: str) -> JobRow | None:
     """Return a job's row, if it exists."""
     row: Any = conn.execute(select(job).where(job.c.id == job_id)).one_or_none()
@@ -88,7 +105,8 @@ def find(conn: Connection, job_id: str) -> JobRow | None:
 
 def find_many(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:
     """Return the rows of these jobs."""
-    return job_rows(conn.execute(select(job).where(job.c.id.in_(list(job_ids)))))
+    chosen = select(job).where(among(conn.dialect.name, job.c.id, "ids"))
+    return job_rows(conn.execute(chosen, {"ids": list(job_ids)}))
 
 
 def lock(tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False) -> Sequence[JobRow]:
@@ -99,8 +117,17 @@ def lock(tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False) 
         job_ids: the jobs.
         skip_locked: whether to leave out jobs that another transaction has locked.
     """
-    statement = select(job).where(job.c.id.in_(list(job_ids))).order_by(job.c.id)
-    return job_rows(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=skip_locked)))
+    statement = select(job).where(among(tx.dialect.name, job.c.id, "ids")).order_by(job.c.id)
+    locked = tx.dialect.lock_rows(statement, skip_locked=skip_locked)
+    return job_rows(tx.conn.execute(locked, {"ids": list(job_ids)}))
+
+
+def overdue(conn: Connection, job_ids: Collection[str], now: datetime) -> Sequence[JobRow]:
+    """Return those of these jobs whose cursor has passed, whether they fire or not."""
+    chosen = select(job).where(
+        among(conn.dialect.name, job.c.id, "ids"), job.c.next_fire_at <= bindparam("now", now)
+    )
+    return job_rows(conn.execute(chosen.order_by(job.c.id), {"ids": list(job_ids)}))
 
 
 def lock_outdated(tx: Transaction, after: str, limit: int, release: str) -> Sequence[JobRow]:
@@ -130,17 +157,32 @@ def ids_with_tag(conn: Connection, tag: str) -> list[str]:
 def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
     """Return the tags of these jobs, by job id."""
     found: dict[str, list[str]] = {job_id: [] for job_id in job_ids}
-    statement = select(job_tag).where(job_tag.c.job_id.in_(job_ids)).order_by(job_tag.c.tag)
-    for row in conn.execute(statement):
+    chosen = select(job_tag).where(among(conn.dialect.name, job_tag.c.job_id, "ids"))
+    for row in conn.execute(chosen.order_by(job_tag.c.tag), {"ids": list(job_ids)}):
         found[row.job_id].append(row.tag)
     return found
 
 
-def set_tags(tx: Transaction, job_id: str, tags: Sequence[str]) -> None:
-    """Replace a job's tags."""
-    tx.conn.execute(delete(job_tag).where(job_tag.c.job_id == job_id))
+def set_tags(tx: Transaction, tags: Mapping[str, Sequence[str]]) -> None:
+    """Replace the tags of each of these jobs."""
     if tags:
-        tx.conn.execute(insert(job_tag), [{"tag": tag, "job_id": job_id} for tag in tags])
+        chosen = among(tx.dialect.name, job_tag.c.job_id, "ids")
+        tx.conn.execute(delete(job_tag).where(chosen), {"ids": list(tags)})
+    rows = [{"tag": tag, "job_id": job_id} for job_id, names in tags.items() for tag in names]
+    insert_rows(tx.conn, job_tag, rows)
+
+
+def change_many(tx: Transaction, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Overwrite columns of many jobs, which may differ in the columns, by the jobs' ids."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for job_id, columns in values.items():
+        alike.setdefault(tuple(sorted(columns)), []).append(job_id)
+    for names, job_ids in alike.items():
+        to: dict[str, list[Any]] = {
+            name: [values[job_id][name] for job_id in job_ids] for name in names
+        }
+        to["updated_at"] = [tx.now] * len(job_ids)
+        update_rows(tx.conn, job, {"id": job_ids}, to)
 
 
 def change(tx: Transaction, job_id: str, values: Mapping[str, Any]) -> None:
@@ -149,10 +191,53 @@ def change(tx: Transaction, job_id: str, values: Mapping[str, Any]) -> None:
     tx.conn.execute(update(job).where(job.c.id == job_id).values(**changed))
 
 
+class Resumed(NamedTuple):
+    """What becomes of a job that is no longer paused.
+
+    Attributes:
+        state: its state.
+        unresolved_reason: why it cannot run, if it cannot.
+        first_fire: when it fires first, if it had no cursor; ``None``: its cursor stays.
+    """
+
+    state: JobState
+    unresolved_reason: str | None = None
+    first_fire: datetime | None = None
+
+
+def pause(tx: Transaction, job_ids: Sequence[str], actor: str | None, reason: str | None) -> None:
+    """Pause locked jobs; those that are paused already keep the time of their pause."""
+    values = {
+        "state": "paused", "paused_by": actor, "paused_reason": reason,
+        "paused_at": func.coalesce(job.c.paused_at, bindparam("now", type_=Instant)),
+    }  # fmt: skip
+    _change_alike(tx, job_ids, values)
+
+
+def resume(tx: Transaction, job_ids: Sequence[str], resumed: Resumed) -> None:
+    """End the pause of locked jobs."""
+    values = {
+        "state": resumed.state, "unresolved_reason": resumed.unresolved_reason,
+        "paused_by": None, "paused_reason": None, "paused_at": None, "watched_since": tx.now,
+    }  # fmt: skip
+    if resumed.first_fire is not None:
+        values["next_fire_at"] = resumed.first_fire
+    _change_alike(tx, job_ids, values)
+
+
+def _change_alike(tx: Transaction, job_ids: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Change the same columns of many jobs, and raise their revisions."""
+    if job_ids:
+        chosen = update(job).where(among(tx.dialect.name, job.c.id, "ids"))
+        also = {"revision": job.c.revision + 1, "updated_at": tx.now}
+        tx.conn.execute(chosen.values({**values, **also}), {"ids": list(job_ids), "now": tx.now})
+
+
 def remove(tx: Transaction, job_ids: Sequence[str]) -> None:
     """Delete jobs; their runs stay as history."""
-    tx.conn.execute(delete(job_tag).where(job_tag.c.job_id.in_(job_ids)))
-    tx.conn.execute(delete(job).where(job.c.id.in_(job_ids)))
+    for key in (job_tag.c.job_id, job.c.id):
+        chosen = among(tx.dialect.name, key, "ids")
+        tx.conn.execute(delete(key.table).where(chosen), {"ids": list(job_ids)})
 
 
 def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
@@ -232,9 +317,9 @@ def set_watch(tx: Transaction, job_id: str, at: datetime, alarm: str | None) -> 
 
 
 def count_by_state(conn: Connection) -> dict[str, int]:
-    """Count the jobs, by state."""
-    rows = conn.execute(select(job.c.state, func.count().label("number")).group_by(job.c.state))
-    return {row.state: row.number for row in rows}
+    """Count the jobs, by state, up to `COUNTED` in each."""
+    states = {"active": ACTIVE, "paused": PAUSED, "finished": ENDED, "unresolved": UNRESOLVED}
+    return bounded_counts(conn, job, states.items())
 
 
 def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:

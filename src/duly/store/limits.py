@@ -51,9 +51,14 @@ class Quota:
     pause: float | None = None
 
 
-def set_key(tx: Transaction, key: str, max_running: int) -> None:
-    """Set the number of runs with a key that may execute at once."""
-    tx.dialect.upsert(tx.conn, limit, {"key": key, "max_running": max_running}, ["key"])
+def set_key(tx: Transaction, key: str, max_running: int) -> bool:
+    """Set the number of runs with a key that may execute at once; return whether it changes."""
+    tx.insert_new(limit, [{"key": key, "max_running": None}])
+    chosen = select(limit.c.max_running).where(limit.c.key == key)
+    if tx.conn.execute(tx.dialect.lock_rows(chosen)).scalar() == max_running:
+        return False
+    tx.conn.execute(update(limit).where(limit.c.key == key).values(max_running=max_running))
+    return True
 
 
 def unset_key(tx: Transaction, key: str) -> bool:
@@ -115,15 +120,27 @@ def prune_keys(tx: Transaction, most: int) -> int:
 
 def set_queue(
     tx: Transaction, name: str, *, max_running: int | None, rate: int | None, period: float
-) -> None:
-    """Replace all limits of a queue; whether it is paused stays unchanged."""
-    row = {
-        "name": name, "max_running": max_running, "rate": rate,
-        "rate_period": None if rate is None else period,
-        "allowance": None if rate is None else float(rate),
-        "refilled_at": None if rate is None else tx.now,
-    }  # fmt: skip
-    tx.dialect.upsert(tx.conn, queue, row, ["name"])
+) -> bool:
+    """Replace all limits of a queue; whether it is paused stays unchanged.
+
+    A new rate keeps what was used of the former one, so that setting it does not fill the bucket.
+
+    Returns:
+        Whether anything changes.
+    """
+    tx.insert_new(queue, [{"name": name}])
+    chosen = select(queue).where(queue.c.name == name)
+    row = tx.conn.execute(tx.dialect.lock_rows(chosen)).one()
+    wanted = (max_running, rate, None if rate is None else period)
+    if (row.max_running, row.rate, row.rate_period) == wanted:
+        return False
+    values: dict[str, Any] = dict(zip(("max_running", "rate", "rate_period"), wanted, strict=True))
+    if (row.rate, row.rate_period) != wanted[1:]:
+        used = 0.0 if row.rate is None else row.rate - _tokens(row, tx.now)
+        values["allowance"] = None if rate is None else max(0.0, rate - used)
+        values["refilled_at"] = None if rate is None else tx.now
+    tx.conn.execute(update(queue).where(queue.c.name == name).values(values))
+    return True
 
 
 def lock_queue(tx: Transaction, name: str) -> Quota:
@@ -146,8 +163,7 @@ def _quota(conn: Connection, row: Row[Any], now: datetime) -> Quota:
         room = max(0, row.max_running - _executing_in_queue(conn, name))
     if row.rate is None:
         return Quota(name, room)
-    passed = max(timedelta(), now - row.refilled_at) / timedelta(seconds=row.rate_period)
-    tokens = min(float(row.rate), row.allowance + passed * row.rate)
+    tokens = _tokens(row, now)
     whole = int(tokens + WHOLE)
     if room is not None and room < whole:
         return Quota(name, room, tokens)
@@ -161,6 +177,13 @@ def spend(tx: Transaction, quota: Quota, claimed: int) -> None:
     left = max(0.0, quota.tokens - claimed)
     bucket = update(queue).where(queue.c.name == quota.name)
     tx.conn.execute(bucket.values(allowance=left, refilled_at=tx.now))
+
+
+def _tokens(row: Row[Any], now: datetime) -> float:
+    """Return the tokens that the bucket of a locked queue with a rate limit holds now."""
+    passed = max(timedelta(), now - row.refilled_at) / timedelta(seconds=row.rate_period)
+    tokens: float = min(float(row.rate), row.allowance + passed * row.rate)
+    return tokens
 
 
 def _executing_in_queue(conn: Connection, name: str) -> int:

@@ -98,6 +98,7 @@ class RunRow(Protocol):
     concurrency_key: str | None
     unique_key: str | None
     unique_scope: str | None
+    until_done_key: str | None
     parent_run_id: str | None
     cause_key: str | None
     feeds: bool
@@ -121,11 +122,11 @@ def run_rows(result: Result[Any]) -> Sequence[RunRow]:
 def job_record(
     row: JobRow, tags: Sequence[str] = (), last_run: RunRecord | None = None
 ) -> JobRecord:
-    """Make a record of a job; a job that cannot be decoded is included as unresolved."""
+    """Make a record of a job; one that cannot be decoded is unresolved, unless it is paused."""
     trigger, options, problem = definition_of(row)
     return JobRecord(
         id=row.id, uid=row.uid, task=row.task, args=_read(row.args) or {}, trigger=trigger,
-        options=options, state="unresolved" if problem else row.state,
+        options=options, state="unresolved" if problem and row.state != "paused" else row.state,
         next_fire_at=row.next_fire_at, last_nominal=row.last_nominal, origin=row.origin,
         revision=row.revision, created_at=row.created_at, updated_at=row.updated_at,
         tags=tuple(tags), overridden=overridden(row), paused_by=row.paused_by,
@@ -147,7 +148,7 @@ class JobDefinition(NamedTuple):
 
     Attributes:
         trigger: ``None``: the row cannot be decoded.
-        options: the job's options; defaults if the row cannot be decoded.
+        options: the job's options; defaults if they cannot be decoded.
         problem: why the row cannot be decoded; ``None`` if it can.
     """
 
@@ -158,11 +159,31 @@ class JobDefinition(NamedTuple):
 
 def definition_of(row: JobRow) -> JobDefinition:
     """Decode a job row's trigger and options."""
-    try:
-        return JobDefinition(decode(row.trigger), decode_options(row.options))
-    except (TriggerError, ConfigurationError, PayloadError) as error:
-        problem = f"{type(error).__name__}: {error}"
+    problem = options_problem(row)
+    if problem is not None:
         return JobDefinition(None, JobOptions(queue=row.queue), problem)
+    options = decode_options(row.options)
+    try:
+        return JobDefinition(decode(row.trigger), options)
+    except (TriggerError, ConfigurationError, PayloadError) as error:
+        return JobDefinition(None, options, _problem(error))
+
+
+def options_problem(row: JobRow) -> str | None:
+    """Return why a job's options cannot be decoded; ``None`` if they can.
+
+    The defaults that take their place in `definition_of` must neither be stored nor decide what
+    happens to the job.
+    """
+    try:
+        decode_options(row.options)
+    except (ConfigurationError, PayloadError) as error:
+        return _problem(error)
+    return None
+
+
+def _problem(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def overridden(row: JobRow) -> tuple[str, ...]:

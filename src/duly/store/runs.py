@@ -6,19 +6,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
 from duly.store import transitions
 from duly.store.rows import RunRow, run_rows
+from duly.store.sql.bounded_count import bounded_counts
 from duly.store.sql.bulk_insert import insert_rows
 from duly.store.sql.columns import Instant
 from duly.store.sql.long_lists import among, in_parts
-from duly.store.tables import EXPIRING, LIVE, SCHEDULED, WAITING, job_tag, run
+from duly.store.tables import (
+    EXPIRING,
+    LIVE,
+    NOTABLE,
+    NOTABLE_STATES,
+    OCCUPIED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    WAITING,
+    job,
+    job_tag,
+    run,
+)
 from duly.store.transaction import Transaction
+
+RECENT = 5_000
+"""The number of the newest runs that are counted by state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,8 @@ def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
 
 def stored(conn: Connection, run_ids: Iterable[str]) -> set[str]:
     """Return the ids of those of these runs that exist."""
-    return set(conn.execute(select(run.c.id).where(run.c.id.in_(list(run_ids)))).scalars())
+    chosen = select(run.c.id).where(among(conn.dialect.name, run.c.id, "ids"))
+    return set(conn.execute(chosen, {"ids": list(run_ids)}).scalars())
 
 
 def find(conn: Connection, run_id: str) -> RunRow | None:
@@ -73,13 +91,14 @@ def find(conn: Connection, run_id: str) -> RunRow | None:
 
 def lock(tx: Transaction, run_ids: Iterable[str]) -> Sequence[RunRow]:
     """Lock runs in the order of their ids and return their rows."""
-    statement = select(run).where(run.c.id.in_(list(run_ids))).order_by(run.c.id)
-    return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement)))
+    statement = select(run).where(among(tx.dialect.name, run.c.id, "ids")).order_by(run.c.id)
+    return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement), {"ids": list(run_ids)}))
 
 
 def change(tx: Transaction, run_ids: Sequence[str], **values: Any) -> None:
     """Overwrite columns of locked runs; the column ``state`` belongs to `transitions`."""
-    tx.conn.execute(update(run).where(run.c.id.in_(run_ids)).values(**values))
+    chosen = update(run).where(among(tx.dialect.name, run.c.id, "ids"))
+    tx.conn.execute(chosen.values(**values), {"ids": list(run_ids)})
 
 
 def holders_of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
@@ -102,19 +121,26 @@ def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow
         .limit(1)
     )
     ids = [conn.execute(of_job, {"wanted": job_id}).scalar() for job_id in job_ids]
-    rows = run_rows(conn.execute(select(run).where(run.c.id.in_([x for x in ids if x]))))
+    found = select(run).where(among(conn.dialect.name, run.c.id, "ids"))
+    rows = run_rows(conn.execute(found, {"ids": [run_id for run_id in ids if run_id]}))
     return {row.job_id: row for row in rows if row.job_id is not None}
 
 
-def occupancy(conn: Connection, job_ids: Sequence[str]) -> dict[str, Occupancy]:
-    """Count the unfinished runs of each job.
+def occupancy(conn: Connection, uids: Mapping[str, str]) -> dict[str, Occupancy]:
+    """Count the unfinished runs of each job, except those of removed jobs that had the same id.
 
     Call it after the jobs have been locked: under READ COMMITTED the statement that waited for the
     locks does not see what other transactions committed meanwhile.
+
+    Args:
+        conn: the connection.
+        uids: the uid of each job, by its id.
     """
-    found = {job_id: Occupancy() for job_id in job_ids}
+    found = {job_id: Occupancy() for job_id in uids}
     statement = _occupancy(conn.dialect.name)
-    for row in conn.execute(statement, {"job_ids": list(job_ids)}):
+    for row in conn.execute(statement, {"job_ids": list(uids)}):
+        if row.job_uid != uids[row.job_id]:
+            continue
         counts, is_backfill = found[row.job_id], row.cause == "backfill"
         if row.waits_for_slot:
             counts.waiting += 0 if is_backfill else row.number
@@ -132,8 +158,17 @@ def waiting_queues(conn: Connection) -> set[str]:
 
 def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[RunRow]:
     """Return the unfinished runs of these jobs, oldest first."""
-    statement = select(run).where(run.c.job_id.in_(job_ids), LIVE).order_by(run.c.id)
-    return run_rows(conn.execute(statement))
+    of_jobs = among(conn.dialect.name, run.c.job_id, "ids")
+    statement = select(run).where(of_jobs, LIVE).order_by(run.c.id)
+    return run_rows(conn.execute(statement, {"ids": list(job_ids)}))
+
+
+def unstarted_of_jobs(conn: Connection, job_ids: Sequence[str], limit: int | None) -> list[str]:
+    """Return the ids of runs of these jobs that have not started."""
+    of_jobs = among(conn.dialect.name, run.c.job_id, "ids")
+    unstarted = (run.c.state == "ready") | (run.c.state == "scheduled")
+    statement = select(run.c.id).where(of_jobs, LIVE, unstarted).limit(limit)
+    return list(conn.execute(statement, {"ids": list(job_ids)}).scalars())
 
 
 def promote_due(tx: Transaction, limit: int) -> int:
@@ -146,17 +181,32 @@ def promote_due(tx: Transaction, limit: int) -> int:
     return len(ids)
 
 
-def waiting_jobs(conn: Connection) -> list[str]:
-    """Return the ids of jobs with runs that wait for a slot."""
-    return list(conn.execute(select(run.c.job_id).where(WAITING).distinct()).scalars())
+class SlotQueue(NamedTuple):
+    """A job, or a job that was removed, with runs that wait for a slot.
+
+    Attributes:
+        exists: whether the job still exists.
+        options: its options as JSON text.
+        executing: the number of its runs that have a slot.
+    """
+
+    job_id: str
+    job_uid: str
+    exists: bool
+    options: str | None
+    executing: int
 
 
-def waiting(tx: Transaction, job_id: str, limit: int) -> Sequence[RunRow]:
-    """Lock and return runs of a job that wait for a slot, by priority, then by age."""
-    order = run.c.priority, run.c.id
-    chosen = select(run.c.id, run.c.due_at).where(WAITING, run.c.job_id == job_id)
-    locked = tx.dialect.lock_rows(chosen.order_by(*order).limit(limit), skip_locked=True)
-    return run_rows(tx.conn.execute(locked))
+def slot_queues(conn: Connection) -> list[SlotQueue]:
+    """Return the jobs with runs that wait for a slot."""
+    return [SlotQueue(*row) for row in conn.execute(_SLOT_QUEUES)]
+
+
+def waiting(tx: Transaction, job_id: str, job_uid: str, limit: int) -> list[str]:
+    """Lock runs of a job that wait for a slot, by priority, then by age; return their ids."""
+    of_job = {"job_id": job_id, "job_uid": job_uid, "limit": limit}
+    locked = tx.dialect.lock_rows(_NEXT_WAITING, skip_locked=True)
+    return list(tx.conn.execute(locked, of_job).scalars())
 
 
 def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
@@ -171,20 +221,36 @@ def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
 
 
 def count_live_by_state(conn: Connection) -> dict[str, int]:
-    """Count the scheduled, ready and running runs, by state."""
-    return _count_by_state(conn, select(run.c.state).where(LIVE))
+    """Count the scheduled, ready and running runs, by state, up to `COUNTED` in each."""
+    # The rest: runs whose earlier attempt still executes, and which are due later.
+    rest = and_(OCCUPIED, run.c.state == "scheduled", ~run.c.waits_for_slot)
+    states = (
+        ("ready", READY), ("running", RUNNING), ("scheduled", SCHEDULED), ("scheduled", WAITING),
+        ("scheduled", rest),
+    )  # fmt: skip
+    return bounded_counts(conn, run, states)
 
 
 def count_by_state_since(conn: Connection, since: datetime) -> dict[str, int]:
-    """Count the runs created since an instant, by state."""
-    return _count_by_state(conn, select(run.c.state).where(run.c.id >= floor_id(since)))
+    """Count the runs created since an instant, by state.
+
+    No index serves the states that runs have most: of these, only the newest `RECENT` runs are
+    counted. The others are counted up to `COUNTED` in each.
+    """
+    is_recent = run.c.id >= floor_id(since)
+    newest = select(run.c.state).where(is_recent).order_by(run.c.id.desc()).limit(RECENT)
+    some = newest.subquery()
+    statement = select(some.c.state, func.count().label("number")).group_by(some.c.state)
+    found = {row.state: row.number for row in conn.execute(statement)}
+    notable = ((state, and_(NOTABLE, run.c.state == state, is_recent)) for state in NOTABLE_STATES)
+    return found | bounded_counts(conn, run, notable)
 
 
 def count_failed(conn: Connection) -> int:
-    """Count the failed runs, the dead letters."""
-    statement = select(func.count()).select_from(run).where(run.c.state == "failed")
-    number: int = conn.execute(statement).scalar_one()
-    return number
+    """Count the failed runs, the dead letters, up to `COUNTED`."""
+    return bounded_counts(conn, run, [("failed", and_(NOTABLE, run.c.state == "failed"))]).get(
+        "failed", 0
+    )
 
 
 def previous_success(conn: Connection, job_id: str, before: str) -> datetime | None:
@@ -197,11 +263,6 @@ def previous_success(conn: Connection, job_id: str, before: str) -> datetime | N
     )
     finished_at: datetime | None = conn.execute(statement).scalar()
     return finished_at
-
-
-def _count_by_state(conn: Connection, chosen: Select[Any]) -> dict[str, int]:
-    statement = chosen.add_columns(func.count().label("number")).group_by(run.c.state)
-    return {row.state: row.number for row in conn.execute(statement)}
 
 
 def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
@@ -236,13 +297,41 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
 @cache
 def _occupancy(database: str) -> Select[Any]:
     return (
-        select(run.c.job_id, run.c.waits_for_slot, run.c.cause, func.count().label("number"))
+        select(*_OCCUPANTS, func.count().label("number"))
         .where(among(database, run.c.job_id, "job_ids"), LIVE)
-        .group_by(run.c.job_id, run.c.waits_for_slot, run.c.cause)
+        .group_by(*_OCCUPANTS)
     )
 
 
 _WAITING_QUEUES = select(run.c.queue).where(run.c.state.in_(["scheduled", "ready"])).distinct()
+_OCCUPANTS = run.c.job_id, run.c.job_uid, run.c.waits_for_slot, run.c.cause
+
+
+def _slot_queues() -> Select[Any]:
+    queued = select(run.c.job_id, run.c.job_uid).where(WAITING).distinct().subquery("queued")
+    other = run.alias("other")
+    executing = (
+        select(func.count())
+        .select_from(other)
+        .where(other.c.job_id == queued.c.job_id, other.c.job_uid == queued.c.job_uid)
+        .where(LIVE, ~other.c.waits_for_slot)
+        .scalar_subquery()
+    )
+    same = (job.c.id == queued.c.job_id) & (job.c.uid == queued.c.job_uid)
+    return select(
+        queued.c.job_id, queued.c.job_uid, job.c.id.is_not(None), job.c.options, executing
+    ).select_from(queued.outerjoin(job, same))
+
+
+_SLOT_QUEUES = _slot_queues()
+_NEXT_WAITING = (
+    select(run.c.id)
+    .where(WAITING, run.c.job_id == bindparam("job_id"), run.c.job_uid == bindparam("job_uid"))
+    .order_by(run.c.priority, run.c.id)
+    .limit(bindparam("limit"))
+)
+
+
 _HOLDERS = select(run.c.unique_key, run.c.id).where(
     run.c.unique_key.in_(bindparam("wanted", expanding=True))
 )

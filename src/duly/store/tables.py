@@ -33,7 +33,7 @@ def _state_is(states: Iterable[str]) -> str:
 
 _COMMON = ("running", "succeeded", "ready", "scheduled")
 """The states that runs have most, which a check compares first."""
-_NOTABLE = [state for state in RUN_STATES if state not in _COMMON]
+NOTABLE_STATES = [state for state in RUN_STATES if state not in _COMMON]
 
 # The conditions are literals: a partial index serves only a query that repeats its condition word
 # for word. On MariaDB they select ranges of full indexes (dialects/mariadb_ddl.py), which requires
@@ -43,6 +43,7 @@ _NOTABLE = [state for state in RUN_STATES if state not in _COMMON]
 ACTIVE = text("state = 'active'")
 FAILING = text("consecutive_failures > 0")
 UNRESOLVED = text("state = 'unresolved'")
+PAUSED = text("state = 'paused'")
 ENDED = text("state = 'finished'")
 DECLARED = text("origin = 'code'")
 READY = text("state = 'ready'")
@@ -54,7 +55,7 @@ RUNNING = text("state = 'running'")
 HOLDS_KEY = text("unique_key is not null")
 FINISHED = text("keep_until is not null")
 # Revivable states first, because the migrations have created the index with this text.
-NOTABLE = text(f"({_state_is(sorted(_NOTABLE, key=lambda state: not MOVES[state]))})")
+NOTABLE = text(f"({_state_is(sorted(NOTABLE_STATES, key=lambda state: not MOVES[state]))})")
 LIVE = text(
     "(occupied = true or occupied = false and"
     " (state = 'running' or state = 'ready' or state = 'scheduled'))"
@@ -117,6 +118,7 @@ job = Table(
     _partial("duly_job_watched", "watch_at", where=WATCHED),
     _partial("duly_job_failing", "id", where=FAILING),
     _partial("duly_job_unresolved", "id", where=UNRESOLVED),
+    _partial("duly_job_paused", "paused_at", where=PAUSED),
     _partial("duly_job_ended", "updated_at", where=ENDED),
     _partial("duly_job_declared", "app", "id", where=DECLARED),
 )
@@ -189,16 +191,17 @@ run = Table(
     Column("concurrency_key", Name),
     Column("unique_key", Name),
     Column("unique_scope", String(12)),
+    Column("until_done_key", Name),
     Column("parent_run_id", Id),
     Column("cause_key", Name),
     Column("feeds", Boolean, nullable=False, server_default=text("false")),
     Column("quarantined", Boolean, nullable=False, server_default=text("false")),
-    CheckConstraint(_state_is((*_COMMON, *_NOTABLE)), name="duly_run_state"),
+    CheckConstraint(_state_is((*_COMMON, *NOTABLE_STATES)), name="duly_run_state"),
     _partial("duly_run_nominal", "scheduled_for", "job_uid", unique=True, where=NOMINAL),
     _partial("duly_run_ready", "queue", "concurrency_key", "priority", "due_at", "id", where=READY),
     _partial("duly_run_quarantined", "due_at", where=QUARANTINED),
     _partial("duly_run_scheduled", "due_at", where=SCHEDULED),
-    _partial("duly_run_waiting", "job_id", where=WAITING),
+    _partial("duly_run_waiting", "job_id", "job_uid", "priority", "id", where=WAITING),
     _partial("duly_run_expiring", "expires_at", where=EXPIRING),
     _partial("duly_run_running", "worker_id", where=RUNNING),
     _partial("duly_run_live", "job_id", where=LIVE),

@@ -2,7 +2,7 @@
 
 `duly.model.transition` defines what each transition changes; this module writes it. The statements
 of `apply` and `succeed_all` repeat the state and the token with which the run was read, so that a
-run that has changed meanwhile is not overwritten; `promote` repeats the state alone.
+run that has changed meanwhile is not overwritten; `promote` and `give_slots` repeat the state.
 """
 
 from __future__ import annotations
@@ -111,9 +111,15 @@ def record(tx: Transaction, change: Change) -> None:
 
 
 def promote(tx: Transaction, run_ids: Sequence[str]) -> None:
-    """Make scheduled runs ready, because they are due or have been given a slot."""
+    """Make scheduled runs ready, because they are due."""
     if run_ids:
         tx.conn.execute(_promote(tx.dialect.name), {"ids": run_ids})
+
+
+def give_slots(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """End the wait of runs for a slot of their job: ready if they are due, otherwise scheduled."""
+    if run_ids:
+        tx.conn.execute(_give_slots(tx.dialect.name), {"ids": run_ids, "now": tx.now})
 
 
 def succeed_all(
@@ -279,7 +285,15 @@ def _move(database: str) -> Any:
 @cache
 def _promote(database: str) -> Any:
     scheduled = among(database, run.c.id, "ids"), _state() == "scheduled"
-    return update(run).where(*scheduled).values(state="ready", waits_for_slot=False)
+    return update(run).where(*scheduled, ~run.c.waits_for_slot).values(state="ready")
+
+
+@cache
+def _give_slots(database: str) -> Any:
+    waiting = among(database, run.c.id, "ids"), _state() == "scheduled", run.c.waits_for_slot
+    is_due = run.c.due_at <= bindparam("now", type_=Instant)
+    state = case((is_due, "ready"), else_="scheduled")
+    return update(run).where(*waiting).values(state=state, waits_for_slot=False)
 
 
 @cache

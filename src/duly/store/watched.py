@@ -19,16 +19,22 @@ def any_due(conn: Connection, now: datetime) -> bool:
     return first is not None and first <= now
 
 
-def due(tx: Transaction, limit: int) -> Sequence[JobRow]:
-    """Lock and return jobs whose watch rules are due, except for those that are locked already."""
-    statement = select(job).where(WATCHED, job.c.watch_at <= tx.now).order_by(job.c.id)
-    locked = tx.dialect.lock_rows(statement.limit(limit), skip_locked=True)
+def due(tx: Transaction, after: str, limit: int) -> Sequence[JobRow]:
+    """Lock and return jobs whose watch rules are due, except for those that are locked already.
+
+    Args:
+        tx: the transaction.
+        after: only jobs whose ids sort after this one.
+        limit: the maximum number of jobs.
+    """
+    statement = select(job).where(WATCHED, job.c.watch_at <= tx.now, job.c.id > after)
+    locked = tx.dialect.lock_rows(statement.order_by(job.c.id).limit(limit), skip_locked=True)
     return job_rows(tx.conn.execute(locked))
 
 
 def performance(conn: Connection, row: JobRow) -> Performance:
     """Return the facts that a job's watch rules are checked against."""
-    of_job = {"wanted": row.id}
+    of_job = {"wanted": row.id, "uid": row.uid}
     waiting = conn.execute(_WAITING_SINCE, of_job).scalar()
     running = conn.execute(_RUNNING_SINCE, of_job).scalar()
     success = conn.execute(_LAST_SUCCESS, of_job).scalar()
@@ -37,7 +43,7 @@ def performance(conn: Connection, row: JobRow) -> Performance:
 
 
 _FIRST = select(func.min(job.c.watch_at)).where(WATCHED)
-_OF_JOB = run.c.job_id == bindparam("wanted")
+_OF_JOB = (run.c.job_id == bindparam("wanted")) & (run.c.job_uid == bindparam("uid"))
 _WAITING_SINCE = select(func.min(run.c.due_at)).where(
     _OF_JOB, LIVE, run.c.state == "ready", run.c.attempt == 0
 )

@@ -95,7 +95,9 @@ class _Resolver:
             self._parents.setdefault(row.child_id, {})[row.parent_id] = _Parent(
                 row.parent_id, row.parent_uid, row.outcome, row.run_id, row.fits, row.decided
             )
-        self._occupancy: dict[str, Occupancy] = runs.occupancy(tx.conn, list(self._jobs))
+        self._occupancy: dict[str, Occupancy] = runs.occupancy(
+            tx.conn, {row.id: row.uid for row in self._jobs.values()}
+        )
         self._decisions = dependencies.decisions(tx, [row.id for row in ended])
         self._rows: list[dict[str, Any]] = []
         self._changed: dict[tuple[str, str], _Parent] = {}
@@ -173,7 +175,7 @@ class _Resolver:
     def _cancel_replaced(self, child: JobRow, admission: Admission) -> None:
         if admission == "replace":
             self._store_rows()
-            cancel_replaced(self._tx, [child.id])
+            cancel_replaced(self._tx, {child.id: child.uid})
 
     def _store_rows(self) -> None:
         rows, self._rows = self._rows, []

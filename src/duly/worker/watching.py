@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from duly.store import jobs, watched
-from duly.store.rows import JobRow, definition_of
+from duly.store.rows import JobRow, definition_of, options_problem
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
@@ -22,10 +22,16 @@ def watch(store: Store) -> int:
 
 
 def _check_due(tx: Transaction) -> int:
-    rows = watched.due(tx, BATCH)
-    for row in rows:
-        _check(tx, row)
-    return len(rows)
+    """Check a batch of jobs; those whose options cannot be read here are passed over unchanged."""
+    after = ""
+    while rows := watched.due(tx, after, BATCH):
+        readable = [row for row in rows if options_problem(row) is None]
+        for row in readable:
+            _check(tx, row)
+        if readable:
+            return len(readable)
+        after = rows[-1].id
+    return 0
 
 
 def _check(tx: Transaction, row: JobRow) -> None:

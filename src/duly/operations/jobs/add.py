@@ -16,15 +16,14 @@ from duly.operations.core import Core
 from duly.operations.definition import Definition, declaration_text, define, trigger_of
 from duly.operations.inputs import with_position
 from duly.operations.jobs.binding import bind
-from duly.operations.jobs.change import change
-from duly.operations.jobs.cursors import active_or_finished
+from duly.operations.jobs.change import change_all
+from duly.operations.jobs.cursors import active_or_finished, catch_up
 from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.operations.jobs.find import read_job
 from duly.registry import AnyTask, Task
 from duly.store import dependencies, jobs
 from duly.store.host.session_types import HostSession
-from duly.store.rows import JobRow, new_job_record
-from duly.store.sql.bulk_insert import CHUNK
+from duly.store.rows import new_job_record
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger
 from duly.triggers.dependency import Outcome
@@ -95,6 +94,8 @@ def add(
             return new_job_record(new[wanted.id], wanted.tags)
         return read_job(tx.conn, wanted.id)
 
+    if replace and session is None:
+        catch_up(core, [wanted.id])
     return core.transact(store, session=session, actor=actor)
 
 
@@ -139,6 +140,8 @@ def add_many(
     def store(tx: Transaction) -> None:
         store_jobs(tx, wanted, app=core.settings.name, origin="api", replace=replace)
 
+    if replace and session is None:
+        catch_up(core, list(positions))
     try:
         core.transact(store, session=session, actor=actor)
     except DuplicateJob as error:
@@ -214,19 +217,38 @@ def put(
     by_id = {job.id: job for job in sorted(wanted, key=lambda job: job.id)}
     options = {id(job.options): job.options for job in wanted}  # many jobs usually share one value
     encoded = {key: encode_policy(value) for key, value in options.items()}
-    rows = {
-        job.id: _new_row(tx, job, encoded[id(job.options)], app, origin) for job in by_id.values()
-    }
-    taken = jobs.add_many(tx, list(rows.values()), {job.id: job.tags for job in wanted})
+
+    def insert(job_ids: Iterable[str]) -> set[str]:
+        """Insert jobs; return those of them whose ids are taken."""
+        new = [by_id[job_id] for job_id in job_ids]
+        made = {job.id: _new_row(tx, job, encoded[id(job.options)], app, origin) for job in new}
+        taken = jobs.add_many(tx, list(made.values()), {job.id: job.tags for job in new})
+        rows.update((job_id, row) for job_id, row in made.items() if job_id not in taken)
+        return taken
+
+    rows: dict[str, dict[str, Any]] = {}
+    existing = jobs.stored(tx.conn, list(by_id)) if replace else set[str]()
+    taken = existing | insert(job_id for job_id in by_id if job_id not in existing)
     if taken and not replace:
         raise DuplicateJob(next(job.id for job in wanted if job.id in taken))
-    added = [job.id for job in wanted if job.id not in taken]
-    tx.record_jobs("job.added", added, origin=origin)
-    for row in _lock_existing(tx, sorted(taken)):
-        changed = change(tx, row, by_id[row.id], task=by_id[row.id].task)
-        if changed:
-            tx.record("job.changed", job_id=row.id, fields=changed)
-    return {job_id: rows[job_id] for job_id in added}
+    locked = jobs.lock(tx, taken) if taken else []
+    if len(locked) < len(taken):  # some have been removed since
+        again = insert(sorted(taken - {row.id for row in locked}))
+        locked = jobs.lock(tx, taken - rows.keys())
+        for job_id in sorted(again - {row.id for row in locked}):
+            raise JobNotFound(job_id)
+    tx.record_jobs("job.added", (job.id for job in wanted if job.id in rows), origin=origin)
+    _record_changes(tx, change_all(tx, locked, by_id) if locked else {})
+    return rows
+
+
+def _record_changes(tx: Transaction, changed: Mapping[str, Sequence[str]]) -> None:
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for job_id, fields in changed.items():
+        alike.setdefault(tuple(fields), []).append(job_id)
+    for names, job_ids in alike.items():
+        if names:
+            tx.record_jobs("job.changed", job_ids, fields=list(names))
 
 
 def _relinked(
@@ -239,17 +261,6 @@ def _relinked(
         related |= dependencies.parents_of(tx.conn, list(parents)).keys()
     triggers = {job.id: job.trigger for job in wanted if job.id in related}
     return relinked(tx, triggers, replace=replace) if triggers else nullcontext()
-
-
-def _lock_existing(tx: Transaction, job_ids: Sequence[str]) -> Sequence[JobRow]:
-    rows = [
-        row
-        for first in range(0, len(job_ids), CHUNK)
-        for row in jobs.lock(tx, job_ids[first : first + CHUNK])
-    ]
-    for job_id in sorted(set(job_ids) - {row.id for row in rows}):
-        raise JobNotFound(job_id)
-    return rows
 
 
 def _new_row(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import datetime, time
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,18 +23,36 @@ from duly.store.transaction import Transaction
 from duly.triggers import Trigger, encode
 
 NOON = time(12)
+_ANY = "<any job>"
 _ZONE_KEYS = ("tz", "timezone")
 
 
 def bind(tx: Transaction, wanted: Definition, anchor: datetime | None) -> tuple[Trigger, str]:
     """Return a definition's trigger, bound to its zone, an anchor and calendars, and its text."""
-    bound = wanted.trigger.bind(job_id=wanted.id, tz=wanted.zone, anchor=anchor)
-    text = encode(bound)
+    try:
+        shared = _bind_for_any(wanted.trigger, wanted.zone, anchor)
+    except TypeError:  # an unhashable trigger
+        shared = None
+    bound, text = shared or _bind(wanted.trigger, wanted.id, wanted.zone, anchor)
     needed = calendars.needed_by(tx, text)
     if needed is None:
         return bound, text
     bound = bound.bind(calendars=needed)
     return bound, encode(bound)
+
+
+def _bind(trigger: Trigger, job_id: str, zone: str, anchor: datetime | None) -> tuple[Trigger, str]:
+    bound = trigger.bind(job_id=job_id, tz=zone, anchor=anchor)
+    return bound, encode(bound)
+
+
+@lru_cache(maxsize=256)
+def _bind_for_any(
+    trigger: Trigger, zone: str, anchor: datetime | None
+) -> tuple[Trigger, str] | None:
+    """Bind a trigger that does not depend on the job's id, once for many jobs."""
+    bound, text = _bind(trigger, _ANY, zone, anchor)
+    return None if _ANY in text else (bound, text)
 
 
 def bind_again(tx: Transaction, wanted: Definition, row: JobRow) -> tuple[Trigger, str]:
@@ -45,6 +64,7 @@ def bind_again(tx: Transaction, wanted: Definition, row: JobRow) -> tuple[Trigge
     return bind(tx, wanted, tx.now)
 
 
+@lru_cache(maxsize=256)
 def _anchors_in(text: str, zone: str) -> list[datetime]:
     """Return every instant that the parts of a stored trigger may have been anchored to.
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from duly.decisions.policy import next_fire
-from duly.errors import JobNotFound
-from duly.model.policy import JobOptions, encode_policy
+from duly.errors import JobNotFound, StateError
+from duly.model.policy import JobOptions, decode_options, encode_policy
 from duly.operations.definition import Definition
 from duly.operations.jobs.binding import bind_again
 from duly.operations.jobs.cursors import active_or_finished, new_cursor
 from duly.store import calendars, jobs
-from duly.store.rows import JobRow, definition_of
+from duly.store.rows import JobRow, definition_of, options_problem
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger, encode
+
+
+class Changed(NamedTuple):
+    """The change of a stored job, which has not been written yet.
+
+    Attributes:
+        job_id: the job.
+        fields: the names of the fields that differ.
+        values: the columns to write.
+        tags: its new tags; ``None``: they stay.
+    """
+
+    job_id: str
+    fields: list[str]
+    values: dict[str, Any]
+    tags: tuple[str, ...] | None
 
 
 def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> list[str]:
@@ -30,8 +46,37 @@ def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> l
         wanted: the definition that it must match.
         values: further columns to change.
     """
+    tags = jobs.tags_of(tx.conn, [row.id])[row.id]
+    changed = _compare(tx, row, wanted, encode_policy(wanted.options), tags, values)
+    _write(tx, [changed])
+    return changed.fields
+
+
+def change_all(
+    tx: Transaction, rows: Sequence[JobRow], wanted: Mapping[str, Definition]
+) -> dict[str, list[str]]:
+    """Change locked jobs, and their tasks, as `change` does; return the fields by job."""
+    tags = jobs.tags_of(tx.conn, [row.id for row in rows])
+    options = {id(one.options): one.options for one in wanted.values()}  # many share one value
+    texts = {key: encode_policy(value) for key, value in options.items()}
+    changed = []
+    for row in rows:
+        one = wanted[row.id]
+        text = texts[id(one.options)]
+        changed.append(_compare(tx, row, one, text, tags[row.id], {"task": one.task}))
+    _write(tx, changed)
+    return {one.job_id: one.fields for one in changed}
+
+
+def _compare(  # noqa: PLR0917 - what is stored, what is wanted, and what else changes
+    tx: Transaction,
+    row: JobRow,
+    wanted: Definition,
+    options: str | None,
+    tags: Sequence[str],
+    values: dict[str, Any],
+) -> Changed:
     differing: list[str] = []
-    former_options = definition_of(row).options
     bound, text = bind_again(tx, wanted, row)
     if text != row.trigger:
         differing.append("trigger")
@@ -40,23 +85,29 @@ def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> l
     if wanted.args != row.args:
         differing.append("args")
         values["args"] = wanted.args
-    if encode_policy(wanted.options) != row.options:
-        differing.append("options")
-        if "trigger" not in differing and _bounds(wanted.options) != _bounds(former_options):
+    if options != row.options:
+        values |= {"options": options, "queue": wanted.options.queue}
+        former = JobOptions() if options_problem(row) else decode_options(row.options)
+        if "trigger" not in differing and _bounds(wanted.options) != _bounds(former):
             values |= new_cursor(tx, row, bound, wanted.options)
-        values |= _new_options(wanted.options, former_options, tx.now)
+        if wanted.options.watch != former.watch:
+            values["watch_at"] = tx.now  # the worker checks it, and sets the time of the next check
+        differing.append("options")
     if row.state == "unresolved" and "state" not in values:
         values |= _readable_again(row, bound, wanted.options, tx.now)
-    if wanted.tags != tuple(jobs.tags_of(tx.conn, [row.id])[row.id]):
+    if wanted.tags != tuple(tags):
         differing.append("tags")
-        jobs.set_tags(tx, row.id, wanted.tags)
     if wanted.task != row.task:
         differing.append("task")
-    if differing:
-        values["revision"] = row.revision + 1
-    if differing or values.keys() - {"task"}:
-        jobs.change(tx, row.id, values)
-    return differing
+    values |= {"revision": row.revision + 1} if differing else {}
+    tags_differ = "tags" in differing
+    return Changed(row.id, differing, values, wanted.tags if tags_differ else None)
+
+
+def _write(tx: Transaction, changed: Sequence[Changed]) -> None:
+    values = {one.job_id: one.values for one in changed if one.values.keys() - {"task"}}
+    jobs.change_many(tx, values)
+    jobs.set_tags(tx, {one.job_id: one.tags for one in changed if one.tags is not None})
 
 
 def rebind(tx: Transaction, row: JobRow) -> None:
@@ -84,10 +135,18 @@ def lock_job(tx: Transaction, job_id: str) -> JobRow:
     return rows[0]
 
 
-def _new_options(options: JobOptions, former: JobOptions, now: datetime) -> dict[str, Any]:
-    values = {"options": encode_policy(options), "queue": options.queue}
-    # A new watch is due at once: the worker checks its rules and sets the time of the next check.
-    return values if options.watch == former.watch else {**values, "watch_at": now}
+def refuse_unknown_options(row: JobRow) -> None:
+    """Refuse what would replace a job's options by defaults, or run it with defaults.
+
+    Raises:
+        StateError: the options cannot be read, because another version of Duly wrote them.
+    """
+    problem = options_problem(row)
+    if problem is not None:
+        raise StateError(
+            f"the options of job {row.id!r} cannot be read by this version of Duly "
+            f"({problem}); call this where the version runs that stored them"
+        )
 
 
 def _readable_again(

@@ -66,11 +66,21 @@ def refuse_in_use(tx: Transaction, job_ids: Sequence[str]) -> None:
     Raises:
         JobInUse: another job runs after one of them.
     """
-    for parent, children in dependencies.children_of(tx.conn, job_ids).items():
-        remaining = [child for child in children if child not in job_ids]
+    refuse_children(dependencies.children_of(tx.conn, job_ids), job_ids)
+    dependencies.forget(tx, job_ids)
+
+
+def refuse_children(children: Mapping[str, Sequence[str]], removed: Sequence[str]) -> None:
+    """Check that all jobs that run after jobs to be removed are removed too.
+
+    Raises:
+        JobInUse: another job runs after one of them.
+    """
+    own = set(removed)
+    for parent, names in children.items():
+        remaining = [name for name in names if name not in own]
         if remaining:
             raise JobInUse(parent, remaining)
-    dependencies.forget(tx, job_ids)
 
 
 def catch_up_paused(tx: Transaction, row: JobRow) -> None:
@@ -80,11 +90,11 @@ def catch_up_paused(tx: Transaction, row: JobRow) -> None:
         return
     limit = options.catch_up.limit if options.catch_up.mode == "all" else 1
     skipped = dependencies.skipped_while_paused(tx, row, limit)
-    occupancy = runs.occupancy(tx.conn, [row.id])[row.id]
+    occupancy = runs.occupancy(tx.conn, {row.id: row.uid})[row.id]
     for run in skipped:
         admission = admit(options, "catch_up", occupancy)
         if admission == "replace":
-            cancel_replaced(tx, [row.id])
+            cancel_replaced(tx, {row.id: row.uid})
         if admission != "skip":
             revive_run(tx, run, waits=admission != "ready", feeds=row.feeds)
 

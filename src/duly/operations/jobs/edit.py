@@ -11,7 +11,8 @@ from duly.model.job import JobRecord, check_tags
 from duly.model.policy import JobOptionFields
 from duly.operations.core import Core
 from duly.operations.definition import Definition, check_trigger, declared, trigger_of
-from duly.operations.jobs.change import change, lock_job
+from duly.operations.jobs.change import change, lock_job, refuse_unknown_options
+from duly.operations.jobs.cursors import catch_up
 from duly.operations.jobs.dependencies import lock_related, relinked
 from duly.operations.jobs.find import read_job
 from duly.store import jobs
@@ -65,6 +66,7 @@ def edit(
         ArgumentsError: ``args`` do not match the task's signature.
         ConfigurationError: a new value is not valid.
         DependencyError: ``after`` names an unknown job, or forms a cycle.
+        StateError: the stored options cannot be read, because another version of Duly wrote them.
     """
     if after is not None or on is not None:
         trigger = trigger_of(trigger, after, on, options)
@@ -82,6 +84,8 @@ def edit(
         _store_edit(tx, row, wanted, fields, revision)
         return read_job(tx.conn, job_id)
 
+    if session is None:
+        catch_up(core, [job_id])
     return core.transact(store, session=session, actor=actor)
 
 
@@ -107,6 +111,8 @@ def reset(
         _reset(tx, job_id)
         return read_job(tx.conn, job_id)
 
+    if session is None:
+        catch_up(core, [job_id])
     return core.transact(store, session=session, actor=actor)
 
 
@@ -120,6 +126,7 @@ def _edited(
     """Return the definition of a locked job with the given fields replaced."""
     task = core.registry.get(row.task)
     stored = definition_of(row)
+    refuse_unknown_options(row)
     trigger = given["trigger"] if given["trigger"] is not None else stored.trigger
     if trigger is None:
         raise ConfigurationError(f"job {row.id!r} has no readable trigger; give a new one")

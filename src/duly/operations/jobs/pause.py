@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from duly.decisions.existing_runs import cancel_live
+from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError, JobNotFound
 from duly.operations.core import Core
 from duly.operations.inputs import storable_reason
-from duly.operations.jobs.dependencies import catch_up_paused, refuse_in_use
-from duly.store import jobs
+from duly.operations.jobs.cursors import active_or_finished
+from duly.operations.jobs.dependencies import catch_up_paused, refuse_children, refuse_in_use
+from duly.store import dependencies, jobs, runs
 from duly.store.host.session_types import HostSession
-from duly.store.rows import JobRow
+from duly.store.jobs import Resumed
+from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
+from duly.worker.adaptive_batch import AdaptiveBatch
 
 CODE = "code"
 """The actor that pauses orphans."""
 
 UNDECLARED = "no longer declared in code"
 """The reason for which orphans are paused."""
+
+REMOVED = "the job was removed"
+"""The reason of runs that are cancelled because their job is removed."""
+
+JOBS_AT_ONCE, RUNS_AT_ONCE, FEW_RUNS = 1000, 1000, 100
+"""The maximum number of jobs, and of runs, that one transaction changes; and how many are few."""
+
+Work = Callable[[Transaction, Sequence[str]], int]
+"""Changes jobs in one transaction, and returns the number of those that it changed."""
 
 
 def pause(
@@ -31,6 +47,10 @@ def pause(
     session: HostSession | None = None,
 ) -> int:
     """Pause one job, or all jobs with a tag: they stop firing. Existing runs are not affected.
+
+    A job that is finished, or that cannot be read, is paused like any other: it does not fire until
+    it is resumed, whatever is deployed or edited meanwhile. Many jobs are paused in several short
+    transactions, or in the caller's, with ``session``.
 
     Args:
         job_id: the job's id.
@@ -46,11 +66,12 @@ def pause(
         JobNotFound: the job does not exist.
         ConfigurationError: both an id and a tag, or neither.
     """
-    return core.transact(
-        lambda tx: pause_jobs(tx, _chosen(tx, job_id, tag), storable_reason(reason)),
-        session=session,
-        actor=actor,
-    )
+    stored_reason = storable_reason(reason)
+
+    def work(tx: Transaction, job_ids: Sequence[str]) -> int:
+        return pause_jobs(tx, job_ids, stored_reason)
+
+    return _change(core, job_id, tag, work, session=session, actor=actor)
 
 
 def resume(
@@ -62,6 +83,8 @@ def resume(
     session: HostSession | None = None,
 ) -> int:
     """Resume one paused job, or all with a tag; their ``catch_up`` decides what fell due meanwhile.
+
+    Many jobs are resumed in several short transactions, or in the caller's, with ``session``.
 
     Args:
         job_id: the job's id.
@@ -76,9 +99,7 @@ def resume(
         JobNotFound: the job does not exist.
         ConfigurationError: both an id and a tag, or neither.
     """
-    return core.transact(
-        lambda tx: resume_jobs(tx, _chosen(tx, job_id, tag)), session=session, actor=actor
-    )
+    return _change(core, job_id, tag, resume_jobs, session=session, actor=actor)
 
 
 def remove(
@@ -91,7 +112,8 @@ def remove(
 ) -> int:
     """Remove one job, or all jobs with a tag.
 
-    Runs that have not started are cancelled; running ones finish. The history of runs is kept.
+    Runs that have not started are cancelled; running ones finish. The history of runs is kept. Many
+    jobs and runs are removed in several short transactions, or in the caller's, with ``session``.
 
     Args:
         job_id: the job's id.
@@ -107,39 +129,71 @@ def remove(
         JobInUse: other jobs run after one of them; remove those first, or all together by a tag.
         ConfigurationError: both an id and a tag, or neither.
     """
+    if session is not None:
+        return _change(core, job_id, tag, _remove_jobs, session=session, actor=actor)
+    chosen = _find(core, job_id, tag)
+    related = _check_removal(core, chosen)
+    _cancel_most(core, chosen, actor)
+    removed = core.transact(lambda tx: _remove_jobs(tx, related), actor=actor) if related else 0
+    return removed + _in_batches(core, sorted({*chosen} - {*related}), _remove_jobs, actor)
+
+
+def _change(
+    core: Core,
+    job_id: str | None,
+    tag: str | None,
+    work: Work,
+    *,
+    session: HostSession | None,
+    actor: str | None,
+) -> int:
+    if session is None:
+        return _in_batches(core, _find(core, job_id, tag), work, actor)
     return core.transact(
-        lambda tx: _remove_jobs(tx, _chosen(tx, job_id, tag)), session=session, actor=actor
+        lambda tx: work(tx, _chosen(tx.conn, job_id, tag)), session=session, actor=actor
     )
 
 
 def pause_jobs(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> int:
-    """Pause active jobs. Their cursors stay, so that `resume_jobs` decides what fell due meanwhile.
+    """Pause jobs. Their cursors stay, so that `resume_jobs` decides what fell due meanwhile.
 
     An orphan that is paused already becomes paused by the actor, so that it stays paused if code
     declares it again.
     """
-    locked = jobs.lock(tx, job_ids)
-    rows = [row for row in locked if row.state == "active" or is_paused_by_code(row)]
-    for row in rows:
-        jobs.change(
-            tx, row.id, {"state": "paused", "paused_by": tx.actor, "paused_reason": reason,
-            "paused_at": row.paused_at or tx.now, "revision": row.revision + 1},
-        )  # fmt: skip
-        tx.record("job.paused", job_id=row.id, reason=reason)
-    return len(rows)
+    rows = [
+        row for row in jobs.lock(tx, job_ids) if row.state != "paused" or is_paused_by_code(row)
+    ]
+    paused = [row.id for row in rows]
+    jobs.pause(tx, paused, tx.actor, reason)
+    tx.record_jobs("job.paused", paused, reason=reason)
+    return len(paused)
 
 
 def resume_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
-    """Resume paused jobs; return the number of them."""
+    """Resume paused jobs; return the number of them.
+
+    One that cannot be read is unresolved from then on, and one without further times is finished.
+    """
     rows = [row for row in jobs.lock(tx, job_ids) if row.state == "paused"]
+    alike: dict[Resumed, list[str]] = {}
     for row in rows:
-        jobs.change(
-            tx, row.id, {"state": "active", "paused_by": None, "paused_reason": None,
-            "paused_at": None, "revision": row.revision + 1, "watched_since": tx.now},
-        )  # fmt: skip
-        tx.record("job.resumed", job_id=row.id)
+        alike.setdefault(_resumed(row, tx.now), []).append(row.id)
+    for resumed, ids in alike.items():
+        jobs.resume(tx, ids, resumed)
+    tx.record_jobs("job.resumed", [row.id for row in rows])
+    for row in rows:
         catch_up_paused(tx, row)
     return len(rows)
+
+
+def _resumed(row: JobRow, now: datetime) -> Resumed:
+    trigger, options, problem = definition_of(row)
+    if trigger is None:
+        return Resumed("unresolved", problem)
+    first = None
+    if row.next_fire_at is None and row.unresolved_reason is not None:
+        first = next_fire(trigger, options, now)
+    return Resumed(active_or_finished(trigger, row.next_fire_at or first), None, first)
 
 
 def is_paused_by_code(row: JobRow) -> bool:
@@ -147,22 +201,72 @@ def is_paused_by_code(row: JobRow) -> bool:
     return bool(row.state == "paused" and row.paused_by == CODE and row.paused_reason == UNDECLARED)
 
 
+def _check_removal(core: Core, job_ids: Sequence[str]) -> list[str]:
+    """Return those of the jobs to be removed that are related to others, as parent or child.
+
+    Raises:
+        JobInUse: another job runs after one of them.
+    """
+    with core.store.read() as conn:
+        children = dependencies.children_of(conn, job_ids)
+        refuse_children(children, job_ids)
+        return sorted(children.keys() | dependencies.parents_of(conn, job_ids).keys())
+
+
+def _cancel_most(core: Core, job_ids: Sequence[str], actor: str | None) -> None:
+    """Cancel the runs of jobs that are about to be removed in short transactions, if many wait."""
+    with core.store.read() as conn:
+        if len(runs.unstarted_of_jobs(conn, job_ids, FEW_RUNS)) < FEW_RUNS:
+            return
+    batch = AdaptiveBatch(core.store, RUNS_AT_ONCE)
+
+    def cancel(tx: Transaction) -> int:
+        began = core.clock.monotonic()
+        cancelled = cancel_live(tx, job_ids, REMOVED, limit=batch.size)
+        batch.record(cancelled, core.clock.monotonic() - began)
+        return cancelled
+
+    while core.transact(cancel, actor=actor):
+        pass
+
+
 def _remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
     removed = [row.id for row in jobs.lock(tx, job_ids)]
     if removed:
         refuse_in_use(tx, removed)
-        cancel_live(tx, removed, "the job was removed")
+        cancel_live(tx, removed, REMOVED)
         jobs.remove(tx, removed)
-    for job_id in removed:
-        tx.record("job.removed", job_id=job_id)
+    tx.record_jobs("job.removed", removed)
     return len(removed)
 
 
-def _chosen(tx: Transaction, job_id: str | None, tag: str | None) -> list[str]:
+def _in_batches(core: Core, job_ids: Sequence[str], work: Work, actor: str | None) -> int:
+    """Change many jobs in transactions that are short on SQLite (engine rule 27)."""
+    batch, done, first = AdaptiveBatch(core.store, JOBS_AT_ONCE), 0, 0
+    while first < len(job_ids):
+        chosen = job_ids[first : first + batch.size]
+
+        def change(tx: Transaction, chosen: Sequence[str] = chosen) -> int:
+            began = core.clock.monotonic()
+            changed = work(tx, chosen)
+            batch.record(len(chosen), core.clock.monotonic() - began)
+            return changed
+
+        done += core.transact(change, actor=actor)
+        first += len(chosen)
+    return done
+
+
+def _find(core: Core, job_id: str | None, tag: str | None) -> list[str]:
+    with core.store.read() as conn:
+        return sorted(_chosen(conn, job_id, tag))
+
+
+def _chosen(conn: Connection, job_id: str | None, tag: str | None) -> list[str]:
     if tag is not None and job_id is None:
-        return jobs.ids_with_tag(tx.conn, tag)
+        return jobs.ids_with_tag(conn, tag)
     if job_id is None or tag is not None:
         raise ConfigurationError("give either a job's id or tag=")
-    if jobs.find(tx.conn, job_id) is None:
+    if jobs.find(conn, job_id) is None:
         raise JobNotFound(job_id)
     return [job_id]

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy import select as _select
 from sqlalchemy.types import TypeDecorator
 
+from duly.model.text import replace_unstorable
 from duly.store.sql.bulk_insert import CHUNK, array
 
 
@@ -68,5 +69,5 @@ class _Listed(TypeDecorator[Sequence[str]]):
     cache_ok = True
 
     def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
-        listed = list(value or ())
+        listed = list(map(replace_unstorable, value or ()))
         return array(listed) if dialect.name == "postgresql" else json.dumps(listed)

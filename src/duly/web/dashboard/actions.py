@@ -44,15 +44,15 @@ async def run_job(context: RequestContext, job_id: str, body: Form) -> Response:
 @endpoints.post("/jobs/{job_id}/pause")
 async def pause_job(context: RequestContext, job_id: str, body: Form) -> Response:
     """Stop firing a job."""
-    await context.scheduler.aio.pause(job_id, reason=body.reason, actor=context.actor)
-    return _redirect(context, body, "jobs", job_id, done="paused")
+    changed = await context.scheduler.aio.pause(job_id, reason=body.reason, actor=context.actor)
+    return _redirect(context, body, "jobs", job_id, done="paused" if changed else "was-paused")
 
 
 @endpoints.post("/jobs/{job_id}/resume")
 async def resume_job(context: RequestContext, job_id: str, body: Form) -> Response:
     """Resume firing a job."""
-    await context.scheduler.aio.resume(job_id, actor=context.actor)
-    return _redirect(context, body, "jobs", job_id, done="resumed")
+    changed = await context.scheduler.aio.resume(job_id, actor=context.actor)
+    return _redirect(context, body, "jobs", job_id, done="resumed" if changed else "not-paused")
 
 
 @endpoints.post("/runs/{run_id}/cancel")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup, escape
 
 from duly.model.policy import JobOptions
-from duly.model.run import RunRecord
+from duly.model.run import COUNTED, RunRecord
 
 SECOND = timedelta(seconds=1)
 # After a separator between the parts of a name, but not inside an HTML entity.
@@ -113,6 +113,11 @@ def offset(local: datetime) -> str:
 def count(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun: "1 run", "1,200 runs"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def bounded(number: int) -> str:
+    """Return a number at which counting may have stopped: "12", "10,000+"."""
+    return f"{COUNTED:,}+" if number >= COUNTED else f"{number:,}"
 
 
 def pretty(value: Any) -> str:

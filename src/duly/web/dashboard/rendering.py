@@ -24,7 +24,9 @@ from duly.web.problems import Problem
 
 CONFIRMATIONS = {
     "paused": "The job was paused.",
+    "was-paused": "Nothing has changed: the job was already paused.",
     "resumed": "The job was resumed.",
+    "not-paused": "Nothing has changed: the job was not paused.",
     "started": "The run was created.",
     "cancelled": "Cancellation was requested.",
     "retried": "The run will be tried again.",

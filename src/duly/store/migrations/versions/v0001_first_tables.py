@@ -165,6 +165,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'unresolved'"),
     )
     op.create_index(
+        "duly_job_paused",
+        "duly_job",
+        ["paused_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'paused'"),
+        postgresql_where=sa.text("state = 'paused'"),
+    )
+    op.create_index(
         "duly_job_watched",
         "duly_job",
         ["watch_at"],
@@ -239,6 +247,7 @@ def upgrade() -> None:
         sa.Column("concurrency_key", Name, nullable=True),
         sa.Column("unique_key", Name, nullable=True),
         sa.Column("unique_scope", sa.String(length=12), nullable=True),
+        sa.Column("until_done_key", Name, nullable=True),
         sa.Column("parent_run_id", Id, nullable=True),
         sa.Column("cause_key", Name, nullable=True),
         sa.Column("feeds", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -397,7 +406,7 @@ def upgrade() -> None:
     op.create_index(
         "duly_run_waiting",
         "duly_run",
-        ["job_id"],
+        ["job_id", "job_uid", "priority", "id"],
         unique=False,
         sqlite_where=sa.text("state = 'scheduled' and waits_for_slot = true"),
         postgresql_where=sa.text("state = 'scheduled' and waits_for_slot = true"),

@@ -1,0 +1,257 @@
+"""Calls that concern thousands of jobs and runs: few statements, and short transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, event
+
+from duly import Scheduler, any_of, every
+from duly.errors import JobInUse
+from duly.model.policy import JobOptions
+from duly.store import jobs, runs, tables
+from duly.store.transitions import Origin, new_run, wait_for_slot
+from duly.worker.slot_waits import release_waiting
+from tests.worker.conftest import World
+
+MANY = 2000
+
+
+@dataclass
+class Traffic:
+    """The statements of each transaction that wrote something."""
+
+    transactions: list[list[str]] = field(default_factory=list)
+
+    @property
+    def statements(self) -> int:
+        return sum(map(len, self.transactions))
+
+
+@contextmanager
+def traffic_of(scheduler: Scheduler) -> Iterator[Traffic]:
+    """Record what is sent to the database."""
+    engine, traffic, current = scheduler.store.engine, Traffic(), list[str]()
+
+    def statement(_conn: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        current.append(sql)
+
+    def commit(_conn: Any) -> None:
+        if any(not sql.startswith(("SELECT", "BEGIN", "SET", "PRAGMA")) for sql in current):
+            traffic.transactions.append(current.copy())
+        current.clear()
+
+    event.listen(engine, "before_cursor_execute", statement)
+    event.listen(engine, "commit", commit)
+    yield traffic
+    event.remove(engine, "before_cursor_execute", statement)
+    event.remove(engine, "commit", commit)
+
+
+@pytest.fixture
+def scheduler(world: World) -> Scheduler:
+    scheduler = world.scheduler()
+    scheduler.task(name="work")(lambda n=0: None)
+    scheduler.prepare()
+    return scheduler
+
+
+def add_jobs(scheduler: Scheduler, number: int, **options: Any) -> list[dict[str, Any]]:
+    """Store jobs with the tag ``t``, in one call."""
+    wanted = [
+        {
+            "task": "work", "trigger": every(seconds=3600 + place), "id": f"j{place:05}",
+            "tags": ["t"], **options,
+        }
+        for place in range(number)
+    ]  # fmt: skip
+    scheduler.add_many(wanted)
+    return wanted
+
+
+def add_runs(scheduler: Scheduler, job_id: str, number: int, *, waiting: bool = False) -> None:
+    """Store runs of a job that have not started."""
+    with scheduler.store.write() as tx:
+        job = jobs.find(tx.conn, job_id)
+        assert job is not None
+        rows = [
+            new_run(
+                run_id, Origin("manual", None, job.id, job.uid), task="work", args="{}",
+                options=JobOptions(), now=tx.now, due_at=tx.now,
+            )
+            for run_id in tx.run_ids(number)
+        ]  # fmt: skip
+        for row in rows if waiting else ():
+            wait_for_slot(row)
+        runs.add(tx, rows)
+
+
+def test_E12_thousands_of_jobs_are_paused_and_resumed_together(scheduler: Scheduler) -> None:
+    """The statements are few, and on SQLite no transaction holds more than some hundred jobs."""
+    add_jobs(scheduler, MANY)
+    for call in (scheduler.pause, scheduler.resume):
+        with traffic_of(scheduler) as traffic:
+            assert call(tag="t") == MANY
+        assert traffic.statements < MANY / 10
+        if not scheduler.store.dialect.many_writers:
+            assert len(traffic.transactions) > 2
+    assert scheduler.status().jobs == {"active": MANY}
+
+
+def test_E12_a_job_with_thousands_of_waiting_runs_is_removed_in_steps(
+    scheduler: Scheduler,
+) -> None:
+    """Its runs are cancelled in batches before it is removed; none is left."""
+    add_jobs(scheduler, 1)
+    add_runs(scheduler, "j00000", MANY)
+    with traffic_of(scheduler) as traffic:
+        assert scheduler.remove("j00000") == 1
+    assert traffic.statements < MANY / 10
+    assert len(traffic.transactions) > 2
+    assert scheduler.status().live == {}
+    assert len(scheduler.runs(state="cancelled", limit=1000)) == 1000
+
+
+def test_E12_what_remove_refuses_it_has_not_begun(scheduler: Scheduler) -> None:
+    """The runs of a job that others run after are not cancelled by a refused removal."""
+    add_jobs(scheduler, 3)
+    scheduler.add("work", after=["j00001"], id="child")
+    add_runs(scheduler, "j00001", 200)
+    with pytest.raises(JobInUse):
+        scheduler.remove(tag="t")
+    assert scheduler.status().live == {"ready": 200}
+    assert len(scheduler.jobs()) == 4
+
+
+def test_E12_related_jobs_are_removed_together(scheduler: Scheduler) -> None:
+    """Parents and children with one tag are removed in one call."""
+    add_jobs(scheduler, 300)
+    scheduler.add("work", after=["j00001", "j00299"], id="child", tags=["t"])
+    assert scheduler.remove(tag="t") == 301
+    assert scheduler.jobs() == []
+
+
+def test_E13_hundreds_of_waiting_jobs_cost_one_look(scheduler: Scheduler) -> None:
+    """While no slot is free, a step asks once for all jobs; freeing them takes short steps."""
+    add_jobs(scheduler, 300, overlap="queue")
+    for place in range(300):
+        with scheduler.store.write() as tx:
+            job = jobs.find(tx.conn, f"j{place:05}")
+            assert job is not None
+            origin = Origin("manual", None, job.id, job.uid)
+            first, second = (
+                new_run(
+                    run_id, origin, task="work", args="{}", options=JobOptions(), now=tx.now,
+                    due_at=tx.now,
+                )
+                for run_id in tx.run_ids(2)
+            )  # fmt: skip
+            wait_for_slot(second)
+            runs.add(tx, [first, second])
+    seen: list[str] = []
+
+    def statement(_conn: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        seen.append(sql)
+
+    event.listen(scheduler.store.engine, "before_cursor_execute", statement)
+    release_waiting(scheduler.store)
+    event.remove(scheduler.store.engine, "before_cursor_execute", statement)
+    assert len([sql for sql in seen if sql.startswith("SELECT")]) == 1
+    with scheduler.store.write() as tx:
+        ready = [run.id for run in scheduler.runs(state="ready", limit=1000)]
+        runs.change(tx, ready, job_id=None)  # as if they had ended
+    with traffic_of(scheduler) as traffic:
+        release_waiting(scheduler.store)
+    assert len(traffic.transactions) == 6
+    assert scheduler.status().live == {"ready": 600}
+
+
+def test_E19_a_tag_of_more_jobs_than_a_statement_has_parameters(postgresql_url: str) -> None:
+    """PostgreSQL takes 65,535 parameters; 70,000 jobs are found by one list each."""
+    scheduler = Scheduler(postgresql_url)
+    names = [f"j{place}" for place in range(70_000)]
+    scheduler.task(name="work")(lambda: None)
+    scheduler.add("work", every(hours=1), id="j7")
+    with scheduler.store.write() as tx:
+        assert [row.id for row in jobs.lock(tx, names)] == ["j7"]
+        jobs.pause(tx, names, "ana", None)
+        uids = dict.fromkeys(names, "")
+        assert runs.occupancy(tx.conn, uids).keys() == uids.keys()
+        assert runs.live_of_jobs(tx.conn, names) == []
+        assert runs.lock(tx, [tx.run_id()] * 70_000) == []
+    assert scheduler.job("j7").state == "paused"
+    with scheduler.store.write() as tx:
+        jobs.remove(tx, names)
+    assert scheduler.jobs() == []
+    scheduler.stop()
+    scheduler.store.dispose()
+
+
+@pytest.mark.parametrize("state", ["active", "paused"])
+def test_E19_an_edit_after_a_long_stop_decides_in_steps(
+    world: World, scheduler: Scheduler, state: str
+) -> None:
+    """A trigger whose times must be computed one by one had 60,000 while nothing ran."""
+    trigger = any_of(every(seconds=7), every(seconds=11))
+    scheduler.add("work", trigger, id="j")
+    if state == "paused":
+        scheduler.pause("j")
+    world.clock.advance(timedelta(days=3).total_seconds())
+    with traffic_of(scheduler) as traffic:
+        scheduler.edit("j", trigger=every(hours=1))
+        steps = traffic.transactions
+    assert len(steps) > 3 if state == "active" else len(steps) == 1
+    counts = [missed.count for missed in scheduler.missed("j")]
+    elapsed = timedelta(days=3).total_seconds()
+    expected = elapsed // 7 + elapsed // 11 - elapsed // 77
+    assert sum(counts) + len(scheduler.runs(job="j")) == pytest.approx(expected, abs=2)
+
+
+def test_E19_counts_stop_at_a_bound(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status of 300,000 jobs and runs takes as long as that of some thousand."""
+    monkeypatch.setattr("duly.store.sql.bounded_count.COUNTED", 5)
+    add_jobs(scheduler, 10)
+    add_runs(scheduler, "j00000", 7)
+    add_runs(scheduler, "j00001", 4, waiting=True)
+    scheduler.pause("j00002")
+    status = scheduler.status()
+    assert status.jobs == {"active": 5, "paused": 1}
+    assert status.live == {"ready": 5, "scheduled": 4}
+    assert status.last_day == {"ready": 7, "scheduled": 4}
+
+
+def test_E19_changing_many_jobs_takes_few_statements(scheduler: Scheduler) -> None:
+    """add_many(replace=True) with new triggers, arguments and tags costs about a first insert."""
+    wanted = add_jobs(scheduler, 1000)
+    with traffic_of(scheduler) as traffic:
+        scheduler.add_many(wanted, replace=True)
+    assert traffic.statements < 20
+    changes = {"trigger": every(hours=2), "args": {"n": 1}, "tags": ["t", "u"], "priority": 3}
+    changed = [{**job, **changes} for job in wanted]
+    with traffic_of(scheduler) as traffic:
+        scheduler.add_many(changed, replace=True)
+    assert traffic.statements < 40
+    job = scheduler.job("j00999")
+    assert (job.args, job.tags, job.options.priority) == ({"n": 1}, ("t", "u"), 3)
+    assert len(scheduler.events(kind="job.changed", limit=1000)) == 1000
+
+
+def test_E19_a_job_removed_while_others_change_is_added_again(scheduler: Scheduler) -> None:
+    """add_many(replace=True) stores every job, also one that is removed between its steps."""
+    wanted = add_jobs(scheduler, 3)
+    stored = jobs.stored
+
+    def and_remove(*arguments: Any) -> set[str]:
+        found = stored(*arguments)
+        arguments[0].execute(delete(tables.job).where(tables.job.c.id == "j00001"))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "stored", and_remove)
+        scheduler.add_many(wanted, replace=True)
+    assert [job.id for job in scheduler.jobs()] == ["j00000", "j00001", "j00002"]
