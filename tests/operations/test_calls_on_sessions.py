@@ -42,6 +42,9 @@ CALLS: dict[str, Call] = {
     "run_now": lambda s, x: s.run_now("job", session=x),
     "backfill": lambda s, x: s.backfill("often", START, START + timedelta(minutes=9), session=x),
     "cancel": lambda s, x: s.cancel(s.runs(state="scheduled")[0].id, session=x),
+    "reschedule": lambda s, x: s.reschedule(
+        s.runs(state="scheduled")[0].id, at=START + timedelta(days=2), session=x
+    ),
     "retry": lambda s, x: s.retry(_failed(s), session=x),
     "discard": lambda s, x: s.discard(_failed(s), reason="why", session=x),
     "set_calendar": lambda s, x: s.set_calendar("rest", weekends(), session=x),
