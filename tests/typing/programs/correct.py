@@ -23,6 +23,7 @@ from duly import (
     JobRecord,
     LogLine,
     MissedRange,
+    Page,
     Retry,
     Run,
     RunRecord,
@@ -144,8 +145,8 @@ def call(session: Session, scoped: scoped_session[Session], connection: Connecti
 
 def query(run_id: str) -> None:
     assert_type(scheduler.job("check"), JobRecord)
-    assert_type(scheduler.jobs(state="paused"), list[JobRecord])
-    assert_type(scheduler.runs(state=["failed", "missed"]), list[RunRecord])
+    assert_type(scheduler.jobs(state="paused"), Page[JobRecord])
+    assert_type(scheduler.runs(state=["failed", "missed"]), Page[RunRecord])
     assert_type(scheduler.run_now("check", wait=10), RunRecord)
     assert_type(scheduler.attempts(run_id), list[AttemptRecord])
     assert_type(scheduler.run_log(run_id), list[LogLine])
@@ -179,7 +180,7 @@ async def call_async(session: AsyncSession, ids: Sequence[str]) -> None:
     await scheduler.aio.enqueue(remind, exchange_id=7, days_before=3)
     await scheduler.aio.add(send, every(hours=1), args={"order": 7}, overlap="allow")
     assert_type(await scheduler.aio.job("check"), JobRecord)
-    assert_type(await scheduler.aio.runs(job="check", state="failed"), list[RunRecord])
+    assert_type(await scheduler.aio.runs(job="check", state="failed"), Page[RunRecord])
     assert_type(await scheduler.aio.status(), Status)
     assert_type([await scheduler.aio.retry(run_id) for run_id in ids], list[RunRecord])
     await scheduler.aio.start()
