@@ -209,6 +209,8 @@ class Scheduler(DirectEnqueue):
     ) -> None:
         if start not in ("retry", "required"):
             raise ConfigurationError(f"start={start!r}; it must be 'retry' or 'required'")
+        if defaults is not None and defaults.at_start:
+            raise ConfigurationError("at_start=True cannot be a default; set it for single jobs")
         settings = Settings(
             name=name,
             version=check_version(version),
@@ -467,5 +469,8 @@ class Aio(AwaitableEnqueue):
 
 
 UPKEEP = Upkeep(
-    prepare=op.lifecycle.prepare, reconcile=op.declare.reconcile, report=op.problems.report
+    prepare=op.lifecycle.prepare,
+    reconcile=op.declare.reconcile,
+    report=op.problems.report,
+    run_at_start=op.at_start.run_at_start,
 )

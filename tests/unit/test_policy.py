@@ -144,7 +144,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:
     ) as error:
         options(misfire_grase=1)
     assert error.value.name == "misfire_grase"
-    with pytest.raises(UnknownOption, match=r"unknown option 'zzz' for job 'x'; known: catch_up, "):
+    with pytest.raises(UnknownOption, match=r"unknown option 'zzz' for job 'x'; known: at_start, "):
         options(zzz=1)
     with pytest.raises(ConfigurationError, match=r"for job 'x'"):
         options(retry={"attemps": 3})

@@ -87,6 +87,17 @@ def choice(*allowed: str) -> Check:
     return check
 
 
+def yes_or_no(name: str, value: Any) -> Any:
+    """Return a value that is true or false.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise refuse(name, value, "True or False")
+    return value
+
+
 def optional(check: Check) -> Check:
     """Return a check that accepts ``None`` and whatever ``check`` accepts."""
     return lambda name, value: None if value is None else check(name, value)

@@ -25,6 +25,7 @@ from duly.model.checks import (
     optional,
     web_address,
     whole,
+    yes_or_no,
 )
 from duly.model.record import Shown
 from duly.model.redaction import HIDDEN
@@ -193,6 +194,7 @@ _OPTIONS: Mapping[str, Check] = {
     "start": optional(instant),
     "end": optional(instant),
     "max_fires": optional(whole(1, 2**63 - 1)),
+    "at_start": yes_or_no,
     "concurrency_key": optional(label(191)),
     "watch": optional(_instance_of(Watch, "expected_every")),
     "ping": optional(web_address),
@@ -235,6 +237,8 @@ class JobOptions:
         start: no nominal time is before this instant.
         end: no nominal time is after this instant.
         max_fires: the number of fires after which the job is finished.
+        at_start: whether a job that code declares also runs each time that the application
+            starts. Processes that start within a minute of each other are one start.
         concurrency_key: (t) runs with the same key, whatever their job, task, queue or worker, run
             one at a time, or as many at once as ``scheduler.set_limit`` allows.
         watch: see `Watch`; a number is its ``expected_every``, in seconds.
@@ -260,6 +264,7 @@ class JobOptions:
     start: datetime | None = None
     end: datetime | None = None
     max_fires: int | None = None
+    at_start: bool = False
     concurrency_key: str | None = None
     watch: Watch | None = None
     ping: Annotated[str | None, Shown(_hide_address)] = None
@@ -350,6 +355,7 @@ class JobOptionFields(TaskOptionFields, total=False):
     start: datetime | None
     end: datetime | None
     max_fires: int | None
+    at_start: bool
     watch: Watch | Seconds | Mapping[str, Any] | None
 
 

@@ -18,7 +18,7 @@ RunState = Literal[
     "skipped",
 ]  # fmt: skip
 Cause = Literal[
-    "schedule", "catch_up", "manual", "retry_by_hand", "dependency", "backfill", "enqueue"
+    "schedule", "catch_up", "start", "manual", "retry_by_hand", "dependency", "backfill", "enqueue"
 ]
 
 RUN_STATES: tuple[RunState, ...] = get_args(RunState)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from duly.operations import (
+    at_start,
     backfill,
     calendars,
     declare,
@@ -20,6 +21,7 @@ from duly.operations import (
 )
 
 __all__ = [
+    "at_start",
     "backfill",
     "calendars",
     "declare",

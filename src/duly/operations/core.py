@@ -29,7 +29,7 @@ from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.url import Later, parse_url
 from duly.worker.loop import State
-from duly.worker.worker import Worker
+from duly.worker.worker import Duties, Worker
 
 R = TypeVar("R")
 _YEAR = 366 * 86_400.0
@@ -46,11 +46,13 @@ class Upkeep:
             step.
         reconcile: adapts stored jobs to the declarations of all processes; called periodically.
         report: logs the problems of the scheduler as a whole; called periodically.
+        run_at_start: creates the runs of a start; called once after each start of the worker.
     """
 
     prepare: Callable[[Core], None]
     reconcile: Callable[[Core], None]
     report: Callable[[Core], None]
+    run_at_start: Callable[[Core], None]
 
 
 class Core:
@@ -243,14 +245,12 @@ class Core:
 
     def new_worker(self) -> Worker:
         """Create a worker; the simulation overrides this to execute in virtual time."""
-        worker = Worker(
-            self.store,
-            self.registry,
-            self.settings,
-            self._notifier,
+        duties = Duties(
             prepare=lambda: self._upkeep.prepare(self),
             reconcile=self._reconcile,
+            run_at_start=lambda: self._upkeep.run_at_start(self),
         )
+        worker = Worker(self.store, self.registry, self.settings, self._notifier, duties)
         if self.environment is not None:
             worker.execution.executors = self.environment.executors
         return worker

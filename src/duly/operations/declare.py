@@ -15,6 +15,7 @@ from duly.model.policy import JobOptionFields, TaskOptionFields
 from duly.model.redefinition import is_newer, module_execution
 from duly.model.release import Release
 from duly.model.text import safe_repr
+from duly.operations.at_start import run_at_start
 from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
 from duly.operations.definition import (
@@ -290,6 +291,8 @@ def _declare(core: Core, wanted: Definition, function: Callable[..., Any]) -> No
             raise
         return  # it is stored with all the others as soon as the database responds
     _warn_outdated(core, outdated)
+    if earlier is None and worker.state == "running":
+        run_at_start(core, [wanted.id])
 
 
 def _catch_up_changed(core: Core, wanted: Mapping[str, Definition]) -> None:

@@ -137,6 +137,19 @@ def trigger_of(
     return After(tuple(after) if not isinstance(after, str) else after, on or "success")  # type: ignore[arg-type]
 
 
+def refuse_at_start(options: Mapping[str, Any]) -> None:
+    """Refuse ``at_start`` for a job that code does not declare.
+
+    Raises:
+        ConfigurationError: it is set.
+    """
+    if options.get("at_start"):
+        raise ConfigurationError(
+            "at_start=True applies to jobs that code declares, with @scheduler.job(…): no start "
+            "belongs to this one; scheduler.enqueue(task) or run_now(job_id) runs it once now"
+        )
+
+
 def declared(row: JobRow) -> Definition:
     """Return a job's last declaration in code."""
     stored = payload.decode(row.declared or "null")

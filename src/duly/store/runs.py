@@ -156,6 +156,16 @@ def waiting_queues(conn: Connection) -> set[str]:
     return set(conn.execute(_WAITING_QUEUES).scalars())
 
 
+def run_at_start_since(
+    conn: Connection, job_ids: Sequence[str], since: datetime
+) -> set[str | None]:
+    """Return the uids of those of these jobs that ran at a start since this instant."""
+    statement = select(run.c.job_uid).where(
+        run.c.job_id.in_(job_ids), run.c.id >= floor_id(since), run.c.cause == "start"
+    )
+    return set(conn.execute(statement).scalars())
+
+
 def live_of_jobs(conn: Connection, job_ids: Sequence[str]) -> Sequence[RunRow]:
     """Return the unfinished runs of these jobs, oldest first."""
     of_jobs = among(conn.dialect.name, run.c.job_id, "ids")

@@ -41,6 +41,20 @@ BLOCKED = 0.1
 """Seconds before looking again at a due job whose row another transaction has locked."""
 
 
+class Duties(NamedTuple):
+    """The operations of its scheduler that a worker calls by itself.
+
+    Attributes:
+        prepare: brings tables and declarations up to date; called until it succeeds.
+        reconcile: reconciles stored jobs with what this process and others declare now.
+        run_at_start: called once after each start of the loop, when its first step has succeeded.
+    """
+
+    prepare: Callable[[], None]
+    reconcile: Callable[[], None]
+    run_at_start: Callable[[], None]
+
+
 class Worker:
     """One worker of a scheduler.
 
@@ -49,8 +63,7 @@ class Worker:
         registry: the functions.
         settings: the settings of its scheduler.
         notifier: wakes other processes.
-        prepare: brings tables and declarations up to date; called until it succeeds.
-        reconcile: reconciles stored jobs with what this process and others declare now.
+        duties: the operations of its scheduler.
 
     Attributes:
         lease: its row in the database and its heartbeat.
@@ -68,16 +81,14 @@ class Worker:
         registry: Registry,
         settings: Settings,
         notifier: Notifier,
-        *,
-        prepare: Callable[[], None],
-        reconcile: Callable[[], None],
+        duties: Duties,
     ) -> None:
         wakeup = Wakeup(store)
         listener = NoticeListener(notifier, store.clock, wakeup.set, store.outage)
         self._store = store
         self._settings = settings
         self._notifier = notifier
-        self._prepare = prepare
+        self._duties = duties
         self.execution = Execution(store, registry, settings.queues, wakeup.set)
         self._resources = Resources(
             settings.resources, self.execution.provided, lambda: self.execution.executors.coroutines
@@ -87,7 +98,7 @@ class Worker:
         self._firing = Firing(store)
         self._maintenance = Maintenance(
             store, settings, self.execution, self.lease,
-            on_give_back=self._claims.ready.forget_marks, reconcile=reconcile,
+            on_give_back=self._claims.ready.forget_marks, reconcile=duties.reconcile,
         )  # fmt: skip
         self.loop = Loop(
             lambda: self.tick(wait=False), self._started, wakeup, listener, store.outage
@@ -286,7 +297,7 @@ class Worker:
             self._beat_if_due()
         worker_id = self.lease.worker_id
         if not worker_id:
-            self._prepare()
+            self._duties.prepare()
             self.execution.capture_logs()
             worker_id = self.lease.register()
         return worker_id
@@ -296,6 +307,7 @@ class Worker:
             self.lease.beat_if_due()
 
     def _started(self) -> None:
+        self._duties.run_at_start()
         self.lease.start()
         log.info("Worker %s started on %s.", self.lease.worker_id, self._store)
 

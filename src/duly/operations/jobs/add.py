@@ -13,7 +13,13 @@ from duly.model.job import JobRecord, Origin
 from duly.model.policy import JobOptionFields, JobOptions, encode_policy
 from duly.model.zone_data import tzdb_version
 from duly.operations.core import Core
-from duly.operations.definition import Definition, declaration_text, define, trigger_of
+from duly.operations.definition import (
+    Definition,
+    declaration_text,
+    define,
+    refuse_at_start,
+    trigger_of,
+)
 from duly.operations.inputs import with_position
 from duly.operations.jobs.binding import bind
 from duly.operations.jobs.change import change_all
@@ -78,6 +84,7 @@ def add(
         DatabaseUnavailable: the database does not respond.
     """
     registered = core.registry.find(task)
+    refuse_at_start(options)
     wanted = define(
         registered,
         trigger_of(trigger, after, on, options),
@@ -169,6 +176,7 @@ def _define(core: Core, item: Any, resolved: Resolved) -> Definition:
         )
     options = dict(item)
     task = core.registry.find(options.pop("task"))
+    refuse_at_start(options)
     trigger, after, on = (options.pop(name, None) for name in ("trigger", "after", "on"))
     job_id, args, tags = options.pop("id", None), options.pop("args", None), options.pop("tags", ())
     return define(

@@ -10,7 +10,13 @@ from duly.model import payload
 from duly.model.job import JobRecord, check_tags
 from duly.model.policy import JobOptionFields
 from duly.operations.core import Core
-from duly.operations.definition import Definition, check_trigger, declared, trigger_of
+from duly.operations.definition import (
+    Definition,
+    check_trigger,
+    declared,
+    refuse_at_start,
+    trigger_of,
+)
 from duly.operations.jobs.change import change, lock_job, refuse_unknown_options
 from duly.operations.jobs.cursors import catch_up
 from duly.operations.jobs.dependencies import lock_related, relinked
@@ -78,6 +84,8 @@ def edit(
         if trigger is not None:
             lock_related(tx, {job_id: trigger})
         row = lock_job(tx, job_id)
+        if row.origin != "code":
+            refuse_at_start(options)
         wanted = _edited(core, tx, row, given, options)
         fields = [f"options.{name}" for name in options]
         fields += [name for name, value in given.items() if value is not None]

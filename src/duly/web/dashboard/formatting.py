@@ -21,6 +21,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 CAUSES = {
     "schedule": "on schedule",
     "catch_up": "catch-up",
+    "start": "at the start of the application",
     "manual": "manually",
     "retry_by_hand": "retried manually",
     "dependency": "after another job",
@@ -183,6 +184,8 @@ def policy(options: JobOptions) -> list[tuple[str, str]]:
         lines.append(("Expires after", span(options.expires)))
     if options.priority:
         lines.append(("Priority", str(options.priority)))
+    if options.at_start:
+        lines.append(("Also runs", "when the application starts"))
     if options.max_fires:
         lines.append(("Fires at most", count(options.max_fires, "time")))
     return lines
