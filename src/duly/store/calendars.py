@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, select
 
 from duly import triggers
 from duly.errors import PayloadError, TriggerError
@@ -24,8 +25,12 @@ def known(conn: Connection) -> dict[str, Calendar]:
 
     One that another version of Duly stored in a way unknown here is left out, and logged.
     """
+    return _readable(conn.execute(select(calendar).order_by(calendar.c.name)).all())
+
+
+def _readable(rows: Sequence[Row[Any]]) -> dict[str, Calendar]:
     found = {}
-    for row in conn.execute(select(calendar).order_by(calendar.c.name)):
+    for row in rows:
         try:
             found[row.name] = triggers.decode_calendar(row.definition)
         except (TriggerError, PayloadError) as error:
@@ -43,7 +48,7 @@ def needed_by(tx: Transaction, trigger: str) -> dict[str, Calendar] | None:
         return None
     statement = select(calendar).order_by(calendar.c.name)
     rows = tx.conn.execute(tx.dialect.lock_rows(statement, share=True)).all()
-    return {row.name: triggers.decode_calendar(row.definition) for row in rows}
+    return _readable(rows)
 
 
 def lock(tx: Transaction, name: str) -> bool:

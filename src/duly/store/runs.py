@@ -209,7 +209,22 @@ class SlotQueue(NamedTuple):
 
 def slot_queues(conn: Connection) -> list[SlotQueue]:
     """Return the jobs with runs that wait for a slot."""
-    return [SlotQueue(*row) for row in conn.execute(_SLOT_QUEUES)]
+    queued = conn.execute(_QUEUED).all()
+    uids = {row.job_id: row.job_uid for row in queued}
+    chosen = select(job.c.id, job.c.uid, job.c.options).where(
+        among(conn.dialect.name, job.c.id, "ids")
+    )
+    stored = {row.id: row for row in conn.execute(chosen, {"ids": list(uids)})} if uids else {}
+    uids |= {job_id: row.uid for job_id, row in stored.items()}
+    occupied = occupancy(conn, uids) if uids else {}
+    found = []
+    for job_id, job_uid in queued:
+        exists, executing = job_id in stored and stored[job_id].uid == job_uid, 0
+        if uids[job_id] == job_uid:
+            executing = occupied[job_id].active + occupied[job_id].backfill
+        options = stored[job_id].options if exists else None
+        found.append(SlotQueue(job_id, job_uid, exists, options, executing))
+    return found
 
 
 def waiting(tx: Transaction, job_id: str, job_uid: str, limit: int) -> list[str]:
@@ -317,23 +332,7 @@ _WAITING_QUEUES = select(run.c.queue).where(run.c.state.in_(["scheduled", "ready
 _OCCUPANTS = run.c.job_id, run.c.job_uid, run.c.waits_for_slot, run.c.cause
 
 
-def _slot_queues() -> Select[Any]:
-    queued = select(run.c.job_id, run.c.job_uid).where(WAITING).distinct().subquery("queued")
-    other = run.alias("other")
-    executing = (
-        select(func.count())
-        .select_from(other)
-        .where(other.c.job_id == queued.c.job_id, other.c.job_uid == queued.c.job_uid)
-        .where(LIVE, ~other.c.waits_for_slot)
-        .scalar_subquery()
-    )
-    same = (job.c.id == queued.c.job_id) & (job.c.uid == queued.c.job_uid)
-    return select(
-        queued.c.job_id, queued.c.job_uid, job.c.id.is_not(None), job.c.options, executing
-    ).select_from(queued.outerjoin(job, same))
-
-
-_SLOT_QUEUES = _slot_queues()
+_QUEUED = select(run.c.job_id, run.c.job_uid).where(WAITING).distinct()
 _NEXT_WAITING = (
     select(run.c.id)
     .where(WAITING, run.c.job_id == bindparam("job_id"), run.c.job_uid == bindparam("job_uid"))
