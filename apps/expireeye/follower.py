@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from apps.expireeye import sign_ins
 from apps.expireeye.database import Database
 from apps.expireeye.models import Notification
 from apps.expireeye.notices import count_unread, mark_pushed, pushed_message
@@ -118,6 +119,7 @@ class Follower:
         await self._record_deliveries()
         if not self._users or self._floor is None:
             return
+        await self._drop_signed_out()
         async with self._database.session() as session:
             newest = await self._newest(session)
             visible = await session.scalars(
@@ -134,6 +136,13 @@ class Follower:
                 await self.deliver(rows)
         self._floor = max(self._floor, newest - OUT_OF_ORDER)
         self._seen = {notice_id for notice_id in self._seen if notice_id > self._floor}
+
+    async def _drop_signed_out(self) -> None:
+        """Drop the sockets whose sign-in has ended or expired, in whichever process that was."""
+        connected = self._hub.sign_ins()
+        async with self._database.session() as session:
+            live = await sign_ins.live(session, connected, self._clock.now())
+        self._hub.drop_except(live | (self._hub.sign_ins() - connected))
 
     async def _settle(self) -> None:
         try:

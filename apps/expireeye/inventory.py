@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, case, delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from apps.expireeye.dates import Expiry
@@ -42,15 +43,26 @@ def fallback_name(product_id: str) -> str:
     return f"Unknown product ({product_id})"
 
 
-async def add_product(session: AsyncSession, name: str) -> Product:
-    """Add a catalogue entry.
+async def add_product(
+    session: AsyncSession, name: str, *, category: str | None = None, barcode: str | None = None
+) -> Product:
+    """Add a catalogue entry; a blank category or barcode counts as none.
 
     Raises:
-        Problem: 422, the name is blank or too long.
+        Problem: 422, the name is blank or too long, or a text cannot be stored; 409, another
+            product has this barcode.
     """
-    product = Product(name=checked_name(name))
+    product = Product(
+        name=checked_name(name),
+        category=_optional(category, "category"),
+        barcode=_optional(barcode, "barcode"),
+    )
     session.add(product)
-    await session.flush()
+    try:
+        await session.flush()
+    except IntegrityError:
+        message = "Another product has this barcode."
+        raise Problem(409, "barcode_taken", message, "barcode") from None
     return product
 
 
@@ -210,6 +222,13 @@ def checked_name(name: str) -> str:
     if not 0 < len(name) <= MAX_NAME or "\0" in name:
         raise Problem(422, "bad_name", f"A name must have 1 to {MAX_NAME} characters.", "name")
     return name
+
+
+def _optional(text: str | None, field: str) -> str | None:
+    """Return a text with its white space normalized, or ``None`` if it is blank."""
+    if text is not None and "\0" in text:
+        raise Problem(422, "bad_text", "A text must not contain NUL characters.", field)
+    return " ".join(text.split()) or None if text else None
 
 
 async def _owned(session: AsyncSession, items: Select[UserProduct]) -> list[Owned]:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from sqlalchemy import CheckConstraint, DateTime, Dialect, ForeignKey, Index, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
+
+from apps.rate_limits import rate_limit_table
 
 ItemStatus = Literal["active", "expired"]
 Role = Literal["member", "operator"]
@@ -39,6 +41,9 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {datetime: Instant}
 
 
+RATE_LIMITS = rate_limit_table(Base.metadata)
+
+
 def _new_id() -> str:
     return str(uuid.uuid4())
 
@@ -58,6 +63,30 @@ class User(Base):
     __table_args__ = (CheckConstraint("role in ('member', 'operator')", name="user_role"),)
 
 
+class SignIn(Base):
+    """A sign-in of a user through the API or the pages; deleting it ends it everywhere."""
+
+    __tablename__ = "sign_ins"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class SocketTicket(Base):
+    """A ticket for one socket; using it deletes it."""
+
+    __tablename__ = "socket_tickets"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    sign_in_id: Mapped[str] = mapped_column(String(40), index=True)
+    user_id: Mapped[int] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
+
+
 class Product(Base):
     """An entry of the catalogue that all users share."""
 
@@ -65,6 +94,8 @@ class Product(Base):
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=_new_id)
     name: Mapped[str] = mapped_column(String(200), index=True)
+    category: Mapped[str | None] = mapped_column(String(100))
+    barcode: Mapped[str | None] = mapped_column(String(64), unique=True)
 
 
 class UserProduct(Base):

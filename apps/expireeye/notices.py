@@ -52,13 +52,13 @@ async def count_unread(session: AsyncSession, user_id: int) -> int:
     return await session.scalar(wanted) or 0
 
 
-async def mark_read(session: AsyncSession, user: User, notice_id: int) -> None:
+async def mark_read(session: AsyncSession, user_id: int, notice_id: int) -> None:
     """Mark a notification as read.
 
     Raises:
         Problem: 404, it does not exist or belongs to another user.
     """
-    mine = (Notification.id == notice_id) & (Notification.user_id == user.id)
+    mine = (Notification.id == notice_id) & (Notification.user_id == user_id)
     if await session.scalar(select(Notification.id).where(mine)) is None:
         raise not_found("notification")
     await session.execute(update(Notification).where(mine).values(read=True))

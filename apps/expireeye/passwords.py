@@ -1,19 +1,40 @@
-"""Password hashes: scrypt with a random salt and OWASP's parameters N=2^14, r=8, p=5."""
+"""Password hashes: scrypt with a random salt and OWASP's parameters N=2^14, r=8, p=5.
+
+Hashing is slow on purpose, so `in_background` does it in threads of its own. Never do it while a
+transaction is open: on SQLite all other writers would wait, and elsewhere a connection would be
+missing.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import functools
 import hashlib
 import hmac
+import os
 import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
 
-_N, _R, _P = 2**14, 8, 5
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_COST, _BLOCK, _LANES = 2**14, 8, 5
+_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="expireeye-passwords")
+
+
+async def in_background(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call `hash_password` or `verify_password` in a thread, one for each CPU."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads, functools.partial(function, *args, **kwargs))
 
 
 def hash_password(password: str) -> str:
-    """Return the hash to store; this is slow on purpose (about 0.2 s), so call it in a thread."""
+    """Return the hash to store, after about 0.2 s of CPU time."""
     salt = secrets.token_bytes(16)
-    return f"scrypt${_N}${_R}${_P}${_text(salt)}${_text(_scrypt(password, salt, _N, _R, _P))}"
+    digest = _scrypt(password, salt, _COST, _BLOCK, _LANES)
+    return f"scrypt${_COST}${_BLOCK}${_LANES}${_text(salt)}${_text(digest)}"
 
 
 def verify_password(password: str, stored: str) -> bool:

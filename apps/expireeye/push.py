@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 100
 SEND_TIMEOUT = 5.0
+REPLACED = "replaced by a newer connection"
+SIGNED_OUT = "signed out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,17 @@ class Socket:
     Args:
         websocket: the accepted connection.
         user_id: the id of its user.
+        sign_in_id: the id of the sign-in that it belongs to, and ends with.
         sent: called with the id of a notification once its frame was sent.
     """
 
-    def __init__(self, websocket: WebSocket, user_id: int, sent: Callable[[int], None]) -> None:
+    def __init__(
+        self, websocket: WebSocket, user_id: int, sign_in_id: str, sent: Callable[[int], None]
+    ) -> None:
         self.user_id = user_id
+        self.sign_in_id = sign_in_id
         self.dropped = asyncio.Event()
+        self.drop_reason = ""
         self._websocket = websocket
         self._sent = sent
         self._queue: asyncio.Queue[Frame] = asyncio.Queue(QUEUE_LIMIT)
@@ -62,6 +69,11 @@ class Socket:
             self.dropped.set()
             return False
         return True
+
+    def drop(self, reason: str) -> None:
+        """Close the socket as soon as possible, with a reason for its client."""
+        self.drop_reason = reason
+        self.dropped.set()
 
     async def pump(self, first: Iterable[Frame]) -> None:
         """Send the ``first`` frames, then the queued ones, until the socket fails."""
@@ -92,22 +104,37 @@ class Hub:
     def __init__(self, max_per_user: int, metrics: Metrics) -> None:
         self._max_per_user = max_per_user
         self._metrics = metrics
-        self._sockets: defaultdict[int, set[Socket]] = defaultdict(set)
+        self._sockets: defaultdict[int, list[Socket]] = defaultdict(list)
         self._delivered: set[int] = set()
 
-    def attach(self, websocket: WebSocket, user_id: int) -> Socket | None:
-        """Register a socket; return ``None`` if the user has reached the limit."""
-        if len(self._sockets[user_id]) >= self._max_per_user:
-            return None
-        socket = Socket(websocket, user_id, self._note_delivery)
-        self._sockets[user_id].add(socket)
+    def attach(self, websocket: WebSocket, user_id: int, sign_in_id: str) -> Socket:
+        """Register a socket; the oldest of a user who has reached the limit is dropped."""
+        socket = Socket(websocket, user_id, sign_in_id, self._note_delivery)
+        sockets = self._sockets[user_id]
+        sockets.append(socket)
         self._metrics.open_sockets.inc()
+        while len(sockets) > self._max_per_user:
+            sockets[0].drop(REPLACED)
+            self.detach(sockets[0])
         return socket
 
+    def sign_ins(self) -> set[str]:
+        """Return the ids of the sign-ins that have sockets in this process."""
+        return {socket.sign_in_id for socket in self._all()}
+
+    def drop_except(self, sign_in_ids: Collection[str]) -> None:
+        """Drop the sockets of all sign-ins but these."""
+        for socket in self._all():
+            if socket.sign_in_id not in sign_in_ids:
+                socket.drop(SIGNED_OUT)
+                self.detach(socket)
+
     def detach(self, socket: Socket) -> None:
-        """Remove a socket."""
-        sockets = self._sockets[socket.user_id]
-        sockets.discard(socket)
+        """Remove a socket, unless it was removed when it was dropped."""
+        sockets = self._sockets.get(socket.user_id, [])
+        if socket not in sockets:
+            return
+        sockets.remove(socket)
         if not sockets:
             del self._sockets[socket.user_id]
         self._metrics.open_sockets.dec()
@@ -127,6 +154,9 @@ class Hub:
         """Return the ids of the notifications sent since the last call."""
         delivered, self._delivered = self._delivered, set()
         return sorted(delivered)
+
+    def _all(self) -> list[Socket]:
+        return [socket for sockets in self._sockets.values() for socket in sockets]
 
     def _note_delivery(self, notice_id: int) -> None:
         self._metrics.pushes.labels("ok").inc()

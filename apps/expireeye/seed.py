@@ -28,29 +28,28 @@ _SHELF = (
 
 async def seed(services: Services) -> None:
     """Create the demo accounts once, and let two products expire soon after every start."""
-    now = services.clock.now()
-    async with services.database.begin() as session:
-        accounts: tuple[tuple[tuple[str, str], Role], ...]
-        accounts = (MEMBER, "member"), (OPERATOR, "operator")
-        for (email, password), role in accounts:
+    now, database = services.clock.now(), services.database
+    accounts: tuple[tuple[tuple[str, str], Role], ...] = (MEMBER, "member"), (OPERATOR, "operator")
+    for (email, password), role in accounts:
+        async with database.session() as session:
             user = await session.scalar(select(User).where(User.email == email))
-            if user is None:
-                user = await _new_user(session, now, email, password, role)
+        is_new = user is None
+        if user is None:
+            user = await register(database, now, email=email, password=password, role=role)
+        async with database.begin() as session:
+            if is_new:
+                await _fill_shelf(session, user, now)
             for name, seconds in _SOON:
                 await _put(session, user, now, name, now + timedelta(seconds=seconds))
 
 
-async def _new_user(
-    session: AsyncSession, now: datetime, email: str, password: str, role: Role
-) -> User:
-    user = await register(session, now, email=email, password=password, role=role)
+async def _fill_shelf(session: AsyncSession, user: User, now: datetime) -> None:
     for name, count, unit, note in _SHELF:
         product = await product_named(session, name)
         length = timedelta(**{unit if unit.endswith("s") else f"{unit}s": count})
         text = (now + length).date().isoformat() if unit != "hours" else (now + length).isoformat()
         expiry = parse_expiry(text, user.time_zone)
         await add_item(session, user, now, product_id=product.id, expiry=expiry, note=note)
-    return user
 
 
 async def _put(

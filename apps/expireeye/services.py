@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from apps.expireeye.database import Database
 from apps.expireeye.follower import Follower
-from apps.expireeye.limits import RateLimit
 from apps.expireeye.metrics import Metrics
+from apps.expireeye.models import RATE_LIMITS
 from apps.expireeye.push import Hub
 from apps.expireeye.settings import Settings
 from apps.expireeye.tokens import Tokens
+from apps.rate_limits import AsyncRateLimiter
 from duly import Clock, Scheduler, SystemClock
-
-LOGIN_WINDOW = 15 * 60
-_FAILED_LOGINS = 10
-_CONNECTS_PER_MINUTE = 120
 
 
 class Services:
@@ -42,5 +39,4 @@ class Services:
         self.hub = Hub(settings.ws_max_per_user, self.metrics)
         self.follower = Follower(self.database, self.hub, self.clock)
         self.tokens = Tokens(settings.jwt_secret, self.clock)
-        self.failed_logins = RateLimit(_FAILED_LOGINS, LOGIN_WINDOW, self.clock)
-        self.connects = RateLimit(_CONNECTS_PER_MINUTE, 60, self.clock)
+        self.limiter = AsyncRateLimiter(self.database.engine, RATE_LIMITS, self.clock)

@@ -1,4 +1,7 @@
-"""Signed, expiring tokens: access tokens, socket tickets and page sessions."""
+"""Signed, expiring tokens: of the API, of page sessions and of their forms.
+
+An ``access`` or ``session`` token names a sign-in, which the server can end; see `sign_ins`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from duly import Clock
 
-Purpose = Literal["access", "socket", "session", "csrf"]
+Purpose = Literal["access", "session", "csrf"]
 
 ACCESS = timedelta(hours=1)
 SOCKET = timedelta(seconds=30)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from apps.expireeye.models import User
+from apps.expireeye import sign_ins
+from apps.expireeye.models import SignIn, User
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import Services
+from apps.expireeye.tokens import Purpose
 
 
 def services_of(connection: HTTPConnection) -> Services:
@@ -27,43 +28,41 @@ def address_of(connection: HTTPConnection) -> str:
     return connection.client.host if connection.client else "unknown"
 
 
-def allow(limited: bool, seconds: int) -> None:
-    """Refuse a request from a client that has reached a rate limit.
+async def signed_in(connection: HTTPConnection, services: ServicesDep) -> SignIn:
+    """Return the sign-in of the bearer token.
 
     Raises:
-        Problem: 429, when ``limited``.
-    """
-    if limited:
-        raise Problem(
-            429, "too_many_attempts", "Too many attempts; try again later.",
-            headers={"Retry-After": str(seconds)},
-        )  # fmt: skip
-
-
-async def user_by_id(session: AsyncSession, claims: dict[str, object] | None) -> User | None:
-    """Return the user whom a token's claims name, if any."""
-    return await session.get(User, claims["user"]) if claims and claims.get("user") else None
-
-
-async def signed_in(connection: HTTPConnection, services: ServicesDep) -> User:
-    """Return the user of the bearer token.
-
-    Raises:
-        Problem: 401, there is no valid token.
+        Problem: 401, there is no valid token, or its sign-in has ended.
     """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        async with services.database.session() as session:
-            user = await user_by_id(session, services.tokens.read("access", token.strip()))
-        if user is not None:
-            return user
+        sign_in = await sign_in_of(services, "access", token.strip())
+        if sign_in is not None:
+            return sign_in
     raise Problem(
         401, "not_signed_in", "A valid bearer token is required.",
         headers={"WWW-Authenticate": "Bearer"},
     )  # fmt: skip
 
 
-Member = Annotated[User, Depends(signed_in)]
+async def sign_in_of(services: Services, purpose: Purpose, token: str) -> SignIn | None:
+    """Return the sign-in that a token names, unless one of them is not valid any more."""
+    claims = services.tokens.read(purpose, token)
+    if claims is None:
+        return None
+    async with services.database.session() as session:
+        return await sign_ins.find(session, claims.get("id"), services.clock.now())
+
+
+SignedIn = Annotated[SignIn, Depends(signed_in)]
+
+
+async def member(sign_in: SignedIn) -> User:
+    """Return the user of the bearer token."""
+    return sign_in.user
+
+
+Member = Annotated[User, Depends(member)]
 
 
 async def operator(user: Member) -> User:

@@ -6,11 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from apps.expireeye import accounts
-from apps.expireeye.api.access import ServicesDep, address_of, allow
+from apps.expireeye import accounts, sign_ins
+from apps.expireeye.api.access import ServicesDep, SignedIn, address_of
 from apps.expireeye.api.schemas import Credentials, Registration, show_user
-from apps.expireeye.problems import Problem
-from apps.expireeye.services import LOGIN_WINDOW
 from apps.expireeye.tokens import ACCESS
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -19,20 +17,22 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 @router.post("/register", status_code=201)
 async def open_account(body: Registration, services: ServicesDep) -> dict[str, Any]:
     """Create an account."""
-    async with services.database.begin() as session:
-        user = await accounts.register(session, services.clock.now(), **body.model_dump())
-        return show_user(user)
+    user = await accounts.register(services.database, services.clock.now(), **body.model_dump())
+    return show_user(user)
 
 
 @router.post("/login")
 async def log_in(request: Request, body: Credentials, services: ServicesDep) -> dict[str, Any]:
     """Exchange an e-mail address and a password for a bearer token."""
-    address = address_of(request)
-    allow(services.failed_logins.reached(address), LOGIN_WINDOW)
-    async with services.database.session() as session:
-        user = await accounts.authenticate(session, body.email, body.password)
-    if user is None:
-        services.failed_logins.record(address)
-        raise Problem(401, "wrong_credentials", "Address or password is wrong.")
-    token = services.tokens.issue("access", ACCESS, user=user.id)
+    user = await accounts.sign_in(services, address_of(request), body.email, body.password)
+    async with services.database.begin() as session:
+        sign_in = await sign_ins.begin(session, user, services.clock.now(), ACCESS)
+    token = services.tokens.issue("access", ACCESS, id=sign_in.id)
     return {"accessToken": token, "expiresIn": int(ACCESS.total_seconds())}
+
+
+@router.post("/logout", status_code=204)
+async def log_out(sign_in: SignedIn, services: ServicesDep) -> None:
+    """End the sign-in of the bearer token, which is refused from now on."""
+    async with services.database.begin() as session:
+        await sign_ins.end(session, sign_in.id)

@@ -1,4 +1,4 @@
-"""The caller's notices."""
+"""The REST API of the caller's notifications."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def list_notifications(
     after_id: Annotated[int, Query(alias="afterId", ge=0, le=MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
-    """Newest first; with ``afterId``, the ones after it in order."""
+    """List notifications: newest first, or with ``afterId`` those after it, in order."""
     async with services.database.session() as session:
         found = await notices.list_notices(
             session, user, unread=unread, after_id=after_id, limit=limit
@@ -34,13 +34,13 @@ async def list_notifications(
 
 @router.post("/{notice_id}/read", status_code=204)
 async def read_one(user: Member, notice_id: int, services: ServicesDep) -> None:
-    """Mark a notice as read."""
+    """Mark a notification as read."""
     async with services.database.begin() as session:
-        await notices.mark_read(session, user, min(notice_id, MAX_ID))
+        await notices.mark_read(session, user.id, min(notice_id, MAX_ID))
 
 
 @router.post("/read-all", status_code=204)
 async def read_all(user: Member, services: ServicesDep) -> None:
-    """Mark all notices as read."""
+    """Mark all notifications as read."""
     async with services.database.begin() as session:
         await notices.mark_all_read(session, user)

@@ -36,7 +36,10 @@ async def list_products(
 async def create_product(_: Member, body: NewProduct, services: ServicesDep) -> dict[str, Any]:
     """Add a catalogue entry."""
     async with services.database.begin() as session:
-        return show_product(await inventory.add_product(session, body.name))
+        product = await inventory.add_product(
+            session, body.name, category=body.category, barcode=body.barcode
+        )
+        return show_product(product)
 
 
 @dataclass(frozen=True, slots=True)

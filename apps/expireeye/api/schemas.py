@@ -40,6 +40,8 @@ class NewProduct(Body):
     """The body of ``POST /products``."""
 
     name: str
+    category: str | None = Field(None, max_length=100)
+    barcode: str | None = Field(None, max_length=64)
 
 
 class NewItem(Body):
@@ -72,7 +74,12 @@ def show_user(user: User) -> dict[str, Any]:
 
 def show_product(product: Product) -> dict[str, Any]:
     """Return a product of the catalogue."""
-    return {"id": product.id, "name": product.name}
+    return {
+        "id": product.id,
+        "name": product.name,
+        "category": product.category,
+        "barcode": product.barcode,
+    }
 
 
 def show_item(owned: Owned) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
-from apps.expireeye import accounts
-from apps.expireeye.api.access import address_of, allow
+from apps.expireeye import accounts, sign_ins
+from apps.expireeye.api.access import ServicesDep, address_of, signed_in
 from apps.expireeye.dates import time_zones
+from apps.expireeye.models import SignIn
 from apps.expireeye.pages.browser import Sender, Visitor
+from apps.expireeye.pages.session import checked_visit
 from apps.expireeye.problems import Problem
-from apps.expireeye.services import LOGIN_WINDOW
 from apps.expireeye.tokens import SOCKET
 
 router = APIRouter(include_in_schema=False)
@@ -34,6 +35,20 @@ Sent = Annotated[AccountForm, Depends(AccountForm)]
 EMPTY = AccountForm()
 
 
+async def program_or_page(request: Request, services: ServicesDep) -> SignIn:
+    """Return the sign-in of a program's bearer token, or of a page of this site.
+
+    Raises:
+        Problem: 401, neither is signed in.
+    """
+    if "authorization" in request.headers:
+        return await signed_in(request, services)
+    visit = await checked_visit(request, services)
+    if visit.sign_in is None:
+        raise Problem(401, "not_signed_in", "Sign in first.")
+    return visit.sign_in
+
+
 @router.get("/", name="home")
 async def home(browser: Visitor) -> Response:
     """Go to the products, or to the sign-in page if the visitor is not signed in."""
@@ -51,17 +66,12 @@ async def sign_in_form(browser: Visitor) -> Response:
 @router.post("/sign-in")
 async def sign_in(browser: Sender, sent: Sent) -> Response:
     """Sign in, or show the form with its error."""
-    failed, address = browser.services.failed_logins, address_of(browser.request)
+    address = address_of(browser.request)
     try:
-        allow(failed.reached(address), LOGIN_WINDOW)
-        async with browser.services.database.session() as session:
-            user = await accounts.authenticate(session, sent.email, sent.password)
-        if user is None:
-            failed.record(address)
-            raise Problem(401, "wrong_credentials", "Address or password is wrong.")
+        user = await accounts.sign_in(browser.services, address, sent.email, sent.password)
     except Problem as problem:
         return await browser.show("sign_in.html", status=problem.status, form=sent, error=problem)
-    return browser.go_as(user)
+    return await browser.go_as(user)
 
 
 @router.get("/register", name="register")
@@ -77,28 +87,28 @@ async def register(browser: Sender, sent: Sent) -> Response:
     """Create an account and sign in, or show the form with its error."""
     services = browser.services
     try:
-        async with services.database.begin() as session:
-            user = await accounts.register(
-                session, services.clock.now(),
-                email=sent.email, password=sent.password, time_zone=sent.zone,
-            )  # fmt: skip
+        user = await accounts.register(
+            services.database, services.clock.now(),
+            email=sent.email, password=sent.password, time_zone=sent.zone,
+        )  # fmt: skip
     except Problem as problem:
         return await browser.show(
             "register.html", status=problem.status, form=sent, error=problem, zones=time_zones()
         )
-    return browser.go_as(user)
+    return await browser.go_as(user)
 
 
 @router.post("/sign-out", name="sign-out")
 async def sign_out(browser: Sender) -> Response:
-    """Sign out."""
-    return browser.go_as(None)
+    """Sign out: the cookie is refused from now on, wherever it was copied to."""
+    return await browser.go_as(None)
 
 
 @router.post("/ws/ticket", name="socket-ticket")
-async def socket_ticket(browser: Sender) -> dict[str, object]:
-    """Issue a ticket for the WebSocket, valid for 30 seconds; scripts cannot read the cookie."""
-    if browser.visit.user is None:
-        raise Problem(401, "not_signed_in", "Sign in first.")
-    ticket = browser.services.tokens.issue("socket", SOCKET, user=browser.visit.user.id)
+async def socket_ticket(
+    sign_in: Annotated[SignIn, Depends(program_or_page)], services: ServicesDep
+) -> dict[str, object]:
+    """Issue a ticket that opens one socket within 30 seconds; scripts cannot read the cookie."""
+    async with services.database.begin() as session:
+        ticket = await sign_ins.issue_ticket(session, sign_in, services.clock.now(), SOCKET)
     return {"ticket": ticket, "expiresIn": int(SOCKET.total_seconds())}

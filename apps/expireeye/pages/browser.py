@@ -14,7 +14,15 @@ from apps.expireeye.api.access import ServicesDep
 from apps.expireeye.models import User
 from apps.expireeye.notices import count_unread
 from apps.expireeye.pages import formatting
-from apps.expireeye.pages.session import Visit, checked_visit, csrf_token, remember, visit_of
+from apps.expireeye.pages.session import (
+    Visit,
+    change_user,
+    checked_visit,
+    csrf_token,
+    remember,
+    renew,
+    visit_of,
+)  # fmt: skip
 from apps.expireeye.services import Services
 
 FOLDER = Path(__file__).parent
@@ -67,6 +75,7 @@ class Browser:
             unread=unread,
             **context,
         )
+        await renew(services, self.visit)
         response = HTMLResponse(html, status)
         remember(response, self.request, services, self.visit)
         return response
@@ -75,10 +84,11 @@ class Browser:
         """Redirect to a page of this application."""
         return RedirectResponse(self._path(page) + (f"?{urlencode(query)}" if query else ""), 303)
 
-    def go_as(self, user: User | None) -> Response:
+    async def go_as(self, user: User | None) -> Response:
         """Sign in as ``user``, or sign out for ``None``, and redirect to the home page."""
+        visit = await change_user(self.services, self.visit, user)
         response = self.go_to("home")
-        remember(response, self.request, self.services, Visit.new(user))
+        remember(response, self.request, self.services, visit)
         return response
 
     def _path(self, name: str, /, **parameters: Any) -> str:

@@ -91,7 +91,7 @@ def what_happened(entry: Entry) -> str:
     if entry.outcome == "error":
         return f"Failed: {entry.detail or 'unknown error'}"
     if entry.outcome == "missed" and entry.ticks > 1:
-        return f"{entry.ticks} ticks missed: {entry.detail}"
+        return f"{entry.ticks} ticks missed: {_why_missed(entry.detail)}"
     words = {
         "running": "Running now",
         "waiting": "Waiting to start",
@@ -100,6 +100,13 @@ def what_happened(entry: Entry) -> str:
         "interrupted": "Interrupted",
     }
     return words.get(entry.outcome, entry.outcome)
+
+
+def _why_missed(reason: str | None) -> str:
+    """Return Duly's reason for missed ticks in the words of the operator's page."""
+    if reason and reason.startswith("catch_up"):
+        return "only the newest of them ran"
+    return "they could not start in time"
 
 
 def duration_text(entry: Entry) -> str:

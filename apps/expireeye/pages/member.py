@@ -137,7 +137,7 @@ async def read_one(browser: Sender, notice_id: int) -> Response:
     """Mark a notification as read."""
     user = browser.user
     async with browser.services.database.begin() as session:
-        await notices.mark_read(session, user, notice_id)
+        await notices.mark_read(session, user.id, notice_id)
     return browser.go_to("inbox")
 
 

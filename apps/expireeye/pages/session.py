@@ -10,8 +10,9 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from apps.expireeye.api.access import ServicesDep, user_by_id
-from apps.expireeye.models import User
+from apps.expireeye import sign_ins
+from apps.expireeye.api.access import ServicesDep
+from apps.expireeye.models import SignIn, User
 from apps.expireeye.services import Services
 from apps.expireeye.tokens import SESSION
 
@@ -29,17 +30,22 @@ class Visit:
     """The session of a browser.
 
     Attributes:
-        id: a random id, to which the CSRF token is bound.
-        user: the signed-in user; ``None`` before sign-in.
+        id: a random id, to which the CSRF token is bound; after sign-in, the id of the sign-in.
+        sign_in: the sign-in; ``None`` before it, and after it has ended.
     """
 
     id: str
-    user: User | None = None
+    sign_in: SignIn | None = None
+
+    @property
+    def user(self) -> User | None:
+        """The signed-in user, if any."""
+        return self.sign_in.user if self.sign_in else None
 
     @classmethod
-    def new(cls, user: User | None = None) -> Visit:
-        """Return a session with a new random id, which protects against session fixation."""
-        return cls(secrets.token_urlsafe(16), user)
+    def new(cls) -> Visit:
+        """Return a session of a visitor who is not signed in."""
+        return cls(secrets.token_urlsafe(16))
 
 
 async def visit_of(request: Request, services: ServicesDep) -> Visit:
@@ -48,7 +54,8 @@ async def visit_of(request: Request, services: ServicesDep) -> Visit:
     if claims is None:
         return Visit.new()
     async with services.database.session() as session:
-        return Visit(str(claims["id"]), await user_by_id(session, claims))
+        sign_in = await sign_ins.find(session, claims["id"], services.clock.now())
+    return Visit(str(claims["id"]), sign_in)
 
 
 async def checked_visit(request: Request, services: ServicesDep) -> Visit:
@@ -72,12 +79,34 @@ def csrf_token(services: Services, visit: Visit) -> str:
     return services.tokens.issue("csrf", SESSION, id=visit.id)
 
 
+async def change_user(services: Services, visit: Visit, user: User | None) -> Visit:
+    """End the sign-in of a session, if any, and begin one of ``user``.
+
+    The new session has another id, which protects against session fixation.
+    """
+    async with services.database.begin() as session:
+        if visit.sign_in is not None:
+            await sign_ins.end(session, visit.sign_in.id)
+        if user is None:
+            return Visit.new()
+        sign_in = await sign_ins.begin(session, user, services.clock.now(), SESSION)
+    return Visit(sign_in.id)
+
+
+async def renew(services: Services, visit: Visit) -> None:
+    """Extend the sign-in of a session, at most once in ten minutes."""
+    sign_in, expires_at = visit.sign_in, services.clock.now() + SESSION
+    if sign_in is None or expires_at - sign_in.expires_at < sign_ins.RENEW_AFTER:
+        return
+    async with services.database.begin() as session:
+        await sign_ins.renew(session, sign_in.id, expires_at)
+
+
 def remember(response: Response, request: Request, services: Services, visit: Visit) -> None:
     """Set the session cookie of a response."""
-    user = visit.user.id if visit.user else None
     response.set_cookie(
         COOKIE,
-        services.tokens.issue("session", SESSION, id=visit.id, user=user),
+        services.tokens.issue("session", SESSION, id=visit.id),
         max_age=int(SESSION.total_seconds()),
         path=request.scope.get("root_path") or "/",
         secure=request.url.hostname not in _LOOPBACK,

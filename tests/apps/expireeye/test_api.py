@@ -111,8 +111,7 @@ def test_passwords_are_hashed(world: World) -> None:
     assert not verify_password(PASSWORD, "none")
 
     async def try_unknown() -> object:
-        async with world.services.database.session() as session:
-            return await authenticate(session, "nobody@example.com", PASSWORD)
+        return await authenticate(world.services.database, "nobody@example.com", PASSWORD)
 
     assert world.wait_for(try_unknown) is None
 
@@ -130,6 +129,22 @@ def test_only_a_valid_bearer_token_opens_the_api(world: World, header: str) -> N
     answer = world.client.get("/user-products", headers={"authorization": header})
     assert error_of(answer)[:2] == (401, "not_signed_in")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_product_has_a_category_and_one_barcode(each_world: World) -> None:
+    """Both are optional; another product with the same barcode is refused with 409."""
+    ana = each_world.person("ana@example.com")
+    made = ana.post("/products", name="Milk", category="Dairy ", barcode="4006381333931")
+    assert (made.status_code, made.json()) == (201, {
+        "id": made.json()["id"], "name": "Milk", "category": "Dairy", "barcode": "4006381333931",
+    })  # fmt: skip
+    again = ana.post("/products", name="Other milk", barcode="4006381333931")
+    assert error_of(again) == (409, "barcode_taken", "barcode")
+    for _ in range(2):
+        plain = ana.post("/products", name="Loose rice", barcode=" ")
+        assert (plain.status_code, plain.json()["barcode"]) == (201, None)
+    listed = ana.get("/products", q="milk").json()
+    assert [product["category"] for product in listed["items"]] == ["Dairy"]
 
 
 def test_products_are_searched_as_text(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from apps.expireeye.accounts import make_operator
+from apps.expireeye.history import Entry
 from apps.expireeye.pages import formatting
 from apps.expireeye.pages.session import COOKIE
 from tests.apps.expireeye.world import World
@@ -197,6 +198,19 @@ def test_the_operators_page(visitor: Visitor, world: World) -> None:
 def test_times_in_words(world: World, seconds: float, text: str) -> None:
     """Seconds up to a minute and a half, then minutes, hours, days."""
     assert formatting.relative(world.soon(seconds), world.soon(0)) == text
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("catch_up=latest", "3 ticks missed: only the newest of them ran"),
+        ("misfire_grace=30 s", "3 ticks missed: they could not start in time"),
+    ],
+)
+def test_missed_ticks_are_explained_in_words(world: World, reason: str, text: str) -> None:
+    """The operator reads what happened, not the names of Duly's options."""
+    entry = Entry(at=world.soon(0), outcome="missed", ticks=3, detail=reason)
+    assert formatting.what_happened(entry) == text
 
 
 def _make_operator(world: World, email: str) -> None:

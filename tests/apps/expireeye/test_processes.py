@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from websockets.sync.client import ClientConnection, connect
 
 from apps.expireeye.jobs import CHECK
-from apps.expireeye.models import Base, Notification, Product, User, UserProduct
+from apps.expireeye.models import Base, Notification, Product, SignIn, User, UserProduct
 from apps.expireeye.tokens import ACCESS, Tokens
 from duly import RunRecord, Scheduler, SystemClock, prepare_engine
 from tests.apps.expireeye.world import SECRET
@@ -75,6 +75,10 @@ class Site:
             user = User(email=email, password_hash="none", created_at=datetime.now(UTC))
             session.add(user)
             session.flush()
+            later = datetime.now(UTC) + ACCESS
+            session.add(
+                SignIn(id=f"of {user.id}", user_id=user.id, expires_at=later, created_at=later)
+            )
             return user.id
 
     def due(self, user_id: int, count: int, *, name: str = "Milk", late: float = 60) -> None:
@@ -117,7 +121,7 @@ def sqlite_site(sqlite_url: str, children: Children) -> Iterator[Site]:
 @contextmanager
 def socket_to(server: Server, user_id: int, **options: Any) -> Iterator[ClientConnection]:
     """A signed-in socket that has received its ``ready``."""
-    token = Tokens(SECRET, SystemClock()).issue("access", ACCESS, user=user_id)
+    token = Tokens(SECRET, SystemClock()).issue("access", ACCESS, id=f"of {user_id}")
     url = server.url.replace("http://", "ws://") + "/ws/notifications"
     with connect(url, proxy=None, **options) as socket:
         socket.send(json.dumps({"type": "auth", "token": token}))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +14,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from apps.expireeye import push
 from apps.expireeye.api import socket as socket_route
-from apps.expireeye.limits import RateLimit
 from apps.expireeye.metrics import Metrics
 from apps.expireeye.models import Notification
 from apps.expireeye.push import QUEUE_LIMIT, Frame, Hub
 from apps.expireeye.tokens import ACCESS
-from tests.apps.expireeye.world import World, world_on
+from apps.rate_limits import Limit
+from tests.apps.expireeye.world import World
 from tests.support.waiting import wait_until
 
 KEYS = {"id", "type", "message", "productName", "expiryDate", "timestamp"}
@@ -113,8 +115,10 @@ def test_20_nobody_gets_in_without_a_token_or_from_elsewhere(world: World) -> No
     ana = world.person("ana@example.com")
     expired = ana.token
     world.clock.advance(ACCESS.total_seconds())
-    fresh = world.services.tokens.issue("access", ACCESS, user=ana.id)
-    session = world.services.tokens.issue("session", ACCESS, user=ana.id)
+    fresh = world.token_of(ana.user)
+    named = world.services.tokens.read("access", fresh)
+    assert named is not None
+    session = world.services.tokens.issue("session", ACCESS, id=named["id"])
     frames: list[Any] = [
         {"type": "auth", "token": "nonsense"},
         {"type": "auth", "token": expired},
@@ -163,23 +167,57 @@ def test_a_frame_over_4_kib_is_closed_with_1009(world: World) -> None:
         assert closed_with(socket) == 1009
 
 
-def test_sockets_of_one_user_are_limited(sqlite_url: str) -> None:
-    """One more than allowed is refused; those that are open stay."""
-    with world_on(sqlite_url, ws_max_per_user=1) as world:
-        ana = world.person("ana@example.com")
-        with world.socket(ana) as first:
-            assert first.receive_json()["type"] == "ready"
-            with world.client.websocket_connect("/ws/notifications") as second:
-                second.send_json({"type": "auth", "token": ana.token})
-                assert closed_with(second) == 1008
-            first.send_text("still here?")
-            assert first.receive_json()["type"] == "error"
+def test_the_oldest_socket_makes_room_for_one_too_many(world: World) -> None:
+    """The sixth is served, the first is closed with 1008, and the others stay."""
+    ana = world.person("ana@example.com")
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(world.socket(ana)) for _ in range(5)]
+        for socket in sockets:
+            assert socket.receive_json()["type"] == "ready"
+        with world.client.websocket_connect("/ws/notifications") as sixth:
+            sixth.send_json({"type": "auth", "token": ana.token})
+            assert sixth.receive_json()["type"] == "ready"
+            assert closed_with(sockets[0]) == 1008
+            world.item(ana, "Milk", world.soon(5))
+            world.tick()
+            for socket in (*sockets[1:], sixth):
+                assert socket.receive_json()["productName"] == "Milk"
+            assert world.services.hub.count(ana.id) == 5
+            sixth.close()
+            wait_until(lambda: world.services.hub.count(ana.id) == 4, what="the farewell")
 
 
-def test_connecting_too_often_is_refused(world: World) -> None:
+def test_an_acknowledged_notification_is_read(world: World) -> None:
+    """``ack`` marks it as read; another user's, an unknown one and other frames are errors."""
+    ana, ben = world.person("ana@example.com"), world.person("ben@example.com")
+    world.item(ana, "Milk", world.soon(5))
+    world.tick()
+    (notice,) = world.notices()
+    wrong: list[Any] = [
+        {"type": "ack", "id": notice.id},
+        {"type": "ack", "id": "1"},
+        {"type": "ack", "id": 2**70},
+        {"type": "ack"},
+        {"type": "read"},
+        [1],
+    ]
+    with world.socket(ben) as his:
+        assert his.receive_json()["type"] == "ready"
+        for frame in wrong:
+            his.send_json(frame)
+            assert his.receive_json()["type"] == "error", frame
+    assert not world.notices()[0].read
+    with world.socket(ana) as hers:
+        assert hers.receive_json() == {"type": "ready", "unread": 1}
+        assert hers.receive_json()["id"] == notice.id
+        hers.send_json({"type": "ack", "id": notice.id})
+        wait_until(lambda: world.notices()[0].read, what="the acknowledgement")
+
+
+def test_connecting_too_often_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """From one address, for a minute; then it may try again."""
     ana = world.person("ana@example.com")
-    world.services.connects = RateLimit(2, 60, world.clock)
+    monkeypatch.setattr(socket_route, "CONNECTS", Limit("few", 2, timedelta(seconds=60)))
     for _ in range(2):
         with world.socket(ana) as socket:
             assert socket.receive_json()["type"] == "ready"
@@ -210,8 +248,7 @@ class FakeSocket:
 async def test_a_full_queue_drops_the_socket_and_never_waits() -> None:
     """100 frames wait for a socket that does not read; one more and it is dropped."""
     hub, fake = Hub(5, Metrics()), FakeSocket()
-    socket = hub.attach(fake, 1)  # type: ignore[arg-type]
-    assert socket is not None
+    socket = hub.attach(fake, 1, "sign-in")  # type: ignore[arg-type]
     taken = [hub.send(1, Frame.of({"n": n}, n)) for n in range(QUEUE_LIMIT + 1)]
     assert taken == [True] * QUEUE_LIMIT + [False]
     assert socket.dropped.is_set()
@@ -222,8 +259,7 @@ async def test_a_send_that_takes_too_long_fails(monkeypatch: pytest.MonkeyPatch)
     """The socket is given up after the send time-out; what it did not get counts as not pushed."""
     monkeypatch.setattr(push, "SEND_TIMEOUT", 0.01)
     hub, fake = Hub(5, Metrics()), FakeSocket()
-    socket = hub.attach(fake, 1)  # type: ignore[arg-type]
-    assert socket is not None
+    socket = hub.attach(fake, 1, "sign-in")  # type: ignore[arg-type]
     with pytest.raises(TimeoutError):
         await socket.pump([Frame.of({"n": 1}, 1)])
     assert hub.take_delivered() == []
@@ -233,8 +269,7 @@ async def test_what_was_replayed_is_not_sent_again() -> None:
     """A notice that was offered while the replay was being read goes out once."""
     hub, fake = Hub(5, Metrics()), FakeSocket(expected=3)
     fake.reads.set()
-    socket = hub.attach(fake, 1)  # type: ignore[arg-type]
-    assert socket is not None
+    socket = hub.attach(fake, 1, "sign-in")  # type: ignore[arg-type]
     for n in (7, 8):
         hub.send(1, Frame.of({"n": n}, n))
     pump = asyncio.create_task(socket.pump([Frame.of({"type": "ready"}), Frame.of({"n": 7}, 7)]))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 from starlette.testclient import TestClient, WebSocketTestSession
 
+from apps.expireeye import sign_ins
 from apps.expireeye.app import create_app
 from apps.expireeye.dates import parse_expiry, to_wire
 from apps.expireeye.inventory import add_item, product_named
@@ -31,7 +32,7 @@ class Person:
     def __init__(self, world: World, user: User) -> None:
         self.id = user.id
         self.user = user
-        self.token = world.services.tokens.issue("access", ACCESS, user=user.id)
+        self.token = world.token_of(user)
         self._client = world.client
 
     def call(self, method: str, path: str, **options: Any) -> Any:
@@ -76,6 +77,15 @@ class World:
             return user
 
         return Person(self, self.wait_for(add))
+
+    def token_of(self, user: User) -> str:
+        """A bearer token, as a login gives it."""
+
+        async def begin() -> str:
+            async with self.services.database.begin() as session:
+                return (await sign_ins.begin(session, user, self.clock.now(), ACCESS)).id
+
+        return self.services.tokens.issue("access", ACCESS, id=self.wait_for(begin))
 
     def item(self, owner: Person, name: str, expiry: datetime | str) -> str:
         """Give someone a product; returns the item's id."""

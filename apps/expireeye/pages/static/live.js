@@ -141,10 +141,24 @@ async function connect() {
       say("on", "Live");
       received(JSON.parse(data));
     });
-    socket.addEventListener("close", later);
+    socket.addEventListener("close", ({ reason }) => {
+      if (reason === "replaced by a newer connection") pause();
+      else later();
+    });
   } catch {
     later();
   }
+}
+
+// The user has too many pages open: this one is live again when it is looked at again.
+function pause() {
+  say("off", "Live in other tabs");
+  const resume = () => {
+    if (document.hidden) return;
+    document.removeEventListener("visibilitychange", resume);
+    connect();
+  };
+  document.addEventListener("visibilitychange", resume);
 }
 
 function later() {
