@@ -17,7 +17,8 @@ from sqlalchemy import Connection, text
 
 _RUN = (
     "state", "token", "claim_id", "worker_id", "attempt", "crashes", "waits_for_slot", "occupied",
-    "due_at", "result",
+    "due_at", "result", "queue", "concurrency_key", "unique_key", "unique_scope", "expires_at",
+    "started_at",
 )  # fmt: skip
 _JOB = ("next_fire_at", "last_nominal", "trigger", "options", "state", "fired_count", "updated_at")
 
@@ -36,6 +37,17 @@ class RunColumns:
     occupied: int | None
     due_at: str | None
     result: str | None
+    queue: str | None
+    concurrency_key: str | None
+    unique_key: str | None
+    unique_scope: str | None
+    expires_at: str | None
+    started_at: str | None
+
+    @property
+    def is_executing(self) -> bool:
+        """Whether a function executes the run, or still does although the run has ended."""
+        return bool(self.occupied) or self.state == "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,11 @@ def run_changes(conn: Connection) -> list[RunChange]:
     ]  # fmt: skip
 
 
+def orphaned_children(conn: Connection) -> list[tuple[str, str]]:
+    """Return each job that was deleted while another one ran after it, and that other one."""
+    return [(row[0], row[1]) for row in conn.execute(text("select * from sim_orphan"))]
+
+
 def job_changes(conn: Connection) -> list[JobChange]:
     """Return all changes of jobs in the order of their commits."""
     width = len(_JOB)
@@ -161,6 +178,10 @@ def _job_triggers() -> list[str]:
             f"create trigger sim_job_{kind} after {kind} on duly_job begin "
             f"insert into sim_job_change values ({head}, {both}); end;\n"
         )
+    statements.append(
+        "create trigger sim_job_orphan after delete on duly_job begin insert into sim_orphan "
+        "select parent_id, child_id from duly_dependency where parent_id = old.id; end;\n"
+    )
     return statements
 
 
@@ -173,6 +194,7 @@ create table sim_run_change (seq integer primary key, step, actor, run_id, job_i
  {_both_sides(_RUN)});
 create table sim_job_change (seq integer primary key, step, actor, kind, job_id, uid,
  {_both_sides(_JOB)});
+create table sim_orphan (parent_id, child_id);
 create table sim_effect (key text primary key, run_id text not null);
 create table sim_charge (run_id text not null, n integer not null);
 """

@@ -15,10 +15,14 @@ from duly.errors import DatabaseUnavailable, DuplicateJob, JobNotFound, OverlapE
 from duly.scheduler import Scheduler
 from duly.triggers import Trigger, at, cron, every
 from simulation.database import connection_lost
+from simulation.dependent_jobs import DependentJobs
 from simulation.expectations import Change, Expectations, JobState
+from simulation.limit_commands import KEY, METERED, LimitCommands
+from simulation.scheduler import SimulatedScheduler
 
 TASKS = ("plain", "plain", "coroutine", "charge")
 QUEUES = ("default", "default", "side")
+UNIQUE_KEYS = ("x", "y")
 JOBS = ("a", "b", "c", "d", "e")
 REFUSALS = (OverlapError, StateError)
 """Errors that may refuse a command in any state of the world."""
@@ -31,35 +35,60 @@ class Client:
         rng: the source of the commands.
         log: called with a line for each command.
         runs: returns the ids of runs in a state, for commands that need one.
+        jobs: returns the ids of all stored jobs.
 
     Attributes:
         expectations: what must be true, as far as the client can know.
+        limits: its commands about limits.
     """
 
     def __init__(
-        self, rng: random.Random, log: Callable[[str], None], runs: Callable[[str], list[str]]
+        self,
+        rng: random.Random,
+        log: Callable[[str], None],
+        runs: Callable[[str], list[str]],
+        jobs: Callable[[], set[str]],
     ) -> None:
         self._rng = rng
         self._log = log
         self._runs = runs
         self.expectations = Expectations()
         self._count = 0
-        self._commands = (
+        self.limits = LimitCommands(rng, log, self.expectations)
+        self._dependent = dependent = DependentJobs(rng, log, self.expectations, jobs)
+        self._commands: tuple[Callable[[SimulatedScheduler], None], ...] = (
             *[self.add] * 3, self.edit, self.pause, self.resume, self.resume, self.remove,
             *[self.enqueue] * 4, self.enqueue_in_transaction, self.enqueue_in_transaction,
-            self.run_now, self.cancel, self.retry, self.discard, self.switch,
+            self.run_now, *[self.cancel] * 2, *[self.retry] * 2, self.discard, self.switch,
+            self.limits.meter, self.limits.meter, self.limits.burst, self.limits.burst,
+            self.limits.block_key, self.limits.unblock_key, dependent.add_parent,
+            dependent.add_child, lambda scheduler: dependent.prune(scheduler, JOBS),
+        )  # fmt: skip
+        self._racing: tuple[Callable[[SimulatedScheduler], None], ...] = (
+            *[self.cancel] * 3, self.retry, self.enqueue, self.remove, self.limits.meter,
         )  # fmt: skip
 
-    def begin(self, scheduler: Scheduler) -> None:
+    def begin(self, scheduler: SimulatedScheduler) -> None:
         """Add the first jobs."""
-        for _job in range(3):
+        for add in (*[self.add] * 3, self._dependent.begin):
             with suppress(DatabaseUnavailable, *REFUSALS):
-                self.add(scheduler)
+                add(scheduler)
 
-    def act(self, scheduler: Scheduler) -> None:
+    def act(self, scheduler: SimulatedScheduler) -> None:
         """Issue one random command; a database error or a crash leaves its outcome unknown."""
         with suppress(DatabaseUnavailable, *REFUSALS):
             self._rng.choice(self._commands)(scheduler)
+
+    def race(self, scheduler: SimulatedScheduler) -> None:
+        """Issue a command at the same instant at which another process begins a transaction."""
+        with suppress(DatabaseUnavailable, *REFUSALS):
+            self._rng.choice(self._racing)(scheduler)
+
+    def enqueue_late(self, scheduler: SimulatedScheduler) -> None:
+        """Enqueue a call that may start at once, in a process that is about to stop."""
+        with suppress(DatabaseUnavailable):
+            self._log("enqueue in a process that stops")
+            self.expectations.runs.append(scheduler.enqueue("plain", n=self._number()))
 
     def seconds_to_next(self) -> float:
         """Return the seconds until the next command."""
@@ -110,10 +139,12 @@ class Client:
 
     def enqueue(self, scheduler: Scheduler) -> None:
         """Enqueue a call, sometimes with a unique key or a delay."""
-        options: dict[str, Any] = {"queue": self._rng.choice(QUEUES)}
-        if self._rng.random() < 0.5:
-            options["unique_key"] = self._rng.choice("xyz")
-            options["unique"] = self._rng.choice(("until_start", "until_done"))
+        options: dict[str, Any] = {"queue": self._rng.choice((*QUEUES, METERED))}
+        if self._rng.random() < 0.6:
+            options["unique_key"] = self._rng.choice(UNIQUE_KEYS)
+            options["unique"] = self._rng.choice(("until_start", "until_done", "until_done"))
+        if self._rng.random() < 0.35:
+            options["concurrency_key"] = KEY
         if self._rng.random() < 0.3:
             options["delay"] = self._rng.uniform(0, 10)
         options["priority"] = self._rng.choice((-1, 0, 0, 5))
@@ -156,12 +187,19 @@ class Client:
         self._request(job_id, unchanged, call)
 
     def cancel(self, scheduler: Scheduler) -> None:
-        """Cancel a running run."""
-        self._command_run("cancel", "running", scheduler.cancel)
+        """Cancel an unfinished run: one that waits for its slot, if there is any."""
+
+        def cancel(run_id: str) -> None:
+            if scheduler.cancel(run_id).state == "cancelled":
+                self.expectations.cancelled.append(run_id)
+
+        state = self._rng.choice(("running", "ready", "scheduled"))
+        self._command_run("cancel", "waiting" if self._runs("waiting") else state, cancel)
 
     def retry(self, scheduler: Scheduler) -> None:
-        """Retry a failed run."""
-        self._command_run("retry", "failed", scheduler.retry)
+        """Start a run over that has ended without success."""
+        state = self._rng.choice(("keyed", "keyed", "failed", "failed", "missed", "skipped"))
+        self._command_run("retry", state, scheduler.retry)
 
     def discard(self, scheduler: Scheduler) -> None:
         """Discard a failed run."""
@@ -177,6 +215,16 @@ class Client:
             scheduler.stop_all()
         else:
             self.resume_everything(scheduler)
+
+    def come_back(self, scheduler: SimulatedScheduler) -> None:
+        """Prune, and retry what has failed with a unique key that another run holds again."""
+        self._dependent.prune(scheduler, JOBS)
+        self._log("enqueue and retry with unique keys")
+        for key in UNIQUE_KEYS:
+            scheduler.enqueue("plain", args={"n": 0}, unique_key=key, unique="until_done", delay=5)
+        for run_id in self._runs("keyed"):
+            with suppress(*REFUSALS):
+                scheduler.retry(run_id)
 
     def resume_everything(self, scheduler: Scheduler) -> None:
         """Resume the queue and start everything again."""
@@ -238,8 +286,8 @@ class Client:
 
     def _options(self) -> dict[str, Any]:
         choose = self._rng.choice
+        overlap = choose(("skip", "queue", "queue", "allow", "cancel_running"))
         options = {
-            "overlap": choose(("skip", "skip", "queue", "allow", "cancel_running")),
             "max_running": choose((1, 1, 2)),
             "catch_up": {"mode": choose(("latest", "all", "none")), "limit": choose((2, 4))},
             "misfire_grace": choose((None, None, 3, 20)),
@@ -251,4 +299,5 @@ class Client:
             "max_fires": choose((None, None, None, 3)),
             "queue": choose(QUEUES),
         }  # fmt: skip
-        return {name: value for name, value in options.items() if self._rng.random() < 0.5}
+        chosen = {name: value for name, value in options.items() if self._rng.random() < 0.5}
+        return {"overlap": overlap, **chosen}

@@ -35,7 +35,7 @@ class TransactionHooks(Protocol):
     step: int
     actor: int
 
-    def begin(self) -> None:
+    def begin(self, *, read_only: bool) -> None:
         """Run before a transaction begins; may raise."""
 
     def commit(self, commit: Callable[[], None]) -> None:
@@ -158,9 +158,9 @@ class _Shared:
         return connection
 
     def _begin(self, conn: Connection) -> None:
-        if self.hooks is not None:
-            self.hooks.begin()
         read_only = conn.get_execution_options().get(READ_ONLY, False)
+        if self.hooks is not None:
+            self.hooks.begin(read_only=read_only)
         conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def _commit(self, conn: Connection) -> None:

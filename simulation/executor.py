@@ -12,7 +12,7 @@ from duly.errors import Discard, RetryAfter, Snooze
 from duly.executors.base import CallResult, Done, I, Invocation, result_text
 from duly.executors.failure import CallError
 
-Outcome = Literal["ok", "error", "snooze", "retry_after", "discard"]
+Outcome = Literal["ok", "error", "snooze", "retry_after", "discard", "crash"]
 OUTCOMES: tuple[Outcome, ...] = (
     "ok", "ok", "ok", "ok", "ok", "error", "error", "snooze", "retry_after", "discard",
 )  # fmt: skip
@@ -30,8 +30,9 @@ class Execution:
         process: the number of the process that executes it.
         run_id: the run that is executed.
         step: the world's step counter when it started.
+        began_at: when it started, in seconds of the world's time.
         ends_at: when it ends, in seconds of the world's time.
-        outcome: how it ends.
+        outcome: how it ends; ``crash``: with the process.
         cooperative: whether it ends soon after it was asked to stop.
         interrupted: whether it was asked to stop.
     """
@@ -40,6 +41,7 @@ class Execution:
     process: int
     run_id: str
     step: int
+    began_at: float
     ends_at: float
     outcome: Outcome
     cooperative: bool
@@ -124,6 +126,14 @@ class SteppedExecutor:
         ends = (execution.ends_at for execution, _done in self._executions.values())
         return min(ends, default=None)
 
+    def is_crashing(self) -> bool:
+        """Return whether a function that kills the process has come to its end."""
+        now = self._now()
+        return any(
+            execution.outcome == "crash" and execution.ends_at <= now
+            for execution, _done in self._executions.values()
+        )
+
     def step(self) -> bool:
         """End the functions whose time has come, and return whether there were any."""
         ending = [
@@ -150,7 +160,7 @@ class SteppedExecutor:
             return CallResult(error=CallError.of(error))
         finally:
             self.current = None
-        return CallResult(result_text(value))
+        return CallResult(result_text(value), seconds=self._now() - execution.began_at)
 
 
 def _run(coroutine: Any) -> Any:

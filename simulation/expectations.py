@@ -67,6 +67,7 @@ class Expectations:
     Attributes:
         jobs: the possible states of each job, by id; exactly one when its state is certain.
         runs: the ids of runs whose creation was acknowledged.
+        cancelled: the ids of runs whose cancellation before their start was acknowledged.
         transactions: for each transaction of the application's own, by its key, whether it was
             committed (``None`` if unknown) and the id of the run enqueued in it.
         contradictions: answers that cannot be true after what was acknowledged before.
@@ -75,6 +76,7 @@ class Expectations:
 
     jobs: dict[str, set[JobState]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
     transactions: dict[str, tuple[bool | None, str | None]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
     pending: list[PendingChange] = field(default_factory=list)

@@ -6,15 +6,18 @@ import random
 from collections import Counter
 from typing import Literal
 
-Boundary = Literal["begin", "commit", "end"]
+Boundary = Literal["begin", "write", "commit", "end"]
 Fault = Literal[
     "crash before commit", "crash after commit", "lost commit", "lost acknowledgement",
     "pause", "pause after commit", "no connection", "crash", "freeze", "stop", "outage",
-    "partition", "clock step", "blackout", "stall",
+    "partition", "clock step", "blackout", "stall", "race",
 ]  # fmt: skip
 
 AT_BEGIN: dict[Fault, float] = {"pause": 0.005, "no connection": 0.004, "crash": 0.002}
 """Probability of each fault when a transaction begins."""
+
+AT_WRITE: dict[Fault, float] = {"race": 0.08}
+"""Probability of each fault when a transaction that writes begins."""
 
 AT_COMMIT: dict[Fault, float] = {
     "crash before commit": 0.006, "crash after commit": 0.006, "lost commit": 0.006,
@@ -26,12 +29,12 @@ AT_END: dict[Fault, float] = {"stall": 0.08}
 """Probability of each fault when a function ends."""
 
 PER_SECOND: dict[Fault, float] = {
-    "freeze": 0.04, "stop": 0.006, "outage": 0.006, "partition": 0.012, "clock step": 0.02,
+    "freeze": 0.04, "stop": 0.02, "outage": 0.006, "partition": 0.012, "clock step": 0.02,
     "blackout": 0.002,
 }  # fmt: skip
 """Probability of each fault in one virtual second."""
 
-BOUNDARIES = {"begin": AT_BEGIN, "commit": AT_COMMIT, "end": AT_END}
+BOUNDARIES = {"begin": AT_BEGIN, "write": AT_WRITE, "commit": AT_COMMIT, "end": AT_END}
 INTENSITIES = (0.0, 0.0, 0.5, 1.0, 1.0, 3.0)
 
 

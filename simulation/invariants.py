@@ -11,6 +11,9 @@
 8. Every acknowledged write survives.
 9. Cursors only advance.
 10. The history equals the audit log.
+11. A run that is given back is as it was before its claim, and an orderly stop counts no crash.
+12. At most one unfinished run holds a unique key until it is done.
+13. No job is deleted while another one runs after it.
 
 `simulation.simulate` checks the seventh while the world recovers, the others are checked here.
 """
@@ -27,9 +30,15 @@ from duly.model.policy import decode_options
 from duly.model.run import LIVE, MOVES, TERMINAL
 from duly.store.transaction import ROUTINE
 from simulation.audit_log import RunChange, RunColumns
+from simulation.claim_invariants import (
+    keys_are_unique,
+    only_crashes_are_counted,
+    what_is_given_back_is_restored,
+)
 from simulation.decision_invariants import cursors_advance, one_decision_each
 from simulation.executor import Execution
 from simulation.expectations import JobState
+from simulation.limit_invariants import keys_hold, rates_hold
 from simulation.records import Records
 
 FIRST_STATES = LIVE | {"missed", "skipped"}
@@ -174,12 +183,21 @@ def acknowledged_writes_survive(records: Records) -> Iterator[str]:
     for run_id in expectations.runs:
         if run_id not in records.runs:
             yield f"(8) run {run_id} was acknowledged and is not stored"
+    for run_id in expectations.cancelled:
+        if records.runs[run_id].state != "cancelled":
+            yield f"(8) run {run_id} was cancelled, and is {records.runs[run_id].state}"
     for job_id, possible in expectations.jobs.items():
         row = records.jobs.get(job_id)
         n = payload.decode(row.args)["n"] if row is not None else 0
         state = JobState(row is not None, row is not None and row.state == "paused", n)
         if state not in possible:
             yield f"(8) {job_id} is {state}; acknowledged: {possible}"
+
+
+def parents_are_kept(records: Records) -> Iterator[str]:
+    """(13) No job is deleted while another one runs after it."""
+    for parent, child in records.orphans:
+        yield f"(13) {parent} was deleted although {child} runs after it"
 
 
 def history_equals_log(records: Records) -> Iterator[str]:
@@ -220,6 +238,7 @@ def _events_match_changes(records: Records) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Records], Iterable[str]], ...] = (
     one_decision_each, tokens_rise, transitions_are_allowed, effects_match_runs,
-    executions_are_claimed, limits_hold, acknowledged_writes_survive, cursors_advance,
-    history_equals_log,
+    executions_are_claimed, limits_hold, keys_hold, rates_hold, acknowledged_writes_survive,
+    cursors_advance, history_equals_log, what_is_given_back_is_restored, only_crashes_are_counted,
+    keys_are_unique, parents_are_kept,
 )  # fmt: skip

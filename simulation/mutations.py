@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import select
+from sqlalchemy import select, true, update
 
 from duly.errors import ConfigurationError, did_you_mean
+from duly.model import transition as transitions_of_runs
 from duly.model.job import Occupancy
-from duly.store import completions, jobs, runs, transitions
-from duly.store.tables import run
+from duly.model.transition import RunSnapshot, Transition
+from duly.operations import runs as operations
+from duly.store import completions, history, jobs, limits, runs, transitions, workers
+from duly.store.tables import queue, run
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
+from duly.worker.lease import WorkerLease
 
 
 @contextmanager
@@ -69,9 +74,62 @@ def _ignore_lost_races() -> Any:
     return patch.object(jobs, "advance", lambda _tx, _cursors: set())
 
 
+@contextmanager
+def _claim_while_stopping() -> Iterator[None]:
+    """Let a process claim on insert until it has signed off."""
+    with (
+        patch.object(WorkerLease, "drain", lambda _lease: None),
+        patch.object(workers, "stop_claiming", lambda _tx, _worker_id: None),
+    ):
+        yield
+
+
+def _lose_places() -> Any:
+    """Make runs that are given back due now, at the end of their queue, and keep no expiry."""
+    columns = Transition.columns
+
+    def at_the_end(self: Transition, run: RunSnapshot, now: datetime) -> dict[str, Any]:
+        given_back = self.event == "run.given_back"
+        values = {"due_at": now, "expires_at": None} if given_back else {}
+        return columns(self, run, now) | values
+
+    return patch.object(Transition, "columns", at_the_end)
+
+
+def _revive_without_key() -> Any:
+    """Let a run start over without its unique key."""
+
+    def revive(tx: Transaction, row: Any, *, waits: bool = False, **values: Any) -> None:
+        transition = transitions_of_runs.revive(waits_for_slot=waits)
+        detail = {"was": row.state}
+        transitions.apply(tx, [Change(RunSnapshot.of(row), transition, values, detail)])
+
+    return patch.object(operations, "revive_run", revive)
+
+
+def _prune_parents() -> Any:
+    """Delete finished jobs although others run after them."""
+    return patch.object(history, "_NOT_NEEDED", true())
+
+
+def _refill_bucket() -> Any:
+    """Fill the bucket of a queue whenever its limits are said, also without a change."""
+    set_queue = limits.set_queue
+
+    def refill(tx: Transaction, name: str, *, rate: int | None, **others: Any) -> bool:
+        set_queue(tx, name, rate=rate, **others)
+        bucket = update(queue).where(queue.c.name == name)
+        tx.conn.execute(bucket.values(allowance=rate, refilled_at=tx.now))
+        return True
+
+    return patch.object(limits, "set_queue", refill)
+
+
 MUTATIONS: dict[str, Callable[[], Any]] = {
     "token": _forge_tokens, "limits": _hide_active_runs, "decisions": _lose_runs,
-    "cursor": _ignore_lost_races,
+    "cursor": _ignore_lost_races, "stop": _claim_while_stopping,
+    "place": _lose_places, "key": _revive_without_key,
+    "prune": _prune_parents, "rate": _refill_bucket,
 }  # fmt: skip
 
 

@@ -77,6 +77,10 @@ class Process:
         if self.scheduler is not None:
             self.scheduler.end()
 
+    def is_crashing(self) -> bool:
+        """Return whether a function is about to kill it."""
+        return any(executor.is_crashing() for executor in self.executors)
+
     def end_executions(self) -> bool:
         """End the functions whose time has come, and return whether there were any."""
         ended = [executor.step() for executor in self.executors]

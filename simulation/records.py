@@ -9,7 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from duly.store.tables import attempt, decision_range, event, job, run
-from simulation.audit_log import JobChange, RunChange, job_changes, run_changes
+from simulation.audit_log import (
+    JobChange,
+    RunChange,
+    job_changes,
+    orphaned_children,
+    run_changes,
+)
 from simulation.executor import Execution
 from simulation.expectations import Expectations
 
@@ -28,6 +34,8 @@ class Records:
         changes_by_run: the same changes by run.
         claims: by run and claim id, the change that made the run running.
         job_changes: every committed change of a job, by its incarnation.
+        orphans: each job that was deleted while another one ran after it, and that other one.
+        signed_off: the ids of the workers that stopped in an orderly way.
         effects: the rows of the application's own transactions: by key, the run made with each.
         charges: the number of effects of each transactional run.
         executions: every execution of a function.
@@ -43,6 +51,8 @@ class Records:
     changes_by_run: dict[str, list[RunChange]]
     claims: dict[tuple[str, str], RunChange]
     job_changes: dict[str, list[JobChange]]
+    orphans: list[tuple[str, str]]
+    signed_off: set[str]
     effects: dict[str, str]
     charges: Counter[str]
     executions: list[Execution]
@@ -63,16 +73,19 @@ def read_records(
     by_job: dict[str, list[JobChange]] = defaultdict(list)
     for job_change in job_changes(conn):
         by_job[job_change.uid].append(job_change)
+    events = list(conn.execute(select(event).order_by(event.c.id)))
     return Records(
         runs={row.id: row for row in conn.execute(select(run))},
         jobs={row.id: row for row in conn.execute(select(job))},
         ranges=list(conn.execute(select(decision_range))),
         attempts=list(conn.execute(select(attempt))),
-        events=list(conn.execute(select(event).order_by(event.c.id))),
+        events=events,
         run_changes=all_changes,
         changes_by_run=by_run,
         claims=claims,
         job_changes=by_job,
+        orphans=orphaned_children(conn),
+        signed_off={row.worker_id for row in events if row.kind == "worker.stopped"},
         effects=dict(conn.execute(text("select key, run_id from sim_effect")).all()),
         charges=Counter(conn.execute(text("select run_id from sim_charge")).scalars()),
         executions=executions,

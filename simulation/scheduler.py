@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
+from unittest.mock import patch
 
 from duly.clock import Clock
 from duly.executors.base import Executors
@@ -17,6 +18,7 @@ from duly.model.settings import Settings
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core
 from duly.scheduler import UPKEEP, Scheduler
+from duly.store import history
 from duly.store.store import Store
 from duly.store.url import Later
 from duly.worker.worker import Worker
@@ -24,7 +26,9 @@ from simulation.database import SimulatedDatabase, SimulatedDialect, SimulatedSt
 from simulation.executor import SteppedExecutor
 
 HEARTBEAT = Heartbeat(interval=3, lease=11, fence=9, rescue=4)
-QUEUES = {"default": 3, "side": 2}
+QUEUES = {"default": 3, "side": 2, "metered": 2}
+RETENTION = timedelta(seconds=5)
+"""How long `SimulatedScheduler.prune_jobs` keeps finished jobs."""
 
 
 class ProcessClock:
@@ -133,6 +137,11 @@ class SimulatedScheduler(Scheduler):
         """Stop in an orderly way: unfinished runs are given back."""
         _replace(self._core.worker.loop, "thread", None)
         self.stop(grace=0)
+
+    def prune_jobs(self) -> None:
+        """Delete finished jobs, after a retention that is short enough for a world."""
+        with patch.object(history, "KEEP_EVENTS", RETENTION):
+            self._core.store.run(lambda tx: history.prune_jobs(tx, 100))
 
     def vanish(self) -> None:
         """Release its file locks, as the kernel does when a process is killed."""

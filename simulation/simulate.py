@@ -20,12 +20,16 @@ from sqlalchemy import select
 
 from duly.model import identity
 from duly.store.tables import LIVE, RUNNING, run
-from duly.worker import shutdown
+from duly.worker import queue_slots, shutdown
 from simulation.database import make_ready
 from simulation.invariants import violations
+from simulation.limit_commands import KEY
 from simulation.mutations import mutated
 from simulation.records import read_records
 from simulation.world import RECOVERY, World
+
+PREFETCH = (0.05, 3.0)
+"""Seconds for which workers prefetch runs: hardly any in a world's long functions, or many."""
 
 LAST_LINES = 60
 """Lines of the log that a report with violations prints."""
@@ -112,12 +116,15 @@ def simulate(
 
 def _report(seed: int, world: World) -> Report:
     world.live()
-    found = world.errors + _left_with_the_dead(world)
-    if not world.finish(lambda: not _unfinished(world)):
-        found += [f"(7) {run_text} does not end" for run_text in _unfinished(world)]
+    found = _left_with_the_dead(world)
+    for but in (KEY, None):
+        if not world.finish(lambda but=but: not _unfinished(world, but)):  # type: ignore[misc]
+            found += [f"(7) {run_text} does not end" for run_text in _unfinished(world, but)]
+        world.unblock_key()
+    world.stop()
     with world.database.engine.connect() as conn:
         records = read_records(conn, world.executions, world.client.expectations)
-    found += violations(records)
+    found += world.errors + violations(records)
     decisions = sum(row.scheduled_for is not None for row in records.runs.values())
     decisions += sum(row._mapping["count"] for row in records.ranges)
     return Report(
@@ -139,26 +146,30 @@ def _left_with_the_dead(world: World) -> list[str]:
     ]
 
 
-def _unfinished(world: World) -> list[str]:
+def _unfinished(world: World, but: str | None) -> list[str]:
+    """Describe the runs that have not ended, except for those with one concurrency key."""
     with world.database.engine.connect() as conn:
         rows = conn.execute(select(run).where(LIVE)).all()
     return [
         f"run {row.id} of {row.job_id or row.task} ({row.state}, occupied {row.occupied}, "
-        f"waits {row.waits_for_slot}, due {row.due_at})"
+        f"waits {row.waits_for_slot}, quarantined {row.quarantined}, due {row.due_at})"
         for row in rows
+        if but is None or row.concurrency_key != but
     ]
 
 
 @contextmanager
 def _deterministic(seed: int) -> Iterator[None]:
-    """Draw ids from the seed, wait for no real thread, and log nothing."""
+    """Draw ids and prefetching from the seed, wait for no real thread, and log nothing."""
     bits = random.Random(f"ids {seed}").getrandbits
+    prefetch = random.Random(f"prefetch {seed}").choice(PREFETCH)
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with (
             patch.object(identity, "random_bits", bits),
             patch.object(shutdown, "INTERRUPT_SECONDS", 0.0),
+            patch.object(queue_slots, "PREFETCH_SECONDS", prefetch),
         ):
             yield
     finally:

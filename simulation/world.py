@@ -9,6 +9,7 @@ from typing import Any
 from duly.errors import DatabaseUnavailable
 from simulation.database import connection_lost
 from simulation.environment import Environment
+from simulation.late_call import LateCall
 from simulation.process import Process
 from simulation.scheduler import HEARTBEAT, SimulatedScheduler
 
@@ -23,6 +24,12 @@ PAUSES = (1.0, 4.0, HEARTBEAT.lease + 4, 2 * HEARTBEAT.lease + 8)
 STALLS = (4.0, HEARTBEAT.lease + 4, HEARTBEAT.lease + 7, HEARTBEAT.lease + 12)
 """Seconds between the end of a function and its completion. During the longest, another worker may
 already execute the run again."""
+
+LATE_CALLS = 2
+"""The number of threads that enqueue while their process stops."""
+
+LATE = 0.5
+"""Probability that a late call continues when its stopping process has committed a transaction."""
 
 MAX_DEPTH = 2
 MAX_STEPS = 10
@@ -48,27 +55,42 @@ class World(Environment):
         self.seconds = seconds
         self.outage_until = 0.0
         self._next_command = 0.0
+        self._late_calls: list[LateCall] = []
 
     def live(self) -> None:
         """Run the world with its faults, heal it, and let it recover."""
         for process in self.processes:
             self._at_work(process, process.start)
         first = self.processes[0]
+        self.client.limits.meter(_alive(first))  # by the observer: it cannot fail
         self._at_work(first, lambda: self.client.begin(_alive(first)))
         while self.now < self.seconds:
             self._run_until(self.seconds)
         self._heal()
+        if first.scheduler is None:
+            self._at_work(first, first.start)
+        self._at_work(first, lambda: self.client.limits.block_key(_alive(first)))
+        self._at_work(first, lambda: self.client.come_back(_alive(first)))
         self._run_until(self.now + RECOVERY)
-
-    def finish(self, finished: Callable[[], bool]) -> bool:
-        """Pause every job of the healed world, and return whether all runs ended in time.
-
-        Args:
-            finished: returns whether every run has ended.
-        """
-        first = self.processes[0]
         self._at_work(first, lambda: self.client.resume_everything(_alive(first)))
         self._at_work(first, lambda: self.client.pause_jobs(_alive(first)))
+
+    def unblock_key(self) -> None:
+        """Let runs with the concurrency key start again, which nothing does since healing."""
+        first = self.processes[0]
+        self._at_work(first, lambda: self.client.limits.unblock_key(_alive(first)))
+
+    def stop(self) -> None:
+        """Stop all processes of the healed world in an orderly way."""
+        for process in self._running():
+            self._stop(process)
+
+    def finish(self, finished: Callable[[], bool]) -> bool:
+        """Let the healed world continue, and return whether runs ended in time.
+
+        Args:
+            finished: returns whether they have ended.
+        """
         end = self.now + DRAIN
         while self.now < end and not finished():
             self._run_until(self.now + 4.0)
@@ -76,11 +98,16 @@ class World(Environment):
 
     # ---------------------------------------------------------------- transaction hooks
 
-    def begin(self) -> None:
+    def begin(self, *, read_only: bool) -> None:
         """See `TransactionHooks.begin`."""
-        if self.actor == 0:
+        late_call = next((call for call in self._late_calls if call.is_current), None)
+        if late_call is not None and not read_only:
+            late_call.hold()
+        if self.actor == 0 or late_call is not None:
             return
         process = self._process_at_work()
+        if not read_only and self.faults.at("write"):
+            self._race(process)
         fault = self.faults.at("begin")
         if fault is not None:
             self.note(fault)
@@ -94,11 +121,14 @@ class World(Environment):
 
     def commit(self, commit: Callable[[], None]) -> None:
         """See `TransactionHooks.commit`."""
-        if self.actor == 0:
+        if self.actor == 0 or any(call.is_current for call in self._late_calls):
             return
         process = self._process_at_work()
         fault = self.faults.at("commit")
         if fault is None:
+            if any(call.pending and call.actor == self.actor for call in self._late_calls):
+                commit()
+                self._continue_late_calls()
             return
         self.note(fault)
         if fault == "crash before commit":
@@ -121,6 +151,50 @@ class World(Environment):
     def _die(self, process: Process) -> None:
         process.die(self.now + self.faults.rng.choice((1, 4, 15, 30)))
         raise Crashed
+
+    def _race(self, process: Process) -> None:
+        """Let another process issue a command before this one reads or writes anything."""
+        others = [other for other in self._running() if other is not process]
+        if not others or self.depth >= MAX_DEPTH:
+            return
+        other = self.faults.rng.choice(others)
+        self.note("race")
+        process.paused += 1
+        self.depth += 1
+        self._at_work(other, lambda: self.client.race(_alive(other)))
+        self.depth -= 1
+        process.paused -= 1
+        if process.scheduler is None:
+            raise Crashed
+
+    def _stop(self, process: Process) -> None:
+        """Stop a process in an orderly way while other threads of it enqueue calls."""
+        scheduler = _alive(process)
+        mine = [
+            LateCall(process.number, lambda: self.client.enqueue_late(scheduler))
+            for _call in range(LATE_CALLS)
+        ]
+        self._late_calls += mine
+        with self._acting_as(process):
+            for late_call in mine:
+                late_call.start()
+        self._at_work(process, process.stop)
+        with self._acting_as(process):
+            for late_call in mine:
+                self._finish_late_call(late_call)
+                self._late_calls.remove(late_call)
+
+    def _continue_late_calls(self) -> None:
+        for late_call in self._late_calls:
+            if late_call.pending and late_call.actor == self.actor and self.rng.random() < LATE:
+                self._finish_late_call(late_call)
+
+    def _finish_late_call(self, late_call: LateCall) -> None:
+        if not late_call.pending:
+            return
+        late_call.finish()
+        if late_call.error is not None:
+            self._note_error(late_call.error)
 
     def _pause_at_random(self, process: Process) -> None:
         rng = self.faults.rng
@@ -194,11 +268,13 @@ class World(Environment):
         elif fault == "clock step":
             self._step_clock(rng)
         else:
-            self._strike(fault, rng.choice(self.processes), rng)
+            self._strike(fault, rng)
 
-    def _strike(self, fault: str, process: Process, rng: random.Random) -> None:
-        if process.paused or process.scheduler is None:
+    def _strike(self, fault: str, rng: random.Random) -> None:
+        running = self._running()
+        if not running:
             return
+        process = rng.choice(running)
         if fault == "partition":
             process.partitioned_until = self.now + rng.choice((1, 6, 25))
         elif fault == "freeze":
@@ -209,7 +285,7 @@ class World(Environment):
                 for executor in process.executors:
                     executor.freeze(process.next_step)
         elif fault == "stop":
-            self._at_work(process, process.stop)
+            self._stop(process)
             process.die(self.now + rng.choice((0.5, 5)))
 
     def _step_clock(self, rng: random.Random) -> None:
@@ -222,9 +298,12 @@ class World(Environment):
         for process in self.processes:
             process.clock.error = error
 
+    def _running(self) -> list[Process]:
+        return [p for p in self.processes if p.scheduler is not None and not p.paused]
+
     def _command(self) -> None:
         self._next_command = self.now + self.client.seconds_to_next()
-        running = [p for p in self.processes if p.scheduler is not None and not p.paused]
+        running = self._running()
         if running:
             process = self.rng.choice(running)
             self._at_work(process, lambda: self.client.act(_alive(process)))
@@ -234,6 +313,11 @@ class World(Environment):
         if process.scheduler is None:
             self.note("starts")
             process.start()
+        if process.is_crashing():
+            self.note("killed by a function")
+            self.faults.counts["deadly function"] += 1
+            process.die(self.now + 1)
+            return
         ended = process.end_executions()
         if ended and self.faults.at("end"):
             self.note("stall")
@@ -265,8 +349,11 @@ class World(Environment):
             except DatabaseUnavailable:
                 process.next_step = self.now + self.rng.uniform(0.5, 2.0)
             except Exception as error:  # noqa: BLE001 - any other error is a finding
-                self.note(f"unexpected {type(error).__name__}: {error}")
-                self.errors.append(f"unexpected {type(error).__name__}: {error}")
+                self._note_error(error)
+
+    def _note_error(self, error: BaseException) -> None:
+        self.note(f"unexpected {type(error).__name__}: {error}")
+        self.errors.append(f"unexpected {type(error).__name__}: {error}")
 
     def _heal(self) -> None:
         self.note("the world heals")
