@@ -61,7 +61,13 @@ class JobRecord(Record):
         last_nominal: the last nominal time with a decision.
         origin: whether the job was created by ``code``, the ``api`` or an ``import``.
         revision: increases with every change.
+        created_at: when the job was stored.
+        updated_at: when its definition or its state was last changed.
+        tags: the labels by which it can be found.
         overridden: the fields edited manually, which take precedence over the declaration.
+        paused_by: the actor who paused it, or ``code`` if code no longer declares it.
+        paused_reason: the reason that was given for the pause.
+        paused_at: when it was paused.
         unresolved_reason: why the job cannot run, if it is ``unresolved``.
         consecutive_failures: the number of failed runs since the last success.
         fired_count: the number of times that the job has fired.

@@ -73,15 +73,30 @@ class RunRecord(Record):
     """A stored run as queries return it. All instants are aware datetimes in UTC.
 
     Attributes:
+        id: identifies the run; ids of later runs are greater.
+        job_id: the id of its job; ``None`` for an enqueued call.
+        task: the name of the task that is executed.
+        args: the arguments of the task.
         scheduled_for: the nominal time; ``None`` for calls outside a schedule.
         due_at: when it may start: its nominal time plus jitter, or the time of its next attempt.
         cause: why the run was created, or started over.
+        queue: the queue in which it waits.
+        priority: of the runs that are ready, those with the smallest number start first.
+        state: one of the nine states of a run.
         attempt: the number of attempts so far.
+        max_attempts: the number of attempts after which it fails for good.
         actor: the user who caused it, if any.
+        worker_id: the worker that is executing it, or executed it last.
+        started_at: when its last attempt started.
+        finished_at: when it ended; ``None`` while it is unfinished.
         cancel_requested: whether its running function has been asked to stop.
         crashes: how often its worker died while executing it.
         reason: why it was missed, skipped, cancelled or discarded.
         result: the function's return value.
+        error_type: the name of the class of its last attempt's error, if that failed.
+        error_message: the message of that error.
+        progress: the progress that its function has reported.
+        counters: the counters that its function has set, by name.
         parent_run_id: the id of the run after which it runs, if there is one.
     """
 
@@ -126,7 +141,18 @@ class RunRecord(Record):
 
 @record
 class AttemptRecord(Record):
-    """One unsuccessful attempt of a run."""
+    """One unsuccessful attempt of a run.
+
+    Attributes:
+        run_id: the run.
+        attempt: the number of the attempt, from 1.
+        worker_id: the worker that executed it.
+        started_at: when it started.
+        finished_at: when it ended.
+        error_type: the name of the error's class; ``WorkerLost`` if its worker died.
+        error_message: the error's message.
+        traceback: the error's traceback, if there is one.
+    """
 
     run_id: str
     attempt: int
@@ -143,6 +169,10 @@ class LogLine(Record):
     """One captured log line of a run.
 
     Attributes:
+        at: when it was logged.
+        level: the name of its level, such as ``INFO``.
+        logger: the name of the logger.
+        message: the formatted message.
         id: increases from line to line; ``None`` before it is stored.
     """
 

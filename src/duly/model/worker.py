@@ -66,9 +66,12 @@ class WorkerRecord(Record):
     Attributes:
         id: a random id, new for every process.
         app: the scheduler's name.
+        host: the name of its machine.
+        pid: the number of its process.
         version: the version of Duly.
         tzdb: the version of its time zone data.
         queues: the number of runs that it executes at once, by queue.
+        started_at: when it registered.
         beat_at: the time of its last heartbeat.
         lease_until: the time until which it counts as alive without another heartbeat.
         draining: whether it is shutting down and takes no more runs.

@@ -26,8 +26,13 @@ class QueueStatus(Record):
     """A queue: whether it is paused, by whom and why, and its limits over all workers.
 
     Attributes:
+        name: its name.
+        paused: whether it is paused.
+        paused_by: the actor who paused it.
+        paused_reason: the reason that was given for the pause.
         max_running: the number of its runs that may run at once; ``None``: no limit.
         rate: the number that may start in ``per`` seconds; ``None``: no limit.
+        per: the period of ``rate``, in seconds.
     """
 
     name: str

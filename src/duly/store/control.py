@@ -18,7 +18,13 @@ ZONE_DATA = "tzdb"
 
 @record
 class Stopped(Record):
-    """Who stopped the scheduler for all workers, when and why."""
+    """Who stopped the scheduler for all workers, when and why.
+
+    Attributes:
+        by: the actor, if one was given.
+        at: when.
+        reason: the reason that was given.
+    """
 
     by: str | None
     at: datetime

@@ -27,7 +27,13 @@ WHOLE = 1e-6
 
 @record
 class KeyLimit(Record):
-    """A concurrency key with the number of its runs that may execute at once, and that do now."""
+    """A concurrency key and its limit.
+
+    Attributes:
+        key: the key.
+        max_running: the number of its runs that may execute at once.
+        running: the number of its runs that execute now.
+    """
 
     key: str
     max_running: int
