@@ -119,7 +119,7 @@ def test_once_reports_an_unreachable_database(tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/nowhere/app.db"))
     done = duly(tmp_path, "run", "--once", "jobs:scheduler")
     assert done.returncode == 1
-    assert "does not answer" in done.stderr
+    assert "does not exist; create it" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -52,6 +52,16 @@ def create_app() -> FastAPI:
 app = FastAPI()
 init_app(app, scheduler)
 """
+DASHBOARD = """
+from fastapi import FastAPI
+from duly.integrations.fastapi import init_app
+from duly.web import local_key
+
+def create_app() -> FastAPI:
+    app = FastAPI()
+    init_app(app, scheduler, web="/duly", access=local_key())
+    return app
+"""
 FLASK = """
 from flask import Flask
 from duly.integrations.flask import init_app
@@ -160,6 +170,11 @@ MISTAKES = {
     "no attribute": ("", "shop", "write MODULE:ATTRIBUTE, such as"),
     "a file": ("", "shop.py:scheduler", "write shop:scheduler"),
     "a misspelt attribute": ("", "shop:schedluer", "did you mean shop:scheduler"),
+    "a misspelt factory": (
+        "\ndef create_app(): ...\n",
+        "shop:creat_app",
+        "did you mean shop:create_app?",
+    ),
     "a missing module": ("", "shoop:scheduler", "there is no module 'shoop'"),
     "an application without a scheduler": (UNCONNECTED, "shop:app", "did you mean shop:scheduler"),
     "something else": ("", "shop:__name__", "is not a Scheduler but of type str"),
@@ -188,3 +203,11 @@ def test_U27_mistakes_are_answered_in_one_sentence(
     output = " ".join(clean(result).split())
     assert result.exit_code == 2, output
     assert expected in output.replace(module_name(tmp_path), "shop")
+
+
+def test_a_command_that_serves_no_dashboard_prints_no_key(duly: Invoke, tmp_path: Path) -> None:
+    """The key of `local_key()` opens the dashboard of the process that prints it, and no other."""
+    jobs = JOBS.format(url=f"sqlite:///{tmp_path}/app.db") + DASHBOARD
+    result = duly(jobs, "run", "shop:create_app", "--once")
+    assert result.exit_code == 0, clean(result)
+    assert "key=" not in clean(result)

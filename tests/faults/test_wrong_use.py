@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 import duly
 from duly import Heartbeat, JobDefaults, Retry, Scheduler, VirtualClock
@@ -37,6 +38,13 @@ def send(scheduler: Scheduler) -> Any:
     return send
 
 
+class Row: ...
+
+
+def takes_a_row(order: int, row: Row) -> None:
+    """Has a parameter that cannot be stored."""
+
+
 def uses(**cases: tuple[Use, str]) -> Any:
     return pytest.mark.parametrize(("use", "message"), cases.values(), ids=cases.keys())
 
@@ -53,6 +61,27 @@ def uses(**cases: tuple[Use, str]) -> Any:
     job_of_an_unknown_id=(
         lambda s, f: s.job("report"),
         r"no job has the id 'report'; to declare one, .*@scheduler\.job\(every\(hours=1\), id='rep",
+    ),
+    job_of_a_group_without_parentheses=(
+        lambda s, f: d.JobGroup().job(len),
+        r"^write @jobs\.job\(…\) with a trigger, such as @jobs\.job\(cron",
+    ),
+    misspelt_option_of_a_call=(
+        lambda s, f: f.enqueue(order=7, delya=3), r"delya: .* known: .*did you mean the option 'del"
+    ),
+    engine_for_a_session=(
+        lambda s, f: f.enqueue(order=7, session=create_async_engine("sqlite+aiosqlite://")),
+        "AsyncEngine; give an SQLAlchemy Session or Connection, and to scheduler.aio an AsyncSess",
+    ),
+    session_maker_for_a_session=(
+        lambda s, f: f.enqueue(order=7, session=async_sessionmaker()), "maker; give an SQLAlchemy"
+    ),
+    async_session_for_a_session=(
+        lambda s, f: f.enqueue(order=7, session=AsyncSession()), "AsyncSession; use the awaitable"
+    ),
+    object_as_a_parameter=(
+        lambda s, f: s.task()(takes_a_row),
+        "task 'takes_a_row': the type of parameter 'row' cannot be stored as JSON: .*; take an id,",
     ),
     task_without_parentheses=(lambda s, f: s.task(f), r"write @scheduler\.task\(\)"),
     task_of_a_number=(lambda s, f: s.task(7), "the first argument is the task's name"),

@@ -436,7 +436,9 @@ def test_a_parameter_without_a_json_form_is_rejected(annotation: Any) -> None:
     def work(n: Any) -> None: ...
 
     work.__annotations__["n"] = annotation
-    with pytest.raises(ConfigurationError, match=r"task 'work' .*cannot be stored as JSON"):
+    with pytest.raises(
+        ConfigurationError, match=r"task 'work': .*parameter 'n' cannot be stored as JSON"
+    ):
         signature(work)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from starlette.testclient import TestClient
 
 from duly.errors import ConfigurationError
+from duly.executors.process.lookup import find_function
 from duly.web import LocalKey, local_key, web_app
 from tests.web.site import Site
 
@@ -25,6 +29,18 @@ def test_it_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.count(first.key) == 1
     local_key(key="k" * 16)
     assert "k" * 16 not in capsys.readouterr().err
+
+
+def test_the_process_of_a_function_prints_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that imports a module to execute a function has no dashboard to sign in to."""
+    source = "from duly.web import local_key\nlocal_key()\ndef count(): ...\n"
+    (tmp_path / "module_with_a_key.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_function("module_with_a_key", "count", "count").__name__ == "count"
+    monkeypatch.delitem(sys.modules, "module_with_a_key")
+    assert "key=" not in capsys.readouterr().err
 
 
 def test_it_signs_a_browser_in(site: Site) -> None:

@@ -322,7 +322,7 @@ def test_a_session_is_for_transactional_functions_only(ledger: Ledger) -> None:
     for function, words in (
         (two, "a and b are sessions"),
         (none, "the function has no session parameter"),
-        (coroutine, "receives a AsyncSession"),
+        (coroutine, "receives an AsyncSession"),
     ):
         with pytest.raises(ConfigurationError, match=words):
             task(transactional=True)(function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import sys
@@ -16,6 +17,7 @@ from duly.cli.lazy import FAILED
 from duly.errors import did_you_mean
 from duly.operations.task_function import TaskFunction
 from duly.scheduler import Scheduler
+from duly.serving import without_requests
 
 application_argument = click.argument("app", metavar="APP")
 app_dir_option = click.option(
@@ -49,12 +51,20 @@ def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
     folder = str(Path(app_dir).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    with without_requests():
+        return _find(name, path, folder)
+
+
+def _find(name: str, path: str, folder: str) -> Scheduler:
+    app = f"{name}:{path}"
     module = _import(name, folder)
     value: Any = module
     for part in path.split("."):
         if not hasattr(value, part):
             known = [key for key in vars(module) if not key.startswith("_")]
-            hint = _hint(module, name) or did_you_mean(path, known)
+            near = difflib.get_close_matches(path, known, n=1)
+            closest = f"; did you mean {name}:{near[0]}?" if near else ""
+            hint = closest or _hint(module, name) or did_you_mean(path, known)
             _refuse(f"module {name!r} has no attribute {path!r}{hint}")
         value = getattr(value, part)
     scheduler = _scheduler_of(value)

@@ -32,7 +32,7 @@ from duly.errors import (
 from duly.foreign_names import OPTIONS
 from duly.model import payload
 from duly.model.equality import Difference, differences, is_equal_base, is_narrowed, is_same
-from duly.model.text import safe_str
+from duly.model.text import safe_str, with_article
 
 _CONFIG = ConfigDict(
     strict=True,
@@ -186,10 +186,10 @@ class Arguments:
         sent, received = (type(value).__name__ for value in (lost.left, lost.right))
         if sent == received:
             return "pass plain values, or an id to find the object by"
-        instead = f"or pass {_with_article(received)}"
+        instead = f"or pass {with_article(received)}"
         if name in self._untyped and not lost.path:
             return f"annotate the parameter, as in {name}: {sent}, {instead}"
-        return f"annotate the parameter so that only {_with_article(sent)} fits, {instead}"
+        return f"annotate the parameter so that only {with_article(sent)} fits, {instead}"
 
     def _mismatch(self, error: ValidationError) -> ArgumentsError:
         problems = []
@@ -218,16 +218,10 @@ def _lost(given: Any, validated: Any, received: Any) -> Difference | None:
 
 
 def _changes(lost: Difference) -> str:
-    sent, received = (_with_article(type(value).__name__) for value in (lost.left, lost.right))
+    sent, received = (with_article(type(value).__name__) for value in (lost.left, lost.right))
     if sent == received:
         return f"{sent} would arrive with another value, because arguments are stored as JSON; "
     return f"{sent} would arrive as {received}, because arguments are stored as JSON; "
-
-
-def _with_article(kind: str) -> str:
-    if kind == "NoneType":
-        return "None"
-    return f"{'an' if kind[:1] in 'aeioAEIO' else 'a'} {kind}"
 
 
 _MESSAGES = {"extra_forbidden": "the function has no such parameter", "missing": "is missing"}
@@ -245,10 +239,21 @@ def _model(
     try:
         return create_model(f"{name} arguments", __base__=_base(extra_type), **fields)
     except PydanticUserError as error:
-        problem = error.message.partition(". ")[0]
         raise ConfigurationError(
-            f"task {name!r} has a parameter whose type cannot be stored as JSON: {problem}"
+            f"task {name!r}: {_unstorable(parameters)} cannot be stored as JSON: "
+            f"{error.message.partition('. ')[0]}; take an id, and find or open the object in the "
+            "function"
         ) from error
+
+
+def _unstorable(parameters: Mapping[str, inspect.Parameter]) -> str:
+    """Return which of the parameters has the type for which pydantic has no schema."""
+    for name, parameter in parameters.items():
+        try:
+            create_model("one parameter", __base__=_Closed, value=(parameter.annotation, ...))
+        except PydanticUserError:
+            return f"the type of parameter {name!r}"
+    return "the type of a parameter"
 
 
 def _base(extra_type: Any) -> type[BaseModel]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from duly.errors import ConfigurationError
+from duly.model.text import with_article
 
 SessionKind = Literal["Session", "AsyncSession"]
 _KINDS: dict[str, SessionKind] = {
@@ -55,8 +56,8 @@ def check_sessions(
     if transactional is False:
         for name, kind in sessions.items():
             raise ConfigurationError(
-                f"task {task!r}: parameter {name!r} is a {kind}, which only transactional "
-                "functions receive; declare the task with transactional=True"
+                f"task {task!r}: parameter {name!r} is {with_article(kind)}, which only "
+                "transactional functions receive; declare the task with transactional=True"
             )
         return
     if len(sessions) > 1:
@@ -69,7 +70,8 @@ def check_sessions(
         if kind != wanted:
             form = "a coroutine function" if is_async else "a plain function"
             raise ConfigurationError(
-                f"task {task!r}: parameter {name!r} is a {kind}, but {form} receives a {wanted}"
+                f"task {task!r}: parameter {name!r} is {with_article(kind)}, but {form} receives "
+                f"{with_article(wanted)}"
             )
     if transactional is True and not sessions and not asks_for_run:
         raise ConfigurationError(

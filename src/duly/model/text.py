@@ -45,3 +45,10 @@ def safe_str(error: BaseException, limit: int) -> str:
         return storable_text(str(error), limit)
     except Exception as problem:  # noqa: BLE001 - a foreign str may raise anything
         return f"<message not available: str() raised {type(problem).__name__}>"
+
+
+def with_article(kind: str) -> str:
+    """Return the name of a class after ``a`` or ``an``."""
+    if kind == "NoneType":
+        return "None"
+    return f"{'an' if kind[:1] in 'aeioAEIO' else 'a'} {kind}"

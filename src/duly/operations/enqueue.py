@@ -448,7 +448,22 @@ def _encode(task: Task, positional: Sequence[Any], args: Args | None, arguments:
     except ArgumentsError as error:
         if len(positional) == 1 and isinstance(positional[0], Mapping | tuple | list):
             raise ArgumentsError(f"{error}; give names and values as args={{…}}") from None
+        option = None if args is not None else _misspelt_option(task, arguments)
+        if option is not None and "did you mean" not in str(error):
+            raise ArgumentsError(f"{error}; did you mean the option {option!r}?") from None
         raise
+
+
+def _misspelt_option(task: Task, arguments: Args) -> str | None:
+    """Return the option of a call that is close to the name of an unknown argument."""
+    import difflib  # noqa: PLC0415 - only errors need it
+
+    for name in arguments:
+        if name not in task.signature.names:
+            near = difflib.get_close_matches(name, CallOptions.__annotations__, n=1)
+            if near:
+                return near[0]
+    return None
 
 
 def _checked_key(unique_key: str | None) -> str | None:

@@ -127,6 +127,11 @@ class JobGroup:
                 included.
             UnknownOption: there is no option of this name.
         """
+        if callable(trigger):
+            raise ConfigurationError(
+                "write @jobs.job(…) with a trigger, such as @jobs.job(cron('0 9 * * *')); "
+                "@jobs.task() declares a function without a schedule"
+            )
         if trigger is not None and not isinstance(trigger, Trigger):
             raise ConfigurationError(
                 f"@jobs.job({trigger!r}) is not valid; give a trigger, such as every(hours=1)"

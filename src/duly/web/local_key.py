@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from duly.errors import ConfigurationError
+from duly.serving import requests_are_answered
 from duly.web.access import Principal, Role
 from duly.web.cookies import set_cookie
 from duly.web.paths import address
@@ -56,7 +57,8 @@ def local_key(*, key: str | None = None, name: str = "local", role: Role = "admi
     Each process generates a key of its own; if there are several, give them the same ``key``.
 
     Args:
-        key: at least 16 characters; default: a random key, which is printed to standard error.
+        key: at least 16 characters; default: a random key, which is printed to standard error,
+            except by commands that serve no dashboard, such as ``duly worker``.
         name: the name of the principal, as recorded in the audit trail.
         role: the role of the principal.
 
@@ -65,7 +67,10 @@ def local_key(*, key: str | None = None, name: str = "local", role: Role = "admi
     """
     if key is None:
         key = secrets.token_urlsafe(32)
-        sys.stderr.write(f"Duly: append ?key={key} to the address of the dashboard to sign in\n")
+        if requests_are_answered():
+            sys.stderr.write(
+                f"Duly: append ?key={key} to the address of the dashboard to sign in\n"
+            )
     if len(key) < MIN_KEY_LENGTH:
         raise ConfigurationError(
             f"key= is too short; it must have at least {MIN_KEY_LENGTH} characters"

@@ -7,6 +7,7 @@ from typing import Any
 
 from duly.errors import ConfigurationError
 from duly.registry import Registered
+from duly.serving import without_requests
 
 
 def find_function(module: str, name: str, task: str) -> Any:
@@ -20,7 +21,8 @@ def find_function(module: str, name: str, task: str) -> Any:
         name: the qualified name of the function.
         task: the name of the task.
     """
-    home = importlib.import_module(module)
+    with without_requests():
+        home = importlib.import_module(module)
     found: Any = home
     for part in name.split("."):
         found = getattr(found, part)

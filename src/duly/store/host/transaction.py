@@ -83,11 +83,14 @@ def connection_of(session: object) -> tuple[Connection, Session | None]:
     if isinstance(session, Connection):
         return session, None
     kind = f"{type(session).__module__}.{type(session).__name__}"
-    if "async" in kind.lower():
+    if hasattr(session, "sync_session") or hasattr(session, "sync_connection"):
         raise ConfigurationError(
             f"session= is a {kind}; use the awaitable form: await scheduler.aio.…(session=…)"
         )
-    raise ConfigurationError(f"session= is a {kind}; give an SQLAlchemy Session or Connection")
+    raise ConfigurationError(
+        f"session= is a {kind}; give an SQLAlchemy Session or Connection, and to scheduler.aio "
+        "an AsyncSession or AsyncConnection"
+    )
 
 
 def call_after_commit(session: Session, events: list[Event], committed: Committed) -> None:
