@@ -24,7 +24,7 @@ OUTSIDE: dict[str, set[str]] = {
     "cli": {"click", "rich"},
 }
 # The pages and the API see these rooms and no others: never the engine, never SQL.
-BELOW_WEB = {"web", "scheduler", "model", "triggers", "registry", "errors", "clock"}
+BELOW_WEB = {"web", "scheduler", "model", "triggers", "registry", "errors", "clock", "serving"}
 # Values that calls of the scheduler return, defined beside these calls.
 RESULTS = {
     "duly.operations.jobs.find.MissedRange",
