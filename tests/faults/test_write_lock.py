@@ -96,6 +96,20 @@ def test_S02_a_transaction_of_dulys_own_is_reported_too(
     assert f"It began at {__file__}:" in message
 
 
+def test_S02_a_connection_that_is_gone_can_be_rolled_back(
+    engine: Engine, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The report must not stand in the way of a host that discards a broken connection."""
+    with Session(engine) as session:
+        session.execute(READ)
+        clock.advance(60)
+        session.invalidate()
+        session.execute(READ)
+        session.connection().invalidate()
+        session.rollback()
+    assert reported(caplog) == []
+
+
 def _short(engine: Engine, clock: VirtualClock) -> None:
     with engine.begin():
         clock.advance(5)

@@ -57,6 +57,8 @@ def report_long_writes(engine: Engine, warn_after: float) -> None:
             conn.info[_OPEN] = OpenWrite(CLOCK.monotonic(), *_beginning())
 
     def on_end(conn: Connection) -> None:
+        if conn.invalidated:  # its info went with it, and asking for it would raise
+            return
         opened: OpenWrite | None = conn.info.pop(_OPEN, None)
         if opened is None:
             return
