@@ -24,6 +24,7 @@ from duly.operations.definition import (
     declaration_text,
     define,
     is_cron,
+    is_declared_paused,
     trigger_of,
 )
 from duly.operations.enqueue import AwaitableEnqueue, DirectEnqueue
@@ -113,6 +114,7 @@ def job(
     id: str | None = None,
     args: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
+    paused: bool | str = False,
     transactional: bool | SessionFactory = False,
     executor: ExecutorName = "auto",
     **options: Unpack[JobOptionFields],
@@ -126,6 +128,7 @@ def job(
     id: str | None = None,
     args: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
+    paused: bool | str = False,
     transactional: bool | SessionFactory = False,
     executor: ExecutorName = "auto",
     **options: Unpack[JobOptionFields],
@@ -145,6 +148,9 @@ def job(
         id: the job's id; default: the task's name.
         args: the arguments of every run.
         tags: labels by which jobs can be found.
+        paused: whether it is paused when it is first stored; a text is the reason. A user who
+            resumes it takes precedence: a later deploy pauses or resumes it only if ``paused``
+            has changed in code.
         transactional: see `task`; not accepted for a function that is a task already.
         executor: see `task`; not accepted for a function that is a task already.
         options: see `JobOptions`.
@@ -165,7 +171,7 @@ def job(
             "@scheduler.task() declares a function without a schedule"
         )
     if isinstance(trigger, str):
-        if id is not None or args is not None or tags or options or is_cron(trigger):
+        if id is not None or args is not None or tags or paused or options or is_cron(trigger):
             check_trigger(trigger)
         try:
             return find_job(core, trigger)
@@ -193,6 +199,7 @@ def job(
             tags=tags,
             options=decorated.task.options_over(core.settings.defaults, options),
             zone=core.settings.timezone,
+            paused=paused,
         )
         _declare(core, wanted, decorated.task.function)
         return decorated
@@ -473,9 +480,23 @@ def _change_declared(tx: Transaction, row: JobRow, wanted: Definition, release: 
         )
         return
     fields = change(tx, row, merged, task=wanted.task)
+    _change_pause(tx, row, wanted)
     declarations.adopt(tx, release, wanted.id, declaration_text(wanted))
     if fields:
         tx.record("job.changed", job_id=wanted.id, fields=fields)
+
+
+def _change_pause(tx: Transaction, row: JobRow, wanted: Definition) -> None:
+    """Pause or resume a job if its declaration now says so and did not before.
+
+    A pause by a user stays, and a job that a user has resumed is not paused again.
+    """
+    was_paused = is_declared_paused(row)
+    if wanted.paused and not was_paused and row.state != "paused":
+        jobs.pause(tx, [row.id], CODE, wanted.paused_reason)
+        tx.record("job.paused", job_id=row.id, reason=wanted.paused_reason)
+    elif was_paused and not wanted.paused and row.paused_by == CODE and not is_paused_by_code(row):
+        resume_jobs(tx, [row.id])
 
 
 def _record_once(tx: Transaction, kind: str, job_id: str, **detail: Any) -> None:

@@ -14,6 +14,7 @@ from duly.model.identity import new_id
 from duly.model.job import check_id, check_tags
 from duly.model.policy import JobOptions, decode_options, encode_policy
 from duly.model.text import safe_repr
+from duly.operations.inputs import storable_reason
 from duly.registry import Task
 from duly.store.rows import JobRow
 from duly.triggers import After, Trigger, cron, decode, encode
@@ -33,6 +34,7 @@ class Definition:
         args: the validated arguments, as JSON text.
         options: the effective options: the defaults, overridden by the task's, then the job's.
         zone: the time zone of a trigger that does not name one.
+        paused: whether it is paused when it is added; a text is the reason.
     """
 
     id: str
@@ -42,6 +44,12 @@ class Definition:
     options: JobOptions
     tags: tuple[str, ...]
     zone: str
+    paused: bool | str = False
+
+    @property
+    def paused_reason(self) -> str | None:
+        """Why it is paused when it is added, if that is known."""
+        return self.paused if isinstance(self.paused, str) else None
 
 
 def define(
@@ -53,11 +61,12 @@ def define(
     tags: Sequence[str],
     options: JobOptions,
     zone: str,
+    paused: bool | str = False,
 ) -> Definition:
     """Check the parts of a job and return its definition.
 
     Raises:
-        ConfigurationError: the id, a tag or the trigger is not valid.
+        ConfigurationError: the id, a tag, the trigger or ``paused`` is not valid.
         ArgumentsError: the arguments do not match the task's signature.
     """
     if options.futile is not None:
@@ -70,6 +79,17 @@ def define(
         options=options,
         tags=check_tags(tags),
         zone=zone,
+        paused=_check_paused(paused),
+    )
+
+
+def _check_paused(paused: object) -> bool | str:
+    if isinstance(paused, bool):
+        return paused
+    if isinstance(paused, str) and paused.strip():
+        return storable_reason(paused) or True
+    raise ConfigurationError(
+        f"paused is {safe_repr(paused, 100)}; give True, or the reason as a text"
     )
 
 
@@ -161,14 +181,19 @@ def declared(row: JobRow) -> Definition:
         options=decode_options(stored["options"]),
         tags=tuple(stored["tags"]),
         zone=stored["zone"],
+        paused=stored.get("paused", False),
     )
+
+
+def is_declared_paused(row: JobRow) -> bool:
+    """Return whether a job's last declaration in code, if it has one, is that of a paused job."""
+    return bool(row.declared and payload.decode(row.declared).get("paused"))
 
 
 def declaration_text(wanted: Definition) -> str:
     """Return a definition as JSON text, which is stored and compared at the next start."""
-    return payload.encode(
-        {
-            "task": wanted.task, "trigger": encode(wanted.trigger), "args": wanted.args,
-            "options": encode_policy(wanted.options), "tags": wanted.tags, "zone": wanted.zone,
-        }
-    )  # fmt: skip
+    values = {
+        "task": wanted.task, "trigger": encode(wanted.trigger), "args": wanted.args,
+        "options": encode_policy(wanted.options), "tags": wanted.tags, "zone": wanted.zone,
+    }  # fmt: skip
+    return payload.encode({**values, "paused": wanted.paused} if wanted.paused else values)

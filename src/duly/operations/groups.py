@@ -101,6 +101,7 @@ class JobGroup:
         id: str | None = None,
         args: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
+        paused: bool | str = False,
         transactional: bool | SessionFactory = False,
         executor: ExecutorName = "auto",
         **options: Unpack[JobOptionFields],
@@ -114,6 +115,7 @@ class JobGroup:
             id: see `Scheduler.job`.
             args: see `Scheduler.job`.
             tags: labels for this job, besides those of the group.
+            paused: see `Scheduler.job`.
             transactional: see `Scheduler.job`.
             executor: see `Scheduler.job`.
             options: override those of the group.
@@ -152,6 +154,7 @@ class JobGroup:
                 core.registry.adopt(decorated.task)
                 declare.job(
                     core, trigger, after=after, on=on, id=id, args=args, tags=all_tags,
+                    paused=paused,
                     **placement, **chosen,
                 )(decorated)  # fmt: skip
 

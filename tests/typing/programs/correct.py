@@ -91,7 +91,7 @@ def bill(order: int, text: str = "") -> str:
     return f"{order} {text}"
 
 
-@jobs.job(every(hours=1), id="collect", overlap="queue", at_start=True)
+@jobs.job(every(hours=1), id="collect", overlap="queue", at_start=True, paused="not yet")
 @jobs.task()
 async def collect(run: Run, since: int) -> int:
     return since

@@ -49,6 +49,7 @@ JobGroup(retri=3)  # error
 jobs.task(retri=3)  # error
 jobs.job(every(hours=1), overlap="skp")  # error
 jobs.job(every(hours=1), at_start="yes")  # error
+jobs.job(every(hours=1), paused=1.5)  # error
 jobs.job("0 9 * * *")  # error
 scheduler.include(7)  # error
 Scheduler("sqlite:///app.db", resources=7)  # error

@@ -26,6 +26,7 @@ from duly.operations.jobs.change import change_all
 from duly.operations.jobs.cursors import active_or_finished, catch_up
 from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.operations.jobs.find import read_job
+from duly.operations.jobs.pause import CODE
 from duly.registry import AnyTask, Task
 from duly.store import dependencies, jobs
 from duly.store.host.session_types import HostSession
@@ -49,6 +50,7 @@ def add(
     id: str | None = None,
     args: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
+    paused: bool | str = False,
     replace: bool = False,
     session: HostSession | None = None,
     actor: str | None = None,
@@ -64,6 +66,8 @@ def add(
         id: the job's id; default: a random one.
         args: the arguments of every run.
         tags: labels by which jobs can be found.
+        paused: whether it is paused from the beginning, until it is resumed; a text is the reason.
+            It does not apply to a job that exists already.
         replace: whether to change the job with this id if it exists; an unchanged trigger keeps
             the job's next fire.
         session: an SQLAlchemy session or connection on the same database, whose transaction the
@@ -93,11 +97,12 @@ def add(
         tags=tags,
         options=registered.options_over(core.settings.defaults, options),
         zone=core.settings.timezone,
+        paused=paused,
     )
 
     def store(tx: Transaction) -> JobRecord:
         new = store_jobs(tx, [wanted], app=core.settings.name, origin="api", replace=replace)
-        if wanted.id in new:
+        if wanted.id in new and not wanted.paused:
             return new_job_record(new[wanted.id], wanted.tags)
         return read_job(tx.conn, wanted.id)
 
@@ -179,6 +184,7 @@ def _define(core: Core, item: Any, resolved: Resolved) -> Definition:
     refuse_at_start(options)
     trigger, after, on = (options.pop(name, None) for name in ("trigger", "after", "on"))
     job_id, args, tags = options.pop("id", None), options.pop("args", None), options.pop("tags", ())
+    paused = options.pop("paused", False)
     return define(
         task,
         trigger_of(trigger, after, on, options),
@@ -187,6 +193,7 @@ def _define(core: Core, item: Any, resolved: Resolved) -> Definition:
         tags=tags,
         options=_resolve(core, task, options, resolved),
         zone=core.settings.timezone,
+        paused=paused,
     )
 
 
@@ -246,8 +253,19 @@ def put(
         for job_id in sorted(again - {row.id for row in locked}):
             raise JobNotFound(job_id)
     tx.record_jobs("job.added", (job.id for job in wanted if job.id in rows), origin=origin)
+    _pause_new(tx, [by_id[job_id] for job_id in rows], CODE if origin == "code" else tx.actor)
     _record_changes(tx, change_all(tx, locked, by_id) if locked else {})
     return rows
+
+
+def _pause_new(tx: Transaction, added: Iterable[Definition], actor: str | None) -> None:
+    alike: dict[str | None, list[str]] = {}
+    for job in added:
+        if job.paused:
+            alike.setdefault(job.paused_reason, []).append(job.id)
+    for reason, job_ids in alike.items():
+        jobs.pause(tx, job_ids, actor, reason)
+        tx.record_jobs("job.paused", job_ids, reason=reason)
 
 
 def _record_changes(tx: Transaction, changed: Mapping[str, Sequence[str]]) -> None:

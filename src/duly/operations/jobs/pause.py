@@ -22,7 +22,7 @@ from duly.store.transaction import Transaction
 from duly.worker.adaptive_batch import AdaptiveBatch
 
 CODE = "code"
-"""The actor that pauses orphans."""
+"""The actor that pauses orphans, and jobs that are declared paused."""
 
 UNDECLARED = "no longer declared in code"
 """The reason for which orphans are paused."""
@@ -157,11 +157,13 @@ def _change(
 def pause_jobs(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> int:
     """Pause jobs. Their cursors stay, so that `resume_jobs` decides what fell due meanwhile.
 
-    An orphan that is paused already becomes paused by the actor, so that it stays paused if code
-    declares it again.
+    A job that code has paused becomes paused by the actor, so that it stays paused whatever code
+    declares later.
     """
     rows = [
-        row for row in jobs.lock(tx, job_ids) if row.state != "paused" or is_paused_by_code(row)
+        row
+        for row in jobs.lock(tx, job_ids)
+        if row.state != "paused" or (row.paused_by == CODE and tx.actor != CODE)
     ]
     paused = [row.id for row in rows]
     jobs.pause(tx, paused, tx.actor, reason)
