@@ -209,8 +209,6 @@ class Scheduler(DirectEnqueue):
     ) -> None:
         if start not in ("retry", "required"):
             raise ConfigurationError(f"start={start!r}; it must be 'retry' or 'required'")
-        if defaults is not None and defaults.at_start:
-            raise ConfigurationError("at_start=True cannot be a default; set it for single jobs")
         settings = Settings(
             name=name,
             version=check_version(version),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from duly import Scheduler, every
-from duly.errors import DatabaseURLError, StoreError
+from duly.errors import DatabaseUnavailable, DatabaseURLError
 
 
 @pytest.mark.parametrize("style", ["German", "SQL, DMY", "Postgres, MDY"])
@@ -67,11 +68,13 @@ def test_U26_a_missing_driver_is_named(
 
 
 def test_U26_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """The file of an SQLite database is created; its folder is not."""
+    """The file of an SQLite database is created; its folder, which may be mounted later, is not."""
     scheduler = Scheduler(f"sqlite:///{tmp_path}/nowhere/app.db")
-    for call in (scheduler.jobs, scheduler.start):
-        with pytest.raises(StoreError, match=r"the folder .*nowhere.* does not exist; create it"):
-            call()
+    missing = r"the folder .*nowhere.* does not exist; create it"
+    with pytest.raises(DatabaseUnavailable, match=missing):
+        scheduler.jobs()
+    with scheduler.running():
+        assert re.search(missing, scheduler.health().detail or "")
     (tmp_path / "nowhere").mkdir()
     assert scheduler.jobs() == []
     scheduler.store.dispose()

@@ -81,6 +81,8 @@ class Settings:
             label(MAX_SCHEMA)("schema", self.schema)
         if not isinstance(self.defaults, JobOptions):
             raise ConfigurationError(f"defaults={self.defaults!r}; give JobDefaults(…)")
+        if self.defaults.at_start:
+            raise ConfigurationError("at_start=True cannot be a default; set it for single jobs")
         opened = isinstance(self.resources, AbstractContextManager | AbstractAsyncContextManager)
         if opened or not (self.resources is None or callable(self.resources)):
             raise ConfigurationError(

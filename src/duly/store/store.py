@@ -107,16 +107,11 @@ class Store:
 
         Raises:
             DatabaseUnavailable: it does not answer.
-            StoreError: the folder of an SQLite file does not exist.
             SchemaTooNew: a newer Duly wrote the tables.
             SchemaError: this role may not create or change the tables.
         """
         if self.database_id is not None:
             return
-        if is_in_missing_folder(self.url):
-            raise StoreError(
-                f"the folder of the database file {self.url.database} does not exist; create it"
-            )
         with self._translated():
             if not self._is_current():
                 with self._translated(writing=True), self.engine.begin() as conn:
@@ -333,6 +328,10 @@ class Store:
             return DatabaseBusy(
                 f"this transaction conflicted with another one on {self} and stored nothing; "
                 f"run it again from its beginning: {error.orig}"
+            )
+        if is_in_missing_folder(self.url):
+            return DatabaseUnavailable(
+                f"the folder of the database file {self.url.database} does not exist; create it"
             )
         if self.dialect.is_unavailable(error):
             return DatabaseUnavailable(f"the database {self} does not answer: {error.orig}")
