@@ -125,7 +125,7 @@ def test_an_unreachable_database_is_a_problem(tmp_path: Path) -> None:
     done = duly(tmp_path, f"sqlite:///{tmp_path}/nowhere/app.db", "doctor", "jobs:scheduler")
     assert done.returncode == 1
     assert done.stdout.startswith("problem  database: ")
-    assert "does not answer" in done.stdout
+    assert "does not exist; create it" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

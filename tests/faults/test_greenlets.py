@@ -89,7 +89,7 @@ def test_U19_gunicorns_own_hook_starts_the_scheduler(
 ) -> None:
     """It is called on the main thread, after the threads were replaced; its owner's is kept."""
     scheduler, worker = Scheduler(prepared_sqlite_url), BootingWorker()
-    scheduler.task(name="work")(print)
+    scheduler.task(name="work")(lambda: None)
     before = scheduler.store.engine.pool
     worker.load(lambda: init_app(Flask("shop"), scheduler))
     assert scheduler.state == "stopped"

@@ -174,7 +174,7 @@ def nothing() -> None: ...
 def calls_of(scheduler: Scheduler) -> list[Any]:
     return [
         lambda: scheduler.aio.enqueue("nothing"),
-        lambda: scheduler.aio.pause(tag="any"),
+        lambda: scheduler.aio.pause_queue("default"),
         scheduler.aio.tick,
     ]
 

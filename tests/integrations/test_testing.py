@@ -404,12 +404,13 @@ async def test_an_asynchronous_test_awaits(shop: Shop) -> None:
 
 async def test_a_lifespan_starts_nothing(shop: Shop) -> None:
     """An application may enter the scheduler's lifespan in a test."""
+    before = set(threading.enumerate())
     with testing(shop.scheduler, at=START) as world:
         async with shop.scheduler.lifespan():
             assert shop.scheduler.state == "running"
             await world.aio.advance(hours=1)
         assert len(shop.done) == 3
-    names = {thread.name for thread in threading.enumerate()}
+    names = {thread.name for thread in set(threading.enumerate()) - before}
     assert not names & {"duly-worker", "duly-heartbeat", "duly-loop", "duly-run-1"}
 
 

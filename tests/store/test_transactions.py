@@ -152,7 +152,7 @@ def test_a_server_that_does_not_answer_is_unavailable(postgres: PostgresServer) 
 def test_a_file_in_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
     """A volume may be mounted later, so the scheduler can try again, as with a server."""
     store = Store(f"sqlite:///{tmp_path}/missing/app.db", SystemClock())
-    with pytest.raises(DatabaseUnavailable, match="unable to open"):
+    with pytest.raises(DatabaseUnavailable, match="does not exist; create it"):
         store.prepare()
     (tmp_path / "missing").mkdir()
     store.prepare()

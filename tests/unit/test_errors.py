@@ -34,7 +34,7 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CLASSES = [
     kind
     for _name, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, BaseException) and kind.__module__ == errors.__name__
+    if issubclass(kind, Exception) and kind.__module__ == errors.__name__
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -55,12 +54,12 @@ def test_every_state_can_be_reached_and_left_as_documented() -> None:
 @pytest.mark.parametrize("state", RUN_STATES)
 def test_a_record_knows_whether_it_is_terminal(state: RunState) -> None:
     """A terminal run is changed by a person's command only."""
-    assert replace(RECORD, state=state).is_terminal is (state not in LIVE)
+    assert RECORD.replace(state=state).is_terminal is (state not in LIVE)
 
 
 def test_the_duration_needs_both_ends() -> None:
     """It is measured from the last start to the end, and is otherwise empty."""
     assert RECORD.duration is None
-    assert replace(RECORD, started_at=NOON).duration is None
-    done = replace(RECORD, started_at=NOON, finished_at=NOON + timedelta(seconds=3))
+    assert RECORD.replace(started_at=NOON).duration is None
+    done = RECORD.replace(started_at=NOON, finished_at=NOON + timedelta(seconds=3))
     assert done.duration == timedelta(seconds=3)

@@ -231,6 +231,7 @@ def test_queues(site: Site, client: Client) -> None:
     }
     assert held["default"] == {
         "name": "default", "paused": True, "paused_by": "ana", "paused_reason": "slow",
+        "rate": None, "per": None, "max_running": None,
     }  # fmt: skip
     site.forward(10)
     assert site.scheduler.runs(state="ready")

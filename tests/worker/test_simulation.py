@@ -58,9 +58,7 @@ def test_each_bug_has_an_invariant_that_finds_it() -> None:
 @pytest.mark.parametrize("name", sorted(FOUND_BY))
 def test_a_planted_bug_is_found(name: str) -> None:
     """A check that never fails proves nothing: 50 seeds find each bug that is planted in Duly."""
-    report = first_to_find(name)
-    assert report is not None
-    assert any(problem.startswith(FOUND_BY[name]) for problem in report.violations)
+    assert first_to_find(name) is not None
 
 
 def test_without_tokens_a_stale_result_is_accepted() -> None:
@@ -92,6 +90,9 @@ def test_an_unknown_mutation_is_refused() -> None:
 
 def first_to_find(name: str) -> Report | None:
     seeds = [FINDERS[name], *range(50)] if name in FINDERS else range(50)
-    return next(
-        (report for seed in seeds if not (report := simulate(seed, mutation=name)).ok), None
-    )
+    reports = (simulate(seed, mutation=name) for seed in seeds)
+    return next((report for report in reports if _broken(report, FOUND_BY[name])), None)
+
+
+def _broken(report: Report, invariant: str) -> bool:
+    return any(problem.startswith(invariant) for problem in report.violations)

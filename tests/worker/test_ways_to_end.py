@@ -27,6 +27,7 @@ NEW = {
     "reason": None, "result": None, "error_type": None, "error_message": None,
     "progress_done": None, "progress_total": None, "progress_note": None, "counters": None,
     "concurrency_key": None, "unique_key": "k", "unique_scope": "until_done",
+    "until_done_key": "k",
     "parent_run_id": None, "cause_key": None, "feeds": False, "quarantined": False,
 }  # fmt: skip
 """An enqueued call that nothing has happened to: the other rows are told by what differs."""
@@ -43,7 +44,8 @@ DISCARDED = {**EXECUTED, **ENDED, "state": "discarded"}
 CANCELLED = {**ENDED, "state": "cancelled", "reason": "cancelled manually"}
 NO_CALL = {
     "job_id": "j", "job_uid": "uid", "scheduled_for": "born+10s", "due_at": "born+10s",
-    "cause": "schedule", "unique_key": None, "unique_scope": None, "finished_at": "now",
+    "cause": "schedule", "unique_key": None, "unique_scope": None, "until_done_key": None,
+    "finished_at": "now",
     "keep_until": "now+30d",
 }  # fmt: skip
 
@@ -253,7 +255,7 @@ WAYS: dict[str, tuple[Callable[[World], Iterator[Any]], dict[str, Any]]] = {
     }),
     "retried by hand": (retried_by_hand, {
         "state": "ready", "due_at": "now", "attempt": 1, "max_attempts": 2, "token": 1,
-        "claim_id": "claim", "unique_key": None, "cause": "retry_by_hand",
+        "claim_id": "claim", "unique_key": "k", "cause": "retry_by_hand",
     }),
     "cancelled while ready": (cancelled_while_ready, CANCELLED),
     "cancelled while scheduled": (cancelled_while_scheduled, {**CANCELLED, "due_at": "now+60s"}),
