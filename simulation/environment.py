@@ -70,7 +70,7 @@ class Environment:
         self.executions: list[Execution] = []
         self.errors: list[str] = []
         self.healed = False
-        self.deadly, self.deaths = rng.choice(DEADLY), Counter[str]()
+        self.deadly, self.deaths = rng.choice(DEADLY) * faults, Counter[str]()
         self.depth = 0
         self.server_clock_error = 0.0
         self.database = SimulatedDatabase(self)

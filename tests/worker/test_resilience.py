@@ -34,7 +34,7 @@ def test_starting_without_a_database_neither_blocks_nor_kills_the_host(tmp_path:
 def test_start_required_raises(tmp_path: Path) -> None:
     """A host may require that the scheduler starts."""
     scheduler = Scheduler(f"sqlite:///{tmp_path / 'no' / 'app.db'}", start="required")
-    with pytest.raises(DatabaseUnavailable, match="does not answer"):
+    with pytest.raises(DatabaseUnavailable, match="does not exist; create it"):
         scheduler.start()
 
 

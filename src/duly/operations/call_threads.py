@@ -34,8 +34,9 @@ class CallThreads:
     async def call(self, work: Callable[..., R], *args: Any) -> R:
         """Run a call that returns as soon as the database has responded."""
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads(), lambda: context.run(work, *args))
+        with self._lock:
+            called = self._threads().submit(context.run, work, *args)
+        return await asyncio.wrap_future(called)
 
     async def wait(self, work: Callable[..., R], *args: Any) -> R:
         """Run a call that waits for runs, in a thread of its own.
@@ -56,16 +57,22 @@ class CallThreads:
         """Run a call that ends the scheduler; it is never refused."""
         return await _in_own_thread(work, args, lambda: None)
 
+    def close(self) -> None:
+        """End the threads once their calls have returned; a later call starts new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            if pool is not None and self._pid == os.getpid():
+                pool.shutdown(wait=False)
+
     def _has_waited(self) -> None:
         with self._lock:
             self._waiting -= 1
 
     def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
-                self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="duly-call")
-                self._pid = os.getpid()
-            return self._pool
+        if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="duly-call")
+            self._pid = os.getpid()
+        return self._pool
 
 
 async def _in_own_thread(

@@ -228,8 +228,9 @@ class Core:
                 self.store, self._notifier, self.worker = own
 
     def close(self) -> None:
-        """Close the connections, once all pending notices have been sent."""
+        """Close the connections and end the threads, once all pending notices have been sent."""
         self._notifier.settle()
+        self.call_threads.close()
         self.store.dispose()
 
     def new_store(self, url: str) -> Store:
