@@ -13,12 +13,23 @@ from sqlalchemy import event, text
 from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.operations.declare import has_unresolved
-from duly.store import completions, declarations, history, jobs, runs, transitions, workers
+from duly.store import (
+    completions,
+    declarations,
+    history,
+    jobs,
+    runs,
+    slot_queues,
+    transitions,
+    workers,
+)
 from duly.store.agenda import AgendaQuery
 from duly.store.dialect import Mark
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from tests.store.conftest import add_job, add_run, claim
+
+_QUEUE = slot_queues.SlotQueue("j", new_id(), exists=True, options=None, executing=0)
 
 
 @pytest.fixture
@@ -95,7 +106,8 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: runs.occupancy(tx.conn, {"j": new_id()}), ["duly_run_live"]),
         (lambda tx: runs.promote_due(tx, 10), ["duly_run_scheduled"]),
         (lambda tx: runs.expired(tx, 10), ["duly_run_expiring"]),
-        (lambda tx: runs.slot_queues(tx.conn), ["duly_run_waiting"]),
+        (lambda tx: slot_queues.find(tx.conn), ["duly_run_waiting"]),
+        (lambda tx: slot_queues.lock_next(tx, {_QUEUE: 1}), ["duly_run_waiting"]),
         (lambda tx: runs.holders_of_keys(tx.conn, ["k"]), ["duly_run_unique_key"]),
         (lambda tx: history.prune(tx, 10), ["duly_run_keep"]),
         (lambda tx: workers.cancel_requests(tx.conn, new_id()), ["duly_run_running"]),
@@ -120,7 +132,8 @@ def index_used(name: str, plan: str) -> bool:
         ),
     ],
     ids=[
-        "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "unique key",
+        "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "next waiting",
+        "unique key",
         "pruning", "cancel requests", "agenda", "newest run", "log",
         "orphans", "unresolved jobs", "pruning of jobs", "success",
     ],
@@ -136,6 +149,16 @@ def test_the_hot_statements_use_their_indexes(
     assert "Seq Scan on duly_run " not in plan
     if full.dialect.name == "mysql":
         assert not re.search(r"^(ALL|index) INDEX .*$", plan, re.MULTILINE), plan
+
+
+def test_runs_that_wait_are_not_counted_one_by_one(full: Store) -> None:
+    """The index of unfinished runs leads to those of a job that have a slot."""
+    plan = plans(full, lambda tx: slot_queues.lock(tx, [_QUEUE]))
+    assert index_used("duly_run_live", plan), plan
+    if full.dialect.name == "sqlite":
+        assert "duly_run_live (job_id=? AND waits_for_slot=?)" in plan
+    elif full.dialect.name == "postgresql":
+        assert re.search(r"Index Cond: .*waits_for_slot = false", plan), plan
 
 
 def test_a_claim_does_not_sort(full: Store) -> None:

@@ -58,20 +58,25 @@ class Decided(NamedTuple):
     """The result of `decide_and_store`.
 
     Attributes:
+        size: the number of decided jobs, or of their runs if there are more.
         ready: the number of runs that any worker may claim now.
         lost: ids of runs that were claimed on insert but not inserted, because their nominal times
             had runs already.
     """
 
+    size: int
     ready: int
     lost: frozenset[str]
 
 
-NOTHING = Decided(0, frozenset())
+NOTHING = Decided(0, 0, frozenset())
 
 
 def decide_and_store(
-    tx: Transaction, due: Sequence[JobRow], claim_on_insert: ClaimOnInsert | None = None
+    tx: Transaction,
+    due: Sequence[JobRow],
+    claim_on_insert: ClaimOnInsert | None = None,
+    most_rows: int | None = None,
 ) -> Decided:
     """Decide all nominal times of these jobs that are due, and store the decisions.
 
@@ -79,8 +84,10 @@ def decide_and_store(
         tx: a transaction that has locked the jobs.
         due: their rows; each ``next_fire_at`` is at or before ``tx.now``.
         claim_on_insert: called with the ready runs before they are inserted.
+        most_rows: once this number of runs is reached, further jobs are left for the next call;
+            ``None``: no limit.
     """
-    plans = [plan for plan in (_plan(tx, job, STEPS // len(due)) for job in due) if plan]
+    plans = list(_plans(tx, due, most_rows))
     limited = {
         p.job.id: p.job.uid for p in plans if p.decision.run and p.options.overlap != "allow"
     }
@@ -103,7 +110,19 @@ def decide_and_store(
         claimed = [row["id"] for row in rows if row["state"] == "running"]
         lost = frozenset(claimed) - runs.stored(tx.conn, claimed)
     history.add_ranges(tx, [row for plan in plans for row in plan.ranges])
-    return Decided(sum(row["state"] == "ready" for row in rows), lost)
+    ready = sum(row["state"] == "ready" for row in rows)
+    return Decided(max(len(plans), len(rows)), ready, lost)
+
+
+def _plans(tx: Transaction, due: Sequence[JobRow], most_rows: int | None) -> Iterator[_Plan]:
+    made = 0
+    for job in due:
+        if most_rows is not None and made >= most_rows:
+            return
+        plan = _plan(tx, job, STEPS // len(due))
+        if plan is not None:
+            made += plan.most_rows
+            yield plan
 
 
 def _plan(tx: Transaction, job: JobRow, steps: int) -> _Plan | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
@@ -28,7 +28,6 @@ from duly.store.tables import (
     RUNNING,
     SCHEDULED,
     WAITING,
-    job,
     job_tag,
     run,
 )
@@ -191,49 +190,6 @@ def promote_due(tx: Transaction, limit: int) -> int:
     return len(ids)
 
 
-class SlotQueue(NamedTuple):
-    """A job, or a job that was removed, with runs that wait for a slot.
-
-    Attributes:
-        exists: whether the job still exists.
-        options: its options as JSON text.
-        executing: the number of its runs that have a slot.
-    """
-
-    job_id: str
-    job_uid: str
-    exists: bool
-    options: str | None
-    executing: int
-
-
-def slot_queues(conn: Connection) -> list[SlotQueue]:
-    """Return the jobs with runs that wait for a slot."""
-    queued = conn.execute(_QUEUED).all()
-    uids = {row.job_id: row.job_uid for row in queued}
-    chosen = select(job.c.id, job.c.uid, job.c.options).where(
-        among(conn.dialect.name, job.c.id, "ids")
-    )
-    stored = {row.id: row for row in conn.execute(chosen, {"ids": list(uids)})} if uids else {}
-    uids |= {job_id: row.uid for job_id, row in stored.items()}
-    occupied = occupancy(conn, uids) if uids else {}
-    found = []
-    for job_id, job_uid in queued:
-        exists, executing = job_id in stored and stored[job_id].uid == job_uid, 0
-        if uids[job_id] == job_uid:
-            executing = occupied[job_id].active + occupied[job_id].backfill
-        options = stored[job_id].options if exists else None
-        found.append(SlotQueue(job_id, job_uid, exists, options, executing))
-    return found
-
-
-def waiting(tx: Transaction, job_id: str, job_uid: str, limit: int) -> list[str]:
-    """Lock runs of a job that wait for a slot, by priority, then by age; return their ids."""
-    of_job = {"job_id": job_id, "job_uid": job_uid, "limit": limit}
-    locked = tx.dialect.lock_rows(_NEXT_WAITING, skip_locked=True)
-    return list(tx.conn.execute(locked, of_job).scalars())
-
-
 def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
     """Lock and return ready runs that have expired before they started."""
     statement = (
@@ -330,15 +286,6 @@ def _occupancy(database: str) -> Select[Any]:
 
 _WAITING_QUEUES = select(run.c.queue).where(run.c.state.in_(["scheduled", "ready"])).distinct()
 _OCCUPANTS = run.c.job_id, run.c.job_uid, run.c.waits_for_slot, run.c.cause
-
-
-_QUEUED = select(run.c.job_id, run.c.job_uid).where(WAITING).distinct()
-_NEXT_WAITING = (
-    select(run.c.id)
-    .where(WAITING, run.c.job_id == bindparam("job_id"), run.c.job_uid == bindparam("job_uid"))
-    .order_by(run.c.priority, run.c.id)
-    .limit(bindparam("limit"))
-)
 
 
 _HOLDERS = select(run.c.unique_key, run.c.id).where(

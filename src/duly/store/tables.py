@@ -204,7 +204,7 @@ run = Table(
     _partial("duly_run_waiting", "job_id", "job_uid", "priority", "id", where=WAITING),
     _partial("duly_run_expiring", "expires_at", where=EXPIRING),
     _partial("duly_run_running", "worker_id", where=RUNNING),
-    _partial("duly_run_live", "job_id", where=LIVE),
+    _partial("duly_run_live", "job_id", "waits_for_slot", where=LIVE),
     _partial("duly_run_unique_key", "unique_key", unique=True, where=HOLDS_KEY),
     _partial("duly_run_cause", "cause_key", unique=True, where=HOLDS_CAUSE),
     _partial("duly_run_children", "parent_run_id", where=HOLDS_PARENT),

@@ -81,10 +81,11 @@ class Firing:
     def _decide(self, tx: Transaction, on_insert: OnInsert) -> Fired:
         began = self._store.clock.monotonic()
         claimer = on_insert(tx)
-        due = jobs.due(tx, self._batch_size.size)
-        decided = decide_and_store(tx, due, claimer) if due else NOTHING
+        size = self._batch_size.size
+        due = jobs.due(tx, size)
+        decided = decide_and_store(tx, due, claimer, most_rows=size) if due else NOTHING
         claims = claimer.take_claims(decided.lost) if claimer is not None else ()
-        self._batch_size.record(len(due), self._store.clock.monotonic() - began)
+        self._batch_size.record(decided.size, self._store.clock.monotonic() - began)
         return Fired(bool(due), decided.ready > 0, claims)
 
 

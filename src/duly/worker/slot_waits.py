@@ -6,41 +6,46 @@ from collections.abc import Sequence
 
 from duly.errors import ConfigurationError, PayloadError
 from duly.model.policy import decode_options
-from duly.store import jobs, runs, transitions
-from duly.store.runs import SlotQueue
+from duly.store import slot_queues, transitions
+from duly.store.slot_queues import SlotQueue
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.worker.adaptive_batch import AdaptiveBatch
 
-BATCH = 50
-"""Jobs in one transaction: it takes less than 50 ms on SQLite (engine rule 27)."""
+BATCH = 500
+"""The maximum number of jobs in one transaction."""
 
 OF_REMOVED_JOB = 1
 """The number of slots of a job that was removed while its runs waited."""
 
 
-def release_waiting(store: Store) -> None:
-    """Make waiting runs ready, by priority and then by age, as far as ``max_running`` allows."""
-    with store.read() as conn:  # no transaction is begun while every slot is taken
-        free = [queue for queue in runs.slot_queues(conn) if _free_slots(queue)]
-    free.sort(key=lambda queue: (queue.job_id, queue.exists))
-    for first in range(0, len(free), BATCH):
-        batch = free[first : first + BATCH]
-        store.run(lambda tx, batch=batch: _release(tx, batch))  # type: ignore[misc]
+class SlotWaits:
+    """Ends the waits of one scheduler's runs for slots of their jobs.
 
+    Args:
+        store: the database.
+    """
 
-def _release(tx: Transaction, queues: Sequence[SlotQueue]) -> None:
-    locked = {row.id: row for row in jobs.lock(tx, {queue.job_id for queue in queues})}
-    occupied = runs.occupancy(tx.conn, {job_id: row.uid for job_id, row in locked.items()})
-    freed: list[str] = []
-    for queue in queues:
-        current, job = queue._replace(exists=False), locked.get(queue.job_id)
-        if job is not None and job.uid == queue.job_uid:
-            executing = occupied[job.id].active + occupied[job.id].backfill
-            current = SlotQueue(job.id, job.uid, True, job.options, executing)
-        slots = _free_slots(current)
-        if slots:
-            freed += runs.waiting(tx, queue.job_id, queue.job_uid, slots)
-    transitions.give_slots(tx, freed)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._batch_size = AdaptiveBatch(store, BATCH)
+
+    def release(self) -> None:
+        """Make waiting runs ready, by priority, then by age, as far as ``max_running`` allows."""
+        with self._store.read() as conn:  # no transaction is begun while every slot is taken
+            free = [queue for queue in slot_queues.find(conn) if _free_slots(queue)]
+        free.sort(key=lambda queue: queue.job_id)
+        while free:
+            size = self._batch_size.size
+            batch, free = free[:size], free[size:]
+            self._store.run(lambda tx, batch=batch: self._release(tx, batch))  # type: ignore[misc]
+
+    def _release(self, tx: Transaction, queues: Sequence[SlotQueue]) -> None:
+        began = self._store.clock.monotonic()
+        slots = {queue: _free_slots(queue) for queue in slot_queues.lock(tx, queues)}
+        free = {queue: number for queue, number in slots.items() if number}
+        transitions.give_slots(tx, slot_queues.lock_next(tx, free))
+        self._batch_size.record(len(queues), self._store.clock.monotonic() - began)
 
 
 def _free_slots(queue: SlotQueue) -> int:

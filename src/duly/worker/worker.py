@@ -32,7 +32,7 @@ from duly.worker.notice_listener import NoticeListener
 from duly.worker.resolving import resolve
 from duly.worker.resources import Resources
 from duly.worker.shutdown import Shutdown
-from duly.worker.slot_waits import release_waiting
+from duly.worker.slot_waits import SlotWaits
 from duly.worker.wakeup import Wake, Wakeup
 
 log = logging.getLogger("duly.worker")
@@ -96,6 +96,7 @@ class Worker:
         self.lease = WorkerLease(store, settings, self.execution.lose_lease)
         self._claims = Claims(store, registry, settings.queues)
         self._firing = Firing(store)
+        self._slot_waits = SlotWaits(store)
         self._maintenance = Maintenance(
             store, settings, self.execution, self.lease,
             on_give_back=self._claims.ready.forget_marks, reconcile=duties.reconcile,
@@ -342,7 +343,7 @@ class Worker:
             self._start(worker_id, fired.claims, reservation)
         resolved = agenda.feeding and resolve(self._store)
         if agenda.waiting:
-            release_waiting(self._store)
+            self._slot_waits.release()
         return _Fired(
             any_decided=fired.decided or resolved,
             any_ready=fired.ready or resolved or agenda.waiting or bool(agenda.ready),

@@ -26,7 +26,7 @@ INDEXES = {
     "duly_run_waiting": ("state", "waits_for_slot", "job_id", "job_uid", "priority"),
     "duly_run_expiring": ("state", "expires_at"),
     "duly_run_running": ("state", "worker_id"),
-    "duly_run_live": ("occupied", "state", "job_id"),
+    "duly_run_live": ("occupied", "state", "job_id", "waits_for_slot"),
     "duly_run_limited": ("concurrency_key", "occupied", "state"),
     "duly_run_occupied": ("occupied", "worker_id"),
     "duly_run_notable": ("state",),

@@ -325,7 +325,7 @@ def upgrade() -> None:
     op.create_index(
         "duly_run_live",
         "duly_run",
-        ["job_id"],
+        ["job_id", "waits_for_slot"],
         unique=False,
         sqlite_where=sa.text(
             "(occupied = true or occupied = false and (state = 'running' or state = 'ready' or state = 'scheduled'))"
