@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from duly.model.step import Step as Step
     from duly.model.watch import Watch as Watch
     from duly.model.worker import Heartbeat as Heartbeat
+    from duly.model.worker import ProcessJobRecord as ProcessJobRecord
     from duly.model.worker import WorkerRecord as WorkerRecord
     from duly.operations.groups import JobGroup as JobGroup
     from duly.operations.jobs.find import MissedRange as MissedRange
@@ -78,6 +79,7 @@ _HOMES = {
     "LogLine": "duly.model.run",
     "MissedRange": "duly.operations.jobs.find",
     "Page": "duly.model.page",
+    "ProcessJobRecord": "duly.model.worker",
     "Progress": "duly.model.run",
     "QueueStatus": "duly.operations.status",
     "Retry": "duly.model.policy",

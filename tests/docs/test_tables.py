@@ -13,7 +13,8 @@ import duly
 from duly import CatchUp, Heartbeat, JobDefaults, Retry, Scheduler, Watch, errors
 from duly.integrations.starlette import ANSWERED
 from duly.model.event import KINDS
-from duly.model.policy import TASK_OPTIONS
+from duly.model.policy import PROCESS_OPTIONS, TASK_OPTIONS
+from duly.operations.process_jobs import REFUSED
 from duly.operations.task_function import CallOptions
 from duly.store.transaction import ROUTINE
 from duly.web.problems import STATUS
@@ -40,6 +41,15 @@ def test_the_page_of_options_lists_every_option() -> None:
     assert {name for name, where, *_ in listed if "t" in where.split()} == TASK_OPTIONS
     per_call = options.keys() & get_type_hints(CallOptions).keys()
     assert {name for name, where, *_ in listed if "c" in where.split()} == per_call
+
+
+def test_the_page_of_options_lists_those_of_process_jobs() -> None:
+    """Each option of a job is either listed as one of theirs or refused."""
+    text = (REFERENCE / "options.md").read_text().split('| option of `scope="process"` |')[1]
+    listed = re.findall(r"^\| `(\w+)` \|", text.split("\n\n")[0], re.MULTILINE)
+    assert set(listed) == PROCESS_OPTIONS
+    assert PROCESS_OPTIONS | REFUSED.keys() >= {field.name for field in fields(JobDefaults)}
+    assert not PROCESS_OPTIONS & REFUSED.keys()
 
 
 @pytest.mark.parametrize("kind", [Retry, CatchUp, Watch, Heartbeat])

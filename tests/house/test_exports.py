@@ -26,6 +26,7 @@ NAMES = [
     "LogLine",
     "MissedRange",
     "Page",
+    "ProcessJobRecord",
     "Progress",
     "QueueStatus",
     "Retry",

@@ -65,6 +65,27 @@ def test_overview_shows_which_version_a_worker_runs(site: Site, client: Client) 
     other.stop(grace=0)
 
 
+def test_overview_shows_the_jobs_of_each_process(site: Site, client: Client) -> None:
+    """By worker: the last outcome with its error, and the next time; the API gives the same."""
+
+    @site.scheduler.job(every(seconds=30), scope="process", id="refresh_rates")
+    def refresh() -> None:
+        raise LookupError("no rates; password=hunter2")
+
+    site.forward(1)
+    site.forward(30)
+    page = client.page("/")
+    shown = text_of(page)
+    assert "In each process Jobs that each process executes for itself" in shown
+    assert "refresh_rates every 30 seconds, in " in shown
+    assert "failed now LookupError: no rates; password=[hidden] in 30 s 1, 1 failure" in shown
+    assert "process jobs job 'refresh_rates' fails in its only process" in shown
+    assert "hunter2" not in page
+    (worker,) = client.api("/workers")
+    (job,) = worker["process_jobs"]
+    assert (job["last_outcome"], job["runs"], job["failures"]) == ("failed", 1, 1)
+
+
 def test_overview_without_workers(site: Site, client: Client) -> None:
     """Without a live worker, the page shows a warning."""
     site.clock.advance(3600)

@@ -194,14 +194,21 @@ class Executors:
         functions: calls plain functions.
         coroutines: calls coroutine functions.
         processes: calls plain functions in processes of their own.
+        apart: calls the plain functions of process jobs, which take no slot; default: as
+            ``functions``.
     """
 
     def __init__(
-        self, functions: Executor, coroutines: CoroutineExecutor, processes: Executor
+        self,
+        functions: Executor,
+        coroutines: CoroutineExecutor,
+        processes: Executor,
+        apart: Executor | None = None,
     ) -> None:
         self.functions = functions
         self.coroutines = coroutines
         self.processes = processes
+        self.apart = functions if apart is None else apart
 
     def wait(self, idle: threading.Event, seconds: float) -> None:
         """Wait until ``idle`` is set because all calls have ended, for at most this time."""
@@ -210,5 +217,6 @@ class Executors:
     def stop(self) -> None:
         """Stop all of them."""
         self.functions.stop()
+        self.apart.stop()
         self.processes.stop()
         self.coroutines.stop()

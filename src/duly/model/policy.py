@@ -35,6 +35,8 @@ Overlap = Literal["skip", "queue", "allow", "cancel_running"]
 OnCrash = Literal["retry", "fail"]
 Seconds = float | timedelta
 CatchUpMode = Literal["latest", "all", "none"]
+Scope = Literal["shared", "process"]
+"""Whether all processes share the times of a job, or each process has its own."""
 
 QUARANTINE_AFTER = 2
 """The number of crashes after which a run executes alone: any run of a crashed worker may be the
@@ -360,6 +362,9 @@ class JobOptionFields(TaskOptionFields, total=False):
 
 
 TASK_OPTIONS = frozenset(TaskOptionFields.__annotations__)
+PROCESS_OPTIONS = frozenset({"timeout", "misfire_grace", "jitter", "start", "end", "at_start"})
+"""The options of a job with ``scope="process"``."""
+
 JobDefaults = JobOptions
 """Options for jobs and tasks that do not set their own: ``Scheduler(defaults=JobDefaults(…))``."""
 

@@ -29,6 +29,7 @@ from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.url import Later, parse_url
 from duly.worker.loop import State
+from duly.worker.process_jobs import ProcessJob
 from duly.worker.worker import Duties, Worker
 
 R = TypeVar("R")
@@ -70,7 +71,8 @@ class Core:
         worker: the worker of this process; it is idle until it is started or stepped.
         listeners: the functions that are called with committed events.
         declared: the jobs that code declares, by id.
-        declaring: the function of each of these jobs, and the execution of its module.
+        process_jobs: the jobs that each process executes for itself, by id.
+        declaring: the function of each of all these jobs, and the execution of its module.
         warned: the warnings that this process has logged, so that each is logged once.
         reported: the problems that this process has logged and that last, by their subjects.
         stepping: the lock of the thread that steps the worker while its own loop is not running.
@@ -92,6 +94,7 @@ class Core:
         self.registry = Registry()
         self.listeners = Listeners()
         self.declared: dict[str, Definition] = {}
+        self.process_jobs: dict[str, ProcessJob] = {}
         self.declaring: dict[str, tuple[Callable[..., Any], object]] = {}
         self.warned: set[tuple[str, ...]] = set()
         self.reported: dict[str, Finding] = {}
@@ -175,7 +178,7 @@ class Core:
     def own_run(self) -> Run | None:
         """Return the run that the caller belongs to, if this process's worker executes it."""
         run = current_run.get()
-        return run if run is not None and run.id in self.worker.in_flight() else None
+        return run if run is not None and self.worker.executes(run.id) else None
 
     def wake(self) -> None:
         """Make this process's worker look at the database now, and other workers soon."""
@@ -251,7 +254,10 @@ class Core:
             reconcile=self._reconcile,
             run_at_start=lambda: self._upkeep.run_at_start(self),
         )
-        worker = Worker(self.store, self.registry, self.settings, self._notifier, duties)
+        worker = Worker(
+            self.store, self.registry, self.settings, self._notifier, duties,
+            process_jobs=self.process_jobs,
+        )  # fmt: skip
         if self.environment is not None:
             worker.execution.executors = self.environment.executors
         return worker

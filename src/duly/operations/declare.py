@@ -10,8 +10,9 @@ from typing import Any, Unpack, cast, overload
 from sqlalchemy import Connection, select
 
 from duly.errors import ConfigurationError, DatabaseUnavailable, DuplicateJob, JobNotFound
+from duly.model.checks import choice
 from duly.model.job import JobRecord
-from duly.model.policy import JobOptionFields, TaskOptionFields
+from duly.model.policy import JobOptionFields, Scope, TaskOptionFields
 from duly.model.redefinition import is_newer, module_execution
 from duly.model.release import Release
 from duly.model.text import safe_repr
@@ -41,6 +42,7 @@ from duly.operations.jobs.pause import (
     pause_jobs,
     resume_jobs,
 )
+from duly.operations.process_jobs import declare_process_job, refuse_options
 from duly.operations.task_function import TaskFunction
 from duly.registry import ExecutorName, Registry, SessionFactory, Task
 from duly.store import declarations, history, jobs
@@ -115,6 +117,7 @@ def job(
     args: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
     paused: bool | str = False,
+    scope: Scope = "shared",
     transactional: bool | SessionFactory = False,
     executor: ExecutorName = "auto",
     **options: Unpack[JobOptionFields],
@@ -129,6 +132,7 @@ def job(
     args: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
     paused: bool | str = False,
+    scope: Scope = "shared",
     transactional: bool | SessionFactory = False,
     executor: ExecutorName = "auto",
     **options: Unpack[JobOptionFields],
@@ -151,6 +155,14 @@ def job(
         paused: whether it is paused when it is first stored; a text is the reason. A user who
             resumes it takes precedence: a later deploy pauses or resumes it only if ``paused``
             has changed in code.
+        scope: ``shared``: the job is stored, and each of its times runs once, in one process.
+            ``process``: each process in which a worker runs executes the job for itself, to refresh
+            a cache, for example. Nothing of it is stored: no decisions and no runs. It needs no
+            database: it begins with the worker's first step, even if the database does not answer
+            then, because what it refreshes is needed all the same. It takes no slot of a queue,
+            never overlaps with itself in a process and is not retried; `workers` and `health`
+            report it. Its options are ``timeout``, ``misfire_grace``, ``jitter`` (which differs
+            from process to process), ``start``, ``end`` and ``at_start`` (in each process).
         transactional: see `task`; not accepted for a function that is a task already.
         executor: see `task`; not accepted for a function that is a task already.
         options: see `JobOptions`.
@@ -171,29 +183,31 @@ def job(
             "@scheduler.task() declares a function without a schedule"
         )
     if isinstance(trigger, str):
-        if id is not None or args is not None or tags or paused or options or is_cron(trigger):
+        given = tags or paused or options or scope != "shared"
+        if id is not None or args is not None or given or is_cron(trigger):
             check_trigger(trigger)
-        try:
-            return find_job(core, trigger)
-        except JobNotFound as error:
-            declaration = f"@scheduler.job(every(hours=1), id={trigger!r})"
-            error.args = (f"{error}; to declare one, give a trigger: {declaration}",)
-            raise
-    chosen = trigger_of(trigger, after, on, options)
+        return _look_up(core, trigger)
+    choice("shared", "process")("scope", scope)
+    chosen = trigger
+    if scope == "process":
+        placement = {"transactional": transactional, "executor": executor}
+        refuse_options(
+            {**options, **placement, "after": after, "on": on, "tags": tags, "paused": paused}
+        )
+    else:
+        chosen = trigger_of(trigger, after, on, options)
 
     def declare(function: Callable[..., Any]) -> TaskFunction[..., ..., Any]:
-        if not isinstance(function, TaskFunction):
-            decorated = task(core, transactional=transactional, executor=executor)(function)
-        elif transactional is not False or executor != "auto":
-            option = "transactional" if transactional is not False else "executor"
-            raise ConfigurationError(
-                f"{function.name!r} is a task already; set {option}= where the task is declared"
-            )
-        else:
-            decorated = _task_here(core, function)
+        decorated = _decorated(core, function, transactional, executor)
+        if scope == "process":
+            declare_process_job(
+                core, decorated.task, chosen, job_id=id or decorated.name, args=args,
+                options=options,
+            )  # fmt: skip
+            return decorated
         wanted = define(
             decorated.task,
-            chosen,
+            check_trigger(chosen),
             job_id=id or decorated.name,
             args=args,
             tags=tags,
@@ -205,6 +219,35 @@ def job(
         return decorated
 
     return cast(TaskDecorator, declare)
+
+
+def _look_up(core: Core, job_id: str) -> JobRecord:
+    try:
+        return find_job(core, job_id)
+    except JobNotFound as error:
+        declaration = f"@scheduler.job(every(hours=1), id={job_id!r})"
+        advice = f"to declare one, give a trigger: {declaration}"
+        if job_id in core.process_jobs:
+            advice = 'it has scope="process", so that it is not stored: see scheduler.workers()'
+        error.args = (f"{error}; {advice}",)
+        raise
+
+
+def _decorated(
+    core: Core,
+    function: Callable[..., Any],
+    transactional: bool | SessionFactory,
+    executor: ExecutorName,
+) -> TaskFunction[..., ..., Any]:
+    """Return a function as a task of this scheduler, registered now if it is not one yet."""
+    if not isinstance(function, TaskFunction):
+        return task(core, transactional=transactional, executor=executor)(function)
+    if transactional is not False or executor != "auto":
+        option = "transactional" if transactional is not False else "executor"
+        raise ConfigurationError(
+            f"{function.name!r} is a task already; set {option}= where the task is declared"
+        )
+    return _task_here(core, function)
 
 
 def task_function(core: Core, registered: Task) -> TaskFunction[..., ..., Any]:
@@ -279,9 +322,10 @@ def _declare(core: Core, wanted: Definition, function: Callable[..., Any]) -> No
     A function that was defined again, by a module that was reloaded or a notebook cell that was run
     again, replaces its declarations.
     """
-    earlier = core.declared.get(wanted.id)
+    earlier = core.declared.get(wanted.id) or core.process_jobs.get(wanted.id)
     if earlier not in (None, wanted) and not is_newer(function, *core.declaring[wanted.id]):
         raise ConfigurationError(f"job {wanted.id!r} is declared twice; give one an id=")
+    core.process_jobs.pop(wanted.id, None)
     core.declared[wanted.id] = wanted
     core.declaring[wanted.id] = (function, module_execution(function))
     worker = core.worker

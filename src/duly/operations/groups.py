@@ -10,7 +10,14 @@ from typing import Any, Unpack, cast
 
 from duly.errors import ConfigurationError, LifecycleError
 from duly.model.job import check_tags
-from duly.model.policy import TASK_OPTIONS, JobOptionFields, JobOptions, TaskOptionFields
+from duly.model.policy import (
+    PROCESS_OPTIONS,
+    TASK_OPTIONS,
+    JobOptionFields,
+    JobOptions,
+    Scope,
+    TaskOptionFields,
+)
 from duly.operations import declare
 from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
@@ -102,6 +109,7 @@ class JobGroup:
         args: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
         paused: bool | str = False,
+        scope: Scope = "shared",
         transactional: bool | SessionFactory = False,
         executor: ExecutorName = "auto",
         **options: Unpack[JobOptionFields],
@@ -109,13 +117,15 @@ class JobGroup:
         """Declare a job of this group: ``@jobs.job(cron("0 9 * * 1-5"))``; see `Scheduler.job`.
 
         Args:
-            trigger: see `Scheduler.job`; this and the next seven.
+            trigger: see `Scheduler.job`; this and the next eight.
             after: see `Scheduler.job`.
             on: see `Scheduler.job`.
             id: see `Scheduler.job`.
             args: see `Scheduler.job`.
             tags: labels for this job, besides those of the group.
             paused: see `Scheduler.job`.
+            scope: see `Scheduler.job`; of the group's own options, those apply that a job with
+                ``scope="process"`` can have, and its tags do not.
             transactional: see `Scheduler.job`.
             executor: see `Scheduler.job`.
             options: override those of the group.
@@ -140,8 +150,10 @@ class JobGroup:
             )
         JobOptions().with_overrides(options, "for a job of a JobGroup")
         own = {key: value for key, value in self._options.items() if key not in TASK_OPTIONS}
+        if scope == "process":
+            own = {key: value for key, value in own.items() if key in PROCESS_OPTIONS}
         chosen: Any = {**own, **options}
-        all_tags = (*self._tags, *check_tags(tags))
+        all_tags = (*(() if scope == "process" else self._tags), *check_tags(tags))
 
         def declare_job(function: Callable[..., Any]) -> TaskFunction[..., ..., Any]:
             placement: Any = {"transactional": transactional, "executor": executor}
@@ -154,7 +166,7 @@ class JobGroup:
                 core.registry.adopt(decorated.task)
                 declare.job(
                     core, trigger, after=after, on=on, id=id, args=args, tags=all_tags,
-                    paused=paused,
+                    paused=paused, scope=scope,
                     **placement, **chosen,
                 )(decorated)  # fmt: skip
 

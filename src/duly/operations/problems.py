@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from duly.errors import did_you_mean
 from duly.model.finding import Finding
 from duly.model.policy import JobOptions
-from duly.model.worker import WorkerRecord
+from duly.model.worker import ProcessJobRecord, WorkerRecord
 from duly.operations.core import Core
 from duly.store import control, examination, rows
 
@@ -23,6 +25,7 @@ log = logging.getLogger("duly")
 PATIENCE = timedelta(seconds=10)
 """How long a job or a run may be overdue before that is a problem, for instance in a deployment."""
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 SHOWN = 3
 """The maximum number of items that one finding names."""
 
@@ -30,9 +33,8 @@ SHOWN = 3
 def find(core: Core, conn: Connection) -> list[Finding]:
     """Return what is wrong with the scheduler as a whole, the gravest first."""
     now = core.store.time.now()
-    workers = [
-        rows.worker_record(row) for row in examination.live_workers(conn, now) if not row.draining
-    ]
+    living = worker_records(core, examination.live_workers(conn, now))
+    workers = [worker for worker in living if not worker.draining]
     found: list[Finding] = []
     switch = control.stopped(conn)
     if switch is not None:
@@ -41,8 +43,10 @@ def find(core: Core, conn: Connection) -> list[Finding]:
         found += _not_fired(conn, workers, now)
         found += _not_served(core, conn, workers, now)
     found += _no_tasks(core)
+    found += _failing_process_jobs(workers)
     found += _rivals(examination.rival_declarations(conn, {worker.app for worker in workers}))
     declared = [(wanted.id, wanted.options) for wanted in core.declared.values()]
+    declared += [(wanted.id, wanted.options) for wanted in core.process_jobs.values()]
     return [*found, *unsuitable_options(declared), *_pooled(core, conn)]
 
 
@@ -57,6 +61,16 @@ def report(core: Core) -> None:
     for subject in core.reported.keys() - current.keys():
         log.info("No longer true: %s.", core.reported[subject].text)
     core.reported = current
+
+
+def worker_records(core: Core, found: Iterable[Row[Any]]) -> list[WorkerRecord]:
+    """Return records of workers; that of this process reports its process jobs as of now."""
+    own, process_jobs = core.worker.worker_id, core.worker.process_jobs
+    records = [rows.worker_record(row) for row in found]
+    return [
+        record.replace(process_jobs=process_jobs.records()) if record.id == own else record
+        for record in records
+    ]
 
 
 def unsuitable_options(options: Iterable[tuple[str, JobOptions]]) -> Iterator[Finding]:
@@ -137,6 +151,26 @@ def _not_served(
             advice = f"{hint} Otherwise {advice}"
         text = f"{waiting} {wait} in the queue {name!r}, which {whom} {serves}"
         yield Finding("queues", "problem", text, advice)
+
+
+def _failing_process_jobs(workers: Sequence[WorkerRecord]) -> Iterator[Finding]:
+    failing: dict[str, list[tuple[WorkerRecord, ProcessJobRecord]]] = {}
+    having = Counter(job.id for worker in workers for job in worker.process_jobs)
+    for worker in workers:
+        for job in worker.process_jobs:
+            if job.last_outcome == "failed":
+                failing.setdefault(job.id, []).append((worker, job))
+    for job_id, found in sorted(failing.items()):
+        places = [f"{worker.host} {worker.pid}" for worker, _job in found]
+        which = f"{len(found)} of {having[job_id]}" if having[job_id] > 1 else "its only"
+        plural = "es" if having[job_id] > 1 else ""
+        last = max((job for _, job in found), key=lambda job: job.last_at or _NEVER).redacted()
+        yield Finding(
+            "process jobs",
+            "problem",
+            f"job {job_id!r} fails in {which} process{plural} ({some(places)})",
+            f"the last error is {last.error}; the log of the process has the traceback",
+        )
 
 
 def _no_tasks(core: Core) -> Iterator[Finding]:

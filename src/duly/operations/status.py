@@ -13,7 +13,7 @@ from duly.model.record import Record, SafeText, record
 from duly.model.worker import WorkerRecord
 from duly.operations import problems
 from duly.operations.core import Core
-from duly.store import control, jobs, rows, runs
+from duly.store import control, jobs, runs
 from duly.store import workers as worker_rows
 from duly.worker.loop import State
 
@@ -94,7 +94,8 @@ class Health(Record):
         detail: a description of the problem, if there is one.
         last_tick_age: seconds since the worker's last successful step.
         problems: what is wrong with the scheduler as a whole, the gravest first: jobs that no
-            worker fires, a queue that none serves, the scheduler switched off, …
+            worker fires, a queue that none serves, the scheduler switched off, a process job that
+            fails, …
     """
 
     ok: bool
@@ -110,7 +111,7 @@ def status(core: Core) -> Status:
     worker_id = core.worker.worker_id
     with core.store.read() as conn:
         now = core.store.time.now()
-        known = [rows.worker_record(row) for row in worker_rows.all_rows(conn)]
+        known = problems.worker_records(core, worker_rows.all_rows(conn))
         stored, switch = control.queues(conn), control.stopped(conn)
         names = {*core.settings.queues, *stored}.union(*(worker.queues for worker in known))
         return Status(
@@ -130,9 +131,9 @@ def status(core: Core) -> Status:
 
 
 def workers(core: Core) -> list[WorkerRecord]:
-    """Return all known workers, oldest first."""
+    """Return all known workers, oldest first, each with what it reports of process jobs."""
     with core.store.read() as conn:
-        return [rows.worker_record(row) for row in worker_rows.all_rows(conn)]
+        return problems.worker_records(core, worker_rows.all_rows(conn))
 
 
 def health(core: Core) -> Health:

@@ -16,7 +16,7 @@ from duly.model.job import JobRecord, JobState
 from duly.model.job import Origin as JobOrigin
 from duly.model.policy import JobOptions, decode_options
 from duly.model.run import AttemptRecord, Cause, LogLine, Progress, RunRecord, RunState
-from duly.model.worker import WorkerRecord
+from duly.model.worker import WorkerRecord, decode_reports
 from duly.store.tables import job
 from duly.triggers import Trigger, decode
 
@@ -223,7 +223,11 @@ def log_line(row: Row[Any]) -> LogLine:
 def worker_record(row: Row[Any]) -> WorkerRecord:
     """Make a record of a worker."""
     values = {name: row._mapping[name] for name in WorkerRecord.layout.names}
-    return WorkerRecord(**{**values, "queues": payload.decode(row.queues)})
+    decoded = {
+        "queues": payload.decode(row.queues),
+        "process_jobs": decode_reports(row.process_jobs),
+    }
+    return WorkerRecord(**{**values, **decoded})
 
 
 def event_record(row: Row[Any]) -> Event:

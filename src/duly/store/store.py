@@ -292,6 +292,15 @@ class Store:
             )
         self._verified.add(conn.engine)
 
+    def connect(self) -> Connection:
+        """Return a connection of its own, outside of transactions; the caller closes it.
+
+        Raises:
+            DatabaseUnavailable: the database does not respond.
+        """
+        with self._translated():
+            return self.engine.connect()
+
     @contextmanager
     def _translated(self, *, writing: bool = False, own: bool = True) -> Iterator[None]:
         """Translate errors of the database, and note whether it answers.

@@ -262,6 +262,7 @@ worker = Table(
     Column("server", String(64)),
     Column("suspected_at", Instant),
     Column("suspected_beat", Instant),
+    Column("process_jobs", Text),
 )
 
 claimer = Table(

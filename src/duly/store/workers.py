@@ -33,10 +33,27 @@ def add(tx: Transaction, row: Mapping[str, Any]) -> None:
 
 
 def beat(
-    conn: Connection, worker_id: str, now: datetime, lease_until: datetime, *, draining: bool
+    conn: Connection,
+    worker_id: str,
+    now: datetime,
+    lease_until: datetime,
+    *,
+    draining: bool,
+    process_jobs: str | None = None,
 ) -> bool:
-    """Renew a worker's lease and return whether its row still exists."""
-    values = {"beat_at": now, "lease_until": lease_until, "draining": draining}
+    """Renew a worker's lease and return whether its row still exists.
+
+    Args:
+        conn: a connection in a transaction.
+        worker_id: the worker.
+        now: the present.
+        lease_until: until when it counts as alive without another heartbeat.
+        draining: whether it takes no more runs.
+        process_jobs: its reports about process jobs; see `encode_reports`.
+    """
+    values: dict[str, Any] = {"beat_at": now, "lease_until": lease_until, "draining": draining}
+    if process_jobs is not None:
+        values["process_jobs"] = process_jobs
     result = conn.execute(update(worker).where(worker.c.id == worker_id).values(**values))
     return result.rowcount == 1
 

@@ -53,6 +53,8 @@ class SteppedExecutors(Executors):
                 self._failures.forget(invocation.run)
                 invocation.stop("timeout")
             done(invocation, result)
+            if isinstance(invocation, Attempt) and invocation.is_apart:
+                self._failures.note_apart(invocation, result)
 
     def close(self) -> None:
         """Close the test's own event loop."""

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 from duly.context import Run
 from duly.errors import RetryAfter, RunFailed
+from duly.executors.base import CallResult
 from duly.model.event import Event
+from duly.worker.attempt import Attempt
 
 KINDS = ("run.failed", "run.retried")
 
@@ -29,8 +31,17 @@ class Failures:
             error = RunFailed(f"{event.detail.get('error')}: {event.detail.get('message')}")
         if isinstance(error, RetryAfter) and event.kind == "run.retried":
             return
-        error.add_note(f"raised in run {event.run_id} of {event.job_id or 'an enqueued call'}")
-        self._new.append(error)
+        self._note(error, f"run {event.run_id} of {event.job_id or 'an enqueued call'}")
+
+    def note_apart(self, attempt: Attempt, result: CallResult) -> None:
+        """Note a failed run of a process job, of which there is no event."""
+        error = self._raised.pop(attempt.run.id, None)
+        if error is None and attempt.stop_reason == "timeout":
+            error = RunFailed(f"TimedOut: took longer than its {attempt.claim.policy.timeout:g} s")
+        if error is None and result.error is not None:
+            error = RunFailed(": ".join(result.error.facts[:2]))
+        if error is not None:
+            self._note(error, f"process job {attempt.claim.job_id}")
 
     @contextmanager
     def watching(self, run: Run) -> Iterator[None]:
@@ -69,6 +80,10 @@ class Failures:
             others = ", ".join(repr(error) for error in unexpected[1:6])
             unexpected[0].add_note(f"{len(unexpected) - 1} more failures: {others}")
         raise unexpected[0]
+
+    def _note(self, error: BaseException, where: str) -> None:
+        error.add_note(f"raised in {where}")
+        self._new.append(error)
 
     def _is_expected(self, error: BaseException) -> bool:
         for kinds, caught in reversed(self._expected):

@@ -97,6 +97,11 @@ class Attempt(Invocation):
         return self.phase in (Phase.ABANDONED, Phase.LOST)
 
     @property
+    def is_apart(self) -> bool:
+        """Whether it is a run of a process job, which no row stands behind."""
+        return not self.claim.claim_id
+
+    @property
     def must_stop(self) -> bool:
         """Whether its outcome is decided already, whatever its function returns."""
         return self.stop_reason in ("cancelled", "timeout", "not_started")

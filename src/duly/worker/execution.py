@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any
@@ -32,6 +33,9 @@ from duly.worker.in_flight import InFlight, Reservation
 log = logging.getLogger("duly.worker")
 PATIENCE = 5.0
 """Seconds that an interrupted function has to end before its run is ended without it."""
+
+MAX_APART = 1_000
+"""The largest number of threads for process jobs, each of which uses one at most."""
 
 
 class Execution:
@@ -71,7 +75,8 @@ class Execution:
         size = sum(queues.values())
         coroutines = EventLoopExecutor()
         functions = ThreadExecutor(size, coroutines=coroutines)
-        self.executors = Executors(functions, coroutines, ProcessExecutor(size))
+        apart = ThreadExecutor(MAX_APART, "duly-process-job", coroutines)
+        self.executors = Executors(functions, coroutines, ProcessExecutor(size), apart)
         self.provided = Provided()
         self._captures_logs = False
 
@@ -80,6 +85,34 @@ class Execution:
         self.in_flight.add(claims, reservation)
         for queue in {claim.queue for claim in claims}:
             self._start_next(queue)
+
+    def attempt_apart(
+        self, claim: Claim, last_success: Callable[[RunFacts], datetime | None]
+    ) -> Attempt:
+        """Return a run of a process job: it takes no slot, and nothing is written back.
+
+        Args:
+            claim: what to execute; no row stands behind it.
+            last_success: returns when the job last succeeded.
+        """
+        run = Run(claim, self._now, last_success, self.provided)
+        attempt = Attempt(claim, run, self._steady, self.around)
+        attempt.executor = self.executors.apart
+        attempt.begin()
+        return attempt
+
+    def submit_apart(self, attempt: Attempt, done: Callable[[Attempt, CallResult], None]) -> None:
+        """Call the function of a run of a process job.
+
+        Args:
+            attempt: see `attempt_apart`.
+            done: called exactly once, from any thread, when the function has ended.
+        """
+        try:
+            self._bind(attempt)
+            attempt.executor.submit(attempt, done)
+        except Exception as error:  # noqa: BLE001 - such as a thread that the system refuses
+            done(attempt, CallResult(error=CallError.of(error)))
 
     def claims(self) -> set[HeldClaim]:
         """Return what this worker holds: about to start, in flight, or not yet written back.

@@ -67,6 +67,7 @@ class WorkerLease:
         threaded: whether the heartbeat has threads; else `beat_if_due` is called by the loop.
         supervise: called before each beat on the heartbeat's thread; returns why the worker must
             be fenced, if it must.
+        report: returns what each beat stores about process jobs; ``None``: nothing.
         draining: whether the worker takes no more runs; stored by the next beat.
         contact_since: since when, on the steady clock, every beat has reached the database;
             infinite while none does.
@@ -90,6 +91,7 @@ class WorkerLease:
         self.quiet_until = 0.0
         self.draining = False
         self.supervise: Callable[[], str | None] = lambda: None
+        self.report: Callable[[], str | None] = lambda: None
 
     @property
     def worker_id(self) -> str:
@@ -239,6 +241,7 @@ class WorkerLease:
     def _renew(self, registration: Registration, steady: float) -> str | None:
         """Renew the lease; return why the registration must end, if it must."""
         steps: list[timedelta] = []
+        report = self.report()
 
         def beat(tx: Transaction) -> str | None:
             server = tx.dialect.server_identity(tx.conn)
@@ -249,7 +252,10 @@ class WorkerLease:
             steps.extend(self._store.time.steps())
             tx.now = self._store.time.now()
             lease = tx.now + timedelta(seconds=self.heartbeat.lease)
-            if not workers.beat(tx.conn, registration.id, tx.now, lease, draining=self.draining):
+            if not workers.beat(
+                tx.conn, registration.id, tx.now, lease,
+                draining=self.draining, process_jobs=report,
+            ):  # fmt: skip
                 return "its row is gone, because another worker declared it dead"
             self._record_anomalies(tx, registration, steady, steps)
             return None

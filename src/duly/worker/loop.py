@@ -152,7 +152,6 @@ class Loop:
         while not self._halt.is_set():
             try:
                 self._retry.clear()
-                self._wakeup.arm()
                 wake = self._timed_step()
                 self._trouble = self._logged = None
                 if self.state == "starting":

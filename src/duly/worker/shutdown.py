@@ -12,6 +12,7 @@ from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
 from duly.worker.lease import WorkerLease
+from duly.worker.process_jobs import ProcessJobs
 from duly.worker.rescue import give_back, return_strays
 
 log = logging.getLogger("duly.worker")
@@ -30,6 +31,7 @@ class Shutdown:
         store: the database.
         lease: the worker's row and heartbeat.
         execution: its attempts.
+        process_jobs: its process jobs.
         complete: writes back ended attempts, for the worker with the given id.
 
     Attributes:
@@ -41,11 +43,13 @@ class Shutdown:
         store: Store,
         lease: WorkerLease,
         execution: Execution,
+        process_jobs: ProcessJobs,
         complete: Callable[[str], None],
     ) -> None:
         self._store = store
         self._lease = lease
         self._execution = execution
+        self._apart = process_jobs
         self._complete = complete
         self.skip_grace = threading.Event()
 
@@ -59,12 +63,14 @@ class Shutdown:
         worker_id = self._lease.worker_id
         try:
             self._lease.drain()
+            self._apart.drain()
             self._execution.give_back_waiting(0)
             if self._execution.in_flight and self._store.dialect.many_writers:
                 self._stop_claiming(worker_id)
             self._wait(worker_id, grace, loop)
-            if self._execution.in_flight:
+            if self._any_executes:
                 self._execution.interrupt_all()
+                self._apart.interrupt()
                 self._wait(worker_id, INTERRUPT_SECONDS, loop)
             if loop is not None:
                 loop.join(timeout=JOIN_SECONDS)
@@ -100,5 +106,11 @@ class Shutdown:
         for _slice in range(math.ceil(seconds / SLICE)):
             if loop is None or not loop.is_alive():
                 self._complete(worker_id)
-            if self.skip_grace.is_set() or self._execution.in_flight.empty.wait(SLICE):
+            if self.skip_grace.is_set() or not self._any_executes:
                 break
+            runs = self._execution.in_flight
+            (runs.empty if runs else self._apart.empty).wait(SLICE)
+
+    @property
+    def _any_executes(self) -> bool:
+        return bool(self._execution.in_flight) or self._apart.busy

@@ -93,8 +93,8 @@ class Wakeup:
 
     def _version(self) -> int:
         if self._watch is None:
-            self._watch = self._store.engine.raw_connection()
-        cursor = self._watch.cursor()
+            self._watch = self._store.connect()
+        cursor = self._watch.connection.cursor()
         (version,) = cursor.execute("PRAGMA data_version").fetchone()
         cursor.close()
         return int(version)

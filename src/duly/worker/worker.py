@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,6 +29,7 @@ from duly.worker.lease import WorkerLease
 from duly.worker.loop import Loop, State
 from duly.worker.maintenance import Maintenance
 from duly.worker.notice_listener import NoticeListener
+from duly.worker.process_jobs import ProcessJob, ProcessJobs
 from duly.worker.resolving import resolve
 from duly.worker.resources import Resources
 from duly.worker.shutdown import Shutdown
@@ -64,10 +65,12 @@ class Worker:
         settings: the settings of its scheduler.
         notifier: wakes other processes.
         duties: the operations of its scheduler.
+        process_jobs: the jobs that each process executes for itself, by id; code may add more.
 
     Attributes:
         lease: its row in the database and its heartbeat.
         execution: its attempts.
+        process_jobs: the jobs that it executes apart from all others.
         loop: the thread that steps it.
         shutdown: stops it.
         last_tick: when the last step succeeded, on the steady clock.
@@ -82,8 +85,10 @@ class Worker:
         settings: Settings,
         notifier: Notifier,
         duties: Duties,
+        *,
+        process_jobs: Mapping[str, ProcessJob],
     ) -> None:
-        wakeup = Wakeup(store)
+        wakeup = self._wakeup = Wakeup(store)
         listener = NoticeListener(notifier, store.clock, wakeup.set, store.outage)
         self._store = store
         self._settings = settings
@@ -101,11 +106,13 @@ class Worker:
             store, settings, self.execution, self.lease,
             on_give_back=self._claims.ready.forget_marks, reconcile=duties.reconcile,
         )  # fmt: skip
-        self.loop = Loop(
-            lambda: self.tick(wait=False), self._started, wakeup, listener, store.outage
-        )
+        self.process_jobs = ProcessJobs(store, self.execution, process_jobs)
+        self.loop = Loop(self._step, self._started, wakeup, listener, store.outage)
         self.lease.supervise = self.loop.supervise
-        self.shutdown = Shutdown(store, self.lease, self.execution, self._complete)
+        self.lease.report = self.process_jobs.report
+        self.shutdown = Shutdown(
+            store, self.lease, self.execution, self.process_jobs, self._complete
+        )
         self._next_fire: datetime | None = None
         self.last_tick: float | None = None
         self.idle_tick: float | None = None
@@ -127,8 +134,12 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether any run executes here, or has ended without being written back."""
-        return self.execution.in_flight.any_live or bool(self.execution.completions)
+        """Whether any run executes here, or has ended without being written back.
+
+        Process jobs count where the caller steps the worker, and so has to wait for them.
+        """
+        stepped = not self.loop.threaded and self.process_jobs.busy
+        return stepped or self.execution.in_flight.any_live or bool(self.execution.completions)
 
     def wake(self) -> None:
         """Make the loop take its next step now."""
@@ -148,9 +159,22 @@ class Worker:
         """Return the ids of the runs that occupy this worker; see `Scheduler.in_flight`."""
         return [claim.id for claim in self.execution.in_flight.claims()]
 
+    def see_process_jobs(self) -> None:
+        """Look at the process jobs now, because code has declared another one."""
+        if self.state == "running":
+            self.process_jobs.start()
+        self.process_jobs.wake()
+
+    def executes(self, run_id: str) -> bool:
+        """Return whether a run occupies this worker, or is one of its process jobs."""
+        return run_id in self.in_flight() or self.process_jobs.executes(run_id)
+
     def wait_until_empty(self, seconds: float) -> None:
         """Wait until no run is in flight, for at most this time."""
-        self.execution.wait_until_empty(seconds)
+        if self.process_jobs.busy and not self.execution.in_flight:
+            self.execution.executors.wait(self.process_jobs.empty, seconds)
+        else:
+            self.execution.wait_until_empty(seconds)
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Run coroutine functions on this event loop until the worker stops."""
@@ -255,6 +279,7 @@ class Worker:
         if self.loop.is_current_thread:
             raise LifecycleError("stop() was called on the thread that it would end")
         if self.state == "stopped" and not self.lease.alive:
+            self.process_jobs.stop()
             if self._resources.close():
                 self.execution.stop()
             return
@@ -262,6 +287,7 @@ class Worker:
         try:
             self.shutdown.run(grace, thread)
         finally:
+            self.process_jobs.stop()
             self._resources.close()
             self.execution.stop()
             self.loop.close()
@@ -283,14 +309,24 @@ class Worker:
         self._fire_foreseen(worker_id)
         self._complete(worker_id)
         agenda = self._ask_agenda()
+        apart_due = None if self.loop.threaded else self.process_jobs.step()
         fired = self._fire(agenda, worker_id)
         claimed = self._claim(agenda, fired, worker_id)
-        wake = self._next_wake(agenda, fired, claimed)
+        wake = self._next_wake(agenda, fired, claimed, apart_due)
         if wait and self._wait_for_in_flight(worker_id):
             wake = Wake(at_once=True)
         self.idle_tick = None if wake.at_once or self.busy else began
         self.last_tick = self._store.clock.monotonic()
         return wake
+
+    def _step(self) -> Wake:
+        """Take a step of the loop; process jobs begin with the first one, even if it fails."""
+        try:
+            self._wakeup.arm()
+            return self.tick(wait=False)
+        finally:
+            if self.state in ("starting", "running"):
+                self.process_jobs.start()
 
     def _registered(self) -> str:
         """Return this worker's id; register it first if it is new or has been fenced."""
@@ -322,6 +358,7 @@ class Worker:
         """Query the database for what there is to do."""
         with self._store.read() as conn:
             agenda = self._claims.agenda.read(conn, self._store.time.now())
+        self.process_jobs.switch(stopped=agenda.stopped)
         if agenda.stopped:
             return Agenda(None, None, None, waiting=False, feeding=False, stopped=True, ready=())
         return agenda if self._settings.fires else replace(agenda, next_fire=None)
@@ -369,13 +406,17 @@ class Worker:
             started = self._start(worker_id, claimed.claims, reservation)
             return claimed if started else Claimed()
 
-    def _next_wake(self, agenda: Agenda, fired: _Fired, claimed: Claimed) -> Wake:
+    def _next_wake(
+        self, agenda: Agenda, fired: _Fired, claimed: Claimed, apart_due: datetime | None
+    ) -> Wake:
         now, steady = self._store.time.now(), self._store.clock.monotonic()
         dues = [due for due in (agenda.next_fire, agenda.next_due) if due]
         if fired.blocked:
             dues = [now + timedelta(seconds=BLOCKED)]
         if claimed.pause is not None:
             dues.append(now + timedelta(seconds=claimed.pause))
+        if apart_due is not None:
+            dues.append(apart_due)
         times = [self.execution.next_deadline(), self._maintenance.next()]
         times += [steady + (due - now).total_seconds() for due in dues]
         at = min((moment for moment in times if moment is not None), default=None)
@@ -401,6 +442,7 @@ class Worker:
     def _wait_for_in_flight(self, worker_id: str) -> bool:
         """Wait for all attempts and write them back; return whether there were any."""
         worked = self.busy
+        self._wait_for_process_jobs()
         while self.execution.in_flight or self.execution.completions:
             self.execution.wait(WAIT_SLICE)
             self._beat_if_due()
@@ -409,6 +451,16 @@ class Worker:
                 break
         self._complete(worker_id)
         return worked
+
+    def _wait_for_process_jobs(self) -> None:
+        """Wait for the process jobs that this step has started."""
+        jobs = self.process_jobs
+        while not self.loop.threaded and jobs.busy:
+            deadline = jobs.next_deadline()
+            left = WAIT_SLICE if deadline is None else deadline - self._store.clock.monotonic()
+            self.execution.executors.wait(jobs.empty, max(0.0, min(left, WAIT_SLICE)))
+            self._beat_if_due()
+            jobs.enforce_deadlines()
 
 
 class _Fired(NamedTuple):

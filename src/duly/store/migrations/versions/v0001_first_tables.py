@@ -441,6 +441,7 @@ def upgrade() -> None:
         sa.Column("server", sa.String(length=64), nullable=True),
         sa.Column("suspected_at", Instant, nullable=True),
         sa.Column("suspected_beat", Instant, nullable=True),
+        sa.Column("process_jobs", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
