@@ -36,6 +36,14 @@ def hold() -> None:
 def make() -> Scheduler:
     return scheduler
 """
+FACTORY = """
+from duly import Scheduler
+scheduler = Scheduler()
+
+def create_app() -> Scheduler:
+    scheduler.use_database("sqlite:///app.db")
+    return scheduler
+"""
 CALL = "from duly.cli.main import main; main(prog_name='duly')"
 
 
@@ -129,6 +137,7 @@ def test_once_reports_an_unreachable_database(tmp_path: Path) -> None:
         (["jobs"], "MODULE:ATTRIBUTE"),
         (["nojobs:scheduler"], "no module 'nojobs'"),
         (["jobs:schedule"], "did you mean jobs:scheduler?"),
+        (["factory:app"], "did you mean factory:create_app?"),
         (["jobs:number"], "not a Scheduler but of type int; did you mean jobs:scheduler?"),
         (["jobs:beat"], "not a Scheduler but of type TaskFunction"),
         (["jobs:scheduler", "--queues", "mail=many"], "is not a valid queue"),
@@ -138,10 +147,28 @@ def test_once_reports_an_unreachable_database(tmp_path: Path) -> None:
 def test_a_wrong_call_names_its_error(tmp_path: Path, arguments: list[str], words: str) -> None:
     """A wrong argument ends with exit code 2 and a message that names it, without traceback."""
     (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/app.db"))
+    (tmp_path / "factory.py").write_text(FACTORY)
     done = duly(tmp_path, "run", *arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_queue_is_reported(tmp_path: Path) -> None:
+    """A queue that no code mentions is served, because calls may name it, with a warning."""
+    (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/app.db"))
+    done = duly(tmp_path, "run", "--once", "jobs:scheduler", "--queues", "defualt")
+    assert done.returncode == 0
+    assert "uses the queue 'defualt'; did you mean 'default'?" in done.stderr
+
+
+def test_a_scheduler_without_a_database_only_says_that(tmp_path: Path) -> None:
+    """What could not be started is not stopped either: the last line is the error and its cure."""
+    (tmp_path / "factory.py").write_text(FACTORY)
+    done = duly(tmp_path, "worker", "factory:scheduler")
+    assert done.returncode == 2
+    assert "this scheduler has no database URL" in done.stderr
+    assert "shutting down" not in done.stderr
 
 
 def test_an_application_that_does_not_load_shows_its_error(tmp_path: Path) -> None:

@@ -27,6 +27,16 @@ def test_E22_a_message_is_one_printable_line() -> None:
     assert "Grüße, 世界" in TextLines().format(record("Grüße, 世界"))
 
 
+def test_a_line_of_a_run_tells_which_run() -> None:
+    """Runs write at the same time; Duly's own lines about a run contain its id already."""
+    made = record("the order")
+    vars(made).update(run_id="01a2", job_id=None, task="charge", attempt=2)
+    assert TextLines().format(made).endswith("shop.the order: charge 01a2: bad: the order")
+    made = record("01a2 of charge")
+    vars(made).update(run_id="01a2", job_id=None, task="charge", attempt=2)
+    assert TextLines().format(made).endswith(": bad: 01a2 of charge")
+
+
 def test_E22_a_traceback_stays_readable_and_cannot_forge_a_line() -> None:
     """Each of its lines is marked, whatever the error's message contains."""
     try:

@@ -79,7 +79,7 @@ def test_U04_a_run_that_its_worker_does_not_survive_is_an_error(
     started, leave = threading.Event(), threading.Event()
     for scheduler in (first, second):
 
-        @scheduler.task(name="work", on_crash="fail")
+        @scheduler.task(name="work", on_crash="fail", retry=3)
         def work() -> None:
             started.set()
             leave.wait(240)
@@ -94,10 +94,42 @@ def test_U04_a_run_that_its_worker_does_not_survive_is_an_error(
         assert second.run(run_id).error_type == "WorkerLost"
         (failed,) = about(caplog, run_id)
         assert (failed.levelname, vars(failed)["task"]) == ("ERROR", "work")
+        assert failed.getMessage().endswith("died; it is not started again.")
         assert any(
-            record.levelname == "ERROR" and "is dead; released 1 runs" in record.getMessage()
+            record.levelname == "ERROR" and "is dead; runs released: 1" in record.getMessage()
             for record in caplog.records
         )
+    finally:
+        leave.set()
+
+
+def test_U04_a_run_that_is_rescued_is_a_warning(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that its worker did not survive has attempts left, and its line does not deny that."""
+    import threading
+
+    first, second = world.scheduler(), world.scheduler()
+    started, leave = threading.Event(), threading.Event()
+    for scheduler in (first, second):
+
+        @scheduler.task(name="work")
+        def work() -> None:
+            if not started.is_set():
+                started.set()
+                leave.wait(240)
+
+    run_id = first.enqueue("work")
+    step(first)
+    assert started.wait(240)
+    die(first)
+    second.tick()
+    try:
+        world.forward(second, 100)
+        assert second.run(run_id).state == "succeeded"
+        (rescued,) = about(caplog, run_id)
+        assert rescued.levelname == "WARNING"
+        assert rescued.getMessage().endswith("died; the next attempt may start at once.")
     finally:
         leave.set()
 

@@ -290,6 +290,21 @@ def test_start_false_never_starts(app: Flask, on_file: Scheduler, starts: list[s
     assert starts == []
 
 
+def test_start_false_creates_the_tables_at_the_first_request(
+    app: Flask, on_file: Scheduler, tmp_path: Path
+) -> None:
+    """A request's own transaction may lock an SQLite file, so that it could not create them."""
+    init_app(app, on_file, start=False)
+    app.test_client().get("/")
+    assert on_file.store.database_id is None
+    app.test_client().get("/", environ_base={"SERVER_SOFTWARE": "any/1"})
+    assert on_file.store.database_id is not None
+    absent, other = Scheduler(f"sqlite:///{tmp_path}/nowhere/app.db"), Flask("other")
+    init_app(other, absent, start=False)
+    response = other.test_client().get("/", environ_base={"SERVER_SOFTWARE": "any/1"})
+    assert response.status_code == 404
+
+
 def test_the_first_request_starts_the_scheduler_without_waiting(
     app: Flask, on_file: Scheduler, starts: list[str]
 ) -> None:

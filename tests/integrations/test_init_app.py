@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ from duly.web import Principal
 @pytest.fixture
 def scheduler(prepared_sqlite_url: str) -> Scheduler:
     return Scheduler(prepared_sqlite_url, heartbeat="fast")
+
+
+def nothing() -> None:
+    """Has no parameters."""
 
 
 def admin(_request: Request) -> Principal:
@@ -129,6 +134,28 @@ def test_an_application_that_only_enqueues_starts_nothing(scheduler: Scheduler) 
     with TestClient(app):
         assert scheduler.state == "stopped"
     assert scheduler.workers() == []
+
+
+def test_an_application_that_only_enqueues_has_tables(sqlite_url: str) -> None:
+    """The first request may lock an SQLite file, so the tables are created before it."""
+    scheduler, app = Scheduler(sqlite_url), FastAPI()
+    scheduler.job(every(hours=1), id="hourly")(nothing)
+    init_app(app, scheduler, start=False)
+    with TestClient(app):
+        assert scheduler.store.database_id is not None
+        assert [job.id for job in scheduler.jobs()] == ["hourly"]
+
+
+@pytest.mark.parametrize("start", ["retry", "required"])
+def test_an_application_that_only_enqueues_without_a_database(start: Any, tmp_path: Path) -> None:
+    """It serves all the same, unless the scheduler was created with ``start="required"``."""
+    scheduler, app = Scheduler(f"sqlite:///{tmp_path}/nowhere/app.db", start=start), FastAPI()
+    init_app(app, scheduler, start=False)
+    with (
+        pytest.raises(DatabaseUnavailable) if start == "required" else nullcontext(),
+        TestClient(app) as client,
+    ):
+        assert client.get("/").status_code == 404
 
 
 def test_the_dashboard_is_not_hidden_by_a_route_that_matches_everything(

@@ -96,6 +96,20 @@ def test_what_is_due_runs_in_order_each_at_its_time(shop: Shop, world: World) ->
     assert world.now() == START + timedelta(minutes=90)
 
 
+def test_a_job_that_fires_very_often_is_named(
+    shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An advance over a thousand due times takes seconds: a warning names the job and the cure."""
+    monkeypatch.setattr("duly.testing.world.MANY_STEPS", 8)
+    world.advance(hours=4)
+    cure = r"belong to 'hourly'.*scheduler\.pause\('hourly'\)"
+    with pytest.warns(UserWarning, match=cure) as seen:
+        world.advance(hours=8)
+    assert (len(seen), seen[0].filename) == (1, __file__)
+    shop.scheduler.pause("hourly")
+    world.advance(hours=8)
+
+
 def test_advance_to_an_instant(shop: Shop, world: World) -> None:
     """Time may also advance to an instant; it never goes back."""
     world.advance(to="2026-03-08T07:00Z")

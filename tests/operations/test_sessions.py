@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, String, create_engine, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -441,6 +442,23 @@ def test_the_first_call_on_a_session_needs_tables(make: Make, tmp_path: Path) ->
         scheduler.enqueue("work", session=session)
         session.commit()
     engine.dispose()
+    assert len(scheduler.runs()) == 1
+
+
+async def test_the_first_awaitable_call_on_a_session_needs_tables(
+    make: Make, tmp_path: Path
+) -> None:
+    """A coroutine's open transaction is told the same, at once; before it begins, tables can be."""
+    engine = prepare_engine(create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/new.db"))
+    scheduler = with_tasks(make(f"sqlite:///{tmp_path}/new.db"))
+    async with AsyncSession(engine) as session, session.begin():
+        await session.execute(text("create table x (y integer)"))
+        with pytest.raises(SchemaError, match=r"cannot be created while your transaction is open"):
+            await scheduler.aio.enqueue("work", session=session)
+    async with AsyncSession(engine) as session:
+        await scheduler.aio.enqueue("work", session=session)
+        await session.commit()
+    await engine.dispose()
     assert len(scheduler.runs()) == 1
 
 

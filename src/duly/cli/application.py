@@ -19,6 +19,9 @@ from duly.operations.task_function import TaskFunction
 from duly.scheduler import Scheduler
 from duly.serving import without_requests
 
+FACTORIES = ("create_app", "make_app")
+"""The names by which the documentation of web frameworks calls application factories."""
+
 application_argument = click.argument("app", metavar="APP")
 app_dir_option = click.option(
     "--app-dir",
@@ -127,8 +130,10 @@ def _call(factory: Any, app: str) -> Any:
 
 
 def _hint(module: ModuleType, name: str) -> str:
-    """Return a suggestion of the schedulers in the module, if there are any."""
-    found = [key for key, value in vars(module).items() if isinstance(value, Scheduler)]
+    """Return a suggestion of what the module has: schedulers, or the usual name of a factory."""
+    known = vars(module).items()
+    found = [key for key, value in known if isinstance(value, Scheduler) and value.has_database]
+    found = found or [key for key, value in known if key in FACTORIES and callable(value)]
     return f"; did you mean {' or '.join(f'{name}:{key}' for key in found)}?" if found else ""
 
 

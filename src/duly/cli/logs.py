@@ -32,7 +32,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`; it does not change the record."""
         record = logging.makeLogRecord(vars(record))
-        record.message = record.getMessage()
+        record.message = _of_run(record) + record.getMessage()
         record.asctime = self.formatTime(record, TIME)
         lines = [self.formatMessage(record)]
         for part in (_traceback(self, record), record.stack_info):
@@ -82,6 +82,14 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     root.setLevel(level.upper())
     for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _of_run(record: logging.LogRecord) -> str:
+    """Return which run has written a line, unless the message itself tells that."""
+    fields = vars(record)
+    if "run_id" not in fields or fields["run_id"] in record.getMessage():
+        return ""
+    return f"{fields.get('job_id') or fields.get('task')} {fields['run_id']}: "
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:

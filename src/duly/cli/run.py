@@ -13,6 +13,7 @@ from duly.cli.application import app_dir_option, application_argument, load_sche
 from duly.cli.lifespan import application_lifespan
 from duly.cli.logs import LEVELS, configure_logging
 from duly.cli.signals import StopSignals
+from duly.errors import did_you_mean
 from duly.model.step import OUTCOMES, OutcomeCounter
 from duly.scheduler import Scheduler
 
@@ -70,7 +71,7 @@ def run_command(  # noqa: PLR0917 - click passes them by name
     """
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     if queues is not None:
-        scheduler.configure_worker(queues=_read_queues(queues, scheduler.settings.queues))
+        scheduler.configure_worker(queues=_chosen_queues(scheduler, app, queues))
     if once:
         _run_once(scheduler, grace, as_json=as_json)
     else:
@@ -88,10 +89,8 @@ def worker_command(  # noqa: PLR0917 - click passes them by name
     the application itself. APP, signals and exit codes: see "duly run --help".
     """
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
-    configured = scheduler.settings.queues
-    scheduler.configure_worker(
-        queues=configured if queues is None else _read_queues(queues, configured), fires=False
-    )
+    chosen = None if queues is None else _chosen_queues(scheduler, app, queues)
+    scheduler.configure_worker(queues=chosen, fires=False)
     _serve(scheduler, app, grace)
 
 
@@ -117,8 +116,9 @@ def _run_until_signal(scheduler: Scheduler, signals: StopSignals, grace: float) 
         scheduler.start()
         signals.wait()
     finally:
-        cause = " and ".join(signals.received) or "Error"
-        log.info("%s: shutting down; running functions have %g s to finish.", cause, grace)
+        if scheduler.state != "stopped":
+            cause = " and ".join(signals.received) or "After an error"
+            log.info("%s: shutting down; running functions have %g s to finish.", cause, grace)
         scheduler.stop(grace)
 
 
@@ -147,6 +147,22 @@ def _describe(scheduler: Scheduler) -> str:
     queues = ", ".join(f"{name}={limit}" for name, limit in settings.queues.items())
     role = "fires and executes" if settings.fires else "executes without firing"
     return f"{role}; queues {queues}; {len(scheduler.registry.names())} tasks"
+
+
+def _chosen_queues(scheduler: Scheduler, app: str, text: str) -> dict[str, int]:
+    """Parse ``--queues``, and warn of names that nothing in the application's code mentions."""
+    configured = scheduler.settings.queues
+    chosen = _read_queues(text, configured)
+    used = {job.options.queue for job in scheduler.declared()}
+    used |= {
+        task.options["queue"] for task in scheduler.registry.tasks() if "queue" in task.options
+    }
+    known = {*configured, *used, scheduler.settings.defaults.queue}
+    for name in chosen:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            log.warning("--queues: nothing in the code of %s uses the queue %r%s", app, name, hint)
+    return chosen
 
 
 def _read_queues(text: str, configured: Mapping[str, int]) -> dict[str, int]:

@@ -19,7 +19,11 @@ from werkzeug.serving import is_running_from_reloader
 
 from duly.context import Run
 from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
-from duly.integrations.wsgi import WSGILifespan, end_in_order_on_sigterm
+from duly.integrations.wsgi import (
+    WSGILifespan,
+    end_in_order_on_sigterm,
+    prepare_at_first_request,
+)
 from duly.model.record import Record
 from duly.scheduler import Scheduler
 
@@ -78,7 +82,9 @@ def init_app(
         start: ``None`` starts the scheduler in the process that serves the application (with
             ``flask run``, ``app.run()`` or in a gunicorn worker; behind other servers at the first
             request), and not in shells, commands, migrations, tests or the reloader's parent.
-            ``True`` starts it now. ``False`` leaves it to you to call ``scheduler.start()``.
+            ``True`` starts it now. ``False`` leaves it to you to call ``scheduler.start()``, or to
+            other processes, such as ``duly run``; the first request from a server creates Duly's
+            tables if they do not exist.
 
     Raises:
         ConfigurationError: the application already has a scheduler, ``web`` was given without
@@ -98,7 +104,9 @@ def init_app(
     _show_records(app)
     if start is None:
         _start_where_served(app, scheduler)
-    elif start:
+    elif not start:
+        app.wsgi_app = prepare_at_first_request(app.wsgi_app, scheduler)  # type: ignore[method-assign]
+    else:
         scheduler.start()
         WSGILifespan(scheduler).begin()
 

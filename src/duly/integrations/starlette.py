@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -73,6 +73,7 @@ def init_app(
             `duly.web.web_app`.
         start: whether this application fires jobs and executes runs. With ``False`` it only
             declares, enqueues and queries, and other processes, such as ``duly run``, do the work.
+            Duly's tables are created in either case.
 
     Raises:
         ConfigurationError: the application already has a scheduler, ``web`` was given without
@@ -128,10 +129,21 @@ def _around(own: Lifespan, scheduler: Scheduler, *, start: bool) -> Lifespan:
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
-        async with own(app) as state, scheduler.lifespan(app) if start else nullcontext():
+        async with own(app) as state, scheduler.lifespan(app) if start else _prepared(scheduler):
             yield state
 
     return lifespan
+
+
+@asynccontextmanager
+async def _prepared(scheduler: Scheduler) -> AsyncIterator[None]:
+    """Create the tables before the first request, whose transaction would lock an SQLite file."""
+    try:
+        await scheduler.aio.prepare()
+    except DatabaseUnavailable:  # which the store has logged
+        if scheduler.settings.required:
+            raise
+    yield
 
 
 def _check(app: object, scheduler: object, web: object, access: object) -> None:

@@ -5,6 +5,8 @@ of the worker's boot, even when the application was loaded before the fork (``--
 arbiter itself never starts anything. The adapter of a framework knows that framework's own server,
 and calls `WSGILifespan.begin_when`. Behind any other server it is the first request. Shells,
 commands, migrations and test clients start nothing.
+
+A process that leaves the work to others only needs the tables; see `prepare_at_first_request`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from duly import forking
-from duly.errors import DulyError
+from duly.errors import DatabaseUnavailable, DulyError
 from duly.scheduler import Scheduler
 
 log = logging.getLogger("duly")
@@ -129,6 +131,35 @@ class WSGILifespan:
             log.critical("The scheduler could not start: %s", error)
             if self._scheduler.settings.required:
                 os.kill(os.getpid(), signal.SIGTERM)
+
+
+def prepare_at_first_request(application: WSGIApplication, scheduler: Scheduler) -> WSGIApplication:
+    """Return the application, extended to create the tables before its first request from a server.
+
+    A request could not create them later if its own transaction has locked an SQLite file.
+    """
+    lock = threading.Lock()
+    prepared = False
+
+    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        nonlocal prepared
+        if not prepared and not SERVER_KEYS.isdisjoint(environ):
+            with lock:
+                if not prepared:
+                    _prepare(scheduler)
+                    prepared = True
+        return application(environ, start_response)
+
+    return serve
+
+
+def _prepare(scheduler: Scheduler) -> None:
+    try:
+        scheduler.prepare()
+    except DatabaseUnavailable:  # which the store has logged
+        pass
+    except DulyError as error:
+        log.critical("The scheduler could not be prepared: %s", error)
 
 
 def end_in_order_on_sigterm() -> None:

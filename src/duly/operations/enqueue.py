@@ -231,7 +231,9 @@ class AwaitableEnqueue(Enqueue[Coroutine[Any, Any, str]]):
         """Call ``work`` in a thread, or through the ``run_sync`` of an asyncio session."""
         if not hasattr(session, "run_sync"):
             return await self._core.call_threads.call(work, session)
-        await self._core.call_threads.call(self._core.store.prepare)
+        store = self._core.store
+        prepare = store.prepare_beside if session.in_transaction() else store.prepare
+        await self._core.call_threads.call(prepare)
         result: R = await session.run_sync(work)
         return result
 

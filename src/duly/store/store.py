@@ -120,6 +120,22 @@ class Store:
                 self.read_clock(conn)
                 self.database_id = _database_id(conn)
 
+    def prepare_beside(self) -> None:
+        """Call `prepare` while a transaction of the caller is open, which locks an SQLite database.
+
+        Raises:
+            SchemaError: the tables do not exist yet, and that transaction prevents creating them.
+        """
+        if self.database_id is None and not self.dialect.many_writers:
+            with self._translated():
+                current = self._is_current()
+            if not current:
+                raise SchemaError(
+                    f"Duly's tables do not exist in {self} yet and cannot be created while your "
+                    "transaction is open; call scheduler.prepare() or start() before it begins"
+                )
+        self.prepare()
+
     def read_clock(self, conn: Connection) -> None:
         """Measure the server's clock, if workers follow one."""
         if self.dialect.has_server_clock and self.clock.follows_database:
@@ -222,7 +238,10 @@ class Store:
             TransactionError: the caller could not roll back what is stored; see
                 `StoreDialect.join_session`.
         """
-        self._prepare_beside(conn)
+        if backend_of(conn) == self.dialect.name:
+            self.prepare_beside()
+        else:
+            self.prepare()
         with self._translated(own=False), self.dialect.in_schema(conn):
             self.dialect.begin_write(conn)
             self._verify(conn)
@@ -267,19 +286,6 @@ class Store:
     def _is_current(self) -> bool:
         with self._reading() as conn:
             return schema.stored_version(conn) == schema.HEAD
-
-    def _prepare_beside(self, conn: Connection) -> None:
-        """Call `prepare` during the caller's transaction, which locks an SQLite database."""
-        one_writer = not self.dialect.many_writers and backend_of(conn) == self.dialect.name
-        if self.database_id is None and one_writer:
-            with self._translated():
-                current = self._is_current()
-            if not current:
-                raise SchemaError(
-                    f"Duly's tables do not exist in {self} yet and cannot be created while your "
-                    "transaction is open; call scheduler.prepare() or start() before it begins"
-                )
-        self.prepare()
 
     def _verify(self, conn: Connection) -> None:
         if conn.engine in self._verified:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
@@ -18,6 +21,9 @@ from duly.scheduler import Scheduler
 from duly.testing.databases import shared_store, temporary_store
 from duly.testing.executors import SteppedExecutors
 from duly.testing.failures import Failures
+
+MANY_STEPS = 1000
+"""The number of due times on the way of one `World.advance` after which a warning names the job."""
 
 _worlds: list[World]
 _worlds = []
@@ -186,7 +192,10 @@ class World:
         self._busy = True
         try:
             due = self._do_now()
+            steps = itertools.count(1)
             while due is not None and due <= target:
+                if next(steps) == MANY_STEPS:
+                    self._warn_of_many_steps(target)
                 self.clock.set(max(due, self.now()))
                 due = self._do_now()
             if self.now() < target:
@@ -194,6 +203,16 @@ class World:
                 self._do_now()
         finally:
             self._busy = False
+
+    def _warn_of_many_steps(self, target: datetime) -> None:
+        runs = Counter(run.job_id or run.task for run in self.scheduler.runs(limit=MANY_STEPS))
+        for most, _count in runs.most_common(1):
+            warnings.warn(
+                f"advance() has stopped at {MANY_STEPS:,} due times and is at {self.now()} on its "
+                f"way to {target}; most of them belong to {most!r}. Each takes a few milliseconds. "
+                f"If the test is not about that job, begin it with scheduler.pause({most!r})",
+                stacklevel=4,
+            )
 
     def _do_now(self) -> datetime | None:
         try:

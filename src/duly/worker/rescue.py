@@ -161,7 +161,7 @@ def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> i
     released = store.run(release)
     if released is None:
         return 0
-    log.error("Worker %s (pid %d) is dead; released %d runs.", row.id, row.pid, len(released))
+    log.error("Worker %s (pid %d) is dead; runs released: %d.", row.id, row.pid, len(released))
     return _log_failures(released)
 
 

@@ -32,15 +32,23 @@ def log_failure(run: Stamped, transition: Transition) -> None:
     if error is None:
         return
     final = transition.to == "failed"
-    due_at = transition.due_at
     values = (
         run.id, run.job_id or run.task, run.attempt, error[0], _one_line(error[1]),
-        f"the next attempt is due at {due_at:%H:%M:%S} UTC" if due_at else "no attempts are left",
+        _what_follows(transition),
     )  # fmt: skip
     _emit(
         logging.ERROR if final else logging.WARNING,
         "Run %s of %s, attempt %d: %s: %s; %s.", values, run, error if final else None,
     )  # fmt: skip
+
+
+def _what_follows(transition: Transition) -> str:
+    if transition.due_at is not None:
+        return f"the next attempt is due at {transition.due_at:%H:%M:%S} UTC"
+    if transition.to == "failed":
+        crashed = transition.release == "crashed"
+        return "it is not started again" if crashed else "no attempts are left"
+    return "the next attempt may start at once"
 
 
 def _emit(
