@@ -159,6 +159,14 @@ class Registry:
                 f"no task is registered as {name!r}{did_you_mean(name, self._tasks)}"
             ) from None
 
+    def name_of(self, wanted: AnyTask | None) -> str | None:
+        """Return the name of a task that is searched for; only other processes may know a name.
+
+        Raises:
+            UnknownTask: a function is not registered.
+        """
+        return wanted if wanted is None or isinstance(wanted, str) else self.find(wanted).name
+
     def find(self, wanted: AnyTask) -> Task:
         """Return a task by its name, its decorated function, or the function that was decorated.
 

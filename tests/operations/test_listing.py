@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from duly import Run, Scheduler, VirtualClock, every
-from duly.errors import ConfigurationError
+from duly.errors import ConfigurationError, UnknownTask
 from tests.operations.conftest import Make, after, with_tasks
 
 
@@ -27,6 +27,21 @@ def jobs(scheduler: Scheduler) -> Scheduler:
 
 def ids(found: list[Any]) -> list[str]:
     return [record.id for record in found]
+
+
+def test_a_task_may_be_given_as_its_function(jobs: Scheduler) -> None:
+    """Its function filters as its name does; a name may be known to other processes alone."""
+
+    @jobs.task(name="listed")
+    def listed() -> None: ...
+
+    job = jobs.add(listed, every(hours=1), id="its-own")
+    run_id = listed.enqueue()
+    assert ids(jobs.jobs(task=listed)) == ids(jobs.jobs(task="listed")) == [job.id]
+    assert ids(jobs.runs(task=listed)) == ids(jobs.runs(task="listed")) == [run_id]
+    assert jobs.runs(task="of another process") == []
+    with pytest.raises(UnknownTask, match="not registered"):
+        jobs.runs(task=print)
 
 
 @pytest.mark.parametrize(

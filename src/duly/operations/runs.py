@@ -24,7 +24,7 @@ from duly.model.transition import RunSnapshot
 from duly.operations.core import Core
 from duly.operations.inputs import page_size, row_number, searchable, storable_reason
 from duly.operations.jobs.change import lock_job, refuse_unknown_options
-from duly.registry import Task
+from duly.registry import AnyTask, Task
 from duly.store import history, jobs, rows, transitions
 from duly.store import runs as run_rows
 from duly.store.host.session_types import HostSession
@@ -231,7 +231,7 @@ def runs(
     core: Core,
     *,
     job: str | None = None,
-    task: str | None = None,
+    task: AnyTask | None = None,
     state: RunState | Sequence[RunState] | None = None,
     queue: str | None = None,
     tag: str | None = None,
@@ -249,7 +249,7 @@ def runs(
 
     Args:
         job: the job's id.
-        task: the task's name.
+        task: the task's name or function.
         state: one state or several.
         queue: the queue's name.
         tag: a tag of their job.
@@ -265,6 +265,7 @@ def runs(
         ConfigurationError: the state is unknown, the limit is out of range, or ``after`` or
             ``parent`` is not a run's id.
         NaiveDatetimeError: ``since`` or ``until`` has no time zone.
+        UnknownTask: ``task`` is a function that is not registered.
     """
     if not isinstance(state, str | Iterable | None):
         raise ConfigurationError(f"state={state!r}; give one of {RUN_STATES}, or a list of them")
@@ -276,7 +277,7 @@ def runs(
             raise ConfigurationError(f"{option}={value!r} is not valid; it must be the id of a run")
     size = page_size(limit)
     wanted = RunFilter(
-        job, task, state, searchable(queue), tag,
+        job, core.registry.name_of(task), state, searchable(queue), tag,
         None if since is None else instant("since", since),
         None if until is None else instant("until", until),
         searchable(text), after, size + 1, parent, searchable(unique_key),

@@ -15,6 +15,7 @@ from duly.model.page import Page
 from duly.model.record import Record, SafeText, record
 from duly.operations.core import Core
 from duly.operations.inputs import page_size, searchable
+from duly.registry import AnyTask
 from duly.store import history, rows, runs
 from duly.store import jobs as job_rows
 from duly.store.jobs import JobFilter
@@ -44,7 +45,7 @@ def jobs(
     *,
     tag: str | None = None,
     state: JobState | None = None,
-    task: str | None = None,
+    task: AnyTask | None = None,
     queue: str | None = None,
     text: str | None = None,
     failing: bool = False,
@@ -59,7 +60,7 @@ def jobs(
     Args:
         tag: one of their tags.
         state: ``active``, ``paused``, ``finished`` or ``unresolved``.
-        task: the task's name.
+        task: the task's name or function.
         queue: the queue's name.
         text: part of the id or of the task's name.
         failing: whether to return only jobs whose last finished run failed.
@@ -69,6 +70,7 @@ def jobs(
 
     Raises:
         ConfigurationError: the state or order is unknown, or the limit is out of range.
+        UnknownTask: ``task`` is a function that is not registered.
     """
     if state is not None and state not in JOB_STATES:
         raise ConfigurationError(f"{state!r} is not a job state; known: {JOB_STATES}")
@@ -78,8 +80,9 @@ def jobs(
         )
     size = page_size(limit)
     wanted = JobFilter(
-        tag, state, task, searchable(queue), searchable(text), after, size + 1, failing, order
-    )
+        tag, state, core.registry.name_of(task), searchable(queue), searchable(text), after,
+        size + 1, failing, order,
+    )  # fmt: skip
     with core.store.read() as conn:
         return Page.of(_records(conn, job_rows.page(conn, wanted)), size)
 
