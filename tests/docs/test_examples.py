@@ -27,7 +27,10 @@ PUBLIC = {
 def test_the_example_runs(example: Example, children: Children, tmp_path: Path) -> None:
     """A reader who copies the block into a file and runs it sees no error or warning."""
     for name, code in example.files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        folder = (tmp_path / name).parent
+        folder.mkdir(exist_ok=True)
+        if folder.name not in (tmp_path.name, "tests"):
+            (folder / "__init__.py").touch()  # as the guides tell
         (tmp_path / name).write_text(code)
     child = children.python("-W", "error", "-c", example.program)
     assert child.wait(timeout=150) == 0, child.output()
