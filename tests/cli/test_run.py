@@ -157,9 +157,9 @@ def test_a_wrong_call_names_its_error(tmp_path: Path, arguments: list[str], word
 def test_a_misspelt_queue_is_reported(tmp_path: Path) -> None:
     """A queue that no code mentions is served, because calls may name it, with a warning."""
     (tmp_path / "jobs.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/app.db"))
-    done = duly(tmp_path, "run", "--once", "jobs:scheduler", "--queues", "defualt")
+    done = duly(tmp_path, "run", "--once", "jobs:scheduler", "--queues", "defaults")
     assert done.returncode == 0
-    assert "uses the queue 'defualt'; did you mean 'default'?" in done.stderr
+    assert "uses the queue 'defaults'; did you mean 'default'?" in done.stderr
 
 
 def test_a_scheduler_without_a_database_only_says_that(tmp_path: Path) -> None:
