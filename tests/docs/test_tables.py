@@ -11,7 +11,7 @@ import pytest
 
 import duly
 from duly import CatchUp, Heartbeat, JobDefaults, Retry, Scheduler, Watch, errors
-from duly.integrations.starlette import ANSWERED
+from duly.integrations.answered import ANSWERED
 from duly.model.event import KINDS
 from duly.model.policy import PROCESS_OPTIONS, TASK_OPTIONS
 from duly.operations.process_jobs import REFUSED

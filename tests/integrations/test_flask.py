@@ -16,7 +16,17 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import column, insert, make_url, select, table
 
 from duly import Run, Scheduler, every, prepare_engine
-from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
+from duly.errors import (
+    ArgumentsError,
+    ConfigurationError,
+    DatabaseUnavailable,
+    DatabaseURLError,
+    JobNotFound,
+    LifecycleError,
+    NotFound,
+    OverlapError,
+    UnknownTask,
+)
 from duly.integrations.flask import get_scheduler, init_app
 from duly.integrations.wsgi import WSGILifespan
 from duly.web import Principal, local_key
@@ -273,6 +283,63 @@ def test_a_test_client_starts_nothing(app: Flask, on_file: Scheduler, starts: li
     app.test_client().get("/")
     begun()
     assert starts == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (JobNotFound("x"), 404),
+        (OverlapError("it runs"), 409),
+        (ArgumentsError("one too many"), 422),
+        (DatabaseUnavailable("it is away"), 503),
+    ],
+)
+def test_errors_that_requests_cause_become_responses(
+    app: Flask, on_file: Scheduler, error: Exception, status: int
+) -> None:
+    """The response has the status and the message, as problem details."""
+    init_app(app, on_file, start=False)
+
+    @app.get("/")
+    def fail() -> str:
+        raise error
+
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.get_json()["detail"]) == (status, str(error))
+    assert answer.mimetype == "application/problem+json"
+    assert ("Retry-After" in answer.headers) is (status == 503)
+
+
+def test_mistakes_in_the_application_stay_errors(app: Flask, on_file: Scheduler) -> None:
+    """They are not answered as the sender's fault, so that the server logs them."""
+    app.testing = True
+    init_app(app, on_file, start=False)
+
+    @app.get("/")
+    def fail() -> str:
+        raise UnknownTask("sned")
+
+    with pytest.raises(UnknownTask):
+        app.test_client().get("/")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_handler_of_the_application_takes_precedence(
+    app: Flask, on_file: Scheduler, *, before: bool
+) -> None:
+    """Set before or after `init_app`."""
+    handler = (NotFound, lambda _error: ("mine", 410))
+    if before:
+        app.register_error_handler(*handler)
+    init_app(app, on_file, start=False)
+    if not before:
+        app.register_error_handler(*handler)
+
+    @app.get("/")
+    def fail() -> str:
+        raise JobNotFound("x")
+
+    assert app.test_client().get("/").status_code == 410
 
 
 def test_start_true_starts_at_once(app: Flask, on_file: Scheduler) -> None:

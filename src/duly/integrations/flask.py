@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import Flask, Response, current_app
 from flask.cli import ScriptInfo, run_command
 from flask.ctx import AppContext
 from flask.helpers import get_debug_flag
@@ -19,6 +19,7 @@ from werkzeug.serving import is_running_from_reloader
 
 from duly.context import Run
 from duly.errors import ConfigurationError, DatabaseURLError, LifecycleError
+from duly.integrations.answered import ANSWERED
 from duly.integrations.wsgi import (
     WSGILifespan,
     end_in_order_on_sigterm,
@@ -69,6 +70,12 @@ def init_app(
     that do not finish within its grace period are given back. Jobs may be declared before or after
     this call.
 
+    Errors that a request causes become responses: `NotFound` 404, `Conflict` 409,
+    `ArgumentsError`, `PayloadError`, `TriggerError` and `NaiveDatetimeError` 422,
+    `DatabaseUnavailable` and `TooManyWaiting` 503. They are problem details (RFC 9457), with the
+    message as ``detail``. An error handler of the application for one of these classes takes
+    precedence.
+
     Args:
         app: the application. If the scheduler was created without a database URL, it uses
             ``app.config["DULY_URL"]``.
@@ -102,6 +109,7 @@ def init_app(
     _give_context(app, scheduler)
     app.extensions["duly"] = scheduler
     _show_records(app)
+    _respond_to_errors(app)
     if start is None:
         _start_where_served(app, scheduler)
     elif not start:
@@ -125,6 +133,19 @@ def get_scheduler() -> Scheduler:
             "init_app(app, scheduler) when you create it"
         ) from None
     return scheduler
+
+
+def respond_to_error(error: Exception) -> Response:
+    """Respond to an error that a request has caused; see `init_app`."""
+    # Imported here, because it loads Starlette, which only this and the dashboard need.
+    from duly.web.problems import RETRY_AFTER_SECONDS, Problem  # noqa: PLC0415
+
+    problem = Problem.of(error)
+    made = problem.as_json()
+    response = Response(bytes(made.body), problem.status, mimetype=made.media_type)
+    if problem.status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return response
 
 
 def _check(app: object, scheduler: object, web: object, access: object) -> None:
@@ -166,6 +187,14 @@ def _show_records(app: Flask) -> None:
         return value.to_dict() if isinstance(value, Record) else write(value)
 
     provider.default = default
+
+
+def _respond_to_errors(app: Flask) -> None:
+    """Respond to errors that requests cause; handlers of the application take precedence."""
+    own = app.error_handler_spec[None][None]
+    for error in ANSWERED:
+        if error not in own:
+            app.register_error_handler(error, respond_to_error)
 
 
 def _give_context(app: Flask, scheduler: Scheduler) -> None:

@@ -11,35 +11,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from duly.errors import (
-    ArgumentsError,
-    ConfigurationError,
-    Conflict,
-    DatabaseUnavailable,
-    DulyError,
-    NaiveDatetimeError,
-    NotFound,
-    PayloadError,
-    TooManyWaiting,
-    TriggerError,
-)
+from duly.errors import ConfigurationError, DatabaseUnavailable
+from duly.integrations.answered import ANSWERED
 from duly.scheduler import Scheduler
 from duly.web import web_app
 from duly.web.access import Access
 from duly.web.problems import RETRY_AFTER_SECONDS, Problem
-
-ANSWERED: tuple[type[DulyError], ...] = (
-    NotFound,
-    Conflict,
-    ArgumentsError,
-    PayloadError,
-    TriggerError,
-    NaiveDatetimeError,
-    DatabaseUnavailable,
-    TooManyWaiting,
-)
-"""The errors that a request can cause. The others, such as `UnknownTask` or `ConfigurationError`,
-are mistakes in the application: they stay errors, which servers log with their tracebacks."""
 
 
 def init_app(
