@@ -183,19 +183,17 @@ def prepared_sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def prepared_postgresql_url(postgres_databases: Databases) -> Iterator[str]:
     """The URL of a PostgreSQL database as `prepare_template` leaves it."""
-    name = postgres_databases.create(template="duly_template")
+    name = postgres_databases.lend()
     yield postgres_databases.server.url(name)
-    postgres_databases.drop(name)
+    postgres_databases.take_back(name)
 
 
 @pytest.fixture
 def prepared_mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
     """The URL of a MariaDB database as `prepare_template` leaves it."""
-    from tests.support.mariadb import template_statements
-
-    url = maria_databases.create(template_statements())
+    url = maria_databases.lend()
     yield url
-    maria_databases.drop(url)
+    maria_databases.take_back(url)
 
 
 @pytest.fixture(params=DIALECTS)

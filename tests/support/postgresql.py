@@ -17,7 +17,7 @@ import subprocess
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -28,6 +28,7 @@ from tests.support.template import prepare_template
 from tests.support.waiting import wait_until
 
 NOBODY = 65534
+TEMPLATE = "duly_template"
 # Tests outlive a crash of the server but not of the machine: commits are written, never flushed.
 # The odd zone is on purpose: what passes only because the server's zone is UTC proves nothing.
 SETTINGS = {
@@ -148,8 +149,32 @@ class PostgresServer:
             raise RuntimeError(f"{command} failed ({done.returncode}): {output.read_text()}")
 
 
+SHAPE = """
+    SELECT array(
+        SELECT concat(c.oid::regclass, c.relkind, c.reloptions, a.attname, a.atttypid, a.atttypmod,
+            a.attnotnull, pg_get_expr(d.adbin, d.adrelid), pg_get_indexdef(c.oid))
+        FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE c.oid >= 16384 AND c.relkind <> 't' AND a.attnum > 0
+        UNION ALL SELECT concat(conname, conrelid::regclass, pg_get_constraintdef(oid))
+        FROM pg_constraint WHERE oid >= 16384
+        UNION ALL SELECT concat(tgname, tgrelid::regclass) FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT proname FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'
+        UNION ALL SELECT concat(unnest(setconfig)) FROM pg_db_role_setting
+        ORDER BY 1
+    )
+"""
+"""Selects what describes the tables of a database, and what else a test may have created in it."""
+
+RESTART = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
+
+
 class Databases:
-    """Creates and drops databases on a server, each in a few milliseconds.
+    """Creates, lends and drops databases on a server.
+
+    Emptying a prepared database takes less time than creating and dropping one, so prepared
+    databases are lent to one test after another.
 
     Args:
         server: a running server.
@@ -161,6 +186,7 @@ class Databases:
         self._admin = server.connect()
         self._prefix = prefix
         self._made = 0
+        self._spare: list[str] = []
 
     def create(self, *, template: str = "template1", encoding: str = "") -> str:
         """Create a database, and return its name."""
@@ -169,6 +195,36 @@ class Databases:
         narrow = f" ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'" if encoding else ""
         self._do("CREATE DATABASE {} TEMPLATE {}" + narrow, name, template)
         return name
+
+    def lend(self) -> str:
+        """Return the name of a prepared database that no other test uses."""
+        return self._spare.pop() if self._spare else self.create(template=TEMPLATE)
+
+    def take_back(self, name: str) -> None:
+        """Restore a database that was lent, or drop it where that is not possible."""
+        if self._restore(name):
+            self._spare.append(name)
+        else:
+            self.drop(name)
+
+    def _restore(self, name: str) -> bool:
+        """Give a database the rows of the template, unless it is in use or has other tables."""
+        users = "SELECT 1 FROM pg_stat_activity WHERE datname = %s"
+        if self._admin.execute(users, [name]).fetchall():  # a thread of the test may still write
+            return False
+        shape, rows = _template(self.server)
+        with self.server.connect(name) as conn, conn.cursor() as cursor:
+            if cursor.execute(SHAPE).fetchall() != shape:
+                return False
+            with conn.transaction():
+                deletes = map(sql.SQL("DELETE FROM {}").format, map(sql.Identifier, rows))
+                cursor.execute(sql.SQL("; ").join(deletes))  # a fifteenth of what TRUNCATE takes
+                cursor.execute(RESTART)
+                for table, content in rows.items():
+                    if content:
+                        with cursor.copy(_copy(table, "FROM STDIN")) as copy:
+                            copy.write(content)
+        return True
 
     def drop(self, name: str) -> None:
         """Drop a database and terminate the connections to it."""
@@ -192,9 +248,26 @@ def shared_server() -> PostgresServer:
         server = PostgresServer.create(session_folder() / "postgres")
         note.write_text(json.dumps({"password": server.password, "port": server.port}))
         with server.connect() as admin:
-            admin.execute("CREATE DATABASE duly_template")
-        prepare_template(server.url("duly_template"))
+            admin.execute(f"CREATE DATABASE {TEMPLATE}")
+        prepare_template(server.url(TEMPLATE))
         return server
+
+
+@cache
+def _template(server: PostgresServer) -> tuple[list[Any], dict[str, bytes]]:
+    """Return what `SHAPE` selects in the template database, and the content of its tables."""
+    with server.connect(TEMPLATE) as conn, conn.cursor() as cursor:
+        shape = cursor.execute(SHAPE).fetchall()
+        names = cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = {}
+        for (name,) in names.fetchall():
+            with cursor.copy(_copy(name, "TO STDOUT")) as copy:
+                rows[name] = b"".join(map(bytes, copy))
+    return shape, rows
+
+
+def _copy(table: str, direction: LiteralString) -> sql.Composed:
+    return sql.SQL("COPY {} " + direction).format(sql.Identifier(table))
 
 
 def end_session() -> None:
