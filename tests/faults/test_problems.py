@@ -103,6 +103,17 @@ def test_U20_jobs_while_no_worker_is_alive(fleet: Fleet) -> None:
     assert "1 job is overdue and no worker is alive" in only(server).text
 
 
+def test_U20_runs_while_no_worker_is_alive(fleet: Fleet) -> None:
+    """A web process whose worker is dead notices it by the calls that wait."""
+    server = fleet.scheduler()
+    server.enqueue("work")
+    assert server.health().problems == []
+    fleet.clock.advance(30)
+    assert only(server).text == "1 run waits in the queue 'default', and no worker is alive"
+    fleet.executor()
+    assert server.health().problems == []
+
+
 def test_U20_a_queue_that_no_worker_serves(fleet: Fleet) -> None:
     """The nearest name is suggested, because the name may be misspelt."""
     worker = fleet.scheduler(queues={"default": 10, "email": 2})

@@ -132,8 +132,6 @@ def _not_fired(
 def _not_served(
     core: Core, conn: Connection, workers: Sequence[WorkerRecord], now: datetime
 ) -> Iterator[Finding]:
-    if not workers:
-        return
     served = {name for worker in workers for name in worker.queues}
     paused = {row.name for row in control.queues(conn).values() if row.paused_at is not None}
     for name in examination.ready_queues(conn):
@@ -143,6 +141,11 @@ def _not_served(
         if not waiting:
             continue
         wait = "run waits" if waiting == 1 else "runs wait"
+        if not workers:
+            text = f"{waiting} {wait} in the queue {name!r}, and no worker is alive"
+            advice = "start `duly run`, or an application that starts its scheduler"
+            yield Finding("queues", "warning", text, advice)
+            continue
         whom = "the only worker" if len(workers) == 1 else f"none of {len(workers)} workers"
         serves = "does not serve" if len(workers) == 1 else "serves"
         hint = did_you_mean(name, served | set(core.settings.queues)).removeprefix("; ")
