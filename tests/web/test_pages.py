@@ -79,7 +79,7 @@ def test_overview_shows_the_jobs_of_each_process(site: Site, client: Client) -> 
     assert "In each process Jobs that each process executes for itself" in shown
     assert "refresh_rates every 30 seconds, in " in shown
     assert "failed now LookupError: no rates; password=[hidden] in 30 s 1, 1 failure" in shown
-    assert "process jobs job 'refresh_rates' fails in its only process" in shown
+    assert "process jobs job &#39;refresh_rates&#39; fails in its only process" in shown
     assert "hunter2" not in page
     (worker,) = client.api("/workers")
     (job,) = worker["process_jobs"]
