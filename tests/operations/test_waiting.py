@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -168,11 +169,55 @@ def test_a_retry_can_be_given_another_time(world: Scheduler) -> None:
     assert world.run(run_id).state == "failed"
 
 
-def test_a_run_that_is_due_keeps_its_time(world: Scheduler) -> None:
-    """What has been decided is not changed behind a worker's back."""
-    run_id = world.enqueue("remind")
-    with pytest.raises(StateError, match=f"run {run_id} is ready; only runs that are due later"):
+def test_a_run_that_is_due_is_postponed_until_a_worker_has_claimed_it(world: Scheduler) -> None:
+    """It waits again, keeps its unique key, and may then wait as long as before."""
+    run_id = world.enqueue("remind", unique_key="order-7")
+    record = world.reschedule(run_id, at=NOON + timedelta(hours=1), actor="ana")
+    assert (record.state, record.due_at) == ("scheduled", NOON + timedelta(hours=1))
+    assert world.enqueue("remind", unique_key="order-7") == run_id
+    (event,) = world.events(kind="run.rescheduled")
+    assert (event.actor, event.detail) == ("ana", {"due_at": "2026-05-04T13:00:00+00:00"})
+    advance(world, minutes=59)
+    assert world.run(run_id).state == "scheduled"
+    advance(world, minutes=10)
+    assert world.run(run_id).state == "succeeded"
+    late = world.enqueue("remind")
+    world.reschedule(late, at=world.clock.now() + timedelta(minutes=1))
+    advance(world, minutes=12)
+    assert world.run(late).state == "missed"
+
+
+def test_a_run_that_is_due_can_take_another_place_in_the_queue(world: Scheduler) -> None:
+    """With a time in the past it stays ready, and starts before those that are due later."""
+    world.configure_worker(queues={"default": 1})
+    order: list[int] = []
+
+    @world.task()
+    def note(n: int) -> None:
+        order.append(n)
+
+    _first, second = note.enqueue(n=1), note.enqueue(n=2)
+    record = world.reschedule(second, at=NOON - timedelta(minutes=1))
+    assert (record.state, record.due_at) == ("ready", NOON - timedelta(minutes=1))
+    world.tick()
+    assert order == [2, 1]
+
+
+def test_a_run_that_has_started_or_ended_keeps_its_time(world: Scheduler) -> None:
+    """What a worker has claimed is not changed behind its back."""
+    release, begun = threading.Event(), threading.Event()
+
+    @world.task()
+    def wait() -> None:
+        begun.set()
+        release.wait(30)
+
+    run_id = wait.enqueue()
+    world.tick(wait=False)
+    assert begun.wait(30)
+    with pytest.raises(StateError, match=f"run {run_id} is running; only runs that wait to start"):
         world.reschedule(run_id, at=NOON + timedelta(hours=1))
+    release.set()
     world.tick()
     with pytest.raises(StateError, match="is succeeded"):
         world.reschedule(run_id, at=NOON + timedelta(hours=1))

@@ -22,6 +22,7 @@ APPLIES: list[tuple[Transition, set[str]]] = [
     (transition.fail(ERROR), {"running"}),
     (transition.retry_at(NOON, ERROR), {"running"}),
     (transition.snooze(NOON), {"running"}),
+    (transition.postpone(NOON), {"ready"}),
     (transition.give_back("why"), {"running"}),
     (transition.rescue("why"), {"running"}),
     (transition.discard("why"), {"running", "failed"}),
@@ -74,6 +75,9 @@ def test_the_end_of_a_run_frees_its_key_and_starts_its_time_in_history(
     """Every way to end a run writes the same columns."""
     for state in states & LIVE:
         values = change.columns(snapshot(state), NOON)  # type: ignore[arg-type]
+        if change.postpones:
+            assert values.keys() == {"state", "due_at"}
+            continue
         ends = change.to not in LIVE
         assert values["finished_at"] == (NOON if ends else None)
         assert values["unique_key"] == (None if ends else "key")

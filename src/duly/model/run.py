@@ -27,7 +27,7 @@ TERMINAL: frozenset[str] = frozenset(RUN_STATES) - LIVE
 
 MOVES: Mapping[str, frozenset[str]] = {
     "scheduled": frozenset({"ready", "cancelled"}),
-    "ready": frozenset({"running", "cancelled", "missed"}),
+    "ready": frozenset({"running", "scheduled", "cancelled", "missed"}),
     "running": frozenset({"scheduled", "ready", "succeeded", "failed", "cancelled", "discarded"}),
     "failed": frozenset({"ready", "discarded"}),
     "missed": frozenset({"ready", "scheduled"}),

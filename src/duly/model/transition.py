@@ -74,6 +74,7 @@ class Transition:
         unstarted: whether the function was not called, so that `expires` still applies.
         revives: whether a run that has ended starts over.
         waits_for_slot: whether a revived run waits until an earlier run of its job has ended.
+        postpones: whether a run that is ready waits for a later time.
         keeps_error: whether the error of an earlier attempt stays visible.
         release: how the run leaves the worker that is executing it, if there is one.
     """
@@ -88,6 +89,7 @@ class Transition:
     unstarted: bool = False
     revives: bool = False
     waits_for_slot: bool = False
+    postpones: bool = False
     keeps_error: bool = False
     release: Release = "reported"
 
@@ -98,12 +100,14 @@ class Transition:
             StateError: the transition does not apply to a run in this state.
         """
         check_move(run.id, run.state, self.to)
-        if run.state == "running" and not self.revives:
+        if run.state == "running" and not (self.revives or self.postpones):
             return self._leave_worker(run, now)
         if self.to in TERMINAL:
             return self._end_without_running(run, now)
         if self.revives and run.state in TERMINAL:
             return self._start_over(run, now)
+        if self.postpones and run.state == "ready":
+            return {"state": self.to, "due_at": self.due_at}
         raise StateError(f"run {run.id} is {run.state}; {self.event} does not apply to it")
 
     def abandoned(self) -> Transition:
@@ -192,6 +196,11 @@ def retry_at(moment: datetime, error: ErrorFacts) -> Transition:
 def snooze(until: datetime) -> Transition:
     """Postpone a run at its function's request; the attempt does not count."""
     return Transition("scheduled", "run.snoozed", "snoozed", until, uncounted=True)
+
+
+def postpone(until: datetime) -> Transition:
+    """Let a run that is ready wait for a later time; it keeps everything else."""
+    return Transition("scheduled", "run.rescheduled", due_at=until, postpones=True)
 
 
 def give_back(reason: str, *, unstarted: bool = False) -> Transition:

@@ -182,12 +182,15 @@ def reschedule(
     session: HostSession | None = None,
     actor: str | None = None,
 ) -> RunRecord:
-    """Give a run that is due later another time: a delayed call, or one that waits for a retry.
+    """Give a run that has not started another time: a delayed call, a retry, or a run that is due.
+
+    It keeps its unique key and its attempts.
 
     Args:
         run_id: the run's id.
         at: the aware datetime before which it may not start; in the past: it may start at once.
-            The time at which it expires, if there is one, moves with it.
+            The time at which it expires, if there is one, moves with it: it may wait as long as
+            before, counted from the new time.
         session: see `add`.
         actor: see `add`.
 
@@ -196,22 +199,28 @@ def reschedule(
 
     Raises:
         RunNotFound: the run does not exist.
-        StateError: the run is due already, has started or ended, or waits for an earlier run of its
-            job. To postpone a run that is due, cancel it and enqueue the call again.
+        StateError: a worker has claimed the run, it has ended, or it waits for an earlier run of
+            its job.
         NaiveDatetimeError: ``at`` has no time zone.
     """
     moment = instant("at", at)
 
     def store(tx: Transaction) -> RunRecord:
         row = _lock_run(tx, run_id)
-        if row.state != "scheduled" or row.waits_for_slot:
+        if row.state not in ("scheduled", "ready") or row.waits_for_slot:
             state = "waiting for an earlier run of its job" if row.waits_for_slot else row.state
             raise StateError(
-                f"run {run_id} is {state}; only runs that are due later can be rescheduled"
+                f"run {run_id} is {state}; only runs that wait to start can be rescheduled"
             )
         expires_at = row.expires_at and moment + (row.expires_at - row.due_at)
-        run_rows.change(tx, [run_id], due_at=moment, expires_at=expires_at)
-        tx.record("run.rescheduled", job_id=row.job_id, run_id=run_id, due_at=moment.isoformat())
+        detail = {"due_at": moment.isoformat()}
+        if row.state == "ready" and moment > tx.now:
+            later = transition.postpone(moment)
+            expiry = {"expires_at": expires_at}
+            transitions.apply(tx, [Change(RunSnapshot.of(row), later, expiry, detail)])
+        else:
+            run_rows.change(tx, [run_id], due_at=moment, expires_at=expires_at)
+            tx.record("run.rescheduled", job_id=row.job_id, run_id=run_id, **detail)
         return _read_run(tx.conn, run_id)
 
     return core.transact(store, session=session, actor=actor)
