@@ -119,6 +119,13 @@ def uses(**cases: tuple[Use, str]) -> Any:
     every_number=(lambda s, f: d.every(5), r"every\(5\) is not valid; name the unit, as in every"),
     every_timedelta=(lambda s, f: d.every(timedelta(hours=1)), "name the unit, as in every"),
     every_hour=(lambda s, f: d.every(hour=1), "unknown option 'hour' of every.*name the unit"),
+    cron_with_a_zone=(
+        lambda s, f: d.cron("0 8 * * *", timezone="Europe/Madrid"),
+        "unknown option 'timezone' of cron.*write tz='Europe/Madrid'",
+    ),
+    job_by_function=(lambda s, f: s.run_now(f), "<task 'send'> is not an id or a name; give a str"),
+    runs_by_function=(lambda s, f: s.runs(job=f), "is not an id or a name; give a str"),
+    job_by_number=(lambda s, f: s.pause(7), "7 is not an id or a name; give a str"),
     every_months=(lambda s, f: d.every(months=1), r"write calendar\(months=…\)"),
     any_of_a_list=(
         lambda s, f: d.any_of([d.every(hours=1), d.every(hours=2)]),

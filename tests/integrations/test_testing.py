@@ -110,6 +110,16 @@ def test_a_job_that_fires_very_often_is_named(
     world.advance(hours=8)
 
 
+def test_a_duration_has_units(world: World) -> None:
+    """As a number of seconds, as a timedelta, or by name; a wrong name is answered with all."""
+    began = world.now()
+    world.advance(timedelta(minutes=1), milliseconds=30_000)
+    world.advance(30)
+    assert world.now() == began + timedelta(minutes=2)
+    with pytest.raises(ConfigurationError, match=r"advance\(day=…\) has no such unit.*'days'"):
+        world.advance(day=1)
+
+
 def test_advance_to_an_instant(shop: Shop, world: World) -> None:
     """Time may also advance to an instant; it never goes back."""
     world.advance(to="2026-03-08T07:00Z")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from duly.errors import ConfigurationError
+
 
 def replace_unstorable(text: str) -> str:
-    """Return text with NUL and lone surrogates replaced: not every database accepts them."""
+    """Return text with NUL and lone surrogates replaced: not every database accepts them.
+
+    Raises:
+        ConfigurationError: a caller gave something else for an id or a name, such as a function.
+    """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{safe_repr(text, 100)} is not an id or a name; give a str")
     if text.isascii() and "\x00" not in text:
         return text
     return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()

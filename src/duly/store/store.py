@@ -20,6 +20,7 @@ from duly.errors import (
     DatabaseUnavailable,
     DatabaseURLError,
     DataRefused,
+    DulyError,
     SchemaError,
     StoreError,
 )
@@ -334,6 +335,8 @@ class Store:
                 self.outage.begin(translated, writing=writing)
             raise translated from error
         except StatementError as error:
+            if isinstance(error.orig, DulyError):  # of a column that does not accept a value
+                raise error.orig from None
             raise DataRefused(f"a value cannot be stored in {self}: {error}") from error
         except SQLAlchemyError as error:
             raise StoreError(f"the database {self} could not be used: {error}") from error

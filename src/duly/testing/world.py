@@ -25,6 +25,8 @@ from duly.testing.failures import Failures
 MANY_STEPS = 1000
 """The number of due times on the way of one `World.advance` after which a warning names the job."""
 
+UNITS = ("milliseconds", "seconds", "minutes", "hours", "days", "weeks")
+
 _worlds: list[World]
 _worlds = []
 """The worlds of the current test, the innermost last."""
@@ -106,12 +108,16 @@ class World:
         return self.clock.now()
 
     def advance(
-        self, seconds: float = 0.0, *, to: str | datetime | None = None, **units: float
+        self,
+        seconds: float | timedelta = 0.0,
+        *,
+        to: str | datetime | None = None,
+        **units: float,
     ) -> None:
         """Let time pass, and execute everything that is due on the way, in order, at its time.
 
         Args:
-            seconds: how long.
+            seconds: how long, in seconds or as a timedelta.
             to: or until when: an aware datetime, or text such as ``2026-03-08T06:55Z``.
             units: further units of `timedelta`: ``minutes``, ``hours``, ``days``.
 
@@ -119,10 +125,10 @@ class World:
             Exception: what a function has raised, unless the test is `expecting` it; time then
                 stands at the run that failed. `RunFailed` for a run that failed without an
                 exception, such as a timeout.
-            ConfigurationError: the time would go back.
+            ConfigurationError: the time would go back, or a unit does not exist.
             LifecycleError: it was called on an event loop, or by a function that it executes.
         """
-        target = self.now() + timedelta(seconds=seconds, **units)
+        target = self.now() + _duration(seconds, units)
         target = target if to is None else _instant(to, "to")
         if target < self.now():
             raise ConfigurationError(f"advance() would go back from {self.now()} to {target}")
@@ -231,7 +237,11 @@ class AioWorld:
         self._world = world
 
     async def advance(
-        self, seconds: float = 0.0, *, to: str | datetime | None = None, **units: float
+        self,
+        seconds: float | timedelta = 0.0,
+        *,
+        to: str | datetime | None = None,
+        **units: float,
     ) -> None:
         """See `World.advance`."""
         await self._hop(lambda: self._world.advance(seconds, to=to, **units))
@@ -273,6 +283,14 @@ def _matches(task: Task, run: RunRecord, args: Mapping[str, Any]) -> bool:
     except ArgumentsError:
         actual = run.args
     return all(name in actual and actual[name] == value for name, value in args.items())
+
+
+def _duration(seconds: float | timedelta, units: Mapping[str, float]) -> timedelta:
+    for unit in units:
+        if unit not in UNITS:
+            raise ConfigurationError(f"advance({unit}=…) has no such unit; known: {UNITS}")
+    base = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+    return base + timedelta(**units)
 
 
 def _instant(value: str | datetime, name: str) -> datetime:

@@ -196,6 +196,9 @@ def cron(
         TriggerError: the zone, a policy or the value of a named field is invalid.
         UnknownOption: a named field does not exist.
     """
+    for name in fields:
+        if name not in _NAMES:
+            raise UnknownOption(name, _NAMES, "of cron()", TRIGGER_OPTIONS)
     if expression is None:
         expression = _text_of_fields(fields)
     elif fields:
@@ -207,13 +210,9 @@ def _text_of_fields(fields: Mapping[str, object]) -> str:
     """Return the expression that named fields stand for.
 
     Raises:
-        UnknownOption: a field does not exist.
         TriggerError: no field is named, a value is neither a number nor a string, or a weekday is
             given by number.
     """
-    for name in fields:
-        if name not in _NAMES:
-            raise UnknownOption(name, _NAMES, "of cron()", TRIGGER_OPTIONS)
     texts = {
         name: _text_of_field(name, value) for name, value in fields.items() if value is not None
     }
