@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
-from typing import Any, NamedTuple, Union, get_args, get_origin
-from uuid import UUID
+from typing import Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -32,6 +29,7 @@ from duly.errors import (
 from duly.foreign_names import OPTIONS
 from duly.model import payload
 from duly.model.equality import Difference, differences, is_equal_base, is_narrowed, is_same
+from duly.model.plain_values import never, plain_fields
 from duly.model.text import safe_str, with_article
 
 _CONFIG = ConfigDict(
@@ -65,16 +63,15 @@ class Arguments:
         for parameter in parameters.values():
             _refuse_secrets(parameter, name)
         self._model = _model(name, parameters, extra_type)
-        annotations = [parameter.annotation for parameter in parameters.values()]
+        plain, self._free_plain = plain_fields(self._model)
         self._plain = {
-            parameter: _plain_types(annotation)
-            for parameter, annotation in zip(parameters, annotations, strict=True)
+            parameter: plain.get(field, {}) for field, parameter in self._aliases.items()
         }
-        self._free_plain = _plain_types(extra_type)
         self._untyped = {
             parameter.name for parameter in parameters.values() if parameter.annotation in _UNTYPED
         }
         # A default that is made anew would be another one when the arguments are read.
+        annotations = [parameter.annotation for parameter in parameters.values()]
         self._omits_unset = not any(map(_makes_defaults, annotations))
 
     def encode(self, arguments: Mapping[str, Any]) -> str:
@@ -109,14 +106,8 @@ class Arguments:
         """Return whether every value certainly comes back as it was given."""
         plain, free = self._plain, self._free_plain
         for name, value in arguments.items():
-            kind, accepted = type(value), plain.get(name, free)
-            if kind in accepted.kinds:
-                if kind is datetime and value.tzinfo not in _EXACT_ZONES:
-                    return False
-            elif kind is list:
-                if not accepted.items.issuperset(map(type, value)):
-                    return False
-            elif kind is not dict or not _is_plain_dict(value, accepted.values):
+            check = plain.get(name, free).get(type(value), never)
+            if check is not None and not check(value):
                 return False
         return True
 
@@ -271,44 +262,6 @@ class _Closed(BaseModel):
 _OPEN = ConfigDict(extra="allow")
 
 
-class _Plain(NamedTuple):
-    """The types of values that certainly come back as they were written.
-
-    Attributes:
-        kinds: the exact types of the values.
-        items: the exact types of the items of lists.
-        values: the exact types of the values of dicts with keys of type str.
-    """
-
-    kinds: frozenset[type] = frozenset()
-    items: frozenset[type] = frozenset()
-    values: frozenset[type] = frozenset()
-
-
-def _is_plain_dict(value: dict[Any, Any], kinds: frozenset[type]) -> bool:
-    return kinds.issuperset(map(type, value.values())) and _KEYS.issuperset(map(type, value))
-
-
-def _plain_types(annotation: Any) -> _Plain:
-    """Return the types of values that need not be read back, for an annotation."""
-    if annotation in _UNTYPED:
-        return _Plain(_SCALARS)
-    if annotation is None or annotation in (*_SCALARS, *_TEXTS):
-        kind: type = _NONE if annotation is None else annotation
-        return _Plain(frozenset({kind}))
-    origin, parts = get_origin(annotation), [_plain_types(part) for part in get_args(annotation)]
-    if origin in (Union, types.UnionType):
-        kinds: frozenset[type] = frozenset[type]().union(*(part.kinds for part in parts))
-        # A text and its like could not be told apart.
-        separate = all(part.kinds for part in parts) and not (str in kinds and kinds & _TEXTS)
-        return _Plain(kinds) if separate and len(kinds & _TEXTS) < 2 else _Plain()
-    if origin is list:
-        return _Plain(items=parts[0].kinds & _SCALARS)
-    if origin is dict and get_args(annotation)[0] is str:
-        return _Plain(values=parts[1].kinds & _SCALARS)
-    return _Plain()
-
-
 def _makes_defaults(annotation: Any) -> bool:
     """Return whether a model in an annotation has a field whose default is not always equal."""
     return any(
@@ -351,11 +304,4 @@ def _parts_of(annotation: Any) -> Iterator[Any]:
 
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _CONTAINERS = (list, dict, set, frozenset, tuple)
-_NONE = type(None)
-_SCALARS: frozenset[type] = frozenset({int, str, bool, float, _NONE})
-_TEXTS: frozenset[type] = frozenset({date, datetime, UUID})
-"""Types that are written as text, which each of them reads back exactly."""
-
-_KEYS = frozenset({str})
-_EXACT_ZONES = (None, UTC)
 _UNTYPED = (Any, inspect.Parameter.empty, object)
