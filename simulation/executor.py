@@ -113,6 +113,16 @@ class SteppedExecutor:
         """Refuse: the world's processes have no resources."""
         raise NotImplementedError
 
+    def end_unreachable(self, *, stopped: bool = False) -> None:
+        """Do nothing: a world has no event loop."""
+
+    def watch(self, now: float) -> None:
+        """Do nothing: a world has no event loop."""
+
+    def trouble(self, now: float) -> str | None:
+        """Return ``None``: a world has no event loop."""
+        return None
+
     def attach(self, loop: object) -> None:
         """Ignore the event loop: a world has none."""
 

@@ -156,25 +156,15 @@ def test_stop_waits_for_running_functions(world: World) -> None:
     assert (scheduler.run(run_id).state, scheduler.workers()) == ("succeeded", [])
 
 
-@pytest.mark.parametrize("kind", ["thread", "coroutine"])
-def test_stop_gives_back_what_does_not_finish_without_spending_its_attempt(
-    world: World, kind: str
-) -> None:
+def test_stop_gives_back_what_does_not_finish_without_spending_its_attempt(world: World) -> None:
     """After the grace the run is ready for another worker, and its attempt is not counted."""
     first, second = world.scheduler(), world.scheduler()
-    started, leave = threading.Event(), threading.Event()
-    if kind == "thread":
+    started = threading.Event()
 
-        @first.task(name="work")
-        def stubborn() -> None:
-            started.set()
-            leave.wait(240)
-    else:
-
-        @first.task(name="work")
-        async def endless() -> None:
-            started.set()
-            await asyncio.Event().wait()
+    @first.task(name="work")
+    async def endless() -> None:
+        started.set()
+        await asyncio.Event().wait()
 
     @second.task(name="work")
     def quick(run: Run) -> int:
@@ -187,7 +177,6 @@ def test_stop_gives_back_what_does_not_finish_without_spending_its_attempt(
     run = first.run(run_id)
     assert (run.state, run.attempt) == ("ready", 0)
     second.tick()
-    leave.set()
     run = second.run(run_id)
     assert (run.state, run.result) == ("succeeded", 1)
 

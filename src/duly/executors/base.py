@@ -179,6 +179,24 @@ class CoroutineExecutor(Executor, Protocol):
     def finish(self, awaitable: Awaitable[Any], invocation: Invocation) -> Any:
         """Wait until what a plain function has returned is awaited; return what that gives."""
 
+    def end_unreachable(self, *, stopped: bool = False) -> None:
+        """End, as cancelled, the calls that cannot continue because their event loop is closed.
+
+        Args:
+            stopped: end those of a loop that is not running, too. If it runs again, they are
+                cancelled before they continue.
+        """
+
+    def watch(self, now: float) -> None:
+        """Ask the event loop for a sign of life while calls wait for it; called periodically.
+
+        Args:
+            now: the present, on the steady clock.
+        """
+
+    def trouble(self, now: float) -> str | None:
+        """Return what is wrong with the event loop: calls wait, and it does not answer."""
+
     def enter(self, manager: AbstractAsyncContextManager[Any]) -> Entered:
         """Enter a context manager on the loop; return its value, and the function that leaves it.
 

@@ -6,9 +6,9 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Awaitable
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from duly.errors import LifecycleError
@@ -25,6 +25,24 @@ from duly.executors.entered_context import enter_on_loop, runs_here
 from duly.executors.failure import CallError
 from duly.executors.forked import leave_if_forked
 
+SILENT_AFTER = 10.0
+"""Seconds without an answer of an event loop on which calls wait, after which that is a problem."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One coroutine that a loop executes.
+
+    Attributes:
+        loop: that loop.
+        give_up: tells who waits for the coroutine that it was cancelled.
+        task: the loop's task, once it has begun.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    give_up: Callable[[], object]
+    task: asyncio.Task[Any] | None = None
+
 
 class EventLoopExecutor:
     """Runs coroutines on the host's loop, or on one of its own when there is no host loop.
@@ -37,8 +55,8 @@ class EventLoopExecutor:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: threading.Thread | None = None
-        self._tasks: dict[Invocation, asyncio.Task[None]] = {}
-        self._futures: dict[Invocation, Future[Any]] = {}
+        self._calls: dict[Invocation, _Call] = {}
+        self._asked: tuple[asyncio.AbstractEventLoop, float] | None = None
         self._lock = threading.Lock()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -62,20 +80,50 @@ class EventLoopExecutor:
 
     def submit(self, invocation: I, done: Done[I]) -> None:
         """See `Executor.submit`."""
+        loop = self.running_loop()
+        call = _Call(loop, lambda: done(invocation, _cancelled(loop)))
+        self._calls[invocation] = call
         try:
-            self.running_loop().call_soon_threadsafe(self._begin, invocation, done)
-        except RuntimeError as error:
-            closed = asyncio.CancelledError(f"the event loop is closed: {error}")
-            done(invocation, CallResult(error=CallError.of(closed)))
+            loop.call_soon_threadsafe(self._begin, invocation, call, done)
+        except RuntimeError:
+            self.end_unreachable()
 
     def interrupt(self, invocation: Invocation) -> None:
         """Cancel the coroutine's task."""
-        if (future := self._futures.get(invocation)) is not None:
-            future.cancel()
-            return
+        call = self._calls.get(invocation)
+        if call is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                call.loop.call_soon_threadsafe(_cancel, call)
+
+    def end_unreachable(self, *, stopped: bool = False) -> None:
+        """See `CoroutineExecutor.end_unreachable`."""
+        for invocation, call in list(self._calls.items()):
+            closed = call.loop.is_closed()
+            # A loop of its own only stops after its last call.
+            idle = stopped and self._own is None and not call.loop.is_running()
+            if (closed or idle) and self._calls.pop(invocation, None) is call:
+                with suppress(RuntimeError):
+                    call.loop.call_soon_threadsafe(_cancel, call)
+                call.give_up()
+
+    def watch(self, now: float) -> None:
+        """See `CoroutineExecutor.watch`."""
+        self.end_unreachable()
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._cancel, invocation)
+        if loop is None or not self._calls or (self._asked and self._asked[0] is loop):
+            return
+        self._asked = (loop, now)
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._answer, loop)
+
+    def trouble(self, now: float) -> str | None:
+        """See `CoroutineExecutor.trouble`."""
+        asked, waiting = self._asked, len(self._calls)
+        if asked is None or not waiting or now - asked[1] < SILENT_AFTER:
+            return None
+        state = "has not answered" if asked[0].is_running() else "has been stopped"
+        runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
+        return f"the event loop of coroutine jobs {state} for {now - asked[1]:.0f} s; {runs} for it"
 
     def finish(self, awaitable: Awaitable[Any], invocation: Invocation) -> Any:
         """Wait, on another thread, until what a plain function has returned is awaited.
@@ -83,31 +131,40 @@ class EventLoopExecutor:
         A decorator may hide that a function is a coroutine function, and an ``await`` may be
         forgotten: a run whose coroutine is never awaited would succeed without doing anything.
         """
-        work = awaited(awaitable)
+
+        def give_up() -> None:
+            future.cancel()
+
+        call = _Call(self.running_loop(), give_up)
+        work = self._await(awaitable, call)
         try:
-            future = asyncio.run_coroutine_threadsafe(work, self.running_loop())
+            future = asyncio.run_coroutine_threadsafe(work, call.loop)
         except RuntimeError:
             work.close()
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
             raise
-        self._futures[invocation] = future
+        self._calls[invocation] = call
         try:
-            if invocation.run.cancelled:  # asked before the future was known
-                future.cancel()
+            if invocation.run.cancelled:  # asked before the call was known
+                self.interrupt(invocation)
             return future.result()
         finally:
-            del self._futures[invocation]
+            self._calls.pop(invocation, None)
 
     def stop(self) -> None:
-        """Stop the executor's own loop, but not the host's."""
+        """Stop the executor's own loop, but not the host's.
+
+        A loop of its own continues, on its thread, until its last call has ended.
+        """
         with self._lock:
             thread, loop = self._own, self._loop
-            self._own = self._loop = None
+            self._own = self._loop = self._asked = None
         if thread is None or loop is None:
             return
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=5)
+        asyncio.run_coroutine_threadsafe(self._stop_when_idle(loop), loop)
+        if not any(call.loop is loop for call in list(self._calls.values())):
+            thread.join(timeout=5)
 
     def running_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop to use: the host's, or one of its own, started now if necessary."""
@@ -125,25 +182,49 @@ class EventLoopExecutor:
                 self._loop, self._own = loop, thread
             return self._loop
 
-    def _begin(self, invocation: Invocation, done: Done[Any]) -> None:
-        loop, name = asyncio.get_running_loop(), f"duly {invocation.run.id}"
-        task = loop.create_task(_call(invocation, done), name=name)
-        self._tasks[invocation] = task
-        task.add_done_callback(lambda _task: self._ended(invocation, _task, done))
+    def _begin(self, invocation: Invocation, own: _Call, done: Done[Any]) -> None:
+        if self._calls.get(invocation) is not own:  # given up before it began
+            return
+        work = self._call(invocation, own, done)
+        own.task = own.loop.create_task(work, name=f"duly {invocation.run.id}")
+        own.task.add_done_callback(lambda task: self._ended(invocation, own, task))
 
-    def _ended(self, invocation: Invocation, task: asyncio.Task[None], done: Done[Any]) -> None:
-        del self._tasks[invocation]
-        if task.cancelled():  # before its first step, so that `_call` reported nothing
-            done(invocation, CallResult(error=CallError.of(asyncio.CancelledError())))
+    async def _call(self, invocation: Invocation, own: _Call, done: Done[Any]) -> None:
+        result = await call(invocation)
+        if self._calls.pop(invocation, None) is own:
+            done(invocation, result)
 
-    def _cancel(self, invocation: Invocation) -> None:
-        task = self._tasks.get(invocation)
-        if task is not None:
-            task.cancel()
+    def _ended(self, invocation: Invocation, own: _Call, task: asyncio.Task[None]) -> None:
+        """Report a task that was cancelled before its first step, so that `_call` did not."""
+        if task.cancelled() and self._calls.pop(invocation, None) is own:
+            own.give_up()
+
+    async def _await(self, awaitable: Awaitable[Any], own: _Call) -> Any:
+        own.task = asyncio.current_task()
+        return await awaited(awaitable)
+
+    async def _stop_when_idle(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            tasks = [call.task for call in list(self._calls.values()) if call.loop is loop]
+            begun = [task for task in tasks if task is not None and not task.done()]
+            if not begun and None not in tasks:
+                break
+            await (asyncio.wait(begun) if begun else asyncio.sleep(0))
+        loop.stop()
+
+    def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._asked is not None and self._asked[0] is loop:
+            self._asked = None
 
 
-async def _call(invocation: Invocation, done: Done[Any]) -> None:
-    done(invocation, await call(invocation))
+def _cancel(call: _Call) -> None:
+    if call.task is not None:
+        call.task.cancel()
+
+
+def _cancelled(loop: asyncio.AbstractEventLoop) -> CallResult:
+    why = ("the event loop is closed",) if loop.is_closed() else ()
+    return CallResult(error=CallError.of(asyncio.CancelledError(*why)))
 
 
 async def call(invocation: Invocation) -> CallResult:

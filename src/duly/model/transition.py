@@ -22,7 +22,7 @@ Release = Literal["reported", "abandoned", "crashed", "withdrawn"]
 """How a running run leaves its worker.
 
 ``reported``: its function has ended, as reported by the worker that claimed it. ``abandoned``: its
-function cannot be stopped and is still executing, so that its slot stays occupied. ``crashed``: its
+function has not stopped and is still executing, so that its slot stays occupied. ``crashed``: its
 worker died. ``withdrawn``: its worker is stopping, or never learned of the claim. In all cases but
 the first the token is incremented, so that code that is still executing cannot write to the run.
 """
@@ -213,6 +213,15 @@ def give_back(reason: str, *, unstarted: bool = False) -> Transition:
     return Transition(
         "ready", "run.given_back", reason, uncounted=True, keeps_error=True, unstarted=unstarted
     )
+
+
+def give_back_executing(reason: str) -> Transition:
+    """Give back a run whose function is still executing: it starts again once that has ended.
+
+    Args:
+        reason: why its worker does not wait for the end of the function.
+    """
+    return replace(give_back(reason), to="scheduled", release="abandoned")
 
 
 def rescue(why: str) -> Transition:

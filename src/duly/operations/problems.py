@@ -42,6 +42,7 @@ def find(core: Core, conn: Connection) -> list[Finding]:
     else:
         found += _not_fired(conn, workers, now)
         found += _not_served(core, conn, workers, now)
+    found += _event_loop(core)
     found += _no_tasks(core)
     found += _failing_process_jobs(workers)
     found += _rivals(examination.rival_declarations(conn, {worker.app for worker in workers}))
@@ -173,6 +174,18 @@ def _failing_process_jobs(workers: Sequence[WorkerRecord]) -> Iterator[Finding]:
             "problem",
             f"job {job_id!r} fails in {which} process{plural} ({some(places)})",
             f"the last error is {last.error}; the log of the process has the traceback",
+        )
+
+
+def _event_loop(core: Core) -> Iterator[Finding]:
+    trouble = core.worker.event_loop_trouble
+    if trouble is not None:
+        yield Finding(
+            "event loop",
+            "problem",
+            trouble,
+            "keep it running, and move what blocks it to a thread; or stop the scheduler, so that "
+            "other processes execute these runs",
         )
 
 

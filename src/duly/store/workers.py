@@ -126,6 +126,22 @@ def stop_claiming(tx: Transaction, worker_id: str) -> None:
     tx.conn.execute(delete(claimer).where(claimer.c.worker_id == worker_id))
 
 
+def has_stopped(conn: Connection, worker_id: str) -> bool:
+    """Return whether a worker has stopped in an orderly way, although it has not signed off."""
+    permission = select(claimer.c.worker_id).where(claimer.c.worker_id == worker_id)
+    return conn.execute(permission).first() is None
+
+
+def allow_claims(tx: Transaction, worker_id: str) -> bool:
+    """Give a worker that had stopped its permission to claim back, unless its row is gone."""
+    own = select(worker.c.id).where(worker.c.id == worker_id)
+    if tx.conn.execute(tx.dialect.lock_rows(own)).scalar() is None:
+        return False
+    stop_claiming(tx, worker_id)
+    tx.conn.execute(insert(claimer), {"worker_id": worker_id})
+    return True
+
+
 def remove(tx: Transaction, worker_id: str, now: datetime | None) -> bool:
     """Remove a worker's rows, before its runs are released; return whether they were removed.
 
@@ -191,7 +207,7 @@ def held_claims(conn: Connection, worker_id: str) -> set[tuple[str, str]]:
 
 
 def free_occupied(conn: Connection, worker_id: str) -> None:
-    """Free the slots that the functions of a dead worker occupied."""
+    """Free the slots that the functions of a worker occupied which is dead, or signs off."""
     occupied = (run.c.worker_id == worker_id, run.c.occupied)
     conn.execute(update(run).where(*occupied).values(occupied=False))
 

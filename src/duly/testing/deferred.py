@@ -74,6 +74,16 @@ class DeferredCoroutines(Deferred):
         """See `CoroutineExecutor.attach`."""
         self.loop = loop
 
+    def end_unreachable(self, *, stopped: bool = False) -> None:
+        """Do nothing: a call only begins when its loop runs."""
+
+    def watch(self, now: float) -> None:
+        """Do nothing: the test runs the loop."""
+
+    def trouble(self, now: float) -> str | None:
+        """Return ``None``: the test runs the loop."""
+        return None
+
     def finish(self, awaitable: Awaitable[Any], invocation: Invocation) -> Any:
         """See `CoroutineExecutor.finish`."""
         return self._wait_for(awaited(awaitable))

@@ -15,7 +15,7 @@ from duly.errors import DataRefused, LeaseLost
 from duly.executors.base import CallResult
 from duly.model.policy import RunPolicy
 from duly.model.text import encodable, safe_str
-from duly.model.transition import SUCCESS, Transition, fail
+from duly.model.transition import SUCCESS, Transition, fail, give_back_executing
 from duly.store import completions, jobs, transitions
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -95,9 +95,12 @@ class Completions:
         return gave_back
 
     def abandon(self, attempts: Sequence[Attempt], worker_id: str) -> None:
-        """End runs whose functions cannot be stopped; their results no longer count."""
+        """End runs whose functions have not stopped, or give them back because their worker stops.
+
+        The functions' results no longer count, but they occupy their slots until they have ended.
+        """
         now = self._store.time.now()
-        decided = [(attempt, _decide(attempt, now).abandoned()) for attempt in attempts]
+        decided = [(attempt, _decide_abandoned(attempt, now)) for attempt in attempts]
         _log_failures(self._store.run(lambda tx: _write(tx, decided, (), worker_id)))
         for attempt in attempts:
             attempt.unsent.clear()
@@ -235,6 +238,12 @@ def _without_texts(transition: Transition) -> Transition:
 
 def _decide(attempt: Attempt, now: datetime) -> Transition:
     return decide_outcome(attempt.claim, attempt.result, attempt.stop_reason, now)
+
+
+def _decide_abandoned(attempt: Attempt, now: datetime) -> Transition:
+    if attempt.must_stop:
+        return _decide(attempt, now).abandoned()
+    return give_back_executing("its worker stopped before its function had ended")
 
 
 def _write(

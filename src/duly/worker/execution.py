@@ -181,6 +181,22 @@ class Execution:
         for attempt in self.in_flight.attempts():
             attempt.stop("given_back")
 
+    def abandon_all(self, worker_id: str) -> bool:
+        """Give back the runs of all functions that have not ended, because the worker has stopped.
+
+        Returns:
+            Whether there are such functions, of this call or of an earlier one.
+        """
+        executing = [
+            attempt
+            for attempt in self.in_flight.attempts()
+            if attempt.claim.worker_id == worker_id and attempt.phase is not Phase.LOST
+        ]
+        abandoned = [attempt for attempt in executing if attempt.phase < Phase.ABANDONED]
+        if abandoned:
+            self.completions.abandon(abandoned, worker_id)
+        return bool(executing)
+
     def give_back_waiting(self, older_than: float) -> None:
         """Give back claims that have waited for a slot for this many seconds."""
         claims = self.in_flight.withdraw(self._steady() - older_than)

@@ -43,6 +43,7 @@ class Registration:
         store: the database through the heartbeat's own connection.
         server: the identity of the server at registration; see `StoreDialect.server_identity`.
         last_beat: when the last successful beat began, on the steady clock.
+        threaded: whether threads renew its lease.
         ended: set when the registration ends.
     """
 
@@ -50,6 +51,7 @@ class Registration:
     store: Store
     server: str
     last_beat: float
+    threaded: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -69,6 +71,8 @@ class WorkerLease:
             be fenced, if it must.
         report: returns what each beat stores about process jobs; ``None``: nothing.
         draining: whether the worker takes no more runs; stored by the next beat.
+        leaving: whether the worker has stopped, and stays registered only for functions that are
+            still executing.
         contact_since: since when, on the steady clock, every beat has reached the database;
             infinite while none does.
         quiet_until: until when, on the steady clock, this worker must not rescue anything.
@@ -89,7 +93,7 @@ class WorkerLease:
         self.locks = _locks_of(store)
         self.contact_since = 0.0
         self.quiet_until = 0.0
-        self.draining = False
+        self.draining = self.leaving = False
         self.supervise: Callable[[], str | None] = lambda: None
         self.report: Callable[[], str | None] = lambda: None
 
@@ -128,7 +132,7 @@ class WorkerLease:
             self._fenced = None
             self._registration = Registration(worker_id, store, server, steady)
             self.contact_since = steady
-            self.draining = False
+            self.draining = self.leaving = False
         if self.threaded:
             self._start_threads()
         return worker_id
@@ -181,6 +185,7 @@ class WorkerLease:
                 "written.", worker_id, reason,
             )  # fmt: skip
             self._registration, self._fenced = None, (worker_id, reason)
+            self.leaving = False
             registration.ended.set()
             self._on_fence()
         self._wake.set()
@@ -189,9 +194,42 @@ class WorkerLease:
         if not self.threaded:  # else the heartbeat's thread does it, which may hang in a beat now
             self._close(registration.store)
 
+    def stay(self) -> None:
+        """Keep the worker registered, because functions are still executing after its stop.
+
+        From now on it beats on threads, also if it was stepped by its caller: nothing else happens
+        in this process any more that would renew its lease.
+        """
+        if self.alive:
+            self.leaving = True
+            self.start()
+            self.wake()
+
+    def wake(self) -> None:
+        """Call `supervise` and beat now; callable from any thread."""
+        self._wake.set()
+
+    def resume(self) -> bool:
+        """Take runs again under the registration of which a stop has left the row.
+
+        Returns:
+            Whether it was still there. Otherwise the worker must register anew.
+        """
+        registration = self._registration
+        if registration is None:
+            return False
+        if not self._store.run(lambda tx: workers.allow_claims(tx, registration.id)):
+            self.fence(registration.id, "its row is gone, because another worker declared it dead")
+            return False
+        with self._lock:
+            if self._registration is not registration:
+                return False
+            self.draining = self.leaving = False
+        return True
+
     def leave(self) -> None:
         """Stop beating and remove the worker's row; its runs must have been given back before."""
-        self.threaded = False
+        self.threaded = self.leaving = False
         registration = self._registration
         if registration is None:
             return
@@ -308,8 +346,9 @@ class WorkerLease:
 
     def _start_threads(self) -> None:
         registration = self._registration
-        if registration is None:
+        if registration is None or registration.threaded:
             return
+        registration.threaded = True
         self._threads = [_thread("duly-heartbeat", self._serve, registration)]
         if self.locks is None:
             self._threads.append(_thread("duly-watchdog", self._watch, registration))
@@ -353,6 +392,7 @@ class WorkerLease:
 
 def _sign_off(tx: Transaction, worker_id: str) -> None:
     workers.remove(tx, worker_id, None)
+    workers.free_occupied(tx.conn, worker_id)
     tx.record("worker.stopped", worker_id=worker_id)
 
 

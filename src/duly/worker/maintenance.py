@@ -82,7 +82,11 @@ class Maintenance:
             self._on_give_back()
 
     def _check_in_flight(self, worker_id: str) -> None:
-        """Give back stale prefetched claims, store progress, and obey requests to cancel."""
+        """Give back stale prefetched claims, store progress, and obey requests to cancel.
+
+        Also ask the event loop of coroutine jobs whether it is running.
+        """
+        self._execution.executors.coroutines.watch(self._store.clock.monotonic())
         self._execution.give_back_waiting(CHECK_EVERY)
         self._execution.report_progress()
         with self._store.read() as conn:

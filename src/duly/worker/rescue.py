@@ -70,17 +70,13 @@ def give_back(
     tx: Transaction,
     worker_id: str,
     only: Set[HeldClaim] | None = None,
-    *,
-    started: Set[str] = frozenset(),
 ) -> int:
-    """Give back runs of a worker without counting their attempts, and return their number.
+    """Give back runs of a worker that it has not started, and return their number.
 
     Args:
         tx: the transaction.
         worker_id: the worker.
-        only: the claims that the worker never learned of, or never started; ``None`` for all runs,
-            because it stops.
-        started: the ids of the runs whose functions have been called.
+        only: the claims that the worker never learned of; ``None`` for all runs, because it stops.
     """
     if only is None:
         workers.stop_claiming(tx, worker_id)
@@ -88,13 +84,11 @@ def give_back(
     if only is not None:
         rows = [row for row in rows if (row.id, row.claim_id) in only]
     why = "its worker stopped" if only is None else "its worker did not learn of the claim"
-    changes = []
-    for row in rows:
-        withdrawn = transition.give_back(why, unstarted=row.id not in started).withdrawn()
-        changes.append(Change(RunSnapshot.of(row), cancelled_if(row.cancel_requested, withdrawn)))
+    withdrawn = transition.give_back(why, unstarted=True).withdrawn()
+    changes = [
+        Change(RunSnapshot.of(row), cancelled_if(row.cancel_requested, withdrawn)) for row in rows
+    ]
     transitions.apply(tx, changes)
-    if only is None:
-        workers.free_occupied(tx.conn, worker_id)
     return len(rows)
 
 
@@ -149,19 +143,31 @@ def _is_alive(lease: WorkerLease, row: Row[Any]) -> bool | None:
 
 
 def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> int:
-    def release(tx: Transaction) -> _Released | None:
+    def release(tx: Transaction) -> tuple[bool, _Released] | None:
+        stopped = workers.has_stopped(tx.conn, row.id)
         if not workers.remove(tx, row.id, now):
             return None
         jobs.lock(tx, workers.jobs_of(tx.conn, row.id))
         released = _release(tx, workers.runs_of(tx, row.id), f"worker on {row.host} died")
         workers.free_occupied(tx.conn, row.id)
-        tx.record("worker.lost", worker_id=row.id, host=row.host, pid=row.pid, runs=len(released))
-        return released
+        if stopped:
+            tx.record("worker.stopped", worker_id=row.id)
+        else:
+            facts = {"host": row.host, "pid": row.pid, "runs": len(released)}
+            tx.record("worker.lost", worker_id=row.id, **facts)
+        return stopped, released
 
-    released = store.run(release)
-    if released is None:
+    done = store.run(release)
+    if done is None:
         return 0
-    log.error("Worker %s (pid %d) is dead; runs released: %d.", row.id, row.pid, len(released))
+    stopped, released = done
+    if stopped:
+        log.info(
+            "Worker %s (pid %d) had stopped, and its process has ended; the functions that were "
+            "still executing have ended with it.", row.id, row.pid,
+        )  # fmt: skip
+    else:
+        log.error("Worker %s (pid %d) is dead; runs released: %d.", row.id, row.pid, len(released))
     return _log_failures(released)
 
 

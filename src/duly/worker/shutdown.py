@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from duly.errors import DulyError
 from duly.store import workers
@@ -51,10 +52,14 @@ class Shutdown:
         self._execution = execution
         self._apart = process_jobs
         self._complete = complete
+        self._finishing = threading.Lock()
         self.skip_grace = threading.Event()
 
     def run(self, grace: float, loop: threading.Thread | None) -> None:
         """Wait for running functions, interrupt the rest, give their runs back, sign off.
+
+        If functions are still executing then, they keep their places: the worker stays registered,
+        and its heartbeat signs it off when the last of them has ended; see `go_on`.
 
         Args:
             grace: seconds to wait for running functions before they are asked to stop.
@@ -74,16 +79,46 @@ class Shutdown:
                 self._wait(worker_id, INTERRUPT_SECONDS, loop)
             if loop is not None:
                 loop.join(timeout=JOIN_SECONDS)
-            self._complete(worker_id)
-            if worker_id:
-                started = {attempt.claim.id for attempt in self._execution.in_flight.attempts()}
-                self._store.run(lambda tx: give_back(tx, worker_id, started=started))
-            self._lease.leave()
+            self._finish(worker_id)
         except DulyError as error:
             log.error(
-                "Worker %s could not stop cleanly (%s); other workers will rescue its runs.",
-                worker_id, error,
+                "Worker %s could not stop cleanly (%s); it goes on trying, and if its process ends "
+                "before, other workers will rescue its runs.", worker_id, error,
             )  # fmt: skip
+            self._lease.stay()
+
+    def go_on(self) -> None:
+        """Free the places of functions that have ended after the stop; sign off after the last.
+
+        The heartbeat calls it on its thread, before each beat and whenever a function has ended.
+        """
+        with self._finishing:
+            if self._lease.leaving:
+                with suppress(DulyError):  # the next beat tries again
+                    if self._finish(self._lease.worker_id):
+                        self._store.dispose()
+
+    def revoke(self) -> bool:
+        """Let a worker that has stopped take runs again, while it is still registered.
+
+        Returns:
+            Whether it was.
+        """
+        with self._finishing:
+            return self._lease.leaving and self._lease.resume()
+
+    def _finish(self, worker_id: str) -> bool:
+        """Give everything back, and sign off unless functions are executing; return whether."""
+        self._execution.executors.coroutines.end_unreachable(stopped=True)
+        self._complete(worker_id)
+        if worker_id:
+            executing = self._execution.abandon_all(worker_id)
+            self._store.run(lambda tx: give_back(tx, worker_id))
+            if executing:
+                self._lease.stay()
+                return False
+        self._lease.leave()
+        return True
 
     def _stop_claiming(self, worker_id: str) -> None:
         """End claims in progress, and give back at once what they leave, which does not start here.

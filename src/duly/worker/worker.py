@@ -94,7 +94,7 @@ class Worker:
         self._settings = settings
         self._notifier = notifier
         self._duties = duties
-        self.execution = Execution(store, registry, settings.queues, wakeup.set)
+        self.execution = Execution(store, registry, settings.queues, self._attempt_ended)
         self._resources = Resources(
             settings.resources, self.execution.provided, lambda: self.execution.executors.coroutines
         )
@@ -108,7 +108,7 @@ class Worker:
         )  # fmt: skip
         self.process_jobs = ProcessJobs(store, self.execution, process_jobs)
         self.loop = Loop(self._step, self._started, wakeup, listener, store.outage)
-        self.lease.supervise = self.loop.supervise
+        self.lease.supervise = self._supervise
         self.lease.report = self.process_jobs.report
         self.shutdown = Shutdown(
             store, self.lease, self.execution, self.process_jobs, self._complete
@@ -124,8 +124,13 @@ class Worker:
 
     @property
     def trouble(self) -> str | None:
-        """The last error of the loop, until a step succeeds again."""
-        return self.loop.trouble
+        """What is wrong with this worker: its loop, or the event loop of its coroutines."""
+        return self.loop.trouble or self.event_loop_trouble
+
+    @property
+    def event_loop_trouble(self) -> str | None:
+        """What is wrong with the event loop on which coroutine functions run."""
+        return self.execution.executors.coroutines.trouble(self._store.clock.monotonic())
 
     @property
     def starting_for(self) -> float | None:
@@ -147,13 +152,13 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether this worker is registered."""
-        return self.lease.alive
+        """Whether this worker is registered, and has not stopped."""
+        return self.lease.alive and not self.lease.leaving
 
     @property
     def worker_id(self) -> str | None:
-        """The id of this worker; ``None`` while it is not registered."""
-        return self.lease.worker_id or None
+        """The id of this worker; ``None`` while it is not registered, or has stopped."""
+        return self.lease.worker_id if self.alive else None
 
     def in_flight(self) -> list[str]:
         """Return the ids of the runs that occupy this worker; see `Scheduler.in_flight`."""
@@ -278,7 +283,7 @@ class Worker:
         """
         if self.loop.is_current_thread:
             raise LifecycleError("stop() was called on the thread that it would end")
-        if self.state == "stopped" and not self.lease.alive:
+        if self.state == "stopped" and not self.alive:
             self.process_jobs.stop()
             if self._resources.close():
                 self.execution.stop()
@@ -329,19 +334,28 @@ class Worker:
                 self.process_jobs.start()
 
     def _registered(self) -> str:
-        """Return this worker's id; register it first if it is new or has been fenced."""
-        if self.lease.alive:
+        """Return this worker's id; register it first if it is new, or was fenced or stopped."""
+        if self.alive:
             self._beat_if_due()
-        worker_id = self.lease.worker_id
-        if not worker_id:
+        if not self.alive:
             self._duties.prepare()
             self.execution.capture_logs()
-            worker_id = self.lease.register()
-        return worker_id
+            if not self.shutdown.revoke():
+                self.lease.register()
+        return self.lease.worker_id
 
     def _beat_if_due(self) -> None:
         if not self.loop.threaded and not self._settings.sole_worker:
             self.lease.beat_if_due()
+
+    def _attempt_ended(self) -> None:
+        self.loop.wake()
+        if self.lease.leaving:
+            self.lease.wake()
+
+    def _supervise(self) -> str | None:
+        self.shutdown.go_on()
+        return self.loop.supervise()
 
     def _started(self) -> None:
         self._duties.run_at_start()
