@@ -7,7 +7,9 @@ import logging
 
 import pytest
 
-from duly.cli.logs import JsonLines, TextLines
+from duly.cli.logs import JsonLines, TextLines, stamp_current_run
+from duly.context import current_run
+from duly.testing import make_run
 from tests.support.processes import Children
 
 EVIL = "a\x1b[2Jb\r\n2026-01-01T00:00:00+0000 INFO    duly: forged\x00\x7f\x9b\u2028\u202e\ud800"
@@ -35,6 +37,21 @@ def test_a_line_of_a_run_tells_which_run() -> None:
     made = record("01a2 of charge")
     vars(made).update(run_id="01a2", job_id=None, task="charge", attempt=2)
     assert TextLines().format(made).endswith(": bad: 01a2 of charge")
+
+
+def test_a_line_of_any_logger_tells_which_run() -> None:
+    """While a function runs, its lines and those of libraries that it calls are stamped."""
+    idle, busy = record("idle"), record("busy")
+    stamp_current_run(idle)
+    run = make_run()
+    token = current_run.set(run)
+    try:
+        stamp_current_run(busy)
+    finally:
+        current_run.reset(token)
+    assert not hasattr(idle, "run_id")
+    assert json.loads(JsonLines().format(busy))["run_id"] == run.id
+    assert f"{run.task} {run.id}: bad: busy" in TextLines().format(busy)
 
 
 def test_E22_a_traceback_stays_readable_and_cannot_forge_a_line() -> None:

@@ -10,6 +10,9 @@ import json
 import logging
 import sys
 
+from duly.context import current_run
+from duly.run_log import stamp
+
 LEVELS = ("debug", "info", "warning", "error")
 TIME = "%Y-%m-%dT%H:%M:%S%z"
 MARGIN = "  | "
@@ -66,6 +69,14 @@ def printable(text: str) -> str:
     )
 
 
+def stamp_current_run(record: logging.LogRecord) -> bool:
+    """Add the fields of the run whose function is logging to a record of any logger; keep it."""
+    run = current_run.get()
+    if run is not None:
+        stamp(record, run)
+    return True
+
+
 def configure_logging(level: str, *, as_json: bool) -> None:
     """Write log lines to standard error, unless the application has configured logging.
 
@@ -78,6 +89,7 @@ def configure_logging(level: str, *, as_json: bool) -> None:
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else TextLines())
+    handler.addFilter(stamp_current_run)
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _VERBOSE:
