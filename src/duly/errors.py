@@ -176,8 +176,8 @@ class NotFound(DulyError, LookupError):
 class JobNotFound(NotFound):
     """No job has this id."""
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"no job has the id {job_id!r}")
+    def __init__(self, job_id: str, known: Iterable[str] = ()) -> None:
+        super().__init__(f"no job has the id {job_id!r}{closest(job_id, known)}")
         self.job_id = job_id
 
 
@@ -375,10 +375,16 @@ class RunInterrupted(BaseException):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of an error message: the closest known name, or all names if none is close."""
+    choices = sorted(known)
+    found = closest(name, choices)
+    if found or not choices:
+        return found
+    return f"; known: {', '.join(choices)}"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error message: the closest known name, or nothing if none is close."""
     import difflib  # noqa: PLC0415 - only errors need it
 
-    choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(choices)}" if choices else ""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

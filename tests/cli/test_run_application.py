@@ -42,6 +42,16 @@ def create_app(start=True) -> FastAPI:
     init_app(app, scheduler, start=start)
     return app
 
+@asynccontextmanager
+async def broken(app):
+    raise LookupError("no setting SHOP\x1b[31m")
+    yield
+
+def failing() -> FastAPI:
+    app = FastAPI(lifespan=broken)
+    init_app(app, scheduler)
+    return app
+
 def enqueuer() -> FastAPI:
     return create_app(start=False)
 """
@@ -110,6 +120,20 @@ def test_once_executes_what_is_due_and_ends(look: Scheduler, children: Children,
     assert child.wait() == 0, child.output()
     assert look.run(run_id).result is True
     assert look.workers() == []
+
+
+def test_a_lifespan_that_fails_is_reported_in_a_few_lines(
+    look: Scheduler, children: Children
+) -> None:
+    """The operator reads what failed, and the application's own frames, but none of libraries."""
+    child = children.python("-c", CALL, "worker", "factory:failing")
+    assert child.wait() == 1
+    output = child.output()
+    assert output.count('File "') == 1
+    assert "in broken" in output
+    assert r"LookupError: no setting SHOP\x1b[31m" in output
+    assert "duly: the application's lifespan failed to start; see the traceback above" in output
+    assert len(output.splitlines()) < 12
 
 
 def test_an_application_without_a_scheduler_is_refused(look: Scheduler, children: Children) -> None:

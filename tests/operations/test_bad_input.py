@@ -30,6 +30,7 @@ from duly.errors import (
     CronError,
     DatabaseUnavailable,
     DatabaseURLError,
+    DependencyError,
     DuplicateTask,
     JobNotFound,
     NaiveDatetimeError,
@@ -461,6 +462,24 @@ def test_a_job_that_is_not_there_is_not_found(scheduler: Scheduler) -> None:
         for act in acts:
             with refused(JobNotFound, "no job has the id"):
                 act(job_id)
+
+
+def test_a_misspelt_job_is_answered_with_the_one_that_is_meant(scheduler: Scheduler) -> None:
+    """Whatever is done with it, wherever the typing error is, and among many jobs."""
+    ids = [*(f"job-{number}" for number in range(250)), "nightly-report"]
+    scheduler.add_many(
+        [{"task": "work", "trigger": every(seconds=60), "id": job_id} for job_id in ids]
+    )
+    meant = r"; did you mean 'nightly-report'\?"
+    for typed in ("nightly_report", "nigtly-report", "nightly-reprt"):
+        with refused(JobNotFound, f"no job has the id '{typed}'{meant}"):
+            scheduler.run_now(typed)
+    with refused(JobNotFound, meant):
+        scheduler.job("nightly-reports")
+    with refused(DependencyError, f"no such job is stored{meant}"):
+        scheduler.add("work", after=["nightly-reports"])
+    with refused(JobNotFound, "no job has the id 'other'$"):
+        scheduler.pause("other")
 
 
 NO_RUNS: list[Any] = ["", "nothing", "x" * 36, "a\x00b" * 12, "0" * 36, "\ud800" * 36, "ü" * 36,

@@ -168,7 +168,8 @@ def _check(app: object, scheduler: object, web: object, access: object) -> None:
     if web is not None and access is None:
         raise ConfigurationError(
             f"web={web!r} requires access=, a function that returns who sends a request: "
-            "access=lambda request: Principal(name='ana', role='operator')"
+            "access=lambda request: Principal(name='ana', role='operator'), or for a demo on your "
+            "own machine access=local_key(), both from duly.web"
         )
     if web is not None and (not isinstance(web, str) or not web.strip("/") or web[0] != "/"):
         raise ConfigurationError(

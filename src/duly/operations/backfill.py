@@ -224,7 +224,7 @@ def find_decided(
     """
     row = jobs.find(conn, job_id)
     if row is None:
-        raise JobNotFound(job_id)
+        raise jobs.not_found(conn, job_id)
     trigger, options, problem = definition_of(row)
     if trigger is None:
         raise StateError(f"job {job_id!r} cannot be read, so its times are unknown: {problem}")

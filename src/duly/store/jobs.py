@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from duly.errors import DatabaseBusy
+from duly.errors import DatabaseBusy, JobNotFound
 from duly.model.job import JobState
 from duly.store.control import STOPPED
 from duly.store.rows import JobRow, job_rows
@@ -39,6 +39,9 @@ from duly.store.tables import (
     job_tag,
 )
 from duly.store.transaction import Transaction
+
+NEIGHBOURS = 100
+"""How many ids of jobs are compared with one that does not exist, in each of three places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,23 @@ def find(conn: Connection, job_id: str) -> JobRow | None:
     row: Any = conn.execute(select(job).where(job.c.id == job_id)).one_or_none()
     found: JobRow | None = row
     return found
+
+
+def not_found(conn: Connection, job_id: str) -> JobNotFound:
+    """Return the error for a job that does not exist, with the closest id, if one is close."""
+    return JobNotFound(job_id, neighbours(conn, job_id))
+
+
+def neighbours(conn: Connection, job_id: str) -> set[str]:
+    """Return ids of jobs that may be meant by another one: the first, and those that sort beside.
+
+    Their number is bounded, so that a typing error takes no longer with many jobs.
+    """
+    first = select(job.c.id).order_by(job.c.id).limit(NEIGHBOURS)
+    before = select(job.c.id).where(job.c.id < job_id).order_by(job.c.id.desc()).limit(NEIGHBOURS)
+    queries = (first, first.where(job.c.id > job_id), before)
+    found = (conn.execute(query).scalars() for query in queries)
+    return {name for names in found for name in names}
 
 
 def find_many(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:

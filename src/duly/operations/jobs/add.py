@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Unpack
 
 from duly.decisions.policy import first_fire
-from duly.errors import ConfigurationError, DulyError, DuplicateJob, JobNotFound
+from duly.errors import ConfigurationError, DulyError, DuplicateJob
 from duly.model.identity import new_id
 from duly.model.job import JobRecord, Origin
 from duly.model.policy import JobOptionFields, JobOptions, encode_policy
@@ -251,7 +251,7 @@ def put(
         again = insert(sorted(taken - {row.id for row in locked}))
         locked = jobs.lock(tx, taken - rows.keys())
         for job_id in sorted(again - {row.id for row in locked}):
-            raise JobNotFound(job_id)
+            raise jobs.not_found(tx.conn, job_id)
     tx.record_jobs("job.added", (job.id for job in wanted if job.id in rows), origin=origin)
     _pause_new(tx, [by_id[job_id] for job_id in rows], CODE if origin == "code" else tx.actor)
     _record_changes(tx, change_all(tx, locked, by_id) if locked else {})

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from duly.decisions.policy import next_fire
-from duly.errors import JobNotFound, StateError
+from duly.errors import StateError
 from duly.model.policy import JobOptions, decode_options, encode_policy
 from duly.operations.definition import Definition
 from duly.operations.jobs.binding import bind_again
@@ -131,7 +131,7 @@ def lock_job(tx: Transaction, job_id: str) -> JobRow:
     """
     rows: Sequence[JobRow] = jobs.lock(tx, [job_id])
     if not rows:
-        raise JobNotFound(job_id)
+        raise jobs.not_found(tx.conn, job_id)
     return rows[0]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from duly.decisions.existing_runs import cancel_replaced, revive_run
 from duly.decisions.policy import admit
-from duly.errors import DependencyError, JobInUse, did_you_mean
+from duly.errors import DependencyError, JobInUse, closest
 from duly.operations.jobs.dependency_graph import check_graph
 from duly.store import dependencies, jobs, runs
 from duly.store.rows import JobRow, definition_of, overridden
@@ -104,9 +104,10 @@ def _check(tx: Transaction, changing: Mapping[str, Trigger], known: set[str]) ->
     for child, parents in wanted.items():
         for parent in sorted(parents):
             if parent not in known:
+                near = known | jobs.neighbours(tx.conn, parent)
                 raise DependencyError(
                     f"job {child!r} runs after {parent!r}, but no such job is stored"
-                    f"{did_you_mean(parent, known - {child})}"
+                    f"{closest(parent, near - {child})}"
                 )
     linked = {name: parents for name, parents in wanted.items() if parents}
     graph = dependencies.connected(tx.conn, set(linked).union(*linked.values()))

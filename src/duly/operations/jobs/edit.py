@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
-from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
+from duly.errors import ConfigurationError, RevisionConflict, StateError
 from duly.model import payload
 from duly.model.job import JobRecord, check_tags
 from duly.model.policy import JobOptionFields
@@ -170,7 +170,7 @@ def _store_edit(
 def _reset(tx: Transaction, job_id: str) -> None:
     found = jobs.find(tx.conn, job_id)
     if found is None:
-        raise JobNotFound(job_id)
+        raise jobs.not_found(tx.conn, job_id)
     if found.declared is None:
         raise StateError(f"job {job_id!r} is not declared in code; there is nothing to reset it to")
     lock_related(tx, {job_id: declared(found).trigger})

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from duly.decisions.policy import next_fire
-from duly.errors import ConfigurationError, JobNotFound
+from duly.errors import ConfigurationError
 from duly.model.job import JOB_STATES, JobRecord, JobState
 from duly.model.page import Page
 from duly.model.record import Record, SafeText, record
@@ -146,7 +146,7 @@ def read_job(conn: Connection, job_id: str) -> JobRecord:
     """
     row = job_rows.find(conn, job_id)
     if row is None:
-        raise JobNotFound(job_id)
+        raise job_rows.not_found(conn, job_id)
     return _records(conn, [row])[0]
 
 

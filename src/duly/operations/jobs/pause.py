@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from duly.decisions.existing_runs import cancel_live
 from duly.decisions.policy import next_fire
-from duly.errors import ConfigurationError, JobNotFound
+from duly.errors import ConfigurationError
 from duly.operations.core import Core
 from duly.operations.inputs import storable_reason
 from duly.operations.jobs.cursors import active_or_finished
@@ -270,5 +270,5 @@ def _chosen(conn: Connection, job_id: str | None, tag: str | None) -> list[str]:
     if job_id is None or tag is not None:
         raise ConfigurationError("give either a job's id or tag=")
     if jobs.find(conn, job_id) is None:
-        raise JobNotFound(job_id)
+        raise jobs.not_found(conn, job_id)
     return [job_id]
