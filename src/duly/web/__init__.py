@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from duly.web.access import Principal
+from duly.web.access import Principal, Role
 from duly.web.app import web_app
 from duly.web.local_key import LocalKey, local_key
 
-__all__ = ["LocalKey", "Principal", "local_key", "web_app"]
+__all__ = ["LocalKey", "Principal", "Role", "local_key", "web_app"]
