@@ -134,6 +134,32 @@ def test_U04_a_run_that_is_rescued_is_a_warning(
         leave.set()
 
 
+def test_U04_a_stop_names_the_runs_that_it_interrupts(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator who stops a process learns which runs will be started again elsewhere."""
+    import threading
+
+    scheduler = world.scheduler()
+    started, never = threading.Event(), threading.Event()
+
+    @scheduler.task()
+    def work(run: Run) -> None:
+        started.set()
+        while not never.wait(0.01):
+            run.check()
+
+    run_id = scheduler.enqueue(work)
+    step(scheduler)
+    assert started.wait(240)
+    with caplog.at_level(logging.INFO, "duly"):
+        scheduler.stop(grace=0)
+    (line,) = about(caplog, run_id)
+    assert line.getMessage().endswith(
+        "of work did not finish within the grace period; asking it to stop."
+    )
+
+
 def test_U04_nothing_is_logged_about_a_failure_that_was_rolled_back(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ class Shutdown:
                 self._stop_claiming(worker_id)
             self._wait(worker_id, grace, loop)
             if self._any_executes:
+                self._log_unfinished()
                 self._execution.interrupt_all()
                 self._apart.interrupt()
                 self._wait(worker_id, INTERRUPT_SECONDS, loop)
@@ -86,6 +87,14 @@ class Shutdown:
                 "before, other workers will rescue its runs.", worker_id, error,
             )  # fmt: skip
             self._lease.stay()
+
+    def _log_unfinished(self) -> None:
+        for attempt in self._execution.in_flight.attempts():
+            claim = attempt.claim
+            log.info(
+                "Run %s of %s did not finish within the grace period; asking it to stop.",
+                claim.id, claim.job_id or claim.task, extra={"run_id": claim.id},
+            )  # fmt: skip
 
     def go_on(self) -> None:
         """Free the places of functions that have ended after the stop; sign off after the last.
