@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, event
 
-from duly import Scheduler, any_of, every
+from duly import Scheduler, Trigger, any_of, calendar, dates, every, frequency, rrule
 from duly.errors import JobInUse
 from duly.model.policy import JobOptions
+from duly.operations.jobs import binding
 from duly.store import jobs, runs, tables
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run, wait_for_slot
+from duly.triggers import encode
 from duly.worker.slot_waits import SlotWaits
 from tests.worker.conftest import World
 
@@ -291,6 +293,57 @@ def test_E19_changing_many_jobs_takes_few_statements(scheduler: Scheduler) -> No
     job = scheduler.job("j00999")
     assert (job.args, job.tags, job.options.priority) == ({"n": 1}, ("t", "u"), 3)
     assert len(scheduler.events(kind="job.changed", limit=1000)) == 1000
+
+
+def test_E19_a_changed_trigger_is_encoded_once(
+    scheduler: Scheduler, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a trigger that may be the stored one is bound to the stored one's anchor as well."""
+    wanted = add_jobs(scheduler, 300)
+    world.clock.advance(60)
+    encoded: list[Trigger] = []
+
+    def counting(trigger: Trigger) -> str:
+        encoded.append(trigger)
+        return encode(trigger)
+
+    monkeypatch.setattr(binding, "encode", counting)
+    changed = [{**job, "trigger": every(seconds=90_000 + n)} for n, job in enumerate(wanted)]
+    scheduler.add_many(changed, replace=True)
+    assert len(encoded) <= 310
+    scheduler.add_many(changed, replace=True)
+    assert {job.revision for job in scheduler.jobs(limit=1000)} == {2}
+
+
+def test_E19_a_trigger_that_is_added_again_keeps_its_series(
+    scheduler: Scheduler, world: World
+) -> None:
+    """Whatever its kind, it counts from the instant at which its job was added first."""
+    scheduler.set_calendar("holidays", dates("01-06"))
+    triggers: list[Trigger] = [
+        every(hours=7), calendar(days=3, at="04:00"), rrule("FREQ=HOURLY;INTERVAL=5"),
+        frequency({"type": "interval", "every_minutes": 25}),
+        any_of(every(hours=5), every(hours=8)), every(hours=9).excluding("holidays"),
+    ]  # fmt: skip
+    for trigger in triggers:
+        before = scheduler.add("work", trigger, id="j")
+        world.clock.advance(26 * 3600)
+        after = scheduler.add("work", trigger, id="j", replace=True)
+        assert (after.revision, after.trigger) == (before.revision, before.trigger)
+        scheduler.remove("j")
+
+
+def test_E19_tags_are_replaced(scheduler: Scheduler) -> None:
+    """Jobs that lose tags and jobs that only get more are changed together."""
+    old = {"a": ["x", "y"], "b": ["x"], "c": [], "d": ["x"]}
+    new = {"a": ["y", "z"], "b": ["x", "z"], "c": ["x"], "d": []}
+    for tags in (old, new):
+        scheduler.add_many(
+            [{"task": "work", "trigger": every(hours=1), "id": name, "tags": tags[name]}
+             for name in tags],
+            replace=True,
+        )  # fmt: skip
+        assert {job.id: list(job.tags) for job in scheduler.jobs()} == tags
 
 
 def test_E19_a_job_removed_while_others_change_is_added_again(scheduler: Scheduler) -> None:

@@ -183,12 +183,27 @@ def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def set_tags(tx: Transaction, tags: Mapping[str, Sequence[str]]) -> None:
-    """Replace the tags of each of these jobs."""
-    if tags:
+def set_tags(
+    tx: Transaction, tags: Mapping[str, Sequence[str]], former: Mapping[str, Sequence[str]]
+) -> None:
+    """Replace the tags of each of these jobs.
+
+    Args:
+        tx: a transaction that has locked the jobs.
+        tags: the new tags of each job.
+        former: the stored ones.
+    """
+    shrunk = [job_id for job_id, names in tags.items() if not set(names).issuperset(former[job_id])]
+    if shrunk:
         chosen = among(tx.dialect.name, job_tag.c.job_id, "ids")
-        tx.conn.execute(delete(job_tag).where(chosen), {"ids": list(tags)})
-    rows = [{"tag": tag, "job_id": job_id} for job_id, names in tags.items() for tag in names]
+        tx.conn.execute(delete(job_tag).where(chosen), {"ids": shrunk})
+    kept = {job_id: set(former[job_id]) for job_id in tags.keys() - set(shrunk)}
+    rows = [
+        {"tag": tag, "job_id": job_id}
+        for job_id, names in tags.items()
+        for tag in names
+        if tag not in kept.get(job_id, ())
+    ]
     insert_rows(tx.conn, job_tag, rows)
 
 

@@ -8,6 +8,7 @@ already.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from datetime import datetime, time
 from functools import lru_cache
@@ -24,6 +25,10 @@ from duly.triggers import Trigger, encode
 
 NOON = time(12)
 _ANY = "<any job>"
+_WITH_ONE_ANCHOR = frozenset({"every", "calendar", "frequency", "rrule"})
+"""The kinds of triggers whose texts differ only in ``anchor`` or ``start`` by their anchor."""
+
+_ANCHOR = re.compile(r'"(?:anchor|start)":"[^"]*"')
 _ZONE_KEYS = ("tz", "timezone")
 
 
@@ -57,11 +62,21 @@ def _bind_for_any(
 
 def bind_again(tx: Transaction, wanted: Definition, row: JobRow) -> tuple[Trigger, str]:
     """Bind a definition's trigger to the anchor of the stored one if that makes them equal."""
+    now = bind(tx, wanted, tx.now)
+    if now[1] == row.trigger or not _may_become_equal(wanted.trigger, now[1], row.trigger):
+        return now
     for anchor in _anchors_in(row.trigger, wanted.zone):
         bound, text = bind(tx, wanted, anchor)
         if text == row.trigger:
             return bound, text
-    return bind(tx, wanted, tx.now)
+    return now
+
+
+def _may_become_equal(trigger: Trigger, text: str, stored: str) -> bool:
+    """Return whether another anchor could make a trigger's text the stored one."""
+    if trigger.kind not in _WITH_ONE_ANCHOR:
+        return True
+    return _ANCHOR.sub("", text) == _ANCHOR.sub("", stored)
 
 
 @lru_cache(maxsize=256)

@@ -46,9 +46,9 @@ def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> l
         wanted: the definition that it must match.
         values: further columns to change.
     """
-    tags = jobs.tags_of(tx.conn, [row.id])[row.id]
-    changed = _compare(tx, row, wanted, encode_policy(wanted.options), tags, values)
-    _write(tx, [changed])
+    tags = jobs.tags_of(tx.conn, [row.id])
+    changed = _compare(tx, row, wanted, encode_policy(wanted.options), tags[row.id], values)
+    _write(tx, [changed], tags)
     return changed.fields
 
 
@@ -64,7 +64,7 @@ def change_all(
         one = wanted[row.id]
         text = texts[id(one.options)]
         changed.append(_compare(tx, row, one, text, tags[row.id], {"task": one.task}))
-    _write(tx, changed)
+    _write(tx, changed, tags)
     return {one.job_id: one.fields for one in changed}
 
 
@@ -104,10 +104,12 @@ def _compare(  # noqa: PLR0917 - what is stored, what is wanted, and what else c
     return Changed(row.id, differing, values, wanted.tags if tags_differ else None)
 
 
-def _write(tx: Transaction, changed: Sequence[Changed]) -> None:
+def _write(tx: Transaction, changed: Sequence[Changed], tags: Mapping[str, Sequence[str]]) -> None:
     values = {one.job_id: one.values for one in changed if one.values.keys() - {"task"}}
     jobs.change_many(tx, values)
-    jobs.set_tags(tx, {one.job_id: one.tags for one in changed if one.tags is not None})
+    new_tags = {one.job_id: one.tags for one in changed if one.tags is not None}
+    if new_tags:
+        jobs.set_tags(tx, new_tags, tags)
 
 
 def rebind(tx: Transaction, row: JobRow) -> None:
