@@ -149,7 +149,9 @@ class Client:
             options["delay"] = self._rng.uniform(0, 10)
         options["priority"] = self._rng.choice((-1, 0, 0, 5))
         self._log(f"enqueue {options}")
-        run_id = scheduler.enqueue(self._rng.choice(TASKS), args={"n": self._number()}, **options)
+        keyed = options.get("unique") == "until_done" and self._rng.random() < 0.5
+        task = "flawed" if keyed else self._rng.choice(TASKS)
+        run_id = scheduler.enqueue(task, args={"n": self._number()}, **options)
         self.expectations.runs.append(run_id)
 
     def enqueue_in_transaction(self, scheduler: Scheduler) -> None:

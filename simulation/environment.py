@@ -124,15 +124,21 @@ class Environment:
         )
 
         @scheduler.task()
-        def plain(n: int, run: Run) -> dict[str, int]:
+        def plain(n: int, run: Run) -> dict[str, int] | None:
             return process.current_execution().result()
 
         @scheduler.task()
-        async def coroutine(n: int, run: Run) -> dict[str, int]:
+        async def coroutine(n: int, run: Run) -> dict[str, int] | None:
+            return process.current_execution().result()
+
+        @scheduler.task()
+        def flawed(n: int, run: Run) -> dict[str, int] | None:
+            if not self.healed:
+                raise RuntimeError("failed, as always")
             return process.current_execution().result()
 
         @scheduler.task(transactional=True)
-        def charge(n: int, run: Run, session: Session) -> dict[str, int]:
+        def charge(n: int, run: Run, session: Session) -> dict[str, int] | None:
             statement = "insert into sim_charge values (:run, :n)"
             session.execute(text(statement), {"run": run.id, "n": n})
             return process.current_execution().result()

@@ -25,7 +25,7 @@ AT_COMMIT: dict[Fault, float] = {
 }  # fmt: skip
 """Probability of each fault when a transaction commits."""
 
-AT_END: dict[Fault, float] = {"stall": 0.08}
+AT_END: dict[Fault, float] = {"stall": 0.25}
 """Probability of each fault when a function ends."""
 
 PER_SECOND: dict[Fault, float] = {

@@ -74,7 +74,9 @@ def _results_of_current_claims(records: Records) -> Iterator[str]:
     for change in records.run_changes:
         if change.after.state != "succeeded" or change.before.state != "running":
             continue
-        number = payload.decode(change.after.result or "")["execution"]
+        if change.after.result is None:
+            continue
+        number = payload.decode(change.after.result)["execution"]
         execution = records.executions[number - 1]
         claim = _claim_of(records, execution)
         if claim is None or claim.after.claim_id != change.before.claim_id:

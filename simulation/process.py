@@ -81,10 +81,9 @@ class Process:
         """Return whether a function is about to kill it."""
         return any(executor.is_crashing() for executor in self.executors)
 
-    def end_executions(self) -> bool:
-        """End the functions whose time has come, and return whether there were any."""
-        ended = [executor.step() for executor in self.executors]
-        return any(ended)
+    def end_executions(self) -> list[Execution]:
+        """End the functions whose time has come, and return their executions."""
+        return [execution for executor in self.executors for execution in executor.step()]
 
     def next_event(self) -> float:
         """Return when it has something to do next, in seconds of the world's time."""

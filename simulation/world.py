@@ -21,9 +21,15 @@ DRAIN = 240.0
 """Seconds that the healed world has to bring every run to its end."""
 
 PAUSES = (1.0, 4.0, HEARTBEAT.lease + 4, 2 * HEARTBEAT.lease + 8)
-STALLS = (4.0, HEARTBEAT.lease + 4, HEARTBEAT.lease + 7, HEARTBEAT.lease + 12)
-"""Seconds between the end of a function and its completion. During the longest, another worker may
-already execute the run again."""
+STALLS = (4.0, 3 * HEARTBEAT.lease, 3 * HEARTBEAT.lease)
+"""The most seconds between the end of a function and its completion. A stall ends as soon as
+another worker executes the run again."""
+
+GLANCE = 0.4
+"""Seconds after which a stalled process notices that its run is executed again."""
+
+FENCED_IN_TIME = 0.2
+"""Probability that a stalled process notices that its lease is lost before it completes runs."""
 
 LATE_CALLS = 2
 """The number of threads that enqueue while their process stops."""
@@ -200,8 +206,31 @@ class World(Environment):
         rng = self.faults.rng
         self._pause(process, rng.choice(PAUSES), beats=rng.random() < 0.3)
 
-    def _pause(self, process: Process, seconds: float, *, beats: bool) -> None:
-        """Let the other processes continue between two lines of this one."""
+    def _stall(self, process: Process, run_ids: set[str]) -> None:
+        """Pause a process between the end of functions and the completion of their runs."""
+        seconds, first = self.faults.rng.choice(STALLS), len(self.executions)
+
+        def taken_over() -> bool:
+            return any(execution.run_id in run_ids for execution in self.executions[first:])
+
+        self._pause(process, seconds, beats=False, until=taken_over)
+
+    def _pause(
+        self,
+        process: Process,
+        seconds: float,
+        *,
+        beats: bool,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
+        """Let the other processes continue between two lines of this one.
+
+        Args:
+            process: the process.
+            seconds: the longest time.
+            beats: whether its heartbeat continues.
+            until: ends the pause when it returns ``True``.
+        """
         if self.depth >= MAX_DEPTH:
             return
         process.paused += 1
@@ -209,7 +238,9 @@ class World(Environment):
         self.note(f"paused for {seconds} s; its heartbeat {'continues' if beats else 'stops'}")
         self.depth += 1
         actor, self.actor = self.actor, 0
-        self._run_until(self.now + seconds)
+        end = self.now + seconds
+        while self.now < end and not (until is not None and until()):
+            self._run_until(end if until is None else min(end, self.now + GLANCE))
         self.actor = actor
         self.depth -= 1
         process.paused -= 1
@@ -319,12 +350,14 @@ class World(Environment):
             process.die(self.now + 1)
             return
         ended = process.end_executions()
-        if ended and self.faults.at("end"):
+        stalls = ended and self.faults.at("end")
+        if stalls:
             self.note("stall")
-            self._pause(process, self.faults.rng.choice(STALLS), beats=False)
+            self._stall(process, {execution.run_id for execution in ended})
         beats = process.next_beat <= self.now
         steps = ended or process.next_step <= self.now
-        beats_first = self.rng.random() < 0.5  # the loop and the heartbeat are two threads
+        # The loop and the heartbeat are two threads.
+        beats_first = self.rng.random() < (FENCED_IN_TIME if stalls else 0.5)
         if beats and beats_first:
             self._beat(process)
         if steps:
@@ -364,6 +397,8 @@ class World(Environment):
             process.starts_at = min(process.starts_at, self.now)
         for execution in self.executions:
             execution.ends_at = min(execution.ends_at, self.now + 25)
+            if execution.outcome == "crash":
+                execution.outcome = "ok"
 
 
 def _alive(process: Process) -> SimulatedScheduler:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,8 +23,11 @@ FOUND_BY = {
 }  # fmt: skip
 """The bugs that can be planted, each with the number of the invariant that does not hold then."""
 
-FINDERS = {"key": 20}
-"""Seeds that have found bugs which few worlds find; they are tried first."""
+FINDERS = {
+    "token": 2, "limits": 0, "decisions": 0, "cursor": 0, "stop": 0, "place": 3, "key": 0,
+    "prune": 1, "rate": 0,
+}  # fmt: skip
+"""For each bug a seed that has found it; others are tried only if it no longer does."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,14 +63,7 @@ def test_each_bug_has_an_invariant_that_finds_it() -> None:
 @pytest.mark.parametrize("name", sorted(FOUND_BY))
 def test_a_planted_bug_is_found(name: str) -> None:
     """A check that never fails proves nothing: 50 seeds find each bug that is planted in Duly."""
-    assert first_to_find(name) is not None
-
-
-def test_without_tokens_a_stale_result_is_accepted() -> None:
-    """Only the check of tokens keeps out a result whose run has been claimed by another worker."""
-    report = first_to_find("token")
-    assert report is not None
-    assert any(problem.startswith("(2)") for problem in report.violations)
+    assert replay(FINDERS[name], name, FOUND_BY[name]) or first_to_find(name) is not None
 
 
 def test_the_same_seed_gives_the_same_world() -> None:
@@ -88,9 +86,15 @@ def test_an_unknown_mutation_is_refused() -> None:
         simulate(1, mutation="tokens")
 
 
+def replay(seed: int, name: str, invariant: str) -> bool:
+    """Return whether a seed finds a bug in a process of its own, as ``python -m simulation``."""
+    command = [sys.executable, "-m", "simulation", "--seed", str(seed), "--mutate", name]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    return printed.returncode == 1 and f"\n{invariant} " in printed.stdout
+
+
 def first_to_find(name: str) -> Report | None:
-    seeds = [FINDERS[name], *range(50)] if name in FINDERS else range(50)
-    reports = (simulate(seed, mutation=name) for seed in seeds)
+    reports = (simulate(seed, mutation=name) for seed in range(50))
     return next((report for report in reports if _broken(report, FOUND_BY[name])), None)
 
 
