@@ -109,7 +109,8 @@ def test_E03_a_stop_gives_back_what_waits_as_it_was_and_what_runs_without_expiry
     born = busy.world.clock.now() - timedelta(seconds=0.25)
     busy.scheduler.stop(grace=0)
     first, *prefetched = map(busy.row, busy.runs)
-    assert (first.state, first.due_at, first.expires_at, first.attempt) == ("ready", born, None, 0)
+    assert (first.state, first.due_at, first.expires_at) == ("scheduled", born, None)
+    assert (first.attempt, first.occupied) == (0, True)
     for row in prefetched:
         assert (row.state, row.due_at, row.expires_at) == ("ready", born, born + EXPIRES)
     busy.leave.set()

@@ -32,7 +32,7 @@ def claim(policy: RunPolicy = RunPolicy(), **values: Any) -> Claim:  # noqa: B00
     made = Claim(
         id="r", job_id=None, task="t", args="{}", scheduled_for=None, due_at=NOON, cause="enqueue",
         queue="default", attempt=1, max_attempts=policy.max_attempts, crashes=0, quarantined=False,
-        started_at=NOON, token=1, claim_id="c", unique_key=None, policy=policy,
+        started_at=NOON, token=1, claim_id="c", unique_key=None, retaken_key=None, policy=policy,
     )  # fmt: skip
     return replace(made, **values)
 

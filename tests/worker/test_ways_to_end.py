@@ -27,7 +27,7 @@ NEW = {
     "reason": None, "result": None, "error_type": None, "error_message": None,
     "progress_done": None, "progress_total": None, "progress_note": None, "counters": None,
     "concurrency_key": None, "unique_key": "k", "unique_scope": "until_done",
-    "until_done_key": "k",
+    "retaken_key": "k",
     "parent_run_id": None, "cause_key": None, "feeds": False, "quarantined": False,
 }  # fmt: skip
 """An enqueued call that nothing has happened to: the other rows are told by what differs."""
@@ -44,7 +44,7 @@ DISCARDED = {**EXECUTED, **ENDED, "state": "discarded"}
 CANCELLED = {**ENDED, "state": "cancelled", "reason": "cancelled manually"}
 NO_CALL = {
     "job_id": "j", "job_uid": "uid", "scheduled_for": "born+10s", "due_at": "born+10s",
-    "cause": "schedule", "unique_key": None, "unique_scope": None, "until_done_key": None,
+    "cause": "schedule", "unique_key": None, "unique_scope": None, "retaken_key": None,
     "finished_at": "now",
     "keep_until": "now+30d",
 }  # fmt: skip
@@ -283,7 +283,8 @@ WAYS: dict[str, tuple[Callable[[World], Iterator[Any]], dict[str, Any]]] = {
     }),
     "failed with its worker": (crashed, {**FAILED, **LOST, "token": 2, "crashes": 1}),
     "given back at a stop": (given_back_at_stop, {
-        **AGAIN, "due_at": "born", "attempt": 0, "reason": "its worker stopped",
+        **AGAIN, "state": "scheduled", "worker_id": "worker", "occupied": True,
+        "due_at": "born", "attempt": 0, "reason": "its worker stopped",
     }),
 }  # fmt: skip
 

@@ -67,9 +67,9 @@ def revive_run(tx: Transaction, row: RunRow, *, waits: bool = False, **values: A
         values: further columns to change.
 
     Raises:
-        StateError: the run was enqueued with a unique key that another run holds now.
+        StateError: another run holds its unique key now, which it would take again.
     """
-    key = row.until_done_key
+    key = row.retaken_key
     transition = revive(waits_for_slot=waits)
     change = Change(
         RunSnapshot.of(row), transition, {**values, "unique_key": key}, {"was": row.state}

@@ -34,6 +34,8 @@ class RunSnapshot(NamedTuple):
     Attributes:
         worker_id: the worker that is executing it, or executed it last.
         unique_key: the unique key that it holds.
+        retaken_key: the unique key that it takes again when it becomes unstarted or starts over. A
+            key that ends with the start is given up for good by the first start.
     """
 
     id: str
@@ -47,6 +49,7 @@ class RunSnapshot(NamedTuple):
     due_at: datetime
     started_at: datetime | None
     unique_key: str | None
+    retaken_key: str | None
     policy: RunPolicy
 
     @classmethod
@@ -54,7 +57,8 @@ class RunSnapshot(NamedTuple):
         """Create a snapshot from a row of the run table."""
         return cls(
             row.id, row.job_id, row.state, row.token, row.claim_id, row.worker_id, row.attempt,
-            row.crashes, row.due_at, row.started_at, row.unique_key, decode_run_policy(row.policy),
+            row.crashes, row.due_at, row.started_at, row.unique_key, row.retaken_key,
+            decode_run_policy(row.policy),
         )  # fmt: skip
 
 
@@ -110,6 +114,11 @@ class Transition:
             return {"state": self.to, "due_at": self.due_at}
         raise StateError(f"run {run.id} is {run.state}; {self.event} does not apply to it")
 
+    def retakes_key(self, run: RunSnapshot) -> bool:
+        """Return whether the run takes a unique key that its claim has released."""
+        released = run.retaken_key is not None and run.unique_key is None
+        return released and self.unstarted and self.to not in TERMINAL
+
     def abandoned(self) -> Transition:
         """Return this transition for a run whose function cannot be stopped."""
         return replace(self, release="abandoned")
@@ -130,6 +139,7 @@ class Transition:
         ends = self.to in TERMINAL
         abandoned = self.release == "abandoned"
         rescued = self.release == "crashed" and not ends
+        key = run.retaken_key if self.unstarted else run.unique_key
         values: dict[str, Any] = {
             "state": self.to,
             "token": run.token if self.release == "reported" else run.token + 1,
@@ -139,7 +149,8 @@ class Transition:
             "keep_until": run.policy.keep_until(self.to, now) if ends else None,
             "worker_id": run.worker_id if ends or abandoned else None,
             "cancel_requested": False,
-            "unique_key": None if ends else run.unique_key,
+            "unique_key": None if ends else key,
+            "retaken_key": key,
             "reason": self.reason,
         }
         if self.unstarted:

@@ -350,7 +350,7 @@ def insert_calls(
     for row, key in zip(rows, keys, strict=True):
         if key is not None:
             row["unique_key"], row["unique_scope"] = key, call.unique
-        row["until_done_key"] = key if call.unique == "until_done" else None
+        row["retaken_key"] = key
     holders = _insert_unique(tx, rows)
     return [run_id if key is None else holders[key] for run_id, key in zip(ids, keys, strict=True)]
 

@@ -127,8 +127,9 @@ def retry(
 
     Raises:
         RunNotFound: the run does not exist.
-        StateError: the run has not finished, or it succeeded; or it was enqueued with a unique key
-            until it is done, which another run holds now. The message names that run.
+        StateError: the run has not finished, or it succeeded; or another run holds its unique key
+            now, which it would take again: a key until it is done, or the key of a run that has
+            never started. The message names that run.
         OverlapError: the job's overlap policy does not allow another run now.
     """
 

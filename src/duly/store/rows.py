@@ -98,7 +98,7 @@ class RunRow(Protocol):
     concurrency_key: str | None
     unique_key: str | None
     unique_scope: str | None
-    until_done_key: str | None
+    retaken_key: str | None
     parent_run_id: str | None
     cause_key: str | None
     feeds: bool

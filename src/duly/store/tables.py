@@ -191,7 +191,7 @@ run = Table(
     Column("concurrency_key", Name),
     Column("unique_key", Name),
     Column("unique_scope", String(12)),
-    Column("until_done_key", Name),
+    Column("retaken_key", Name),
     Column("parent_run_id", Id),
     Column("cause_key", Name),
     Column("feeds", Boolean, nullable=False, server_default=text("false")),

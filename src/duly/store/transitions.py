@@ -8,17 +8,18 @@ run that has changed meanwhile is not overwritten; `promote` and `give_slots` re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, case, null, select, update
+from sqlalchemy.exc import IntegrityError
 
 from duly.errors import StateError
 from duly.model.policy import JobOptions
 from duly.model.run import Cause
-from duly.model.transition import SUCCESS, RunSnapshot, Transition
+from duly.model.transition import SUCCESS, RunSnapshot, Transition, cancel
 from duly.store.sql.columns import Id, Instant
 from duly.store.sql.long_lists import among
 from duly.store.tables import FAILING, attempt, job, run
@@ -50,6 +51,10 @@ class Change(NamedTuple):
 def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     """Write transitions: the runs' rows, their unsuccessful attempts, and the events.
 
+    A run that is given back before its function was called takes its unique key again. If another
+    run has taken that meanwhile, the one that is given back is cancelled, with a reason that names
+    the other: as the key promises, one unstarted run of it is left, and it will be executed.
+
     Call it only for runs whose state and token are current. If a running run has changed since it
     was read, its row is not overwritten, but its attempt and event are written and no error is
     raised.
@@ -63,6 +68,29 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         StateError: the transition is not allowed from a run's state, or a run that was read in
             another state than ``running`` has changed since.
     """
+    others, retaking = list[Change](), list[Change]()
+    for change in changes:
+        (retaking if change.transition.retakes_key(change.run) else others).append(change)
+    _apply(tx, others)
+    for change in retaking:
+        _apply_retaking(tx, change)
+
+
+def _apply_retaking(tx: Transaction, change: Change) -> None:
+    """Give back a run whose claim released its unique key: it takes the key again, or ends."""
+    key = change.run.retaken_key or ""
+    try:
+        with tx.conn.begin_nested():
+            _apply(tx, [change])
+    except IntegrityError:
+        holder = tx.conn.execute(select(run.c.id).where(run.c.unique_key == key)).scalar()
+        by = f"run {holder}" if holder else "another transaction"
+        reason = f"{by} took its unique key {key!r} before it could start, and replaces it"
+        ended = replace(cancel(reason), unstarted=True, release=change.transition.release)
+        _apply(tx, [change._replace(transition=ended)])
+
+
+def _apply(tx: Transaction, changes: Sequence[Change]) -> None:
     running: dict[tuple[bool, tuple[str, ...]], list[dict[str, Any]]] = {}
     waiting: dict[tuple[Any, ...], list[str]] = {}
     for change in changes:
@@ -215,7 +243,7 @@ def new_run(
         "expires_at": due_at + timedelta(seconds=options.expires) if options.expires else None,
         "waits_for_slot": False, "finished_at": None, "keep_until": None, "reason": None,
         "concurrency_key": options.concurrency_key,
-        "unique_key": None, "unique_scope": None, "feeds": origin.feeds,
+        "unique_key": None, "unique_scope": None, "retaken_key": None, "feeds": origin.feeds,
         "token": 0, "attempt": 0, "claim_id": None, "worker_id": None, "started_at": None,
     }  # fmt: skip
     if origin.cause_key is not None:

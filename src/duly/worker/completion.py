@@ -243,7 +243,7 @@ def _decide(attempt: Attempt, now: datetime) -> Transition:
 def _decide_abandoned(attempt: Attempt, now: datetime) -> Transition:
     if attempt.must_stop:
         return _decide(attempt, now).abandoned()
-    return give_back_executing("its worker stopped before its function had ended")
+    return give_back_executing("its worker stopped")
 
 
 def _write(

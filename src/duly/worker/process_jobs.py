@@ -306,7 +306,7 @@ class ProcessJobs:
                 scheduled_for=None if pending.cause == "start" else pending.nominal,
                 due_at=pending.nominal, cause=pending.cause, queue="", attempt=1, max_attempts=1,
                 crashes=0, quarantined=False, started_at=now, token=0, claim_id="",
-                unique_key=None, policy=job.options.run_policy,
+                unique_key=None, retaken_key=None, policy=job.options.run_policy,
             )  # fmt: skip
             state.attempt = self._execution.attempt_apart(claim, lambda _: state.last_success)
         self._execution.submit_apart(state.attempt, self._done)

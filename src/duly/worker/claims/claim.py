@@ -43,6 +43,7 @@ class Claim:
     token: int
     claim_id: str
     unique_key: str | None
+    retaken_key: str | None
     policy: RunPolicy
     worker_id: str | None = None
 
@@ -66,6 +67,7 @@ class Claim:
             token=row.token,
             claim_id=row.claim_id,
             unique_key=row.unique_key,
+            retaken_key=row.retaken_key,
             policy=decode_run_policy(row.policy),
             worker_id=row.worker_id,
         )
@@ -94,7 +96,8 @@ class Claim:
         """The run as it is while this claim is valid."""
         return RunSnapshot(
             self.id, self.job_id, "running", self.token, self.claim_id, self.worker_id,
-            self.attempt, self.crashes, self.due_at, self.started_at, self.unique_key, self.policy,
+            self.attempt, self.crashes, self.due_at, self.started_at, self.unique_key,
+            self.retaken_key, self.policy,
         )  # fmt: skip
 
     @property

@@ -247,7 +247,7 @@ def upgrade() -> None:
         sa.Column("concurrency_key", Name, nullable=True),
         sa.Column("unique_key", Name, nullable=True),
         sa.Column("unique_scope", sa.String(length=12), nullable=True),
-        sa.Column("until_done_key", Name, nullable=True),
+        sa.Column("retaken_key", Name, nullable=True),
         sa.Column("parent_run_id", Id, nullable=True),
         sa.Column("cause_key", Name, nullable=True),
         sa.Column("feeds", sa.Boolean(), server_default=sa.text("false"), nullable=False),
