@@ -11,6 +11,8 @@ import pytest
 
 from duly import Run, Scheduler
 from duly.errors import DatabaseUnavailable
+from duly.store import workers
+from duly.worker.rescue import _release_dead_worker
 from tests.support.processes import Children
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, step
@@ -196,6 +198,21 @@ scheduler.skip_grace()
 scheduler.stop(grace=0)
 print("stopped", scheduler.runs()[0].state)
 """
+
+
+def test_E21_a_worker_that_dies_during_its_stop_is_lost(local: World) -> None:
+    """Its run counts a crash, so the audit trail does not tell of an orderly stop."""
+    stubborn = Stubborn(local, "thread")
+    stubborn.other.tick()
+    worker_id = stubborn.scheduler.worker_id or ""
+    with stubborn.other.store.write() as tx:
+        workers.stop_claiming(tx, worker_id)
+        row = next(row for row in workers.all_rows(tx.conn) if row.id == worker_id)
+    assert _release_dead_worker(stubborn.other.store, row, None) == 1
+    stubborn.leave.set()
+    told = [event.kind for event in stubborn.other.events() if event.worker_id == worker_id]
+    assert told[-1] == "worker.lost"
+    assert "worker.stopped" not in told
 
 
 def test_E21_an_exit_waits_for_no_function_that_has_outlived_the_stop(
