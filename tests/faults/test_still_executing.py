@@ -12,10 +12,10 @@ import pytest
 from duly import Run, Scheduler
 from duly.errors import DatabaseUnavailable
 from duly.store import workers
-from duly.worker.rescue import _release_dead_worker
 from tests.support.processes import Children
 from tests.support.waiting import wait_until
 from tests.worker.conftest import World, step
+from tests.worker.internals import die
 
 
 class Stubborn:
@@ -207,9 +207,10 @@ def test_E21_a_worker_that_dies_during_its_stop_is_lost(local: World) -> None:
     worker_id = stubborn.scheduler.worker_id or ""
     with stubborn.other.store.write() as tx:
         workers.stop_claiming(tx, worker_id)
-        row = next(row for row in workers.all_rows(tx.conn) if row.id == worker_id)
-    assert _release_dead_worker(stubborn.other.store, row, None) == 1
+    die(stubborn.scheduler)
+    local.forward(stubborn.other, 90)
     stubborn.leave.set()
+    assert stubborn.scheduler.run(stubborn.run_id).crashes == 1
     told = [event.kind for event in stubborn.other.events() if event.worker_id == worker_id]
     assert told[-1] == "worker.lost"
     assert "worker.stopped" not in told
