@@ -15,6 +15,8 @@ from starlette.responses import Response
 from duly.errors import ConfigurationError
 
 Role = Literal["viewer", "operator", "admin"]
+"""What a principal may do: read, operate, or also create and delete."""
+
 ROLES: tuple[Role, ...] = get_args(Role)
 MAX_NAME_LENGTH = 191
 
