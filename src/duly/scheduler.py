@@ -467,7 +467,7 @@ class Aio(AwaitableEnqueue):
 
 
 UPKEEP = Upkeep(
-    prepare=op.lifecycle.prepare,
+    prepare=op.lifecycle.bring_up_to_date,
     reconcile=op.declare.reconcile,
     report=op.problems.report,
     run_at_start=op.at_start.run_at_start,

@@ -80,6 +80,8 @@ class Core:
         takes_database: whether the scheduler was created without a URL.
         environment: what replaces its database, clock and executors for a test, if anything does.
         serving: whether the scheduler has been started and not stopped, in an environment.
+        leaves_work: whether this process leaves firing and executing to others, as far as it was
+            prepared and has never been started.
     """
 
     store: Store
@@ -102,7 +104,7 @@ class Core:
         self.call_threads = CallThreads()
         self.takes_database = url is Later.LATER
         self.environment: Environment | None = None
-        self.serving = False
+        self.serving = self.leaves_work = False
         self._upkeep = upkeep
         self._pings = Pings()
         self._inherited: list[Worker] = []

@@ -72,10 +72,19 @@ def configure_worker(
 def prepare(core: Core) -> None:
     """Create or migrate the tables and store the declarations in code, as `start` and `tick` do.
 
+    A process that calls this and not `start` leaves firing and executing to other processes. Its
+    `health` is therefore ok while the database responds.
+
     Raises:
         DatabaseUnavailable: the database does not respond.
         SchemaTooNew: the tables were created by a newer version of Duly.
     """
+    core.leaves_work = core.state == "stopped"
+    bring_up_to_date(core)
+
+
+def bring_up_to_date(core: Core) -> None:
+    """Create or migrate the tables and store the declarations in code; see `prepare`."""
     core.store.prepare()
     declare.store_declarations(core)
     zone_data.follow_zone_data(core)
@@ -97,11 +106,12 @@ def start(core: Core) -> None:
     """
     if core.state in ("running", "starting") or inside.inside():
         return
+    core.leaves_work = False
     loop = _running_loop()
     if loop is not None:
         attach(core, loop)
     try:
-        prepare(core)
+        bring_up_to_date(core)
     except DatabaseUnavailable:  # which the store has logged
         if core.settings.required:
             raise

@@ -87,8 +87,9 @@ class Health(Record):
 
     Attributes:
         ok: whether the worker of this process is running, and its last successful step is recent.
-            Problems of the scheduler as a whole do not count: a restart of this process would not
-            solve them.
+            In a process that was prepared but not started (``init_app(start=False)``), whether the
+            database responds. Problems of the scheduler as a whole do not count: a restart of this
+            process would not solve them.
         database: ``ok``, ``unreachable``, or ``unusable`` (its tables are missing or too new).
         engine: ``stopped``, ``starting``, ``running`` or ``stopping``.
         detail: a description of the problem, if there is one.
@@ -156,7 +157,7 @@ def health(core: Core) -> Health:
         library = forking.patched_by()
         if library is not None:
             detail += f", perhaps because {library} replaced this process's threads after the start"
-    ok = core.state == "running" and detail is None
+    ok = (core.state == "running" or core.leaves_work) and detail is None
     if detail is None and found:
         detail = str(found[0])
     return Health(ok, "ok", core.state, detail, age, found)
