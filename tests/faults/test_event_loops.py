@@ -102,7 +102,6 @@ def test_U19_a_stop_gives_the_runs_of_a_stopped_event_loop_back(host: Host) -> N
 
     Should the loop run again, they are cancelled at once.
     """
-    host.scheduler.skip_grace()
     host.scheduler.stop(grace=0)
     run = host.scheduler.run(host.run_id)
     assert (run.state, run.attempt, host.scheduler.workers()) == ("ready", 0, [])

@@ -77,6 +77,7 @@ class Shutdown:
                 self._log_unfinished()
                 self._execution.interrupt_all()
                 self._apart.interrupt()
+                self._execution.executors.coroutines.end_unreachable(stopped=True)
                 self._wait(worker_id, INTERRUPT_SECONDS, loop)
             if loop is not None:
                 loop.join(timeout=JOIN_SECONDS)
@@ -103,6 +104,7 @@ class Shutdown:
         """
         with self._finishing:
             if self._lease.leaving:
+                self._execution.executors.coroutines.end_unreachable(stopped=True)
                 with suppress(DulyError):  # the next beat tries again
                     if self._finish(self._lease.worker_id):
                         self._store.dispose()
@@ -118,7 +120,6 @@ class Shutdown:
 
     def _finish(self, worker_id: str) -> bool:
         """Give everything back, and sign off unless functions are executing; return whether."""
-        self._execution.executors.coroutines.end_unreachable(stopped=True)
         self._complete(worker_id)
         if worker_id:
             executing = self._execution.abandon_all(worker_id)
