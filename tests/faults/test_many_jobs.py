@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event
+from sqlalchemy import delete, event, update
 
 from duly import Scheduler, Trigger, any_of, calendar, dates, every, frequency, rrule
 from duly.errors import JobInUse
 from duly.model.policy import JobOptions
 from duly.operations.jobs import binding
-from duly.store import jobs, runs, tables
+from duly.store import examination, jobs, runs, tables
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run, wait_for_slot
 from duly.triggers import encode
@@ -277,6 +277,57 @@ def test_E19_counts_stop_at_a_bound(scheduler: Scheduler, monkeypatch: pytest.Mo
     assert status.jobs == {"active": 5, "paused": 1}
     assert status.live == {"ready": 5, "scheduled": 4}
     assert status.last_day == {"ready": 7, "scheduled": 4}
+
+
+def test_E19_a_status_walks_no_more_rows_when_there_are_more(
+    prepared_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own count of its steps is the same with five times as many jobs and runs."""
+    monkeypatch.setattr("duly.store.sql.bounded_count.COUNTED", 10)
+    monkeypatch.setattr(runs, "RECENT", 10)
+    monkeypatch.setattr(examination, "MOST", 10)
+    scheduler = Scheduler(prepared_sqlite_url)
+    scheduler.task(name="work")(lambda n=0: None)
+    scheduler.prepare()
+    steps, spent = [0], list[int]()
+
+    def count() -> None:
+        steps[0] += 1
+
+    def observe(connection: Any, *_rest: Any) -> None:
+        connection.set_progress_handler(count, 1)
+
+    event.listen(scheduler.store.engine, "checkout", observe)
+    for number in (200, 1000):
+        with scheduler.store.write() as tx:
+            for table in (tables.job, tables.job_tag, tables.run):
+                tx.conn.execute(delete(table))
+        add_jobs(scheduler, number)
+        for name, state in (("j00000", "ready"), ("j00001", "failed"), ("j00002", "succeeded")):
+            add_runs(scheduler, name, number)
+            with scheduler.store.write() as tx:
+                of_job = update(tables.run).where(tables.run.c.job_id == name)
+                tx.conn.execute(of_job.values(state=state))
+        add_runs(scheduler, "j00003", number, waiting=True)
+        steps[0] = 0
+        scheduler.status()
+        spent.append(steps[0])
+    event.remove(scheduler.store.engine, "checkout", observe)
+    assert 0 < spent[1] < 1.2 * spent[0], spent
+    scheduler.stop(grace=0)
+    scheduler.store.dispose()
+
+
+def test_E19_a_claim_looks_only_for_what_it_may_claim(scheduler: Scheduler) -> None:
+    """Under a held snapshot, each further look passes the dead entries of all that has fired."""
+    add_jobs(scheduler, 1)
+    add_runs(scheduler, "j00000", 3)
+    with traffic_of(scheduler) as traffic:
+        scheduler.tick()
+    sent = [sql for statements in traffic.transactions for sql in statements]
+    looks = [sql for sql in sent if "lease_until" in sql and "duly_queue" in sql]
+    assert looks
+    assert not [sql for sql in looks if "next_fire_at" in sql]
 
 
 def test_E19_changing_many_jobs_takes_few_statements(scheduler: Scheduler) -> None:

@@ -77,23 +77,29 @@ class AgendaQuery:
     def __init__(self, queues: Iterable[str]) -> None:
         self._queues = tuple(queues)
         self._statement = _statement(self._queues)
-        self._free = _free_statement(self._queues)
+        self._claimable = _claimable_statement(self._queues)
 
     def read(self, conn: Connection, now: datetime) -> Agenda:
         """Return the agenda as of ``now``."""
         return self._agenda(conn.execute(self._statement, {"now": now}).one())
 
     def lock_and_read(self, tx: Transaction, worker_id: str) -> Agenda | None:
-        """Return the agenda and lock the worker's row; ``None``: the worker has lost its lease."""
-        found = workers.lock_and_read(tx, worker_id, self._statement, {"now": tx.now})
-        return None if found is None else self._agenda(found)
+        """Lock the worker's row and return what it may claim; ``None``: it has lost its lease.
+
+        What fires or becomes due later is not looked for: under a held snapshot on PostgreSQL each
+        look passes the dead index entries of all that has fired.
+        """
+        found = workers.lock_and_read(tx, worker_id, self._claimable, {"now": tx.now})
+        if found is None:
+            return None
+        return self._agenda((None, None, None, False, False, *found))
 
     def free(self, tx: Transaction, worker_id: str) -> set[str]:
         """Lock the worker's row and return the queues without ready runs, pause or limits.
 
         There are none for a worker that has lost its lease.
         """
-        found = workers.lock_and_read(tx, worker_id, self._free, {"now": tx.now})
+        found = workers.lock_and_read(tx, worker_id, self._claimable, {"now": tx.now})
         if found is None or found[0]:
             return set()
         by_queue = (found[1 + 3 * place : 4 + 3 * place] for place in range(len(self._queues)))
@@ -134,7 +140,7 @@ def _statement(queues: tuple[str, ...]) -> Select[Any]:
     )
 
 
-def _free_statement(queues: tuple[str, ...]) -> Select[Any]:
+def _claimable_statement(queues: tuple[str, ...]) -> Select[Any]:
     now = bindparam("now", type_=Instant)
     stopped = exists(select(control.c.name).where(control.c.name == STOPPED))
     return select(stopped, *(column for name in queues for column in _of_queue(name, now)))
