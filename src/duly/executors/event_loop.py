@@ -7,6 +7,7 @@ import inspect
 import os
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -131,23 +132,28 @@ class EventLoopExecutor:
         A decorator may hide that a function is a coroutine function, and an ``await`` may be
         forgotten: a run whose coroutine is never awaited would succeed without doing anything.
         """
+        future: Future[Any] | None = None
 
         def give_up() -> None:
-            future.cancel()
+            if future is not None:
+                future.cancel()
 
         call = _Call(self.running_loop(), give_up)
         work = self._await(awaitable, call)
+        self._calls[invocation] = call
         try:
             future = asyncio.run_coroutine_threadsafe(work, call.loop)
         except RuntimeError:
+            self._calls.pop(invocation, None)
             work.close()
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
             raise
-        self._calls[invocation] = call
         try:
             if invocation.run.cancelled:  # asked before the call was known
                 self.interrupt(invocation)
+            if self._calls.get(invocation) is not call:  # given up before the future was known
+                future.cancel()
             return future.result()
         finally:
             self._calls.pop(invocation, None)
