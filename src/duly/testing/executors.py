@@ -21,7 +21,7 @@ class SteppedExecutors(Executors):
     """Executors that make all calls one after another, in the thread that waits for them.
 
     Args:
-        failures: told what functions raise.
+        failures: collects what functions raise.
     """
 
     def __init__(self, failures: Failures) -> None:
