@@ -11,17 +11,27 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import select, true, update
+from sqlalchemy import Connection, select, true, update
 
 from duly.errors import ConfigurationError, did_you_mean
 from duly.model import transition as transitions_of_runs
 from duly.model.job import Occupancy
 from duly.model.transition import RunSnapshot, Transition
 from duly.operations import runs as operations
-from duly.store import completions, history, jobs, limits, runs, transitions, workers
-from duly.store.tables import queue, run
+from duly.store import (
+    completions,
+    history,
+    jobs,
+    limits,
+    runs,
+    transitions,
+    workers,
+)
+from duly.store.claims import quarantine as quarantined
+from duly.store.tables import QUARANTINED, queue, run
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
+from duly.worker.claims import quarantine
 from duly.worker.lease import WorkerLease
 
 
@@ -135,11 +145,27 @@ def _refill_bucket() -> Any:
     return patch.object(limits, "set_queue", refill)
 
 
+def _queue_quarantined() -> Any:
+    """Let the quarantined run that has waited longest block all others while it may not start."""
+
+    def look(
+        conn: Connection, queues: Sequence[str], tasks: Sequence[str], now: datetime, _after: Any
+    ) -> quarantined.Look:
+        columns = run.c.id, run.c.queue, run.c.due_at, run.c.concurrency_key
+        served = run.c.queue.in_(queues), run.c.task.in_(tasks), run.c.due_at <= now
+        oldest = select(*columns).where(QUARANTINED, *served).order_by(run.c.due_at, run.c.id)
+        found: Sequence[Any] = conn.execute(oldest.limit(1)).all()
+        return quarantined.Look(found, None)
+
+    return patch.object(quarantine, "look", look)
+
+
 MUTATIONS: dict[str, Callable[[], Any]] = {
     "token": _forge_tokens, "limits": _hide_active_runs, "decisions": _lose_runs,
     "cursor": _ignore_lost_races, "stop": _claim_while_stopping,
     "place": _lose_places, "key": _revive_without_key,
     "prune": _prune_parents, "rate": _refill_bucket,
+    "quarantine": _queue_quarantined,
 }  # fmt: skip
 
 
