@@ -79,7 +79,7 @@ def prepare(core: Core) -> None:
         DatabaseUnavailable: the database does not respond.
         SchemaTooNew: the tables were created by a newer version of Duly.
     """
-    core.leaves_work = core.state == "stopped"
+    core.leaves_work = core.state == "stopped" and core.environment is None
     bring_up_to_date(core)
 
 
