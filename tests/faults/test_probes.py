@@ -61,6 +61,7 @@ def test_S06_a_web_process_that_leaves_the_work_to_others_is_ready(
         with scheduler.running():
             pass
         assert status() == 503
+    scheduler.stop()  # closes the connections of the last probe
 
 
 @contextmanager
