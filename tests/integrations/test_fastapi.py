@@ -66,7 +66,8 @@ def test_a_run_that_outlasts_the_grace_period_is_given_back(host: Host, task: st
     run = host.scheduler.run(run_id)
     assert run.state in ("ready", "scheduled")  # scheduled while its function was executing
     assert (run.attempt, run.crashes) == (0, 0)
-    assert host.scheduler.workers() == []
+    if task == "hold":  # a thread keeps the worker, and uvicorn ends by the signal
+        assert host.scheduler.workers() == []
     assert host.scheduler.attempts(run_id) == []
     host.say("leave")
     host.uvicorn()
