@@ -24,7 +24,7 @@ FOUND_BY = {
 """The bugs that can be planted, each with the number of the invariant that does not hold then."""
 
 FINDERS = {
-    "token": 2, "limits": 0, "decisions": 0, "cursor": 0, "stop": 0, "place": 3, "key": 0,
+    "token": 4, "limits": 0, "decisions": 0, "cursor": 0, "stop": 0, "place": 3, "key": 0,
     "prune": 1, "rate": 0, "quarantine": 3,
 }  # fmt: skip
 """For each bug a seed that has found it; others are tried only if it no longer does."""
