@@ -135,13 +135,18 @@ def executions_are_claimed(records: Records) -> Iterator[str]:
 
 
 def limits_hold(records: Records) -> Iterator[str]:
-    """(6) A stored job never has more active runs than its policy ever allowed."""
+    """(6) A stored job never has more active runs than its policy ever allowed.
+
+    Runs of a job that was removed do not count for the job that was added again under its id.
+    """
     limits, lifetimes = _limits_and_lifetimes(records)
-    active: dict[str, set[str]] = defaultdict(set)
+    active: dict[tuple[str, int], set[str]] = defaultdict(set)
     for change in records.run_changes:
         if change.job_id is None:
             continue
-        runs = active[change.job_id]
+        created = records.changes_by_run[change.run_id][0].step
+        incarnation = sum(added <= created for added, _ in lifetimes[change.job_id])
+        runs = active[change.job_id, incarnation]
         if not _is_active(change.after):
             runs.discard(change.run_id)
         elif change.run_id not in runs:
