@@ -87,8 +87,7 @@ def test_a_run_that_outlasts_the_grace_period_is_given_back(
     server.signal(number)
     server.wait()
     run = sqlite_host.scheduler.run(run_id)
-    assert run.state in ("ready", "scheduled")  # scheduled while its function was executing
-    assert (run.attempt, run.crashes) == (0, 0)
+    assert (run.state, run.attempt, run.crashes, run.worker_id) == ("ready", 0, 0, None)
     assert sqlite_host.scheduler.workers() == []
 
 

@@ -95,6 +95,7 @@ def test_a_slot_occupied_on_a_stopped_worker_is_freed(world: World) -> None:
     scheduler.stop(grace=0)
     scheduler.cancel(run.id)
     held.leave.set()
+    wait_until(lambda: not scheduler.workers())
     world.clock.advance(60)
     scheduler.tick()
     assert scheduler.runs(job="j")[0].state == "succeeded"

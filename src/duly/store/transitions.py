@@ -2,7 +2,7 @@
 
 `duly.model.transition` defines what each transition changes; this module writes it. The statements
 of `apply` and `succeed_all` repeat the state and the token with which the run was read, so that a
-run that has changed meanwhile is not overwritten; `promote` and `give_slots` repeat the state.
+run that has changed meanwhile is not overwritten; the other statements repeat the state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, case, null, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from duly.errors import StateError
@@ -148,6 +148,14 @@ def give_slots(tx: Transaction, run_ids: Sequence[str]) -> None:
     """End the wait of runs for a slot of their job: ready if they are due, otherwise scheduled."""
     if run_ids:
         tx.conn.execute(_give_slots(tx.dialect.name), {"ids": run_ids, "now": tx.now})
+
+
+def end_occupations(tx: Transaction, worker_id: str) -> None:
+    """Free the slots that functions of a worker occupy which is dead, or signs off.
+
+    The runs among them that are due become ready.
+    """
+    tx.conn.execute(_END_OCCUPATIONS, {"of_worker": worker_id, "now": tx.now})
 
 
 def succeed_all(
@@ -310,6 +318,9 @@ def _move(database: str) -> Any:
     return update(run).where(among(database, run.c.id, "ids"), *seen)
 
 
+_IS_DUE = run.c.due_at <= bindparam("now", type_=Instant)
+
+
 @cache
 def _promote(database: str) -> Any:
     scheduled = among(database, run.c.id, "ids"), _state() == "scheduled"
@@ -319,9 +330,23 @@ def _promote(database: str) -> Any:
 @cache
 def _give_slots(database: str) -> Any:
     waiting = among(database, run.c.id, "ids"), _state() == "scheduled", run.c.waits_for_slot
-    is_due = run.c.due_at <= bindparam("now", type_=Instant)
-    state = case((is_due, "ready"), else_="scheduled")
+    state = case((_IS_DUE, "ready"), else_="scheduled")
     return update(run).where(*waiting).values(state=state, waits_for_slot=False)
+
+
+_END_OCCUPATIONS = (
+    update(run)
+    .where(run.c.worker_id == bindparam("of_worker", type_=Id), run.c.occupied)
+    .values(
+        occupied=False,
+        # MariaDB evaluates it with the new state.
+        worker_id=case((run.c.state.in_(("scheduled", "ready")), null()), else_=run.c.worker_id),
+        state=case(
+            (and_(run.c.state == "scheduled", ~run.c.waits_for_slot, _IS_DUE), "ready"),
+            else_=run.c.state,
+        ),
+    )
+)
 
 
 @cache

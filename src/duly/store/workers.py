@@ -206,12 +206,6 @@ def held_claims(conn: Connection, worker_id: str) -> set[tuple[str, str]]:
     return {(row.id, row.claim_id) for row in conn.execute(statement)}
 
 
-def free_occupied(conn: Connection, worker_id: str) -> None:
-    """Free the slots that the functions of a worker occupied which is dead, or signs off."""
-    occupied = (run.c.worker_id == worker_id, run.c.occupied)
-    conn.execute(update(run).where(*occupied).values(occupied=False))
-
-
 def cancel_requests(conn: Connection, worker_id: str) -> list[str]:
     """Return the ids of a worker's running runs whose cancellation was requested."""
     statement = select(run.c.id).where(RUNNING, run.c.worker_id == worker_id)

@@ -22,7 +22,7 @@ from duly.model.identity import new_id
 from duly.model.settings import Settings
 from duly.model.version import VERSION
 from duly.model.zone_data import tzdb_version
-from duly.store import workers
+from duly.store import transitions, workers
 from duly.store.sqlite_file import file_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -392,7 +392,7 @@ class WorkerLease:
 
 def _sign_off(tx: Transaction, worker_id: str) -> None:
     workers.remove(tx, worker_id, None)
-    workers.free_occupied(tx.conn, worker_id)
+    transitions.end_occupations(tx, worker_id)
     tx.record("worker.stopped", worker_id=worker_id)
 
 

@@ -149,7 +149,7 @@ def _release_dead_worker(store: Store, row: Row[Any], now: datetime | None) -> i
             return None
         jobs.lock(tx, workers.jobs_of(tx.conn, row.id))
         released = _release(tx, workers.runs_of(tx, row.id), f"worker on {row.host} died")
-        workers.free_occupied(tx.conn, row.id)
+        transitions.end_occupations(tx, row.id)
         stopped = stopped and not released  # else it died before it had given everything back
         if stopped:
             tx.record("worker.stopped", worker_id=row.id)
