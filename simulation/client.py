@@ -24,6 +24,9 @@ TASKS = ("plain", "plain", "coroutine", "charge")
 QUEUES = ("default", "default", "side")
 UNIQUE_KEYS = ("x", "y")
 JOBS = ("a", "b", "c", "d", "e")
+CROWDED = "crowded"
+"""A job that fires more often than its runs end, so that some wait for its slot at any time."""
+
 REFUSALS = (OverlapError, StateError)
 """Errors that may refuse a command in any state of the world."""
 
@@ -65,12 +68,13 @@ class Client:
             dependent.add_child, lambda scheduler: dependent.prune(scheduler, JOBS),
         )  # fmt: skip
         self._racing: tuple[Callable[[SimulatedScheduler], None], ...] = (
-            *[self.cancel] * 3, self.retry, self.enqueue, self.remove, self.limits.meter,
+            *[self.cancel] * 2, *[self.cancel_next] * 4, self.retry, self.enqueue, self.remove,
+            self.limits.meter,
         )  # fmt: skip
 
     def begin(self, scheduler: SimulatedScheduler) -> None:
         """Add the first jobs."""
-        for add in (*[self.add] * 3, self._dependent.begin):
+        for add in (*[self.add] * 3, self.crowd, self._dependent.begin):
             with suppress(DatabaseUnavailable, *REFUSALS):
                 add(scheduler)
 
@@ -111,6 +115,15 @@ class Client:
             )  # fmt: skip
 
         self._request(job_id, change, call)
+
+    def crowd(self, scheduler: Scheduler) -> None:
+        """Add the job whose runs always wait."""
+        n = self._number()
+        self._log(f"add {CROWDED} n={n}")
+        call = partial(
+            scheduler.add, "plain", every(seconds=5), id=CROWDED, args={"n": n}, overlap="queue"
+        )
+        self._request(CROWDED, partial(JobState.after_add, n=n), call)
 
     def edit(self, scheduler: Scheduler) -> None:
         """Edit a job: always its arguments, often its trigger or options."""
@@ -189,14 +202,17 @@ class Client:
         self._request(job_id, unchanged, call)
 
     def cancel(self, scheduler: Scheduler) -> None:
-        """Cancel an unfinished run: one that waits for its slot, if there is any."""
+        """Cancel an unfinished run."""
+        state = self._rng.choice(("running", "ready", "scheduled", "waiting"))
+        self._command_run("cancel", state, partial(self._cancel, scheduler))
 
-        def cancel(run_id: str) -> None:
-            if scheduler.cancel(run_id).state == "cancelled":
-                self.expectations.cancelled.append(run_id)
+    def cancel_next(self, scheduler: Scheduler) -> None:
+        """Cancel a run that will be the next to get a slot of its job."""
+        self._command_run("cancel", "next", partial(self._cancel, scheduler))
 
-        state = self._rng.choice(("running", "ready", "scheduled"))
-        self._command_run("cancel", "waiting" if self._runs("waiting") else state, cancel)
+    def _cancel(self, scheduler: Scheduler, run_id: str) -> None:
+        if scheduler.cancel(run_id).state == "cancelled":
+            self.expectations.cancelled.append(run_id)
 
     def retry(self, scheduler: Scheduler) -> None:
         """Start a run over that has ended without success."""
@@ -235,7 +251,7 @@ class Client:
 
     def pause_jobs(self, scheduler: Scheduler) -> None:
         """Pause every job, so that nothing new falls due."""
-        for job_id in JOBS:
+        for job_id in (*JOBS, CROWDED):
             self._set_paused(scheduler.pause, True, job_id)
 
     def _set_paused(self, command: Callable[[str], int], paused: bool, job_id: str) -> None:

@@ -36,6 +36,7 @@ DEATHS = QUARANTINE_AFTER
 
 RUNS = {state: f"state = '{state}'" for state in map(str, RUN_STATES)}
 RUNS["waiting"] = "state = 'scheduled' and waits_for_slot"
+RUNS["next"] = f"id in (select min(id) from duly_run where {RUNS['waiting']} group by job_uid)"  # noqa: S608
 RUNS["keyed"] = "state = 'failed' and unique_scope = 'until_done'"
 """Conditions on the runs that a command needs, by name: most are states."""
 

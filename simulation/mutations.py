@@ -5,7 +5,7 @@ Each takes effect in this Python process only, while the simulation runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -24,11 +24,13 @@ from duly.store import (
     jobs,
     limits,
     runs,
+    slot_queues,
     transitions,
     workers,
 )
 from duly.store.claims import quarantine as quarantined
-from duly.store.tables import QUARANTINED, queue, run
+from duly.store.slot_queues import SlotQueue
+from duly.store.tables import QUARANTINED, WAITING, queue, run
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
 from duly.worker.claims import quarantine
@@ -145,6 +147,34 @@ def _refill_bucket() -> Any:
     return patch.object(limits, "set_queue", refill)
 
 
+@contextmanager
+def _free_unseen() -> Iterator[None]:
+    """Free the runs that were read to wait before the transaction, whatever they are by now."""
+    find = slot_queues.find
+    read: dict[str, list[str]] = {}
+
+    def look(conn: Connection) -> list[SlotQueue]:
+        read.clear()
+        waiting = select(run.c.id, run.c.job_uid).where(WAITING)
+        for row in conn.execute(waiting.order_by(run.c.priority, run.c.id)):
+            read.setdefault(row.job_uid, []).append(row.id)
+        return find(conn)
+
+    def next_as_read(_tx: Transaction, slots: Mapping[SlotQueue, int]) -> list[str]:
+        return [run_id for queue, n in slots.items() for run_id in read.get(queue.job_uid, [])[:n]]
+
+    def give_slots(tx: Transaction, run_ids: Sequence[str]) -> None:
+        freed = update(run).where(run.c.id.in_(run_ids))
+        tx.conn.execute(freed.values(state="ready", waits_for_slot=False))
+
+    with (
+        patch.object(slot_queues, "find", look),
+        patch.object(slot_queues, "lock_next", next_as_read),
+        patch.object(transitions, "give_slots", give_slots),
+    ):
+        yield
+
+
 def _queue_quarantined() -> Any:
     """Let the quarantined run that has waited longest block all others while it may not start."""
 
@@ -165,7 +195,7 @@ MUTATIONS: dict[str, Callable[[], Any]] = {
     "cursor": _ignore_lost_races, "stop": _claim_while_stopping,
     "place": _lose_places, "key": _revive_without_key,
     "prune": _prune_parents, "rate": _refill_bucket,
-    "quarantine": _queue_quarantined,
+    "quarantine": _queue_quarantined, "waiting": _free_unseen,
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event, text
@@ -29,7 +29,31 @@ from duly.store.store import Store
 from duly.store.transaction import Transaction
 from tests.store.conftest import add_job, add_run, claim
 
+if TYPE_CHECKING:
+    from tests.support.mariadb import MariaDatabases
+    from tests.support.postgresql import Databases
+
 _QUEUE = slot_queues.SlotQueue("j", new_id(), exists=True, options=None, executing=0)
+
+
+@pytest.fixture
+def prepared_postgresql_url(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a new database: what a used one has held before changes what plans cost."""
+    from tests.support.postgresql import TEMPLATE
+
+    name = postgres_databases.create(template=TEMPLATE)
+    yield postgres_databases.server.url(name)
+    postgres_databases.drop(name)
+
+
+@pytest.fixture
+def prepared_mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
+    """The URL of a new database, as above."""
+    from tests.support.mariadb import template_statements
+
+    url = maria_databases.create(template_statements())
+    yield url
+    maria_databases.drop(url)
 
 
 @pytest.fixture
