@@ -10,7 +10,7 @@ from typing import Any
 
 import griffe
 
-MAKERS = ("_call", "_awaitable", "_awaitable_step")
+MAKERS = ("_call", "_awaitable", "_awaitable_step", "_awaitable_stop", "_awaitable_wait")
 
 
 class Operations(griffe.Extension):  # type: ignore[misc]
@@ -29,7 +29,8 @@ def _expand(table: griffe.Class, pkg: griffe.Module) -> None:
         maker, _, rest = value.partition("(")
         if not member.is_attribute or maker not in MAKERS:
             continue
-        operation = pkg[rest.rstrip(")").replace("op.", "operations.", 1)]
+        first = rest.partition(",")[0].rstrip(")")
+        operation = pkg[first.replace("op.", "operations.", 1)]
         method = griffe.Function(
             name,
             lineno=member.lineno,

@@ -20,6 +20,7 @@ from duly.operations.core import Core
 from duly.scheduler import UPKEEP, Scheduler
 from duly.store import history
 from duly.store.store import Store
+from duly.store.transaction import Transaction
 from duly.store.url import Later
 from duly.worker.worker import Worker
 from simulation.database import SimulatedDatabase, SimulatedDialect, SimulatedStore
@@ -140,8 +141,13 @@ class SimulatedScheduler(Scheduler):
 
     def prune_jobs(self) -> None:
         """Delete finished jobs, after a retention that is short enough for a world."""
-        with patch.object(history, "KEEP_EVENTS", RETENTION):
-            self._core.store.run(lambda tx: history.prune_jobs(tx, 100))
+
+        def prune(tx: Transaction) -> int:
+            # Not around the transaction: while that is paused, other processes prune events.
+            with patch.object(history, "KEEP_EVENTS", RETENTION):
+                return history.prune_jobs(tx, 100)
+
+        self._core.store.run(prune)
 
     def vanish(self) -> None:
         """Release its file locks, as the kernel does when a process is killed."""
