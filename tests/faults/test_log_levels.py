@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from duly import Retry, Run
+from duly import Retry, Run, Scheduler
 from tests.support.processes import Children
 from tests.worker import process_tasks as tasks
 from tests.worker.conftest import World, step
@@ -73,8 +74,6 @@ def test_U04_a_run_that_its_worker_does_not_survive_is_an_error(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The death of a worker is an error, and so is the run that fails with it."""
-    import threading
-
     first, second = world.scheduler(), world.scheduler()
     started, leave = threading.Event(), threading.Event()
     for scheduler in (first, second):
@@ -85,9 +84,7 @@ def test_U04_a_run_that_its_worker_does_not_survive_is_an_error(
             leave.wait(240)
 
     run_id = first.enqueue("work")
-    step(first)
-    assert started.wait(240)
-    die(first)
+    die_in_the_middle(first, started)
     second.tick()
     try:
         world.forward(second, 100)
@@ -107,8 +104,6 @@ def test_U04_a_run_that_is_rescued_is_a_warning(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A run that its worker did not survive has attempts left, and its line does not deny that."""
-    import threading
-
     first, second = world.scheduler(), world.scheduler()
     started, leave = threading.Event(), threading.Event()
     for scheduler in (first, second):
@@ -120,9 +115,7 @@ def test_U04_a_run_that_is_rescued_is_a_warning(
                 leave.wait(240)
 
     run_id = first.enqueue("work")
-    step(first)
-    assert started.wait(240)
-    die(first)
+    die_in_the_middle(first, started)
     second.tick()
     try:
         world.forward(second, 100)
@@ -138,8 +131,6 @@ def test_U04_a_stop_names_the_runs_that_it_interrupts(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator who stops a process learns which runs will be started again elsewhere."""
-    import threading
-
     scheduler = world.scheduler()
     started, never = threading.Event(), threading.Event()
 
@@ -216,3 +207,10 @@ def test_U04_a_line_of_a_run_names_its_run(world: World, caplog: pytest.LogCaptu
     scheduler.tick()
     (line,) = about(caplog, run_id)
     assert (vars(line)["attempt"], vars(line)["task"]) == (1, "its own")
+
+
+def die_in_the_middle(scheduler: Scheduler, started: threading.Event) -> None:
+    """Start what is due, and let the worker die once a function has said that it is executing."""
+    step(scheduler)
+    assert started.wait(240)
+    die(scheduler)
