@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from duly.errors import RetryAfter as RetryAfter
     from duly.errors import RunInterrupted as RunInterrupted
     from duly.errors import Snooze as Snooze
+    from duly.model.actor import Actor as Actor
     from duly.model.backfill import Backfill as Backfill
     from duly.model.event import Event as Event
     from duly.model.finding import Finding as Finding
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from duly.triggers import weekends as weekends
 
 _HOMES = {
+    "Actor": "duly.model.actor",
     "AttemptRecord": "duly.model.run",
     "Backfill": "duly.model.backfill",
     "CatchUp": "duly.model.policy",

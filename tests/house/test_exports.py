@@ -9,6 +9,7 @@ import pytest
 import duly
 
 NAMES = [
+    "Actor",
     "AttemptRecord",
     "Backfill",
     "CatchUp",

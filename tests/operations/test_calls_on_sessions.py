@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session
 
-from duly import Event, Scheduler, VirtualClock, cron, every, prepare_engine
+from duly import Actor, Event, Scheduler, VirtualClock, cron, every, prepare_engine
 from duly.errors import ConfigurationError, RunNotFound
 from duly.store import tables
 from duly.triggers import dates, weekends
@@ -57,6 +57,9 @@ CALLS: dict[str, Call] = {
     "stop_all": lambda s, x: s.stop_all(reason="again", session=x),
     "start_all": lambda s, x: s.start_all(session=x),
 }
+
+OWN_REASONS = {"pause": "why", "pause_queue": "why", "discard": "why", "stop_all": "again"}
+"""The reasons that calls of `CALLS` give themselves."""
 
 
 def writing() -> set[str]:
@@ -141,7 +144,37 @@ def test_a_call_exists_if_and_only_if_the_caller_commits(
         session.commit()
     assert contents(furnished) != before
     assert woken
-    assert heard or name in {"enqueue", "enqueue_many", "run_now"}  # their runs tell of themselves
+    assert heard or name in {"enqueue", "enqueue_many"}  # their runs tell of themselves
+
+
+class By:
+    """A scheduler whose calls are made by an actor."""
+
+    def __init__(self, scheduler: Scheduler, actor: Actor) -> None:
+        self._scheduler, self._actor = scheduler, actor
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._scheduler, name)
+        if "actor" not in inspect.signature(call).parameters:
+            return call
+        return lambda *args, **options: call(*args, actor=self._actor, **options)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_change_is_on_record_with_its_actor_reason_and_request(
+    furnished: Scheduler, name: str
+) -> None:
+    """Security rule 11; a call's own reason takes precedence over the actor's."""
+    known = {event.id for event in furnished.events(limit=1000)}
+    runs = {run.id for run in furnished.runs()}
+    CALLS[name](By(furnished, Actor("ana", "she had to", "7f3c")), None)  # type: ignore[arg-type]
+    events = [event for event in furnished.events(limit=1000) if event.id not in known]
+    reason = OWN_REASONS.get(name, "she had to")
+    assert {(event.actor, event.reason, event.request_id) for event in events} <= {
+        ("ana", reason, "7f3c")
+    }
+    new = [run.actor for run in furnished.runs() if run.id not in runs]
+    assert events or new == ["ana"] * len(new) != []
 
 
 def test_a_run_by_hand_cannot_be_awaited_before_the_commit(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duly import Scheduler, VirtualClock, every
+from duly import Actor, Scheduler, VirtualClock, every
 from duly.model.identity import new_id
 from duly.store import runs
 from duly.store.transaction import Transaction
@@ -315,7 +315,7 @@ def test_an_idle_worker_writes_only_its_beats(world: World) -> None:
     written: list[int] = []
     write = scheduler.store.write
 
-    def counted(actor: str | None = None, **said: Any) -> Any:
+    def counted(actor: str | Actor | None = None, **said: Any) -> Any:
         written.append(1)
         return write(actor, **said)
 

@@ -14,9 +14,9 @@ import click
 
 import duly
 from duly.cli.lazy import FAILED
-from duly.cli.logs import printable
 from duly.errors import DulyError
 from duly.executors.entered_context import enter_on_loop
+from duly.model.text import printable
 from duly.scheduler import Scheduler
 
 _LIBRARIES = tuple(

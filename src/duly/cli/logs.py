@@ -11,6 +11,7 @@ import logging
 import sys
 
 from duly.context import current_run
+from duly.model.text import printable
 from duly.run_log import stamp
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -58,15 +59,6 @@ class JsonLines(logging.Formatter):
         if error := _traceback(self, record):
             fields["error"] = error
         return json.dumps(fields, default=str).replace("\x7f", "\\u007f")
-
-
-def printable(text: str) -> str:
-    """Return text with each character escaped that is not printable, such as a newline or ESC."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def stamp_current_run(record: logging.LogRecord) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import datetime
 
 from duly.errors import UnknownOption
-from duly.model.record import Record, SafeArguments, record
+from duly.model.record import Record, SafeArguments, SafeText, record
 
 KINDS = frozenset(
     {
@@ -15,7 +15,7 @@ KINDS = frozenset(
             for name in (
                 "started", "succeeded", "failed", "retried", "snoozed", "missed", "skipped",
                 "cancelled", "discarded", "late", "overrun", "revived", "given_back",
-                "cancel_requested", "rescheduled",
+                "cancel_requested", "requested", "rescheduled",
             )
         ),
         *(
@@ -45,6 +45,8 @@ class Event(Record):
         run_id: the run that it concerns, if any.
         worker_id: the worker that it concerns, if any.
         actor: the user who caused it; ``None`` for Duly itself.
+        reason: why that user did it, if told; reasons of Duly's own are in ``detail``.
+        request_id: the id of the request in which the user did it, if told.
         detail: further facts, which depend on the kind; JSON values.
         id: its position in the audit trail; ``None`` for kinds that are not stored.
     """
@@ -55,6 +57,8 @@ class Event(Record):
     run_id: str | None = None
     worker_id: str | None = None
     actor: str | None = None
+    reason: SafeText | None = None
+    request_id: str | None = None
     detail: SafeArguments = field(default_factory=dict)
     id: int | None = None
 

@@ -39,6 +39,21 @@ def storable_text(text: str, limit: int) -> str:
     return f"{stored[:half]}\n… cut …\n{stored[-half:]}" if half > 0 else stored[:limit]
 
 
+def printable(text: str) -> str:
+    """Return text with each character escaped that is not printable, such as a newline or ESC."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return text that every database accepts and that forges no line, of ``limit`` characters."""
+    line = printable(replace_unstorable(text))
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
 def safe_repr(value: object, limit: int) -> str:
     """Return ``repr(value)`` as storable text; an error inside ``__repr__`` is reported instead."""
     try:

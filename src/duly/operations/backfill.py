@@ -13,6 +13,7 @@ from duly.decisions.existing_runs import revive_run
 from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import INSTANT, admit, next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
+from duly.model.actor import Actor
 from duly.model.backfill import Backfill
 from duly.model.checks import instant, whole
 from duly.model.policy import KEEP_DAYS, JobOptions
@@ -90,7 +91,7 @@ def backfill(
     limit: int = 1000,
     priority: int = PRIORITY,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> Backfill:
     """Run the nominal times of a job in ``[start, end)`` that did not run.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from duly.errors import CalendarInUse, CalendarNotFound, ConfigurationError
+from duly.model.actor import Actor
 from duly.model.job import check_id
 from duly.operations.core import Core
 from duly.operations.jobs.change import rebind
@@ -25,7 +26,7 @@ def set_calendar(
     calendar: Calendar,
     *,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> list[str]:
     """Store a calendar under a name; triggers use it by ``trigger.excluding("the name")``.
 
@@ -66,7 +67,7 @@ def set_calendar(
 
 
 def remove_calendar(
-    core: Core, name: str, *, session: HostSession | None = None, actor: str | None = None
+    core: Core, name: str, *, session: HostSession | None = None, actor: str | Actor | None = None
 ) -> None:
     """Remove a calendar that no job uses.
 

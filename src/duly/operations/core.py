@@ -12,6 +12,7 @@ from duly import forking
 from duly.clock import Clock
 from duly.context import Run, current_run
 from duly.errors import LifecycleError
+from duly.model.actor import Actor
 from duly.model.event import Event
 from duly.model.finding import Finding
 from duly.model.settings import Settings
@@ -134,7 +135,7 @@ class Core:
         work: Callable[[Transaction], R],
         *,
         session: HostSession | None = None,
-        actor: str | None = None,
+        actor: str | Actor | None = None,
         single: bool = False,
     ) -> R:
         """Call ``work`` in one transaction: the caller's, or one of Duly's own.

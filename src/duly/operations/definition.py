@@ -10,11 +10,11 @@ from typing import Any
 
 from duly.errors import ConfigurationError, TriggerError
 from duly.model import payload
+from duly.model.actor import storable_reason
 from duly.model.identity import new_id
 from duly.model.job import check_id, check_tags
 from duly.model.policy import JobOptions, decode_options, encode_policy
 from duly.model.text import safe_repr
-from duly.operations.inputs import storable_reason
 from duly.registry import Task
 from duly.store.rows import JobRow
 from duly.triggers import After, Trigger, cron, decode, encode

@@ -17,6 +17,7 @@ from typing import (
 
 from duly.decisions.apply import ClaimOnInsert
 from duly.errors import ArgumentsError, ConfigurationError, DulyError, StateError
+from duly.model.actor import Actor
 from duly.model.checks import SECONDS, instant, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
@@ -139,7 +140,9 @@ class Enqueue(Generic[S]):
         self, task: AnyTask, /, *positional: Any, timeout: Delay | None, **more: Any
     ) -> S: ...
     @overload
-    def enqueue(self, task: AnyTask, /, *positional: Any, actor: str | None, **more: Any) -> S: ...
+    def enqueue(
+        self, task: AnyTask, /, *positional: Any, actor: str | Actor | None, **more: Any
+    ) -> S: ...
     def enqueue(  # type: ignore[misc]
         self,
         task: AnyTask,
@@ -157,7 +160,7 @@ class Enqueue(Generic[S]):
         unique_key: str | None = None,
         unique: Unique = "until_start",
         session: HostSession | None = None,
-        actor: str | None = None,
+        actor: str | Actor | None = None,
         **arguments: Any,
     ) -> S:
         """Enqueue one call of a task, durably; it runs as soon as a worker has a free slot.
@@ -272,7 +275,7 @@ def enqueue_many(
     unique_keys: Iterable[str | None] | None = None,
     unique: Unique = "until_start",
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> list[str]:
     """Enqueue many calls of a task in one transaction: all of them, or none.
 
@@ -355,7 +358,7 @@ def insert_calls(
     return [run_id if key is None else holders[key] for run_id, key in zip(ids, keys, strict=True)]
 
 
-def _enqueue_plain(core: Core, call: Call, args: str, actor: str | None) -> str:
+def _enqueue_plain(core: Core, call: Call, args: str, actor: str | Actor | None) -> str:
     """Insert one call with a single statement, or claim it too if this process has a free slot."""
     if call.is_free:
         with core.worker.reserved_slot(call.options.queue) as reservation:
@@ -365,7 +368,7 @@ def _enqueue_plain(core: Core, call: Call, args: str, actor: str | None) -> str:
 
 
 def _enqueue_here(
-    core: Core, call: Call, args: str, actor: str | None, reservation: Reservation
+    core: Core, call: Call, args: str, actor: str | Actor | None, reservation: Reservation
 ) -> str:
     """Insert a call and start it in this process, unless older or more urgent work waits."""
     core.refuse_deadlock()

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from duly.errors import ConfigurationError, DulyError
-from duly.model.text import replace_unstorable, storable_text
+from duly.model.text import replace_unstorable
 
 E = TypeVar("E", bound=DulyError)
 MAX_PAGE = 1000
 MAX_ROW_NUMBER = 2**63 - 1
-MAX_REASON = 4_000
-"""The maximum number of characters of a stored reason."""
 
 
 def page_size(limit: int) -> int:
@@ -35,11 +33,6 @@ def row_number(number: int) -> int:
 def searchable(text: str | None) -> str | None:
     """Return a search term with the characters replaced that a database does not accept."""
     return None if text is None else replace_unstorable(text)
-
-
-def storable_reason(reason: str | None) -> str | None:
-    """Return a reason in storable form: shortened, and with unstorable characters replaced."""
-    return None if reason is None else storable_text(str(reason), MAX_REASON)
 
 
 def with_position(error: E, position: str) -> E:

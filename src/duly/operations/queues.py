@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from duly.model.actor import Actor
 from duly.model.checks import TIME, label, optional, whole
 from duly.operations.core import Core
-from duly.operations.inputs import storable_reason
 from duly.store import control
 from duly.store import limits as limit_rows
 from duly.store.host.session_types import HostSession
@@ -22,7 +22,7 @@ def pause_queue(
     *,
     reason: str | None = None,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> None:
     """Stop starting a queue's runs, in every worker; running ones continue.
 
@@ -32,17 +32,18 @@ def pause_queue(
         session: see `add`.
         actor: who acts, for the audit trail.
     """
-    queue, stored_reason = _queue("name", name), storable_reason(reason)
+    queue = _queue("name", name)
 
     def store(tx: Transaction) -> None:
-        control.pause_queue(tx, queue, stored_reason)
-        tx.record("queue.paused", queue=queue, reason=stored_reason)
+        why = tx.because(reason)
+        control.pause_queue(tx, queue, why)
+        tx.record("queue.paused", queue=queue, reason=why)
 
     core.transact(store, session=session, actor=actor)
 
 
 def resume_queue(
-    core: Core, name: str, *, session: HostSession | None = None, actor: str | None = None
+    core: Core, name: str, *, session: HostSession | None = None, actor: str | Actor | None = None
 ) -> None:
     """Start a paused queue's runs again.
 
@@ -68,7 +69,7 @@ def set_queue(
     rate: int | None = None,
     per: float = 60,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> None:
     """Set a queue's limits over all workers; a limit that is not given is removed.
 
@@ -108,7 +109,7 @@ def set_limit(
     max_running: int,
     *,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> None:
     """Set the number of runs with a concurrency key that may run at once, over all workers.
 
@@ -133,7 +134,7 @@ def set_limit(
 
 
 def remove_limit(
-    core: Core, key: str, *, session: HostSession | None = None, actor: str | None = None
+    core: Core, key: str, *, session: HostSession | None = None, actor: str | Actor | None = None
 ) -> bool:
     """Remove the limit of a concurrency key, so that its runs run one at a time again.
 
@@ -167,7 +168,7 @@ def stop_all(
     *,
     reason: str = "",
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> None:
     """Switch the scheduler off in every worker: nothing fires, and no run starts.
 
@@ -176,16 +177,18 @@ def stop_all(
         session: see `add`.
         actor: who acts, for the audit trail.
     """
-    stored_reason = storable_reason(reason) or ""
 
     def store(tx: Transaction) -> None:
-        control.stop(tx, stored_reason)
-        tx.record("scheduler.stopped", reason=stored_reason)
+        why = tx.because(reason) or ""
+        control.stop(tx, why)
+        tx.record("scheduler.stopped", reason=why)
 
     core.transact(store, session=session, actor=actor)
 
 
-def start_all(core: Core, *, session: HostSession | None = None, actor: str | None = None) -> None:
+def start_all(
+    core: Core, *, session: HostSession | None = None, actor: str | Actor | None = None
+) -> None:
     """Switch the scheduler on again; catch-up policies decide what fell due meanwhile.
 
     Args:

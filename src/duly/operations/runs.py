@@ -15,6 +15,7 @@ from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import admit
 from duly.errors import ConfigurationError, OverlapError, RunNotFound, StateError
 from duly.model import transition
+from duly.model.actor import Actor
 from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.page import Page
@@ -22,7 +23,7 @@ from duly.model.policy import JobOptions
 from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord, RunState, check_move
 from duly.model.transition import RunSnapshot
 from duly.operations.core import Core
-from duly.operations.inputs import page_size, row_number, searchable, storable_reason
+from duly.operations.inputs import page_size, row_number, searchable
 from duly.operations.jobs.change import lock_job, refuse_unknown_options
 from duly.registry import AnyTask, Task
 from duly.store import history, jobs, rows, transitions
@@ -43,7 +44,7 @@ def run_now(
     args: Mapping[str, Any] | None = None,
     wait: float | None = None,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> RunRecord:
     """Run a job once, outside its schedule, even if it is paused.
 
@@ -82,7 +83,7 @@ def run_now(
 
 
 def cancel(
-    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | None = None
+    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | Actor | None = None
 ) -> RunRecord:
     """Cancel a run: at once if it has not started; otherwise its function is asked to stop.
 
@@ -113,7 +114,7 @@ def cancel(
 
 
 def retry(
-    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | None = None
+    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | Actor | None = None
 ) -> RunRecord:
     """Start a failed, missed or skipped run again, with as many attempts as it had at first.
 
@@ -146,7 +147,7 @@ def discard(
     *,
     reason: str,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> RunRecord:
     """Give up a failed run for good.
 
@@ -163,13 +164,13 @@ def discard(
         RunNotFound: the run does not exist.
         StateError: the run has not failed.
     """
-    stored_reason = storable_reason(reason) or ""
 
     def store(tx: Transaction) -> RunRecord:
         row = _lock_run(tx, run_id)
         if row.state != "failed":
             raise StateError(f"run {run_id} is {row.state}; only failed runs can be discarded")
-        transitions.apply(tx, [Change(RunSnapshot.of(row), transition.discard(stored_reason))])
+        why = tx.because(reason) or ""
+        transitions.apply(tx, [Change(RunSnapshot.of(row), transition.discard(why))])
         return _read_run(tx.conn, run_id)
 
     return core.transact(store, session=session, actor=actor)
@@ -181,7 +182,7 @@ def reschedule(
     *,
     at: datetime,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> RunRecord:
     """Give a run that has not started another time: a delayed call, a retry, or a run that is due.
 
@@ -335,6 +336,7 @@ def _run_now(tx: Transaction, job: JobRow, task: Task, args: str | None) -> str:
     if admission == "replace":
         cancel_replaced(tx, {job.id: job.uid})
     run_rows.add(tx, [row])
+    tx.record("run.requested", job_id=job.id, run_id=row["id"])
     return str(row["id"])
 
 

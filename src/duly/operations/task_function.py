@@ -19,6 +19,7 @@ from typing import (
 
 from duly.foreign_names import TASK_CALLS
 from duly.misuse import explains_names
+from duly.model.actor import Actor
 from duly.model.policy import Retry
 from duly.registry import Registered, Task
 from duly.store.host.session_types import HostSession
@@ -49,7 +50,7 @@ class CallOptions(TypedDict, total=False):
     unique_key: str | None
     unique: Unique
     session: HostSession | None
-    actor: str | None
+    actor: str | Actor | None
 
 
 class TaskCalls(Generic[Q, S]):
@@ -91,7 +92,7 @@ class TaskCalls(Generic[Q, S]):
     @overload
     def enqueue(self, *positional: Any, timeout: Delay | None, **more: Any) -> S: ...
     @overload
-    def enqueue(self, *positional: Any, actor: str | None, **more: Any) -> S: ...
+    def enqueue(self, *positional: Any, actor: str | Actor | None, **more: Any) -> S: ...
     def enqueue(self, *args: Any, **options_and_arguments: Any) -> S:
         """Enqueue one call of this task; see `Scheduler.enqueue` for the options.
 

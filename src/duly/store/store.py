@@ -24,6 +24,7 @@ from duly.errors import (
     SchemaError,
     StoreError,
 )
+from duly.model.actor import Actor
 from duly.model.event import Event
 from duly.model.identity import run_ids
 from duly.store import schema, tables
@@ -156,7 +157,9 @@ class Store:
             yield conn
 
     @contextmanager
-    def write(self, actor: str | None = None, *, single: bool = False) -> Iterator[Transaction]:
+    def write(
+        self, actor: str | Actor | None = None, *, single: bool = False
+    ) -> Iterator[Transaction]:
         """Open a transaction of Duly's own; its events are announced after the commit.
 
         Args:
@@ -175,7 +178,11 @@ class Store:
             self.announce(events)
 
     def run(
-        self, work: Callable[[Transaction], T], actor: str | None = None, *, single: bool = False
+        self,
+        work: Callable[[Transaction], T],
+        actor: str | Actor | None = None,
+        *,
+        single: bool = False,
     ) -> T:
         """Run work in a transaction of Duly's own, and run it again if it conflicts with others.
 
@@ -224,7 +231,7 @@ class Store:
         return heartbeat_store
 
     @contextmanager
-    def join(self, conn: Connection, actor: str | None) -> Iterator[Transaction]:
+    def join(self, conn: Connection, actor: str | Actor | None) -> Iterator[Transaction]:
         """Work inside the caller's transaction; its effects exist only if the caller commits.
 
         The caller stores the events, by `Transaction.flush`; see `host.transaction.join`.
@@ -273,7 +280,7 @@ class Store:
         self._parent_pools.append(self.engine.pool)  # garbage collection would close them
         self.engine.dispose(close=False)
 
-    def _transaction(self, conn: Connection, actor: str | None) -> Transaction:
+    def _transaction(self, conn: Connection, actor: str | Actor | None) -> Transaction:
         return Transaction(
             conn, self.dialect, self.time.now(), self._ids, actor, has_listener=self.has_listener
         )

@@ -281,6 +281,8 @@ event = Table(
     Column("run_id", Id),
     Column("worker_id", Id),
     Column("actor", Name),
+    Column("reason", Text),
+    Column("request_id", Name),
     Column("detail", Text),
     Index("duly_event_job", "job_id", "id"),
     Index("duly_event_at", "at"),

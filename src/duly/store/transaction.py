@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from duly.model import payload
+from duly.model.actor import Actor, storable_reason
 from duly.model.event import Event
 from duly.model.identity import RunIds
-from duly.model.text import storable_text
 from duly.store import tables
 from duly.store.dialect import StoreDialect
 from duly.store.sql.bulk_insert import insert_rows
@@ -30,6 +30,8 @@ class Transaction:
         conn: its connection.
         dialect: the database's dialect.
         now: the instant of all its changes.
+        actor: the name of who acts; ``None`` for Duly itself.
+        reason: why, for the events that are recorded from now on.
         has_listener: returns whether this process has a listener for a kind of event.
         events: the events to announce after the commit.
     """
@@ -40,7 +42,7 @@ class Transaction:
         dialect: StoreDialect,
         now: datetime,
         ids: RunIds,
-        actor: str | None = None,
+        actor: str | Actor | None = None,
         *,
         has_listener: Callable[[str], bool] = lambda _kind: True,
     ) -> None:
@@ -49,8 +51,16 @@ class Transaction:
         self._ids = ids
         self.dialect = dialect
         self.now = now
-        self.actor = None if actor is None else storable_text(str(actor), 191)
+        given = Actor.of(actor)
+        self.actor = given.name if given else None
+        self.reason = given.reason if given else None
+        self._request_id = given.request_id if given else None
         self.events: list[Event] = []
+
+    def because(self, reason: str | None) -> str | None:
+        """Set the reason of the changes that follow; return it, or the actor's if it is empty."""
+        self.reason = storable_reason(reason) or self.reason
+        return self.reason
 
     def run_id(self) -> str:
         """Return an id for a run that is created in this transaction."""
@@ -70,13 +80,24 @@ class Transaction:
         **detail: Any,
     ) -> None:
         """Record an event; `flush` stores it, and it is announced after the commit."""
-        self.events.append(Event(kind, self.now, job_id, run_id, worker_id, self.actor, detail))
+        self.events.append(self._event(kind, job_id, run_id, worker_id, detail))
 
     def record_jobs(self, kind: str, job_ids: Iterable[str], **detail: Any) -> None:
         """Record one event for each of many jobs."""
-        self.events += [
-            Event(kind, self.now, job_id, None, None, self.actor, detail) for job_id in job_ids
-        ]
+        self.events += [self._event(kind, job_id, None, None, detail) for job_id in job_ids]
+
+    def _event(
+        self,
+        kind: str,
+        job_id: str | None,
+        run_id: str | None,
+        worker_id: str | None,
+        detail: dict[str, Any],
+    ) -> Event:
+        return Event(
+            kind, self.now, job_id=job_id, run_id=run_id, worker_id=worker_id, actor=self.actor,
+            reason=self.reason, request_id=self._request_id, detail=detail,
+        )  # fmt: skip
 
     def flush(self) -> list[Event]:
         """Store the recorded events and return them."""
@@ -96,5 +117,6 @@ class Transaction:
 def _event_row(event: Event, detail: str | None) -> dict[str, Any]:
     return {
         "at": event.at, "kind": event.kind, "job_id": event.job_id, "run_id": event.run_id,
-        "worker_id": event.worker_id, "actor": event.actor, "detail": detail,
+        "worker_id": event.worker_id, "actor": event.actor, "reason": event.reason,
+        "request_id": event.request_id, "detail": detail,
     }  # fmt: skip

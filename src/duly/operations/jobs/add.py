@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from duly.decisions.policy import first_fire
 from duly.errors import ConfigurationError, DulyError, DuplicateJob
+from duly.model.actor import Actor
 from duly.model.identity import new_id
 from duly.model.job import JobRecord, Origin
 from duly.model.policy import JobOptionFields, JobOptions, encode_policy
@@ -53,7 +54,7 @@ def add(
     paused: bool | str = False,
     replace: bool = False,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
     **options: Unpack[JobOptionFields],
 ) -> JobRecord:
     """Store a job. It is durable when this returns; with ``session``, when the caller commits.
@@ -118,7 +119,7 @@ def add_many(
     *,
     replace: bool = False,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
 ) -> list[str]:
     """Store many jobs in one transaction: all of them, or none.
 

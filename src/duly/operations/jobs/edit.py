@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from duly.errors import ConfigurationError, RevisionConflict, StateError
 from duly.model import payload
+from duly.model.actor import Actor
 from duly.model.job import JobRecord, check_tags
 from duly.model.policy import JobOptionFields
 from duly.operations.core import Core
@@ -41,7 +42,7 @@ def edit(
     tags: Sequence[str] | None = None,
     revision: int | None = None,
     session: HostSession | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
     **options: Unpack[JobOptionFields],
 ) -> JobRecord:
     """Edit a job; the edited fields take precedence over its declaration until `reset`.
@@ -98,7 +99,7 @@ def edit(
 
 
 def reset(
-    core: Core, job_id: str, *, session: HostSession | None = None, actor: str | None = None
+    core: Core, job_id: str, *, session: HostSession | None = None, actor: str | Actor | None = None
 ) -> JobRecord:
     """Undo all manual edits of a job, so that its declaration in code applies again.
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from duly.decisions.existing_runs import cancel_live
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError
+from duly.model.actor import Actor
 from duly.operations.core import Core
-from duly.operations.inputs import storable_reason
 from duly.operations.jobs.cursors import active_or_finished
 from duly.operations.jobs.dependencies import catch_up_paused, refuse_children, refuse_in_use
 from duly.store import dependencies, jobs, runs
@@ -43,7 +43,7 @@ def pause(
     *,
     tag: str | None = None,
     reason: str | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
     session: HostSession | None = None,
 ) -> int:
     """Pause one job, or all jobs with a tag: they stop firing. Existing runs are not affected.
@@ -66,10 +66,9 @@ def pause(
         JobNotFound: the job does not exist.
         ConfigurationError: both an id and a tag, or neither.
     """
-    stored_reason = storable_reason(reason)
 
     def work(tx: Transaction, job_ids: Sequence[str]) -> int:
-        return pause_jobs(tx, job_ids, stored_reason)
+        return pause_jobs(tx, job_ids, tx.because(reason))
 
     return _change(core, job_id, tag, work, session=session, actor=actor)
 
@@ -79,7 +78,7 @@ def resume(
     job_id: str | None = None,
     *,
     tag: str | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
     session: HostSession | None = None,
 ) -> int:
     """Resume one paused job, or all with a tag; their ``catch_up`` decides what fell due meanwhile.
@@ -107,7 +106,7 @@ def remove(
     job_id: str | None = None,
     *,
     tag: str | None = None,
-    actor: str | None = None,
+    actor: str | Actor | None = None,
     session: HostSession | None = None,
 ) -> int:
     """Remove one job, or all jobs with a tag.
@@ -145,7 +144,7 @@ def _change(
     work: Work,
     *,
     session: HostSession | None,
-    actor: str | None,
+    actor: str | Actor | None,
 ) -> int:
     if session is None:
         return _in_batches(core, _find(core, job_id, tag), work, actor)
@@ -215,7 +214,7 @@ def _check_removal(core: Core, job_ids: Sequence[str]) -> list[str]:
         return sorted(children.keys() | dependencies.parents_of(conn, job_ids).keys())
 
 
-def _cancel_most(core: Core, job_ids: Sequence[str], actor: str | None) -> None:
+def _cancel_most(core: Core, job_ids: Sequence[str], actor: str | Actor | None) -> None:
     """Cancel the runs of jobs that are about to be removed in short transactions, if many wait."""
     with core.store.read() as conn:
         if len(runs.unstarted_of_jobs(conn, job_ids, FEW_RUNS)) < FEW_RUNS:
@@ -242,7 +241,7 @@ def _remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
     return len(removed)
 
 
-def _in_batches(core: Core, job_ids: Sequence[str], work: Work, actor: str | None) -> int:
+def _in_batches(core: Core, job_ids: Sequence[str], work: Work, actor: str | Actor | None) -> int:
     """Change many jobs in transactions that are short on SQLite (engine rule 27)."""
     batch, done, first = AdaptiveBatch(core.store, JOBS_AT_ONCE), 0, 0
     while first < len(job_ids):

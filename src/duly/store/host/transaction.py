@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from duly.errors import ConfigurationError
+from duly.model.actor import Actor
 from duly.model.event import Event
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -24,7 +25,7 @@ Committed = Callable[[list[Event]], None]
 def join(
     store: Store,
     session: object,
-    actor: str | None,
+    actor: str | Actor | None,
     committed: Committed,
     *,
     isolated: bool = True,

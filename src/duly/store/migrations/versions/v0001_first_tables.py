@@ -81,6 +81,8 @@ def upgrade() -> None:
         sa.Column("run_id", Id, nullable=True),
         sa.Column("worker_id", Id, nullable=True),
         sa.Column("actor", Name, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("request_id", Name, nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
