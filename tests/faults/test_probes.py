@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from duly import Scheduler
 from duly.integrations import flask, starlette
 from duly.web import Principal, local_key, web_app
-from duly.web.app import ENDPOINTS
+from duly.web.app import ROUTES
 from tests.support.waiting import wait_until
 from tests.web.site import API, Site
 
@@ -90,7 +90,7 @@ def test_S06_details_need_a_viewer(site: Site) -> None:
 
 def test_S06_nothing_else_is_open() -> None:
     """Whatever is added later needs a role."""
-    assert {f"{each.method} {each.path}" for each in ENDPOINTS if each.role is None} == {
+    assert {f"{each.method} {each.path}" for each in ROUTES if each.role is None} == {
         "GET /api/v1/health",
         "GET /api/v1/health/ready",
     }

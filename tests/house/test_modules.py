@@ -16,7 +16,7 @@ TOGETHER = {
     "src/duly/triggers/calendars/base.py": "what a calendar is, and calendars made of others",
     "src/duly/triggers/recurrence/pattern.py": "three ways to find the times of one rule",
     "src/duly/triggers/wallclock/day_rules.py": "the kinds of day rule, a few lines each",
-    "src/duly/web/endpoint.py": "an endpoint, the context of its call, and the table of all",
+    "src/duly/web/routes.py": "a route, its two kinds, and their collections",
 }
 SLICE = 40
 BODY = 45

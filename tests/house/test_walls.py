@@ -17,7 +17,7 @@ OUTSIDE: dict[str, set[str]] = {
     "worker": {"sqlalchemy", "pydantic_core"},
     "operations": {"sqlalchemy"},
     "scheduler": {"sqlalchemy"},
-    "web": {"starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
+    "web": {"fastapi", "starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
     "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
     "testing": {"sqlalchemy"},
     "pytest_plugin": {"pytest"},

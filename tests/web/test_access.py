@@ -13,33 +13,33 @@ from duly import Scheduler
 from duly.errors import ConfigurationError
 from duly.web import Principal, web_app
 from duly.web.access import ROLES
-from duly.web.app import ENDPOINTS
-from duly.web.endpoint import Endpoint
+from duly.web.app import ROUTES
+from duly.web.routes import GuardedRoute, PageRoute
 from tests.web.site import MOUNT, TOKEN, Client, Site
 
 EVERY = pytest.mark.parametrize(
     "endpoint",
-    [endpoint for endpoint in ENDPOINTS if endpoint.role is not None],
+    [route for route in ROUTES if route.role is not None],
     ids=lambda held: f"{held.method} {held.path}",
 )
 
 
-def send(client: Client, site: Site, endpoint: Endpoint) -> Any:
+def send(client: Client, site: Site, endpoint: GuardedRoute) -> Any:
     """Send a valid request to an endpoint."""
     ids = {"job_id": "stock", "run_id": site.run_of("stock"), "name": "default"}
     path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], endpoint.path)
     if endpoint.method == "GET":
         return client.get(MOUNT + path)
-    if endpoint.body_kind == "form":
+    if isinstance(endpoint, PageRoute):
         return client.post(MOUNT + path, data={"csrf_token": TOKEN, "reason": "why"})
-    body = {"reason": "why"} if endpoint.parameters.get("body") else {}
+    body = {"reason": "why"} if endpoint.body_field else {}
     if endpoint.path.endswith("/run"):
         body = {}
     return client.post(MOUNT + path, json=body, headers={"X-CSRF-Token": TOKEN})
 
 
 @EVERY
-def test_every_endpoint_requires_signing_in(site: Site, endpoint: Endpoint) -> None:
+def test_every_endpoint_requires_signing_in(site: Site, endpoint: GuardedRoute) -> None:
     """Without signing in, every endpoint responds with 401 and changes nothing."""
     site.forward(10)
     before = site.scheduler.events()
@@ -49,7 +49,7 @@ def test_every_endpoint_requires_signing_in(site: Site, endpoint: Endpoint) -> N
 
 @EVERY
 @pytest.mark.parametrize("role", ROLES)
-def test_each_endpoint_requires_its_role(site: Site, endpoint: Endpoint, role: str) -> None:
+def test_each_endpoint_requires_its_role(site: Site, endpoint: GuardedRoute, role: str) -> None:
     """An insufficient role gets 403 and changes nothing; a sufficient one succeeds."""
     site.forward(10)
     assert endpoint.role is not None
@@ -65,8 +65,8 @@ def test_each_endpoint_requires_its_role(site: Site, endpoint: Endpoint, role: s
 
 def test_viewers_can_change_nothing() -> None:
     """Every unsafe endpoint requires more than the role viewer, and every role exists."""
-    assert {held.role for held in ENDPOINTS} <= {*ROLES, None}
-    unsafe = {held.role for held in ENDPOINTS if held.method != "GET"}
+    assert {held.role for held in ROUTES} <= {*ROLES, None}
+    unsafe = {held.role for held in ROUTES if held.method != "GET"}
     assert unsafe <= {"operator", "admin"}
 
 

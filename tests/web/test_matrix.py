@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from duly.web.app import ENDPOINTS
-from duly.web.endpoint import Endpoint
+from duly.web.app import ROUTES
+from duly.web.routes import GuardedRoute
 from tests.web.site import MOUNT, TOKEN, Client, Site
 
-UNSAFE = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
+UNSAFE = [endpoint for endpoint in ROUTES if endpoint.method != "GET"]
 EVERY = pytest.mark.parametrize("endpoint", UNSAFE, ids=lambda each: f"{each.method} {each.path}")
 OURS = {"Sec-Fetch-Site": "same-origin", "X-CSRF-Token": TOKEN}
 FOREIGN: dict[str, dict[str, str]] = {
@@ -33,7 +33,7 @@ CONTENT_TYPES = [
 TRICKS = ["//", "/./", "/../", "%2e%2e/", ";x=1/", "%00"]
 
 
-def address(site: Site, endpoint: Endpoint) -> str:
+def address(site: Site, endpoint: GuardedRoute) -> str:
     ids = {"job_id": "stock", "run_id": site.run_of("stock"), "name": "default"}
     return MOUNT + re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], endpoint.path)
 
@@ -46,7 +46,7 @@ def send(client: Client, path: str, content: bytes, headers: dict[str, str]) -> 
 
 
 @EVERY
-def test_foreign_requests_change_nothing(site: Site, endpoint: Endpoint) -> None:
+def test_foreign_requests_change_nothing(site: Site, endpoint: GuardedRoute) -> None:
     """Whatever another site makes a browser send is refused with 403, by every endpoint."""
     site.forward(10)
     before, path = site.scheduler.events(), address(site, endpoint)
@@ -56,7 +56,7 @@ def test_foreign_requests_change_nothing(site: Site, endpoint: Endpoint) -> None
 
 
 @EVERY
-def test_odd_content_types_are_refused(site: Site, endpoint: Endpoint) -> None:
+def test_odd_content_types_are_refused(site: Site, endpoint: GuardedRoute) -> None:
     """A body is only read as what the endpoint accepts; nothing changes."""
     site.forward(10)
     before, path = site.scheduler.events(), address(site, endpoint)
@@ -67,7 +67,7 @@ def test_odd_content_types_are_refused(site: Site, endpoint: Endpoint) -> None:
 
 
 @EVERY
-def test_path_tricks_reach_no_endpoint(site: Site, endpoint: Endpoint) -> None:
+def test_path_tricks_reach_no_endpoint(site: Site, endpoint: GuardedRoute) -> None:
     """A path that is written in another way is not found, or refused; nobody gets in by it."""
     site.forward(10)
     before, path = site.scheduler.events(), address(site, endpoint)
@@ -77,8 +77,8 @@ def test_path_tricks_reach_no_endpoint(site: Site, endpoint: Endpoint) -> None:
     assert site.scheduler.events() == before
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")
-def test_every_response_is_closed(site: Site, endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", ROUTES, ids=lambda each: f"{each.method} {each.path}")
+def test_every_response_is_closed(site: Site, endpoint: GuardedRoute) -> None:
     """Each has the security headers, whoever asks, and shows no markup of the sender."""
     site.forward(10)
     markup = "<script>alert(1)</script>"

@@ -42,16 +42,23 @@ def encode(value: Any) -> str:
         raise PayloadError(f"cannot be stored as JSON: {error}") from error
 
 
-def decode(text: str | bytes) -> Any:
+def decode(text: str | bytes, *, max_depth: int | None = None) -> Any:
     """Return the value of a JSON text.
 
+    Args:
+        text: the JSON text.
+        max_depth: the largest number of levels; default: no limit but that of the interpreter.
+
     Raises:
-        PayloadError: the text is not valid JSON.
+        PayloadError: the text is not valid JSON, or is nested more deeply than ``max_depth``.
     """
     try:
-        return _decoder.decode(text if isinstance(text, str) else text.decode())
+        value = _decoder.decode(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"not valid JSON: {error}") from error
+    if max_depth is not None and _depth(value) > max_depth:
+        raise PayloadError(f"not valid: JSON is nested more than {max_depth} levels deep")
+    return value
 
 
 def checked(text: str, what: str) -> str:

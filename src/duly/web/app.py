@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -13,18 +14,19 @@ from duly.errors import DulyError
 from duly.scheduler import Scheduler
 from duly.web import problems
 from duly.web.access import Access, Guard
-from duly.web.api import ENDPOINTS as API_ENDPOINTS
-from duly.web.dashboard import ENDPOINTS as DASHBOARD_ENDPOINTS
+from duly.web.api import ROUTES as API_ROUTES
+from duly.web.dashboard import ROUTES as DASHBOARD_ROUTES
 from duly.web.dashboard.rendering import show_problem
 from duly.web.dashboard.static_files import DashboardFiles
-from duly.web.endpoint import Endpoint
+from duly.web.head import HeadAsGet
 from duly.web.headers import SecurityHeaders
-from duly.web.paths import API_PREFIX, PreserveEncodedSlashes
+from duly.web.paths import API, PreserveEncodedSlashes
+from duly.web.routes import GuardedRoute
 
-ENDPOINTS: tuple[Endpoint, ...] = (*API_ENDPOINTS, *DASHBOARD_ENDPOINTS)
+ROUTES: tuple[GuardedRoute, ...] = (*API_ROUTES, *DASHBOARD_ROUTES)
 
 
-def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
+def web_app(scheduler: Scheduler, *, access: Access) -> FastAPI:
     """Return the REST API and the dashboard of a scheduler as an ASGI application.
 
     Mount it in any ASGI host: ``app.mount("/duly", web_app(scheduler, access=…))``. The host
@@ -39,23 +41,26 @@ def web_app(scheduler: Scheduler, *, access: Access) -> Starlette:
         ConfigurationError: ``access`` is not callable.
     """
     guard = Guard(access)
-    respond_to_error = problems.error_handler(show_problem, API_PREFIX)
-    return Starlette(
-        routes=[
-            Mount("/static", DashboardFiles(), name="static"),
-            *(endpoint.route(scheduler, guard) for endpoint in ENDPOINTS),
-        ],
+    respond_to_error = problems.error_handler(show_problem, API)
+    app = FastAPI(
+        openapi_url=None,  # which is a route of its own, for signed-in users
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(HeadAsGet),
             Middleware(PreserveEncodedSlashes),
             Middleware(SignInMiddleware, guard=guard),
         ],
         exception_handlers={
             HTTPException: respond_to_error,
+            RequestValidationError: respond_to_error,
             DulyError: respond_to_error,
             Exception: respond_to_error,
         },
     )
+    app.state.scheduler = scheduler
+    app.state.guard = guard
+    app.router.routes.extend([Mount("/static", DashboardFiles(), name="static"), *ROUTES])
+    return app
 
 
 class SignInMiddleware:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote, unquote
 
+from pydantic import AfterValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-API_PREFIX = "/api/v1"
+API = "/api"
+"""The path under the mount of what speaks JSON."""
+
+API_PREFIX = f"{API}/v1"
 """The path of the REST API under the mount."""
 
 # Replaces encoded slashes while routes are matched; no id contains control characters.
@@ -21,6 +26,17 @@ def segment(text: str) -> str:
 def from_segment(matched: str) -> str:
     """Return the text of a matched segment."""
     return matched.replace(SLASH, "/")
+
+
+def _name(matched: str) -> str:
+    name = from_segment(matched)
+    if not name.isprintable():
+        raise ValueError("no id or name has control characters")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""The annotation of a handler's parameter that is an id or a name in the path."""
 
 
 def address(scope: Scope) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from duly.errors import (
     Conflict,
@@ -40,6 +42,32 @@ ShowProblem = Callable[[Request, "Problem"], Response]
 
 
 @dataclass(frozen=True, slots=True)
+class ValueProblem:
+    """What is wrong with one value of a request.
+
+    Attributes:
+        source: the part of the request: ``body``, ``query``, ``path`` or ``header``.
+        pointer: the value in it, as a JSON pointer such as ``/options/retry``; empty for all of it.
+        detail: what is wrong with it.
+    """
+
+    source: str
+    pointer: str
+    detail: str
+
+    @classmethod
+    def of(cls, fault: Mapping[str, Any]) -> ValueProblem:
+        """Return a fault that pydantic has found."""
+        source, *path = fault["loc"]
+        pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+        return cls(str(source), pointer, str(fault["msg"]).removeprefix("Value error, "))
+
+    def __str__(self) -> str:
+        where = self.pointer.removeprefix("/").replace("/", ".")
+        return f"{where}: {self.detail}" if where else self.detail
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """The problem details of an error, as defined by RFC 9457.
 
@@ -48,12 +76,14 @@ class Problem:
         title: a short description of this kind of error.
         status: the HTTP status.
         detail: what is wrong in this case.
+        errors: what is wrong with each value of the request, if several may be wrong.
     """
 
     type: str
     title: str
     status: int
-    detail: str
+    detail: str = ""
+    errors: tuple[ValueProblem, ...] = ()
 
     @classmethod
     def of(cls, error: Exception) -> Problem:
@@ -65,6 +95,8 @@ class Problem:
             return cls(f"urn:duly:problem:{name}", title, status, redact_text(str(error)) or "")
         if isinstance(error, HTTPException):
             return cls.of_status(error.status_code, error.detail)
+        if isinstance(error, RequestValidationError):
+            return cls._of_values([ValueProblem.of(fault) for fault in error.errors()])
         return cls.of_status(
             500, "An unexpected error occurred; the server has logged its details."
         )
@@ -75,9 +107,18 @@ class Problem:
         phrase = HTTPStatus(status).phrase
         return cls("about:blank", phrase, status, "" if detail == phrase else detail)
 
+    @classmethod
+    def _of_values(cls, errors: list[ValueProblem]) -> Problem:
+        """Return the problem of values that are not valid; 404 for one in the path."""
+        if any(error.source == "path" for error in errors):
+            return cls.of_status(404, "")
+        sources = " and the ".join(sorted({error.source for error in errors}))
+        detail = redact_text(f"In the {sources}: {'; '.join(map(str, errors))}.") or ""
+        return cls("about:blank", HTTPStatus(422).phrase, 422, detail, tuple(errors))
+
     def as_json(self) -> Response:
         """Return the problem details as a JSON response."""
-        members = {name: value for name, value in asdict(self).items() if value != ""}
+        members = {name: value for name, value in asdict(self).items() if value not in ("", ())}
         return JSONResponse(members, self.status, media_type=MEDIA_TYPE)
 
 
@@ -88,11 +129,38 @@ def error_handler(show_page: ShowProblem, api: str) -> Callable[[Request, Except
         problem = Problem.of(error)
         path = request.scope["path"].removeprefix(request.scope.get("root_path") or "")
         response = problem.as_json() if path.startswith(api) else show_page(request, problem)
+        if problem.status == 405:
+            response.headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
         # Starlette handles unexpected errors outside the middleware that adds these headers.
         response.headers.update(HEADERS)
-        response.headers.update(getattr(error, "headers", None) or {})
+        response.headers.update(_headers(error))
         if problem.status == 503:
             response.headers["Retry-After"] = RETRY_AFTER_SECONDS
         return response
 
     return respond
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """Return the headers that an error asks for; the router knows only one route's methods."""
+    headers = dict(getattr(error, "headers", None) or {})
+    headers.pop("Allow", None)
+    return headers
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Return the methods of all routes to the path of a request."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods | ({"HEAD"} if "GET" in methods else set())
+
+
+def describe_problems(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    """Return the description of responses with a problem, for the OpenAPI document."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted(statuses)
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from duly.web.api import jobs, runs, system
-from duly.web.endpoint import Endpoint
+from duly.web.api import document, jobs, runs, system
+from duly.web.routes import GuardedRoute
 
-ENDPOINTS: tuple[Endpoint, ...] = (
-    *system.endpoints,
-    *jobs.endpoints,
-    *runs.endpoints,
+ROUTES: tuple[GuardedRoute, ...] = (
+    *document.routes,
+    *system.routes,
+    *jobs.routes,
+    *runs.routes,
 )
 
-__all__ = ["ENDPOINTS"]
+__all__ = ["ROUTES"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from fastapi import Body, Query
 
 from duly.model.job import JobRecord
 from duly.model.run import RunRecord
@@ -10,10 +12,11 @@ from duly.operations.jobs.find import MissedRange
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Limit, QueryModel, Text, page
 from duly.web.api.runs import PageQuery
-from duly.web.endpoint import Endpoints, RequestContext
-from duly.web.paths import API_PREFIX, segment
+from duly.web.context import Context
+from duly.web.paths import API_PREFIX, Name, segment
+from duly.web.routes import Routes
 
-endpoints = Endpoints(API_PREFIX)
+routes = Routes(API_PREFIX, tag="jobs")
 
 
 class JobsQuery(QueryModel):
@@ -41,31 +44,36 @@ class Pause(BodyModel):
     reason: Text | None = None
 
 
+PauseBody = Annotated[Pause, Body(default_factory=Pause)]
+
+
 class RunNow(BodyModel):
     """The arguments of the run; default: the job's own."""
 
     args: dict[str, Any] | None = None
 
 
-@endpoints.get("/jobs")
-async def list_jobs(context: RequestContext, query: JobsQuery) -> schemas.Page[JobRecord]:
+@routes.get("/jobs")
+async def list_jobs(
+    context: Context, query: Annotated[JobsQuery, Query()]
+) -> schemas.Page[JobRecord]:
     """List jobs, sorted by id."""
     filters = query.model_dump(exclude={"limit"})
     records: list[JobRecord] = await context.scheduler.aio.jobs(**filters, limit=query.limit + 1)
     return page(records, query.limit, lambda job: job.id)
 
 
-@endpoints.get("/jobs/{job_id}")
-async def show_job(context: RequestContext, job_id: str) -> JobRecord:
+@routes.get("/jobs/{job_id}")
+async def show_job(context: Context, job_id: Name) -> JobRecord:
     """Return a job, with its revision as the ``ETag``."""
     job = await context.scheduler.aio.job(job_id)
     context.headers["ETag"] = f'"{job.revision}"'
     return job
 
 
-@endpoints.get("/jobs/{job_id}/runs")
+@routes.get("/jobs/{job_id}/runs")
 async def list_job_runs(
-    context: RequestContext, job_id: str, query: PageQuery
+    context: Context, job_id: Name, query: Annotated[PageQuery, Query()]
 ) -> schemas.Page[RunRecord]:
     """List the runs of a job, newest first."""
     await context.scheduler.aio.job(job_id)
@@ -74,38 +82,42 @@ async def list_job_runs(
     return page(records, query.limit, lambda run: run.id)
 
 
-@endpoints.get("/jobs/{job_id}/next")
+@routes.get("/jobs/{job_id}/next")
 async def list_next_fires(
-    context: RequestContext, job_id: str, query: NextFiresQuery
+    context: Context, job_id: Name, query: Annotated[NextFiresQuery, Query()]
 ) -> schemas.NextFires:
     """List the next nominal times of a job."""
     fires = await context.scheduler.aio.next_fires(job_id, query.count)
     return schemas.NextFires(job_id=job_id, fires=fires)
 
 
-@endpoints.get("/jobs/{job_id}/missed")
-async def list_missed(context: RequestContext, job_id: str, query: PageQuery) -> list[MissedRange]:
+@routes.get("/jobs/{job_id}/missed")
+async def list_missed(
+    context: Context, job_id: Name, query: Annotated[PageQuery, Query()]
+) -> list[MissedRange]:
     """List the ranges of a job's nominal times that did not run, newest first."""
     await context.scheduler.aio.job(job_id)
     return await context.scheduler.aio.missed(job_id, limit=query.limit)
 
 
-@endpoints.post("/jobs/{job_id}/pause")
-async def pause_job(context: RequestContext, job_id: str, body: Pause) -> JobRecord:
+@routes.post("/jobs/{job_id}/pause")
+async def pause_job(context: Context, job_id: Name, body: PauseBody) -> JobRecord:
     """Stop firing a job; runs that exist continue."""
     await context.scheduler.aio.pause(job_id, reason=body.reason, actor=context.actor)
     return await show_job(context, job_id)
 
 
-@endpoints.post("/jobs/{job_id}/resume")
-async def resume_job(context: RequestContext, job_id: str) -> JobRecord:
+@routes.post("/jobs/{job_id}/resume")
+async def resume_job(context: Context, job_id: Name) -> JobRecord:
     """Resume firing a job."""
     await context.scheduler.aio.resume(job_id, actor=context.actor)
     return await show_job(context, job_id)
 
 
-@endpoints.post("/jobs/{job_id}/run", status=202)
-async def run_job(context: RequestContext, job_id: str, body: RunNow) -> RunRecord:
+@routes.post("/jobs/{job_id}/run", status=202)
+async def run_job(
+    context: Context, job_id: Name, body: Annotated[RunNow, Body(default_factory=RunNow)]
+) -> RunRecord:
     """Run a job now, outside its schedule; 409 if its overlap policy does not allow it."""
     run: RunRecord = await context.scheduler.aio.run_now(
         job_id, args=body.args, actor=context.actor

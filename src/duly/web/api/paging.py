@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from duly.web.api.schemas import Page
 
@@ -28,9 +28,18 @@ Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 
 
 class QueryModel(BaseModel):
-    """Base class of query parameters; unknown parameters are refused."""
+    """Base class of query parameters; empty ones are left out, as forms send them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, given: dict[str, Any]) -> dict[str, Any]:
+        filled = {
+            name: [each for each in value if each] if isinstance(value, list) else value
+            for name, value in given.items()
+        }
+        return {name: value for name, value in filled.items() if value not in ("", [])}
 
 
 class BodyModel(BaseModel):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import AwareDatetime, Field
 
 from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
-from duly.web.endpoint import Endpoints, RequestContext
-from duly.web.paths import API_PREFIX
+from duly.web.context import Context
+from duly.web.paths import API_PREFIX, Name
+from duly.web.routes import Routes
 
-endpoints = Endpoints(API_PREFIX)
+routes = Routes(API_PREFIX, tag="runs")
 
 
 class PageQuery(QueryModel):
@@ -59,8 +61,10 @@ class Discard(BodyModel):
     reason: Annotated[Text, Field(min_length=1)]
 
 
-@endpoints.get("/runs")
-async def list_runs(context: RequestContext, query: RunsQuery) -> schemas.Page[RunRecord]:
+@routes.get("/runs")
+async def list_runs(
+    context: Context, query: Annotated[RunsQuery, Query()]
+) -> schemas.Page[RunRecord]:
     """List runs, newest first."""
     filters = query.model_dump(exclude={"limit", "state"})
     states = list(query.state) or None
@@ -68,39 +72,41 @@ async def list_runs(context: RequestContext, query: RunsQuery) -> schemas.Page[R
     return page(records, query.limit, lambda run: run.id)
 
 
-@endpoints.get("/runs/{run_id}")
-async def show_run(context: RequestContext, run_id: str) -> RunRecord:
+@routes.get("/runs/{run_id}")
+async def show_run(context: Context, run_id: Name) -> RunRecord:
     """Return a run."""
     return await context.scheduler.aio.run(run_id)
 
 
-@endpoints.get("/runs/{run_id}/log")
-async def show_log(context: RequestContext, run_id: str, query: LogQuery) -> list[LogLine]:
+@routes.get("/runs/{run_id}/log")
+async def show_log(
+    context: Context, run_id: Name, query: Annotated[LogQuery, Query()]
+) -> list[LogLine]:
     """List the log lines of a run, oldest first."""
     await context.scheduler.aio.run(run_id)
     return await context.scheduler.aio.run_log(run_id, after=query.after, limit=query.limit)
 
 
-@endpoints.get("/runs/{run_id}/attempts")
-async def list_attempts(context: RequestContext, run_id: str) -> list[AttemptRecord]:
+@routes.get("/runs/{run_id}/attempts")
+async def list_attempts(context: Context, run_id: Name) -> list[AttemptRecord]:
     """List the unsuccessful attempts of a run, oldest first."""
     await context.scheduler.aio.run(run_id)
     return await context.scheduler.aio.attempts(run_id)
 
 
-@endpoints.post("/runs/{run_id}/cancel")
-async def cancel_run(context: RequestContext, run_id: str) -> RunRecord:
+@routes.post("/runs/{run_id}/cancel")
+async def cancel_run(context: Context, run_id: Name) -> RunRecord:
     """Cancel a run: at once if it has not started; otherwise its function is asked to stop."""
     return await context.scheduler.aio.cancel(run_id, actor=context.actor)
 
 
-@endpoints.post("/runs/{run_id}/retry")
-async def retry_run(context: RequestContext, run_id: str) -> RunRecord:
+@routes.post("/runs/{run_id}/retry")
+async def retry_run(context: Context, run_id: Name) -> RunRecord:
     """Retry a failed run, or run a missed or skipped one."""
     return await context.scheduler.aio.retry(run_id, actor=context.actor)
 
 
-@endpoints.post("/runs/{run_id}/discard")
-async def discard_run(context: RequestContext, run_id: str, body: Discard) -> RunRecord:
+@routes.post("/runs/{run_id}/discard")
+async def discard_run(context: Context, run_id: Name, body: Discard) -> RunRecord:
     """Give a failed run up for good."""
     return await context.scheduler.aio.discard(run_id, reason=body.reason, actor=context.actor)

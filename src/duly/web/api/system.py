@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Body, Query
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -12,12 +13,13 @@ from duly.model.step import Step
 from duly.model.worker import WorkerRecord
 from duly.operations.status import Health, QueueStatus, Status
 from duly.web.api import schemas
-from duly.web.api.jobs import Pause
+from duly.web.api.jobs import PauseBody
 from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
-from duly.web.endpoint import Endpoints, RequestContext
-from duly.web.paths import API_PREFIX
+from duly.web.context import Context
+from duly.web.paths import API_PREFIX, Name
+from duly.web.routes import Routes
 
-endpoints = Endpoints(API_PREFIX)
+routes = Routes(API_PREFIX, tag="system")
 MAX_TICK_WAIT_S = 3600.0
 
 
@@ -54,33 +56,33 @@ class Stop(BodyModel):
     reason: Text = ""
 
 
-@endpoints.get("/health", role=None)
-async def show_live(_context: RequestContext) -> Response:
+@routes.get("/health", role=None)
+async def show_live(_context: Context) -> Response:
     """Respond to anybody: this process is alive."""
     return JSONResponse({"ok": True})
 
 
-@endpoints.get("/health/ready", role=None)
-async def show_ready(context: RequestContext) -> Response:
+@routes.get("/health/ready", role=None)
+async def show_ready(context: Context) -> Response:
     """Respond to anybody whether this process runs and the database responds; 503 if not."""
     health = await context.scheduler.aio.health()
     return JSONResponse({"ok": health.ok}, 200 if health.ok else 503)
 
 
-@endpoints.get("/health/details")
-async def show_health(context: RequestContext) -> Health:
+@routes.get("/health/details")
+async def show_health(context: Context) -> Health:
     """Return the health of this process; the status is 200 whatever its health is."""
     return await context.scheduler.aio.health()
 
 
-@endpoints.get("/status")
-async def show_status(context: RequestContext) -> Status:
+@routes.get("/status")
+async def show_status(context: Context) -> Status:
     """Return the status of the scheduler."""
     return await context.scheduler.aio.status()
 
 
-@endpoints.get("/tasks")
-async def list_tasks(context: RequestContext) -> list[schemas.Task]:
+@routes.get("/tasks")
+async def list_tasks(context: Context) -> list[schemas.Task]:
     """List the tasks that are registered in this process."""
     return [
         schemas.Task(
@@ -93,48 +95,48 @@ async def list_tasks(context: RequestContext) -> list[schemas.Task]:
     ]
 
 
-@endpoints.get("/workers")
-async def list_workers(context: RequestContext) -> list[WorkerRecord]:
+@routes.get("/workers")
+async def list_workers(context: Context) -> list[WorkerRecord]:
     """List all workers, oldest first."""
     return await context.scheduler.aio.workers()
 
 
-@endpoints.get("/queues")
-async def list_queues(context: RequestContext) -> list[QueueStatus]:
+@routes.get("/queues")
+async def list_queues(context: Context) -> list[QueueStatus]:
     """List all queues, sorted by name."""
     return (await show_status(context)).queues
 
 
-@endpoints.post("/queues/{name}/pause")
-async def pause_queue(context: RequestContext, name: str, body: Pause) -> list[QueueStatus]:
+@routes.post("/queues/{name}/pause")
+async def pause_queue(context: Context, name: Name, body: PauseBody) -> list[QueueStatus]:
     """Pause a queue: no worker starts its runs."""
     await context.scheduler.aio.pause_queue(name, reason=body.reason, actor=context.actor)
     return await list_queues(context)
 
 
-@endpoints.post("/queues/{name}/resume")
-async def resume_queue(context: RequestContext, name: str) -> list[QueueStatus]:
+@routes.post("/queues/{name}/resume")
+async def resume_queue(context: Context, name: Name) -> list[QueueStatus]:
     """Resume a queue."""
     await context.scheduler.aio.resume_queue(name, actor=context.actor)
     return await list_queues(context)
 
 
-@endpoints.post("/scheduler/stop")
-async def stop_all(context: RequestContext, body: Stop) -> Status:
+@routes.post("/scheduler/stop")
+async def stop_all(context: Context, body: Annotated[Stop, Body(default_factory=Stop)]) -> Status:
     """Switch the scheduler off in all workers: no job fires and no run starts."""
     await context.scheduler.aio.stop_all(reason=body.reason, actor=context.actor)
     return await show_status(context)
 
 
-@endpoints.post("/scheduler/start")
-async def start_all(context: RequestContext) -> Status:
+@routes.post("/scheduler/start")
+async def start_all(context: Context) -> Status:
     """Switch the scheduler on again."""
     await context.scheduler.aio.start_all(actor=context.actor)
     return await show_status(context)
 
 
-@endpoints.post("/tick")
-async def tick(context: RequestContext, query: TickQuery) -> Step:
+@routes.post("/tick")
+async def tick(context: Context, query: Annotated[TickQuery, Query()]) -> Step:
     """Fire and execute what is due, and respond when it has finished.
 
     This is for platforms that freeze processes between requests.
@@ -142,8 +144,10 @@ async def tick(context: RequestContext, query: TickQuery) -> Step:
     return await context.scheduler.aio.run_due(wait=query.wait)
 
 
-@endpoints.get("/events")
-async def list_events(context: RequestContext, query: EventsQuery) -> schemas.Page[Event]:
+@routes.get("/events")
+async def list_events(
+    context: Context, query: Annotated[EventsQuery, Query()]
+) -> schemas.Page[Event]:
     """List the audit trail; continue with ``after``, or with ``before`` if newest first."""
     filters = query.model_dump(exclude={"limit"})
     records = await context.scheduler.aio.events(**filters, limit=query.limit + 1)

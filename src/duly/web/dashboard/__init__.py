@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from duly.web.dashboard import actions, pages
-from duly.web.endpoint import Endpoint
+from duly.web.routes import GuardedRoute
 
-ENDPOINTS: tuple[Endpoint, ...] = (*pages.endpoints, *actions.endpoints)
+ROUTES: tuple[GuardedRoute, ...] = (*pages.routes, *actions.routes)
 
-__all__ = ["ENDPOINTS"]
+__all__ = ["ROUTES"]

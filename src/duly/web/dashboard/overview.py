@@ -9,8 +9,8 @@ from math import log1p
 
 from duly.model.job import JobRecord
 from duly.model.run import RunRecord
+from duly.web.context import RequestContext
 from duly.web.dashboard import formatting
-from duly.web.endpoint import RequestContext
 
 LATE_AFTER = timedelta(seconds=5)
 MAX_CHECKED = 100

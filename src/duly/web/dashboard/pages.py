@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query
+from pydantic import Field
 from starlette.responses import Response
 
 from duly.errors import JobNotFound
 from duly.model.job import JobRecord
 from duly.model.run import RUN_STATES, RunRecord, RunState
-from duly.web.api.paging import Text, page
+from duly.web.api.paging import QueryModel, Text, page
+from duly.web.context import Context, RequestContext
 from duly.web.dashboard.outcome_bars import outcome_bars
 from duly.web.dashboard.overview import MAX_PROBLEMS, read_overview, timeline
 from duly.web.dashboard.rendering import read_status, render
-from duly.web.endpoint import Endpoints, RequestContext
+from duly.web.paths import Name
+from duly.web.routes import Routes
 
 JOB_STATES = ("active", "paused", "finished", "unresolved")
 PAGE_SIZE = 50
@@ -28,13 +31,11 @@ MAX_LOG_LINES = 1000
 REFRESH_RUNNING_S = 1.0
 REFRESH_FINISHED_S = 10.0
 
-endpoints = Endpoints()
+routes = Routes(tag=None)
 
 
-class JobsPageQuery(BaseModel):
-    """The query of the jobs page; unknown parameters are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
+class JobsPageQuery(QueryModel):
+    """The query of the jobs page."""
 
     text: Text | None = None
     state: Literal["active", "paused", "finished", "unresolved"] | None = None
@@ -44,10 +45,8 @@ class JobsPageQuery(BaseModel):
     after: Text | None = None
 
 
-class RunsPageQuery(BaseModel):
-    """The query of the runs page; unknown parameters are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
+class RunsPageQuery(QueryModel):
+    """The query of the runs page."""
 
     text: Text | None = None
     state: list[RunState] = Field([], max_length=len(RUN_STATES))
@@ -56,8 +55,8 @@ class RunsPageQuery(BaseModel):
     after: Text | None = None
 
 
-@endpoints.get("/")
-async def show_overview(context: RequestContext) -> Response:
+@routes.get("/")
+async def show_overview(context: Context) -> Response:
     """Show what is late or failing, the next fires and the newest runs."""
     status = await read_status(context)
     overview = await read_overview(context, status.at)
@@ -72,8 +71,8 @@ async def show_overview(context: RequestContext) -> Response:
     )
 
 
-@endpoints.get("/jobs")
-async def show_jobs(context: RequestContext, query: JobsPageQuery) -> Response:
+@routes.get("/jobs")
+async def show_jobs(context: Context, query: Annotated[JobsPageQuery, Query()]) -> Response:
     """Show all jobs, or those that match a search."""
     records: list[JobRecord] = await context.scheduler.aio.jobs(
         **query.model_dump(), limit=PAGE_SIZE + 1
@@ -82,8 +81,8 @@ async def show_jobs(context: RequestContext, query: JobsPageQuery) -> Response:
     return await render(context, "jobs.html", page=jobs, query=query, states=JOB_STATES)
 
 
-@endpoints.get("/jobs/{job_id}")
-async def show_job(context: RequestContext, job_id: str) -> Response:
+@routes.get("/jobs/{job_id}")
+async def show_job(context: Context, job_id: Name) -> Response:
     """Show a job: its definition, its next fires and its last runs."""
     scheduler = context.scheduler.aio
     job = (await scheduler.job(job_id)).redacted()
@@ -105,8 +104,8 @@ async def show_job(context: RequestContext, job_id: str) -> Response:
     )
 
 
-@endpoints.get("/runs")
-async def show_runs(context: RequestContext, query: RunsPageQuery) -> Response:
+@routes.get("/runs")
+async def show_runs(context: Context, query: Annotated[RunsPageQuery, Query()]) -> Response:
     """Show all runs, or those that match a search, newest first."""
     filters = query.model_dump(exclude={"state"})
     states = list(query.state) or None
@@ -115,8 +114,8 @@ async def show_runs(context: RequestContext, query: RunsPageQuery) -> Response:
     return await render(context, "runs.html", page=runs, query=query, states=RUN_STATES)
 
 
-@endpoints.get("/runs/{run_id}")
-async def show_run(context: RequestContext, run_id: str) -> Response:
+@routes.get("/runs/{run_id}")
+async def show_run(context: Context, run_id: Name) -> Response:
     """Show a run: its state, attempts and log, and its result or error."""
     scheduler = context.scheduler.aio
     run = (await scheduler.run(run_id)).redacted()

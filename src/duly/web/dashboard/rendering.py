@@ -16,9 +16,9 @@ from starlette.responses import HTMLResponse
 
 from duly.operations.status import Status
 from duly.web import csrf
+from duly.web.context import RequestContext
 from duly.web.dashboard import formatting
 from duly.web.dashboard.static_files import VERSION
-from duly.web.endpoint import RequestContext
 from duly.web.paths import address, segment
 from duly.web.problems import Problem
 

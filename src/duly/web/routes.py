@@ -1,0 +1,227 @@
+"""Routes: each states who may use it, and refuses everyone else.
+
+FastAPI reads the input from the handler's signature and describes it in the OpenAPI document. What
+it leaves open is decided here, before a handler or its dependencies are called.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar, get_origin
+
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from duly.errors import did_you_mean
+from duly.web import csrf
+from duly.web.access import Guard, Principal, Role
+from duly.web.bounded_request import BoundedRequest
+from duly.web.problems import describe_problems
+
+H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
+ANYBODY = Principal("anybody")
+"""The sender of a request that needs no role."""
+
+
+class GuardedRoute(APIRoute):
+    """A route of the web application, which cannot be made without a rule of who may use it.
+
+    Args:
+        path: the path under the mount, with parameters as in ``/jobs/{job_id}``.
+        handler: the coroutine function that responds; its docstring and its name are published.
+        method: the HTTP method.
+        role: the role that a sender needs; ``None``: anybody may send it.
+        documentation: what else FastAPI publishes of it.
+    """
+
+    media_type: ClassVar[str]
+    """The media type of bodies."""
+
+    def __init__(
+        self,
+        path: str,
+        handler: Callable[..., Awaitable[Any]],
+        *,
+        method: str,
+        role: Role | None,
+        **documentation: Any,
+    ) -> None:
+        self.method = method
+        self.role = role
+        super().__init__(path, handler, methods=[method], **documentation)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what responds to a request: see `APIRoute.get_route_handler`."""
+        handle = super().get_route_handler()
+
+        async def respond(request: Request) -> Response:
+            guard: Guard = request.app.state.guard
+            bounded = BoundedRequest(request.scope, request.receive)
+            admitted = await guard.admit(bounded, self.role) if self.role else ANYBODY
+            bounded.state.principal = admitted
+            if self.method not in csrf.SAFE_METHODS:
+                await self.check_body(bounded)
+            self.check_query(bounded)
+            return await handle(bounded)
+
+        return respond
+
+    async def check_body(self, request: BoundedRequest) -> None:
+        """Refuse an unsafe request of another site, and a body of another media type."""
+        raise NotImplementedError
+
+    def check_query(self, request: Request) -> None:
+        """Refuse query parameters that the handler would not see."""
+
+
+class ApiRoute(GuardedRoute):
+    """A route of the REST API: JSON, and nothing that is not understood."""
+
+    media_type = "application/json"
+
+    async def check_body(self, request: BoundedRequest) -> None:
+        """See `GuardedRoute.check_body`; the token is in a header."""
+        csrf.refuse_cross_site(request, request.headers.get(csrf.HEADER))
+        await request.refuse_other_media(self.media_type)
+
+    def check_query(self, request: Request) -> None:
+        """Refuse query parameters that are unknown, or that are given twice and are no list.
+
+        Raises:
+            HTTPException: 422, naming the parameter.
+        """
+        for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if name not in self.query_parameters:
+                hint = did_you_mean(name, self.query_parameters)
+                raise HTTPException(422, f"In the query: unknown parameter {name!r}{hint}.")
+            if count > 1 and not self.query_parameters[name]:
+                raise HTTPException(422, f"In the query: {name} may be given only once.")
+
+    @cached_property
+    def query_parameters(self) -> dict[str, bool]:
+        """The names of the query parameters, and whether they may be given several times."""
+        models: list[Any] = [field.field_info.annotation for field in self.dependant.query_params]
+        return {
+            name: get_origin(field.annotation) is list
+            for model in models
+            for name, field in model.model_fields.items()
+        }
+
+
+class PageRoute(GuardedRoute):
+    """A route of the dashboard: forms, which contain their token, and links with any query."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    async def check_body(self, request: BoundedRequest) -> None:
+        """See `GuardedRoute.check_body`; the token is a field of the form."""
+        await request.body()
+        await request.refuse_other_media(self.media_type)
+        token = (await request.form(max_files=0)).get(csrf.FIELD)
+        csrf.refuse_cross_site(request, token if isinstance(token, str) else None)
+
+
+class Routes:
+    """A collection of routes under one prefix, added by decorators.
+
+    Args:
+        prefix: the start of every path.
+        tag: the group in which the OpenAPI document lists them; ``None``: they are pages, which
+            are not documented.
+    """
+
+    def __init__(self, prefix: str = "", *, tag: str | None) -> None:
+        self._prefix = prefix
+        self._tag = tag
+        self._routes: list[GuardedRoute] = []
+
+    def __iter__(self) -> Iterator[GuardedRoute]:
+        return iter(self._routes)
+
+    def get(
+        self, path: str, *, role: Role | None = "viewer", fails: tuple[int, ...] = ()
+    ) -> Callable[[H], H]:
+        """Decorate a handler of GET requests.
+
+        Args:
+            path: the path under the prefix; ``{name}`` matches one segment.
+            role: the role that a sender needs; ``None``: none, so it must not tell anything that
+                only users may know. Default: ``viewer``.
+            fails: the HTTP statuses of problems that are special to this route.
+        """
+        return self._add("GET", path, role, 200, fails)
+
+    def post(
+        self, path: str, *, role: Role = "operator", status: int = 200, fails: tuple[int, ...] = ()
+    ) -> Callable[[H], H]:
+        """Decorate a handler of POST requests; see `get`.
+
+        Args:
+            path: the path.
+            role: the role that a sender needs; default: ``operator``.
+            status: the HTTP status of a successful response; default: 200.
+            fails: the HTTP statuses of special problems.
+        """
+        return self._add("POST", path, role, status, fails)
+
+    def put(
+        self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = ()
+    ) -> Callable[[H], H]:
+        """Decorate a handler of PUT requests; see `get`. The default role is ``admin``."""
+        return self._add("PUT", path, role, 200, fails)
+
+    def patch(
+        self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = ()
+    ) -> Callable[[H], H]:
+        """Decorate a handler of PATCH requests; see `get`. The default role is ``admin``."""
+        return self._add("PATCH", path, role, 200, fails)
+
+    def delete(
+        self, path: str, *, role: Role = "admin", status: int = 204, fails: tuple[int, ...] = ()
+    ) -> Callable[[H], H]:
+        """Decorate a handler of DELETE requests; see `get`. The default role is ``admin``."""
+        return self._add("DELETE", path, role, status, fails)
+
+    def _add(
+        self, method: str, path: str, role: Role | None, status: int, fails: tuple[int, ...]
+    ) -> Callable[[H], H]:
+        kind = PageRoute if self._tag is None else ApiRoute
+
+        def add(handler: H) -> H:
+            summary, _, rest = (handler.__doc__ or "").partition("\n")
+            statuses = _problems(self._prefix + path, method, role) | set(fails)
+            self._routes.append(
+                kind(
+                    self._prefix + path,
+                    handler,
+                    method=method,
+                    role=role,
+                    status_code=status,
+                    operation_id=handler.__name__,
+                    summary=summary.rstrip("."),
+                    description=rest.strip() or None,
+                    tags=[self._tag] if self._tag else [],
+                    include_in_schema=self._tag is not None,
+                    responses=describe_problems(statuses),
+                    openapi_extra={"x-duly-role": role},
+                )
+            )
+            return handler
+
+        return add
+
+
+def _problems(path: str, method: str, role: Role | None) -> set[int]:
+    """Return the HTTP statuses of the problems that any such route may respond with."""
+    statuses = {422, 503}
+    if role is not None:
+        statuses |= {401, 403, 429}
+    if "{" in path:
+        statuses.add(404)
+    if method not in csrf.SAFE_METHODS:
+        statuses |= {409, 413, 415}
+    return statuses
