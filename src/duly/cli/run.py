@@ -13,6 +13,9 @@ from duly.cli.application import app_dir_option, application_argument, load_sche
 from duly.cli.lifespan import application_lifespan
 from duly.cli.logs import LEVELS, configure_logging
 from duly.cli.signals import StopSignals
+from duly.cli.supervised import SupervisorLink, supervisor_link
+from duly.cli.supervisor import MAX_PROCESSES, Supervisor
+from duly.clock import SystemClock
 from duly.errors import did_you_mean
 from duly.model.step import OUTCOMES, OutcomeCounter
 from duly.scheduler import Scheduler
@@ -38,6 +41,10 @@ _OPTIONS = (
         help="Lowest level of log lines on standard error",
     ),
     click.option("--json", "as_json", is_flag=True, help="Write logs and results as JSON"),
+    click.option(
+        "--processes", type=click.IntRange(1, MAX_PROCESSES), metavar="N",
+        help="Supervise N processes that each do this; default: this process does it itself",
+    ),
 )  # fmt: skip
 
 
@@ -52,7 +59,7 @@ def _options(command: Any) -> Any:
 @click.option("--once", is_flag=True, help="Exit when nothing more is due")
 def run_command(  # noqa: PLR0917 - click passes them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
-    as_json: bool, once: bool,
+    as_json: bool, processes: int | None, once: bool,
 ) -> None:  # fmt: skip
     """Fire and execute the jobs of APP until the process receives a signal to stop.
 
@@ -66,32 +73,57 @@ def run_command(  # noqa: PLR0917 - click passes them by name
     With --once, the command fires and executes what is due, and exits. Use it with cron, and on
     platforms that freeze processes.
 
+    With --processes, all processes fire and execute, each with the slots of --queues. One that dies
+    is started again; see the guide "Running".
+
     Exit codes: 0 graceful shutdown, 1 the database does not respond (with --once, or with
-    start="required") or APP could not be loaded, 2 an argument is wrong.
+    start="required"), APP could not be loaded, or a supervised process had to be killed, 2 an
+    argument is wrong.
     """
+    if once and processes:
+        raise click.BadParameter("--once needs no supervision", param_hint="--processes")
+    link = _supervise_unless_supervised(processes, app, log_level, as_json=as_json)
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     if queues is not None:
         scheduler.configure_worker(queues=_chosen_queues(scheduler, app, queues))
     if once:
         _run_once(scheduler, grace, as_json=as_json)
     else:
-        _serve(scheduler, app, grace)
+        _serve(scheduler, app, grace, link)
 
 
 @click.command("worker")
 @_options
 def worker_command(  # noqa: PLR0917 - click passes them by name
-    app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str, as_json: bool
-) -> None:
+    app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
+    as_json: bool, processes: int | None,
+) -> None:  # fmt: skip
     """Execute runs of APP without firing its jobs.
 
     Use it to add capacity, for all queues or for some, beside a process that fires: "duly run", or
-    the application itself. APP, signals and exit codes: see "duly run --help".
+    the application itself. APP, signals, --processes and exit codes: see "duly run --help".
     """
+    link = _supervise_unless_supervised(processes, app, log_level, as_json=as_json)
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     chosen = None if queues is None else _chosen_queues(scheduler, app, queues)
     scheduler.configure_worker(queues=chosen, fires=False)
-    _serve(scheduler, app, grace)
+    _serve(scheduler, app, grace, link)
+
+
+def _supervise_unless_supervised(
+    processes: int | None, app: str, log_level: str, *, as_json: bool
+) -> SupervisorLink | None:
+    """Return this process's connection to its supervisor, if it has one.
+
+    Raises:
+        SystemExit: this process was the supervisor, and has ended its work.
+    """
+    link = supervisor_link()
+    if link is not None or processes is None:
+        return link
+    configure_logging(log_level, as_json=as_json)
+    log.info("Supervising %d processes of %s.", processes, app)
+    raise SystemExit(Supervisor(processes, SystemClock()).run())
 
 
 def _open(app: str, app_dir: str, log_level: str, *, as_json: bool) -> Scheduler:
@@ -100,20 +132,26 @@ def _open(app: str, app_dir: str, log_level: str, *, as_json: bool) -> Scheduler
     return scheduler
 
 
-def _serve(scheduler: Scheduler, app: str, grace: float | None) -> None:
+def _serve(
+    scheduler: Scheduler, app: str, grace: float | None, link: SupervisorLink | None
+) -> None:
     seconds = scheduler.settings.grace if grace is None else grace
     with StopSignals(scheduler.skip_grace) as signals:
         try:
             log.info("Starting %s: %s.", app, _describe(scheduler))
             with application_lifespan(scheduler):
-                _run_until_signal(scheduler, signals, seconds)
+                _run_until_signal(scheduler, signals, seconds, link)
         finally:
             log.info("Stopped.")
 
 
-def _run_until_signal(scheduler: Scheduler, signals: StopSignals, grace: float) -> None:
+def _run_until_signal(
+    scheduler: Scheduler, signals: StopSignals, grace: float, link: SupervisorLink | None
+) -> None:
     try:
         scheduler.start()
+        if link is not None:
+            link.report_started(grace)
         signals.wait()
     finally:
         if scheduler.state != "stopped":

@@ -30,13 +30,14 @@ class StopSignals:
 
     Attributes:
         received: the names of the signals so far.
+        reader: a descriptor that is readable when a signal has arrived, until `clear` is called.
     """
 
     def __init__(self, skip_grace: Callable[[], None]) -> None:
         self._skip_grace = skip_grace
         self._previous: dict[int, Any] = {}
         self._raises = False
-        self._reader, self._writer = os.pipe()
+        self.reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._previous_fd = -1
         self.received: list[str] = []
@@ -54,16 +55,20 @@ class StopSignals:
         for number, previous in self._previous.items():
             signal.signal(number, previous)
         signal.set_wakeup_fd(self._previous_fd)
-        os.close(self._reader)
+        os.close(self.reader)
         os.close(self._writer)
 
     def wait(self) -> None:
         """Wait for the first signal."""
         with selectors.DefaultSelector() as selector:  # select() refuses descriptors above 1,023
-            selector.register(self._reader, selectors.EVENT_READ)
+            selector.register(self.reader, selectors.EVENT_READ)
             while not self.received:
                 if selector.select(POLL_INTERVAL_S):
-                    os.read(self._reader, 1)
+                    self.clear()
+
+    def clear(self) -> None:
+        """Read what has made `reader` readable."""
+        os.read(self.reader, 1)
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:

@@ -104,9 +104,13 @@ class ChildProcess:
             return "the process of this run closed its connection to the worker"
         if code >= 0:
             return f"the process of this run ended by itself with exit code {code}"
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
         hint = " (by hand, or because memory ran out)" if -code == signal.SIGKILL else ""
-        return f"the process of this run was killed by {name}{hint}"
+        return f"the process of this run was killed by {signal_name(-code)}{hint}"
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as ``SIGKILL``, or its number if it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,57 @@
+"""The side of a supervised process: it reports that it has started, and ends with its supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+
+VARIABLE = "DULY_SUPERVISOR"
+"""The environment variable that holds the descriptor of the socket to the supervisor."""
+
+
+class SupervisorLink:
+    """The connection of this process to the supervisor that has started it.
+
+    When the supervisor dies, however suddenly, the connection breaks, and this process receives
+    SIGTERM: it finishes its runs as in any other shutdown, and no process is left behind.
+
+    Args:
+        descriptor: the inherited socket.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.set_inheritable(False)
+        threading.Thread(target=self._watch, name="duly-supervisor", daemon=True).start()
+
+    def report_started(self, grace: float) -> None:
+        """Tell the supervisor that this process works, and its grace period in seconds."""
+        try:
+            self._socket.sendall(b"%r\n" % grace)
+        except OSError:  # it has just died; the thread notices that
+            pass
+
+    def _watch(self) -> None:
+        try:
+            while self._socket.recv(1):
+                pass
+        except OSError:
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def supervisor_link() -> SupervisorLink | None:
+    """Return the connection to the supervisor; ``None`` if a user has started this process.
+
+    The variable is removed, so that no process that functions start takes it for its own.
+    """
+    descriptor = os.environ.pop(VARIABLE, None)
+    return None if descriptor is None else SupervisorLink(int(descriptor))
+
+
+def environment_with(descriptor: int) -> Mapping[str, str]:
+    """Return this process's environment with the descriptor that a supervised process inherits."""
+    return {**os.environ, VARIABLE: str(descriptor)}
