@@ -30,6 +30,7 @@ class RunFacts(Protocol):
     id: str
     job_id: str | None
     task: str
+    queue: str
     scheduled_for: datetime | None
     due_at: datetime
     cause: Cause
@@ -64,6 +65,7 @@ class Run(Injected):
         id: the run's id, the same in every attempt.
         job_id: the id of its job; ``None`` for an enqueued call.
         task: the name of the task that is executed.
+        queue: the name of the queue that it belongs to.
         scheduled_for: the nominal time that it runs for, aware UTC; ``None`` outside a schedule.
         due_at: the earliest time at which it could start, aware UTC.
         cause: why it was created, for example ``schedule``, ``manual`` or ``enqueue``.
@@ -86,6 +88,7 @@ class Run(Injected):
         self.id = facts.id
         self.job_id = facts.job_id
         self.task = facts.task
+        self.queue = facts.queue
         self.scheduled_for = facts.scheduled_for
         self.due_at = facts.due_at
         self.cause = facts.cause

@@ -13,6 +13,9 @@ from duly.model.text import safe_repr, storable_text
 MAX_LINES = 1000
 MAX_LOG_BYTES = 256 * 1024
 LONGEST_LINE = 16_000
+RUN_FIELDS = ("duly_run", "duly_job", "duly_task", "duly_queue", "duly_attempt")
+"""The fields of log records about a run: its id, its job's id or ``None``, and so on."""
+
 HOST_LOGGER = "duly.run"
 """The logger through which `Run.log` reaches the handlers of the application."""
 
@@ -58,11 +61,12 @@ class RunLog:
 
 
 class Stamped(Protocol):
-    """What `stamp` reads: a run, or the claim of one."""
+    """What the fields of a log record are read from: a run, or the claim of one."""
 
     id: str
     job_id: str | None
     task: str
+    queue: str
     attempt: int
 
 
@@ -106,13 +110,16 @@ class RunLogger(logging.Logger):
         return self.parent or logging.root
 
 
+def run_fields(run: Stamped) -> dict[str, Any]:
+    """Return what the log lines about a run have as ``extra=``; the names are `RUN_FIELDS`."""
+    values = (run.id, run.job_id, run.task, run.queue, run.attempt)
+    return dict(zip(RUN_FIELDS, values, strict=True))
+
+
 def stamp(record: logging.LogRecord, run: Stamped) -> None:
-    """Add ``run_id``, ``job_id``, ``task`` and ``attempt`` to a log record that lacks them."""
-    fields = vars(record)
-    fields.setdefault("run_id", run.id)
-    fields.setdefault("job_id", run.job_id)
-    fields.setdefault("task", run.task)
-    fields.setdefault("attempt", run.attempt)
+    """Add the fields of a run to a log record that lacks them."""
+    for name, value in run_fields(run).items():
+        vars(record).setdefault(name, value)
 
 
 def text_of(record: logging.LogRecord) -> str:

@@ -7,8 +7,9 @@ import logging
 
 import pytest
 
-from duly.cli.logs import JsonLines, TextLines, stamp_current_run
 from duly.context import current_run
+from duly.log_format import JsonLines, TextLines, stamp_current_run
+from duly.run_log import RUN_FIELDS
 from duly.testing import make_run
 from tests.support.processes import Children
 
@@ -32,10 +33,10 @@ def test_E22_a_message_is_one_printable_line() -> None:
 def test_a_line_of_a_run_tells_which_run() -> None:
     """Runs write at the same time; Duly's own lines about a run contain its id already."""
     made = record("the order")
-    vars(made).update(run_id="01a2", job_id=None, task="charge", attempt=2)
+    vars(made).update(duly_run="01a2", duly_job=None, duly_task="charge")
     assert TextLines().format(made).endswith("shop.the order: charge 01a2: bad: the order")
     made = record("01a2 of charge")
-    vars(made).update(run_id="01a2", job_id=None, task="charge", attempt=2)
+    vars(made).update(duly_run="01a2", duly_job=None, duly_task="charge")
     assert TextLines().format(made).endswith(": bad: 01a2 of charge")
 
 
@@ -49,8 +50,9 @@ def test_a_line_of_any_logger_tells_which_run() -> None:
         stamp_current_run(busy)
     finally:
         current_run.reset(token)
-    assert not hasattr(idle, "run_id")
-    assert json.loads(JsonLines().format(busy))["run_id"] == run.id
+    assert not hasattr(idle, "duly_run")
+    fields = json.loads(JsonLines().format(busy))
+    assert [fields[name] for name in RUN_FIELDS] == [run.id, None, "task", "default", 1]
     assert f"{run.task} {run.id}: bad: busy" in TextLines().format(busy)
 
 
@@ -73,13 +75,13 @@ def test_E22_json_is_one_line_without_control_characters() -> None:
         raise ValueError(EVIL)
     except ValueError as error:
         made = record(EVIL, error)
-    vars(made).update(run_id="r", job_id=None, task="t", attempt=2)
+    vars(made).update(duly_run="r", duly_job=None, duly_task="t")
     line = JsonLines().format(made)
     assert line.isascii()
     assert line.isprintable()
     fields = json.loads(line)
     assert fields["message"] == "bad: " + EVIL
-    assert (fields["run_id"], fields["attempt"]) == ("r", 2)
+    assert (fields["duly_run"], fields["duly_task"]) == ("r", "t")
     assert "ValueError" in fields["error"]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from duly import Retry, Run, Scheduler
+from duly.run_log import RUN_FIELDS
 from tests.support.processes import Children
 from tests.worker import process_tasks as tasks
 from tests.worker.conftest import World, step
@@ -25,7 +26,7 @@ def world(prepared_sqlite_url: str) -> Iterator[World]:
 
 def about(caplog: pytest.LogCaptureFixture, run_id: str) -> list[logging.LogRecord]:
     """Return the records about a run."""
-    return [record for record in caplog.records if vars(record).get("run_id") == run_id]
+    return [record for record in caplog.records if vars(record).get("duly_run") == run_id]
 
 
 def test_U04_a_retry_is_a_warning_and_the_final_failure_an_error(
@@ -46,8 +47,8 @@ def test_U04_a_retry_is_a_warning_and_the_final_failure_an_error(
     assert "LookupError: no shelf; the next attempt is due at" in retried.getMessage()
     assert failed.levelname == "ERROR"
     assert "no attempts are left" in failed.getMessage()
-    fields = [vars(failed)[name] for name in ("run_id", "job_id", "task", "attempt")]
-    assert fields == [run_id, None, "work", 2]
+    fields = [vars(failed)[name] for name in RUN_FIELDS]
+    assert fields == [run_id, None, "work", "default", 2]
     assert failed.exc_info is not None
     kind, error, _trace = failed.exc_info
     assert (kind and kind.__name__, str(error)) == ("LookupError", "no\nshelf")
@@ -90,7 +91,7 @@ def test_U04_a_run_that_its_worker_does_not_survive_is_an_error(
         world.forward(second, 100)
         assert second.run(run_id).error_type == "WorkerLost"
         (failed,) = about(caplog, run_id)
-        assert (failed.levelname, vars(failed)["task"]) == ("ERROR", "work")
+        assert (failed.levelname, vars(failed)["duly_task"]) == ("ERROR", "work")
         assert failed.getMessage().endswith("died; it is not started again.")
         assert any(
             record.levelname == "ERROR" and "is dead; runs released: 1" in record.getMessage()
@@ -180,6 +181,7 @@ FIRST_START = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
 from duly import Scheduler
+from duly.run_log import RUN_FIELDS
 Scheduler(sys.argv[1]).tick()
 print("done", flush=True)
 """
@@ -201,12 +203,12 @@ def test_U04_a_line_of_a_run_names_its_run(world: World, caplog: pytest.LogCaptu
 
     @scheduler.task()
     def work(run: Run) -> None:
-        run.log.warning("here", extra={"task": "its own"})
+        run.log.warning("here", extra={"duly_task": "its own"})
 
     run_id = scheduler.enqueue(work)
     scheduler.tick()
     (line,) = about(caplog, run_id)
-    assert (vars(line)["attempt"], vars(line)["task"]) == (1, "its own")
+    assert (vars(line)["duly_attempt"], vars(line)["duly_task"]) == (1, "its own")
 
 
 def die_in_the_middle(scheduler: Scheduler, started: threading.Event) -> None:

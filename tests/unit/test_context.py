@@ -28,6 +28,7 @@ class Facts:
     id: str = "run-1"
     job_id: str | None = "job-1"
     task: str = "work"
+    queue: str = "mail"
     scheduled_for: datetime | None = NOON
     due_at: datetime = NOON
     cause: Cause = "schedule"
@@ -50,9 +51,8 @@ def test_a_run_exposes_its_stored_facts() -> None:
         return NOON - timedelta(days=1)
 
     run = Run(Facts(), lambda: NOON + timedelta(seconds=2), previous)
-    assert (run.id, run.job_id, run.task, run.attempt, run.max_attempts, run.cause) == (
-        "run-1", "job-1", "work", 2, 5, "schedule",
-    )  # fmt: skip
+    assert (run.id, run.job_id, run.task, run.queue) == ("run-1", "job-1", "work", "mail")
+    assert (run.attempt, run.max_attempts, run.cause) == (2, 5, "schedule")
     assert (run.scheduled_for, run.due_at) == (NOON, NOON)
     assert run.started_at == NOON + timedelta(seconds=1)
     assert run.now() == NOON + timedelta(seconds=2)

@@ -1,4 +1,4 @@
-"""The side of a supervised process: it reports that it has started, and ends with its supervisor."""
+"""The process under a supervisor: it reports that it has started, and ends with it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 
 VARIABLE = "DULY_SUPERVISOR"
 """The environment variable that holds the descriptor of the socket to the supervisor."""
@@ -29,17 +30,13 @@ class SupervisorLink:
 
     def report_started(self, grace: float) -> None:
         """Tell the supervisor that this process works, and its grace period in seconds."""
-        try:
-            self._socket.sendall(b"%r\n" % grace)
-        except OSError:  # it has just died; the thread notices that
-            pass
+        with suppress(OSError):  # it has just died, which the thread notices
+            self._socket.sendall(f"{grace}\n".encode())
 
     def _watch(self) -> None:
-        try:
+        with suppress(OSError):
             while self._socket.recv(1):
                 pass
-        except OSError:
-            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -104,9 +104,10 @@ class Supervisor:
             self._wait(min(slot.start_at for slot in self._slots))
             for slot in self._slots:
                 code = None if slot.process is None else slot.process.poll()
-                if code is not None and not signals.received:
-                    if failure := self._replace(slot, code):
-                        return failure
+                if code is None or signals.received:
+                    continue
+                if failure := self._succeed(slot, code):
+                    return failure
         return 0
 
     def _start(self, slot: Slot) -> None:
@@ -144,7 +145,7 @@ class Supervisor:
                 if other.process is None:
                     other.start_at = self._clock.monotonic()
 
-    def _replace(self, slot: Slot, code: int) -> int:
+    def _succeed(self, slot: Slot, code: int) -> int:
         """Schedule a successor of a process that has ended; return an exit code to give up."""
         self._hear(slot)  # it may have reported meanwhile
         died = f"{slot} {_describe(code)}"

@@ -19,6 +19,7 @@ class Facts:
     id: str
     job_id: str | None
     task: str
+    queue: str
     scheduled_for: datetime | None
     due_at: datetime
     cause: Cause
@@ -32,6 +33,7 @@ def make_run(
     id: str | None = None,
     job_id: str | None = None,
     task: str = "task",
+    queue: str = "default",
     scheduled_for: datetime | None = None,
     cause: Cause | None = None,
     attempt: int = 1,
@@ -50,6 +52,7 @@ def make_run(
         id: the run's id; default: a new one.
         job_id: the id of its job, if it has one.
         task: the name of its task.
+        queue: the name of its queue.
         scheduled_for: its nominal time.
         cause: why it was created; default: ``schedule`` with a nominal time, otherwise ``enqueue``.
         attempt: the number of this attempt.
@@ -68,6 +71,7 @@ def make_run(
         id=new_id() if id is None else id,
         job_id=job_id,
         task=task,
+        queue=queue,
         scheduled_for=nominal,
         due_at=nominal or moment,
         cause=cause or ("enqueue" if nominal is None else "schedule"),

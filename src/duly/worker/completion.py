@@ -16,6 +16,7 @@ from duly.executors.base import CallResult
 from duly.model.policy import RunPolicy
 from duly.model.text import encodable, safe_str
 from duly.model.transition import SUCCESS, Transition, fail, give_back_executing
+from duly.run_log import run_fields
 from duly.store import completions, jobs, transitions
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -220,11 +221,14 @@ class Completions:
                     continue
                 log.error(
                     "The database refused what run %s has reported; it is stored without that: %s",
-                    attempt.claim.id, error,
+                    attempt.claim.id, error, extra=run_fields(attempt.claim),
                 )  # fmt: skip
                 break
             else:
-                log.error("Run %s cannot be ended; it will be given back.", attempt.claim.id)
+                log.error(
+                    "Run %s cannot be ended; it will be given back.", attempt.claim.id,
+                    extra=run_fields(attempt.claim),
+                )  # fmt: skip
 
 
 def _without_texts(transition: Transition) -> Transition:
@@ -352,7 +356,7 @@ def _record_late(tx: Transaction, attempt: Attempt, transition: Transition, work
     claim = attempt.claim
     log.warning(
         "Run %s ended (%s) after this worker had lost its claim; the outcome is ignored.",
-        claim.id, transition.to,
+        claim.id, transition.to, extra=run_fields(claim),
     )  # fmt: skip
     tx.record(
         "run.late_completion", job_id=claim.job_id, run_id=claim.id, worker_id=worker_id,

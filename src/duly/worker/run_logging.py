@@ -25,8 +25,8 @@ class ReportedError(Exception):
 def log_failure(run: Stamped, transition: Transition) -> None:
     """Log an attempt that failed: a warning if the run is retried, an error if it has failed.
 
-    The record has the fields ``run_id``, ``job_id``, ``task`` and ``attempt``; that of an error has
-    ``exc_info``, and ``exc_text`` is the traceback.
+    The record has the fields of the run; that of an error has ``exc_info``, and ``exc_text`` is the
+    traceback.
     """
     error = transition.error
     if error is None:

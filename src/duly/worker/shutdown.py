@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from duly.errors import DulyError
+from duly.run_log import run_fields
 from duly.store import workers
 from duly.store.store import Store
 from duly.worker.execution import Execution
@@ -97,7 +98,7 @@ class Shutdown:
             claim = attempt.claim
             log.info(
                 "Run %s of %s did not finish within the grace period; asking it to stop.",
-                claim.id, claim.job_id or claim.task, extra={"run_id": claim.id},
+                claim.id, claim.job_id or claim.task, extra=run_fields(claim),
             )  # fmt: skip
 
     def go_on(self) -> None:

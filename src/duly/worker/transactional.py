@@ -16,6 +16,7 @@ from duly.errors import TransactionError
 from duly.executors.base import CallResult, refuse_unfinished, result_text
 from duly.executors.event_loop import awaited
 from duly.registry import Task
+from duly.run_log import run_fields
 from duly.store.host.sessions import AsyncSessionLike, Sessions
 from duly.store.store import Store
 from duly.worker.attempt import Attempt, Phase
@@ -23,6 +24,7 @@ from duly.worker.completion import complete
 from duly.worker.session_guard import SessionGuard
 
 log = logging.getLogger("duly.worker")
+_UNCLOSED = "The session of run %s could not be closed."
 TRIES = 3
 """The maximum number of calls of a function whose transaction is rolled back by conflicts."""
 
@@ -128,7 +130,10 @@ class TransactionalCall:
         except Exception:
             if not guard.committed:
                 raise
-            log.exception("Run %s is committed; an error followed the commit.", attempt.claim.id)
+            log.exception(
+                "Run %s is committed; an error followed the commit.", attempt.claim.id,
+                extra=run_fields(attempt.claim),
+            )  # fmt: skip
         attempt.unsent.clear()
         attempt.advance(Phase.COMMITTED)
 
@@ -137,14 +142,16 @@ class TransactionalCall:
             guard.end()
             self._sessions.close(self._task.transactional, session)
         except Exception:  # the run's outcome is already decided
-            log.exception("The session of run %s could not be closed.", self._attempt.claim.id)
+            claim = self._attempt.claim
+            log.exception(_UNCLOSED, claim.id, extra=run_fields(claim))
 
     async def _close_async(self, guard: SessionGuard, session: AsyncSessionLike) -> None:
         try:
             await session.run_sync(lambda _session: guard.end())
             await self._sessions.close_async(self._task.transactional, session)
         except Exception:  # the run's outcome is already decided
-            log.exception("The session of run %s could not be closed.", self._attempt.claim.id)
+            claim = self._attempt.claim
+            log.exception(_UNCLOSED, claim.id, extra=run_fields(claim))
 
     def _may_repeat(self, error: Exception) -> bool:
         """Return whether the database rolled the transaction back because of a conflict."""
@@ -154,9 +161,13 @@ class TransactionalCall:
 
     def _start_over(self) -> dict[str, Any]:
         """Reset what the failed try reported, and return fresh arguments."""
-        log.info("Run %s conflicted with another transaction; retrying.", self._attempt.claim.id)
+        claim = self._attempt.claim
+        log.info(
+            "Run %s conflicted with another transaction; retrying.", claim.id,
+            extra=run_fields(claim),
+        )  # fmt: skip
         self._attempt.run.start_over()
-        return self._task.signature.decode(self._attempt.claim.args)
+        return self._task.signature.decode(claim.args)
 
     @contextmanager
     def _time_limit(self, guard: SessionGuard) -> Iterator[None]:

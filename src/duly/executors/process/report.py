@@ -24,6 +24,7 @@ class Facts:
     id: str
     job_id: str | None
     task: str
+    queue: str
     scheduled_for: datetime | None
     due_at: datetime
     cause: Cause
