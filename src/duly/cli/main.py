@@ -21,6 +21,7 @@ COMMANDS = {
         ("db", "db", "Create and migrate the tables as a step of a deployment."),
         ("next", "triggers", "Print the next fires of a trigger."),
         ("explain", "triggers", "Explain a trigger and point out its surprises."),
+        ("demo", "demo", "Serve a sample application with its dashboard."),
         ("simulate", "simulate", "Show which jobs would fire in a period, and how often."),
     )
 }
