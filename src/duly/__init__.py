@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from duly.model.worker import Heartbeat as Heartbeat
     from duly.model.worker import ProcessJobRecord as ProcessJobRecord
     from duly.model.worker import WorkerRecord as WorkerRecord
+    from duly.operations.bulk import BulkResult as BulkResult
+    from duly.operations.dead_letters import DeadLetters as DeadLetters
+    from duly.operations.filters import JobFilters as JobFilters
+    from duly.operations.filters import RunFilters as RunFilters
     from duly.operations.groups import JobGroup as JobGroup
     from duly.operations.jobs.find import MissedRange as MissedRange
     from duly.operations.status import Health as Health
@@ -66,8 +70,10 @@ _HOMES = {
     "Actor": "duly.model.actor",
     "AttemptRecord": "duly.model.run",
     "Backfill": "duly.model.backfill",
+    "BulkResult": "duly.operations.bulk",
     "CatchUp": "duly.model.policy",
     "Clock": "duly.clock",
+    "DeadLetters": "duly.operations.dead_letters",
     "Discard": "duly.errors",
     "DulyError": "duly.errors",
     "Event": "duly.model.event",
@@ -75,6 +81,7 @@ _HOMES = {
     "Health": "duly.operations.status",
     "Heartbeat": "duly.model.worker",
     "JobDefaults": "duly.model.policy",
+    "JobFilters": "duly.operations.filters",
     "JobGroup": "duly.operations.groups",
     "JobRecord": "duly.model.job",
     "KeyLimit": "duly.store.limits",
@@ -87,6 +94,7 @@ _HOMES = {
     "Retry": "duly.model.policy",
     "RetryAfter": "duly.errors",
     "Run": "duly.context",
+    "RunFilters": "duly.operations.filters",
     "RunInterrupted": "duly.errors",
     "RunRecord": "duly.model.run",
     "Scheduler": "duly.scheduler",

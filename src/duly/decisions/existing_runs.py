@@ -69,11 +69,22 @@ def revive_run(tx: Transaction, row: RunRow, *, waits: bool = False, **values: A
     Raises:
         StateError: another run holds its unique key now, which it would take again.
     """
+    apply_revival(tx, row, revival(row, waits=waits, **values))
+
+
+def revival(row: RunRow, *, waits: bool = False, **values: Any) -> Change:
+    """Return the change that lets a run start over; see `revive_run`."""
+    also = {**values, "unique_key": row.retaken_key}
+    return Change(RunSnapshot.of(row), revive(waits_for_slot=waits), also, {"was": row.state})
+
+
+def apply_revival(tx: Transaction, row: RunRow, change: Change) -> None:
+    """Write the change that lets a run start over; see `revive_run`.
+
+    Raises:
+        StateError: another run holds its unique key now, which it would take again.
+    """
     key = row.retaken_key
-    transition = revive(waits_for_slot=waits)
-    change = Change(
-        RunSnapshot.of(row), transition, {**values, "unique_key": key}, {"was": row.state}
-    )
     if key is None:
         transitions.apply(tx, [change])
         return

@@ -25,6 +25,8 @@ KINDS = frozenset(
                 "recovered", "unresolved", "orphaned", "kept", "backfilled",
             )
         ),
+        "jobs.paused", "jobs.resumed", "jobs.removed",
+        "runs.cancelled", "runs.retried", "runs.discarded",
         "worker.started", "worker.stopped", "worker.lost", "worker.fenced", "run.late_completion",
         "worker.late", "worker.clock_set",
         "calendar.changed", "calendar.removed", "queue.paused", "queue.resumed",

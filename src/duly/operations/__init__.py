@@ -5,7 +5,9 @@ from __future__ import annotations
 from duly.operations import (
     at_start,
     backfill,
+    bulk,
     calendars,
+    dead_letters,
     declare,
     doctor,
     enqueue,
@@ -23,7 +25,9 @@ from duly.operations import (
 __all__ = [
     "at_start",
     "backfill",
+    "bulk",
     "calendars",
+    "dead_letters",
     "declare",
     "doctor",
     "enqueue",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from sqlalchemy import Connection
 
@@ -20,17 +20,17 @@ from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.page import Page
 from duly.model.policy import JobOptions
-from duly.model.run import RUN_STATES, AttemptRecord, LogLine, RunRecord, RunState, check_move
+from duly.model.run import AttemptRecord, LogLine, RunRecord, check_move
 from duly.model.transition import RunSnapshot
 from duly.operations.core import Core
-from duly.operations.inputs import page_size, row_number, searchable
+from duly.operations.filters import RunFilters, run_filter
+from duly.operations.inputs import page_size, row_number
 from duly.operations.jobs.change import lock_job, refuse_unknown_options
-from duly.registry import AnyTask, Task
+from duly.registry import Task
 from duly.store import history, jobs, rows, transitions
 from duly.store import runs as run_rows
 from duly.store.host.session_types import HostSession
 from duly.store.rows import JobRow, RunRow, definition_of
-from duly.store.runs import RunFilter
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change, Origin, new_run
 
@@ -241,60 +241,41 @@ def run(core: Core, run_id: str) -> RunRecord:
 def runs(
     core: Core,
     *,
-    job: str | None = None,
-    task: AnyTask | None = None,
-    state: RunState | Sequence[RunState] | None = None,
-    queue: str | None = None,
-    tag: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    text: str | None = None,
-    parent: str | None = None,
-    unique_key: str | None = None,
+    order: Literal["newest", "oldest"] = "newest",
     after: str | None = None,
     limit: int = 50,
+    **filters: Unpack[RunFilters],
 ) -> Page[RunRecord]:
     """Return the runs that match every given filter, newest first.
 
     The result is a list whose attribute ``more`` tells whether there are more than ``limit``.
 
     Args:
-        job: the job's id.
-        task: the task's name or function.
-        state: one state or several.
-        queue: the queue's name.
-        tag: a tag of their job.
-        since: only runs created at this aware instant or later.
-        until: only runs created before this aware instant.
-        text: part of the job's id, the task's name or the error.
-        parent: the id of the run after which they ran; skipped runs are included.
-        unique_key: the unique key that they hold; a run that no longer holds its key is not found.
+        order: ``newest`` first, or ``oldest`` first, by the time of their creation.
         after: the last id of the previous page.
         limit: 1 to 1000.
+        filters: ``job``, ``task``, ``state`` (one or several), ``queue``, ``tag``, ``error_type``,
+            ``worker``, ``parent``, ``unique_key``, ``since``, ``until``, ``finished_since``,
+            ``finished_until``, ``text``: see `RunFilters`.
 
     Raises:
-        ConfigurationError: the state is unknown, the limit is out of range, or ``after`` or
-            ``parent`` is not a run's id.
-        NaiveDatetimeError: ``since`` or ``until`` has no time zone.
+        ConfigurationError: the state or the order is unknown, the limit is out of range, or
+            ``after``, ``parent`` or ``worker`` is not an id.
+        NaiveDatetimeError: an instant has no time zone.
         UnknownTask: ``task`` is a function that is not registered.
+        UnknownOption: there is no such filter.
     """
-    if not isinstance(state, str | Iterable | None):
-        raise ConfigurationError(f"state={state!r}; give one of {RUN_STATES}, or a list of them")
-    for name in [state] if isinstance(state, str) else state or ():
-        if name not in RUN_STATES:
-            raise ConfigurationError(f"{name!r} is not a run state; known: {RUN_STATES}")
-    for option, value in (("after", after), ("parent", parent)):
-        if value is not None and not is_id(value):
-            raise ConfigurationError(f"{option}={value!r} is not valid; it must be the id of a run")
+    wanted = run_filter(core.registry, filters)
+    if order not in ("newest", "oldest"):
+        raise ConfigurationError(f"order={order!r} is not valid; give 'newest' or 'oldest'")
+    if after is not None and not is_id(after):
+        raise ConfigurationError(f"after={after!r} is not valid; it must be the id of a run")
     size = page_size(limit)
-    wanted = RunFilter(
-        job, core.registry.name_of(task), state, searchable(queue), tag,
-        None if since is None else instant("since", since),
-        None if until is None else instant("until", until),
-        searchable(text), after, size + 1, parent, searchable(unique_key),
-    )  # fmt: skip
     with core.store.read() as conn:
-        return Page.of([rows.run_record(row) for row in run_rows.page(conn, wanted)], size)
+        found = run_rows.page(
+            conn, wanted, after=after, limit=size + 1, oldest_first=order == "oldest"
+        )
+        return Page.of([rows.run_record(row) for row in found], size)
 
 
 def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:

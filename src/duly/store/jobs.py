@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -50,9 +50,7 @@ class JobFilter:
 
     Attributes:
         text: part of the id or of the task's name, ignoring case.
-        after: only ids that sort after this one, the last of the previous page.
         failing: only jobs whose last run failed.
-        order: ``id``, or ``next_fire_at`` for only those jobs that fire, soonest first.
     """
 
     tag: str | None = None
@@ -60,10 +58,7 @@ class JobFilter:
     task: str | None = None
     queue: str | None = None
     text: str | None = None
-    after: str | None = None
-    limit: int = 100
     failing: bool = False
-    order: Literal["id", "next_fire_at"] = "id"
 
 
 def add_many(
@@ -160,18 +155,52 @@ def lock_outdated(tx: Transaction, after: str, limit: int, release: str) -> Sequ
     )
 
 
-def page(conn: Connection, wanted: JobFilter) -> Sequence[JobRow]:
-    """Return the matching jobs in the requested order."""
+def page(
+    conn: Connection, wanted: JobFilter, *, after: str | None = None, limit: int = 100
+) -> Sequence[JobRow]:
+    """Return the matching jobs whose ids sort after ``after``, in the order of their ids."""
     statement = _filtered(select(job), wanted)
-    if wanted.order == "next_fire_at":
-        statement = statement.where(job.c.next_fire_at.is_not(None)).order_by(job.c.next_fire_at)
-    statement = statement.order_by(job.c.id).limit(wanted.limit)
-    return job_rows(conn.execute(statement))
+    if after is not None:
+        statement = statement.where(job.c.id > after)
+    return job_rows(conn.execute(statement.order_by(job.c.id).limit(limit)))
 
 
-def ids_with_tag(conn: Connection, tag: str) -> list[str]:
-    """Return the ids of all jobs with a tag."""
-    return list(conn.execute(select(job_tag.c.job_id).where(job_tag.c.tag == tag)).scalars())
+def page_by_next_fire(
+    conn: Connection,
+    wanted: JobFilter,
+    *,
+    after: tuple[datetime, str] | None = None,
+    limit: int = 100,
+) -> Sequence[JobRow]:
+    """Return the matching jobs that fire, soonest first.
+
+    Args:
+        conn: the connection.
+        wanted: the conditions.
+        after: the next fire and the id of the last job of the previous page.
+        limit: the maximum number of jobs.
+    """
+    statement = _filtered(select(job), wanted).where(job.c.next_fire_at.is_not(None))
+    if after is not None:
+        moment, job_id = after
+        statement = statement.where(
+            job.c.next_fire_at >= moment, (job.c.next_fire_at > moment) | (job.c.id > job_id)
+        )
+    return job_rows(conn.execute(statement.order_by(job.c.next_fire_at, job.c.id).limit(limit)))
+
+
+class Matched(NamedTuple):
+    """A job that matches a filter: its id, its state, and who has paused it."""
+
+    id: str
+    state: str
+    paused_by: str | None
+
+
+def matching(conn: Connection, wanted: JobFilter) -> list[Matched]:
+    """Return all matching jobs, in the order of their ids."""
+    statement = _filtered(select(job.c.id, job.c.state, job.c.paused_by), wanted)
+    return [Matched(*row) for row in conn.execute(statement.order_by(job.c.id))]
 
 
 def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -376,8 +405,6 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
     if wanted.text:
         matches = job.c.id.icontains(wanted.text, autoescape=True)
         statement = statement.where(matches | job.c.task.icontains(wanted.text, autoescape=True))
-    if wanted.after is not None:
-        statement = statement.where(job.c.id > wanted.after)
     return statement
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+    update,
+)
 
 from duly.model.identity import floor_id
 from duly.model.job import Occupancy
+from duly.model.run import LIVE as LIVE_STATES
 from duly.store import transitions
 from duly.store.rows import RunRow, run_rows
 from duly.store.sql.bounded_count import bounded_counts
@@ -42,26 +53,48 @@ class RunFilter:
     """The conditions of a query for runs, combined with AND.
 
     Attributes:
-        state: one state or several.
+        states: the states, one of which it must have; ``None``: every state.
         parent: the id of the run that triggered them.
         since: only runs created at this instant or later.
         until: only runs created before this instant.
+        finished_since: only runs that finished at this instant or later.
+        finished_until: only runs that finished before this instant.
         text: part of the job's id, the task's name or the error, ignoring case.
-        after: only runs older than the one with this id, the last of the previous page.
     """
 
     job: str | None = None
     task: str | None = None
-    state: str | Sequence[str] | None = None
+    states: tuple[str, ...] | None = None
     queue: str | None = None
     tag: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    text: str | None = None
-    after: str | None = None
-    limit: int = 50
+    error_type: str | None = None
+    worker: str | None = None
     parent: str | None = None
     unique_key: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    finished_since: datetime | None = None
+    finished_until: datetime | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterCounts:
+    """The failed runs of one task that ended with one type of error.
+
+    Attributes:
+        example: the newest of them.
+    """
+
+    task: str
+    error_type: str | None
+    last_hour: int
+    last_day: int
+    last_week: int
+    total: int
+    first_at: datetime
+    last_at: datetime
+    example: RunRow
 
 
 def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -105,10 +138,79 @@ def holders_of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
     return in_parts(conn, _HOLDERS, keys)
 
 
-def page(conn: Connection, wanted: RunFilter) -> Sequence[RunRow]:
-    """Return the matching runs, newest first."""
-    statement = _filtered(select(run), wanted).order_by(run.c.id.desc()).limit(wanted.limit)
-    return run_rows(conn.execute(statement))
+def page(
+    conn: Connection,
+    wanted: RunFilter,
+    *,
+    after: str | None = None,
+    limit: int = 50,
+    oldest_first: bool = False,
+) -> Sequence[RunRow]:
+    """Return the matching runs in the order of their ids, which is that of their creation.
+
+    Args:
+        conn: the connection.
+        wanted: the conditions.
+        after: the id of the last run of the previous page.
+        limit: the maximum number of runs.
+        oldest_first: whether to return the oldest first; default: the newest.
+    """
+    statement = _filtered(select(run), wanted)
+    if after is not None:
+        statement = statement.where(run.c.id > after if oldest_first else run.c.id < after)
+    order = run.c.id if oldest_first else run.c.id.desc()
+    return run_rows(conn.execute(statement.order_by(order).limit(limit)))
+
+
+def matching(conn: Connection, wanted: RunFilter) -> list[str]:
+    """Return the ids of all matching runs, oldest first."""
+    return list(conn.execute(_all_matching(select(run.c.id), wanted).order_by(run.c.id)).scalars())
+
+
+def count(conn: Connection, wanted: RunFilter) -> int:
+    """Count the matching runs."""
+    return int(
+        conn.execute(_all_matching(select(func.count()).select_from(run), wanted)).scalar_one()
+    )
+
+
+def jobs_of(conn: Connection, run_ids: Sequence[str]) -> list[str]:
+    """Return the ids of the jobs of these runs."""
+    chosen = select(run.c.job_id).where(
+        among(conn.dialect.name, run.c.id, "ids"), run.c.job_id.is_not(None)
+    )
+    return list(conn.execute(chosen.distinct(), {"ids": list(run_ids)}).scalars())
+
+
+def dead_letters(
+    conn: Connection, wanted: RunFilter, now: datetime, limit: int
+) -> list[DeadLetterCounts]:
+    """Group the matching failed runs by task and type of error, the largest groups first."""
+    number, ended = func.count(), run.c.finished_at
+    recent = {
+        name: func.sum(case((ended >= now - timedelta(hours=hours), 1), else_=0)).label(name)
+        for name, hours in (("last_hour", 1), ("last_day", 24), ("last_week", 7 * 24))
+    }
+    columns: list[ColumnElement[Any]] = [
+        run.c.task, run.c.error_type, *recent.values(), number.label("total"),
+        func.min(ended).label("first_at"), func.max(ended).label("last_at"),
+        func.max(run.c.id).label("example"),
+    ]  # fmt: skip
+    chosen = _filtered(select(*columns), replace(wanted, states=("failed",)))
+    grouped = chosen.group_by(run.c.task, run.c.error_type)
+    ordered = grouped.order_by(number.desc(), run.c.task, run.c.error_type).limit(limit)
+    groups = conn.execute(ordered).all()
+    newest = select(run).where(among(conn.dialect.name, run.c.id, "ids"))
+    found = run_rows(conn.execute(newest, {"ids": [group.example for group in groups]}))
+    examples = {row.id: row for row in found}
+    return [
+        DeadLetterCounts(
+            group.task, group.error_type, int(group.last_hour), int(group.last_day),
+            int(group.last_week), group.total, group.first_at, group.last_at,
+            examples[group.example],
+        )
+        for group in groups
+    ]  # fmt: skip
 
 
 def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow]:
@@ -246,14 +348,27 @@ def previous_success(conn: Connection, job_id: str, before: str) -> datetime | N
     return finished_at
 
 
+def _all_matching(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
+    """Return a query for all matching runs, in any order: few of those that are kept."""
+    statement = _filtered(statement, wanted)
+    if wanted.states and LIVE_STATES.issuperset(wanted.states):
+        statement = statement.where(LIVE)  # implied; word for word, it may use the partial index
+    return statement
+
+
 def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
-    states = [wanted.state] if isinstance(wanted.state, str) else wanted.state
-    if states is not None:
-        statement = statement.where(run.c.state.in_(list(states)))
+    if wanted.states is not None:
+        one = len(wanted.states) == 1
+        is_wanted = run.c.state == wanted.states[0] if one else run.c.state.in_(wanted.states)
+        statement = statement.where(is_wanted)
+        if set(NOTABLE_STATES).issuperset(wanted.states):
+            statement = statement.where(NOTABLE)  # implied, too
     for column, value in (
         (run.c.job_id, wanted.job),
         (run.c.task, wanted.task),
         (run.c.queue, wanted.queue),
+        (run.c.error_type, wanted.error_type),
+        (run.c.worker_id, wanted.worker),
         (run.c.parent_run_id, wanted.parent),
         (run.c.unique_key, wanted.unique_key),
     ):
@@ -262,17 +377,22 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
     if wanted.tag is not None:
         tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
         statement = statement.where(run.c.job_id.in_(tagged))
-    if wanted.since is not None:
-        statement = statement.where(run.c.id >= floor_id(wanted.since))
-    if wanted.until is not None:
-        statement = statement.where(run.c.id < floor_id(wanted.until))
-    if wanted.after is not None:
-        statement = statement.where(run.c.id < wanted.after)
     if wanted.text:
         columns = (run.c.job_id, run.c.task, run.c.error_type, run.c.error_message)
         matches = [column.icontains(wanted.text, autoescape=True) for column in columns]
         statement = statement.where(matches[0] | matches[1] | matches[2] | matches[3])
-    return statement
+    return statement.where(*_within(wanted))
+
+
+def _within(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.since is not None:
+        yield run.c.id >= floor_id(wanted.since)
+    if wanted.until is not None:
+        yield run.c.id < floor_id(wanted.until)
+    if wanted.finished_since is not None:
+        yield run.c.finished_at >= wanted.finished_since
+    if wanted.finished_until is not None:
+        yield run.c.finished_at < wanted.finished_until
 
 
 @cache

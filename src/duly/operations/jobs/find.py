@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from sqlalchemy import Connection
 
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError
-from duly.model.job import JOB_STATES, JobRecord, JobState
+from duly.model.checks import instant
+from duly.model.job import JobRecord
 from duly.model.page import Page
 from duly.model.record import Record, SafeText, record
 from duly.operations.core import Core
-from duly.operations.inputs import page_size, searchable
-from duly.registry import AnyTask
+from duly.operations.filters import JobFilters, job_filter
+from duly.operations.inputs import page_size
 from duly.store import history, rows, runs
 from duly.store import jobs as job_rows
-from duly.store.jobs import JobFilter
 
 
 @record
@@ -43,48 +43,45 @@ class MissedRange(Record):
 def jobs(
     core: Core,
     *,
-    tag: str | None = None,
-    state: JobState | None = None,
-    task: AnyTask | None = None,
-    queue: str | None = None,
-    text: str | None = None,
-    failing: bool = False,
     order: Literal["id", "next_fire_at"] = "id",
-    after: str | None = None,
+    after: str | tuple[datetime, str] | None = None,
     limit: int = 100,
+    **filters: Unpack[JobFilters],
 ) -> Page[JobRecord]:
     """Return the jobs that match every given filter, each with its newest run.
 
     The result is a list whose attribute ``more`` tells whether there are more than ``limit``.
 
     Args:
-        tag: one of their tags.
-        state: ``active``, ``paused``, ``finished`` or ``unresolved``.
-        task: the task's name or function.
-        queue: the queue's name.
-        text: part of the id or of the task's name.
-        failing: whether to return only jobs whose last finished run failed.
         order: ``id``; or ``next_fire_at``: only jobs that will fire again, soonest first.
-        after: the last id of the previous page, when ordered by id.
+        after: the last id of the previous page; when ordered by ``next_fire_at``, the last pair
+            of ``next_fire_at`` and id.
         limit: 1 to 1000.
+        filters: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``failing``: see `JobFilters`.
 
     Raises:
-        ConfigurationError: the state or order is unknown, or the limit is out of range.
+        ConfigurationError: the state or order is unknown, ``after`` does not fit the order, or the
+            limit is out of range.
+        NaiveDatetimeError: the instant of ``after`` has no time zone.
         UnknownTask: ``task`` is a function that is not registered.
+        UnknownOption: there is no such filter.
     """
-    if state is not None and state not in JOB_STATES:
-        raise ConfigurationError(f"{state!r} is not a job state; known: {JOB_STATES}")
-    if order not in ("id", "next_fire_at") or (after is not None and order != "id"):
-        raise ConfigurationError(
-            f"order={order!r} is not valid; give 'id' or, without after=, 'next_fire_at'"
-        )
+    wanted = job_filter(core.registry, filters)
+    if order not in ("id", "next_fire_at"):
+        raise ConfigurationError(f"order={order!r} is not valid; give 'id' or 'next_fire_at'")
     size = page_size(limit)
-    wanted = JobFilter(
-        tag, state, core.registry.name_of(task), searchable(queue), searchable(text), after,
-        size + 1, failing, order,
-    )  # fmt: skip
     with core.store.read() as conn:
-        return Page.of(_records(conn, job_rows.page(conn, wanted)), size)
+        if order == "id" and (after is None or isinstance(after, str)):
+            found = job_rows.page(conn, wanted, after=after, limit=size + 1)
+        elif order == "next_fire_at" and not isinstance(after, str):
+            position = None if after is None else (instant("after", after[0]), after[1])
+            found = job_rows.page_by_next_fire(conn, wanted, after=position, limit=size + 1)
+        else:
+            raise ConfigurationError(
+                f"after={after!r} does not fit order={order!r}; give the id of the last job, or "
+                "with order='next_fire_at' the pair (next_fire_at, id)"
+            )
+        return Page.of(_records(conn, found), size)
 
 
 def job(core: Core, job_id: str) -> JobRecord:

@@ -1,9 +1,11 @@
-"""Pausing, resuming and removing jobs: one by its id, or all with a tag."""
+"""Pausing, resuming and removing jobs: one by its id, or all that match a filter."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Unpack
 
 from sqlalchemy import Connection
 
@@ -11,12 +13,14 @@ from duly.decisions.existing_runs import cancel_live
 from duly.decisions.policy import next_fire
 from duly.errors import ConfigurationError
 from duly.model.actor import Actor
+from duly.operations.batches import ROWS_AT_ONCE, in_batches
 from duly.operations.core import Core
+from duly.operations.filters import JobFilters, described, job_filter, refuse_empty
 from duly.operations.jobs.cursors import active_or_finished
 from duly.operations.jobs.dependencies import catch_up_paused, refuse_children, refuse_in_use
 from duly.store import dependencies, jobs, runs
 from duly.store.host.session_types import HostSession
-from duly.store.jobs import Resumed
+from duly.store.jobs import JobFilter, Matched, Resumed
 from duly.store.rows import JobRow, definition_of
 from duly.store.transaction import Transaction
 from duly.worker.adaptive_batch import AdaptiveBatch
@@ -30,8 +34,8 @@ UNDECLARED = "no longer declared in code"
 REMOVED = "the job was removed"
 """The reason of runs that are cancelled because their job is removed."""
 
-JOBS_AT_ONCE, RUNS_AT_ONCE, FEW_RUNS = 1000, 1000, 100
-"""The maximum number of jobs, and of runs, that one transaction changes; and how many are few."""
+FEW_RUNS = 100
+"""The number of runs that are cancelled together with the removal of their jobs."""
 
 Work = Callable[[Transaction, Sequence[str]], int]
 """Changes jobs in one transaction, and returns the number of those that it changed."""
@@ -41,12 +45,14 @@ def pause(
     core: Core,
     job_id: str | None = None,
     *,
-    tag: str | None = None,
     reason: str | None = None,
+    dry_run: bool = False,
+    everything: bool = False,
     actor: str | Actor | None = None,
     session: HostSession | None = None,
+    **filters: Unpack[JobFilters],
 ) -> int:
-    """Pause one job, or all jobs with a tag: they stop firing. Existing runs are not affected.
+    """Pause one job, or all that match a filter: they stop firing. Existing runs are not affected.
 
     A job that is finished, or that cannot be read, is paused like any other: it does not fire until
     it is resumed, whatever is deployed or edited meanwhile. Many jobs are paused in several short
@@ -54,103 +60,196 @@ def pause(
 
     Args:
         job_id: the job's id.
-        tag: or a tag.
         reason: why, for the dashboard and the audit trail.
+        dry_run: whether to count the jobs that would be paused, and to change nothing.
+        everything: whether to pause all jobs; without an id and filters, this is required.
         actor: who acts, for the audit trail.
         session: see `add`.
+        filters: instead of an id: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``failing``,
+            as in `jobs`.
 
     Returns:
         The number of jobs that were paused by this call.
 
     Raises:
         JobNotFound: the job does not exist.
-        ConfigurationError: both an id and a tag, or neither.
+        ConfigurationError: both an id and a filter, or neither; or a filter is not valid.
+        UnknownTask: ``task`` is a function that is not registered.
     """
+    chosen = _choose(core, job_id, filters, everything, "pause")
+
+    def changes(found: Matched) -> bool:
+        return _is_pausable(found.state, found.paused_by, None if actor is None else str(actor))
+
+    if dry_run:
+        return chosen.count(core, changes, session)
 
     def work(tx: Transaction, job_ids: Sequence[str]) -> int:
         return pause_jobs(tx, job_ids, tx.because(reason))
 
-    return _change(core, job_id, tag, work, session=session, actor=actor)
+    return _change(core, chosen, work, "jobs.paused", session=session, actor=actor)
 
 
 def resume(
     core: Core,
     job_id: str | None = None,
     *,
-    tag: str | None = None,
+    dry_run: bool = False,
+    everything: bool = False,
     actor: str | Actor | None = None,
     session: HostSession | None = None,
+    **filters: Unpack[JobFilters],
 ) -> int:
-    """Resume one paused job, or all with a tag; their ``catch_up`` decides what fell due meanwhile.
+    """Resume one paused job, or all that match a filter.
 
-    Many jobs are resumed in several short transactions, or in the caller's, with ``session``.
+    Their ``catch_up`` decides what fell due meanwhile. Many jobs are resumed in several short
+    transactions, or in the caller's, with ``session``.
 
     Args:
         job_id: the job's id.
-        tag: or a tag.
+        dry_run: whether to count the jobs that would be resumed, and to change nothing.
+        everything: whether to resume all jobs; without an id and filters, this is required.
         actor: who acts, for the audit trail.
         session: see `add`.
+        filters: instead of an id: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``failing``,
+            as in `jobs`.
 
     Returns:
         The number of jobs that were resumed by this call.
 
     Raises:
         JobNotFound: the job does not exist.
-        ConfigurationError: both an id and a tag, or neither.
+        ConfigurationError: both an id and a filter, or neither; or a filter is not valid.
+        UnknownTask: ``task`` is a function that is not registered.
     """
-    return _change(core, job_id, tag, resume_jobs, session=session, actor=actor)
+    chosen = _choose(core, job_id, filters, everything, "resume")
+    if dry_run:
+        return chosen.count(core, lambda found: found.state == "paused", session)
+    return _change(core, chosen, resume_jobs, "jobs.resumed", session=session, actor=actor)
 
 
 def remove(
     core: Core,
     job_id: str | None = None,
     *,
-    tag: str | None = None,
+    dry_run: bool = False,
+    everything: bool = False,
     actor: str | Actor | None = None,
     session: HostSession | None = None,
+    **filters: Unpack[JobFilters],
 ) -> int:
-    """Remove one job, or all jobs with a tag.
+    """Remove one job, or all jobs that match a filter.
 
     Runs that have not started are cancelled; running ones finish. The history of runs is kept. Many
     jobs and runs are removed in several short transactions, or in the caller's, with ``session``.
 
     Args:
         job_id: the job's id.
-        tag: or a tag.
+        dry_run: whether to count the jobs that would be removed, and to change nothing.
+        everything: whether to remove all jobs; without an id and filters, this is required.
         actor: who acts, for the audit trail.
         session: see `add`.
+        filters: instead of an id: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``failing``,
+            as in `jobs`.
 
     Returns:
         The number of jobs that were removed.
 
     Raises:
         JobNotFound: the job does not exist.
-        JobInUse: other jobs run after one of them; remove those first, or all together by a tag.
-        ConfigurationError: both an id and a tag, or neither.
+        JobInUse: other jobs run after one of them; nothing is removed. Remove those first, or all
+            together by a filter.
+        ConfigurationError: both an id and a filter, or neither; or a filter is not valid.
+        UnknownTask: ``task`` is a function that is not registered.
     """
+    chosen = _choose(core, job_id, filters, everything, "remove")
+    if dry_run:
+        return chosen.count(core, lambda _found: True, session)
     if session is not None:
-        return _change(core, job_id, tag, _remove_jobs, session=session, actor=actor)
-    chosen = _find(core, job_id, tag)
-    related = _check_removal(core, chosen)
-    _cancel_most(core, chosen, actor)
+        return _change(core, chosen, _remove_jobs, "jobs.removed", session=session, actor=actor)
+    job_ids = chosen.ids(core)
+    related = _check_removal(core, job_ids)
+    _cancel_most(core, job_ids, actor)
     removed = core.transact(lambda tx: _remove_jobs(tx, related), actor=actor) if related else 0
-    return removed + _in_batches(core, sorted({*chosen} - {*related}), _remove_jobs, actor)
+    removed += _in_batches(core, sorted({*job_ids} - {*related}), _remove_jobs, actor)
+    return chosen.record(core, "jobs.removed", removed, actor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The jobs to change: one by its id, or those that match a filter."""
+
+    job_id: str | None
+    wanted: JobFilter
+
+    def find(self, conn: Connection) -> list[Matched]:
+        """Return the jobs, in the order of their ids.
+
+        Raises:
+            JobNotFound: there is no job with this id.
+        """
+        if self.job_id is None:
+            return jobs.matching(conn, self.wanted)
+        row = jobs.find(conn, self.job_id)
+        if row is None:
+            raise jobs.not_found(conn, self.job_id)
+        return [Matched(row.id, row.state, row.paused_by)]
+
+    def ids(self, core: Core) -> list[str]:
+        """Return the ids of the jobs, in order."""
+        with core.store.read() as conn:
+            return [found.id for found in self.find(conn)]
+
+    def count(
+        self, core: Core, changes: Callable[[Matched], bool], session: HostSession | None
+    ) -> int:
+        """Count the jobs that a call would change."""
+        if session is not None:
+            return core.transact(lambda tx: sum(map(changes, self.find(tx.conn))), session=session)
+        with core.store.read() as conn:
+            return sum(map(changes, self.find(conn)))
+
+    def note(self, tx: Transaction, kind: str, changed: int) -> int:
+        """Record the change of all that matched, beside the event of each job."""
+        if changed and self.job_id is None:
+            tx.record(kind, filter=described(self.wanted), changed=changed)
+        return changed
+
+    def record(self, core: Core, kind: str, changed: int, actor: str | Actor | None) -> int:
+        """Record the change in a transaction of its own."""
+        if changed and self.job_id is None:
+            core.transact(lambda tx: self.note(tx, kind, changed), actor=actor)
+        return changed
+
+
+def _choose(
+    core: Core, job_id: str | None, filters: JobFilters, everything: bool, call: str
+) -> _Chosen:
+    wanted = job_filter(core.registry, filters)
+    if job_id is None:
+        refuse_empty(wanted, everything, call)
+    elif everything or described(wanted):
+        raise ConfigurationError("give either a job's id or filters, such as tag=")
+    return _Chosen(job_id, wanted)
 
 
 def _change(
     core: Core,
-    job_id: str | None,
-    tag: str | None,
+    chosen: _Chosen,
     work: Work,
+    kind: str,
     *,
     session: HostSession | None,
     actor: str | Actor | None,
 ) -> int:
     if session is None:
-        return _in_batches(core, _find(core, job_id, tag), work, actor)
-    return core.transact(
-        lambda tx: work(tx, _chosen(tx.conn, job_id, tag)), session=session, actor=actor
-    )
+        changed = _in_batches(core, chosen.ids(core), work, actor)
+        return chosen.record(core, kind, changed, actor)
+
+    def change(tx: Transaction) -> int:
+        return chosen.note(tx, kind, work(tx, [found.id for found in chosen.find(tx.conn)]))
+
+    return core.transact(change, session=session, actor=actor)
 
 
 def pause_jobs(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> int:
@@ -160,14 +259,16 @@ def pause_jobs(tx: Transaction, job_ids: Sequence[str], reason: str | None) -> i
     declares later.
     """
     rows = [
-        row
-        for row in jobs.lock(tx, job_ids)
-        if row.state != "paused" or (row.paused_by == CODE and tx.actor != CODE)
+        row for row in jobs.lock(tx, job_ids) if _is_pausable(row.state, row.paused_by, tx.actor)
     ]
     paused = [row.id for row in rows]
     jobs.pause(tx, paused, tx.actor, reason)
     tx.record_jobs("job.paused", paused, reason=reason)
     return len(paused)
+
+
+def _is_pausable(state: str, paused_by: str | None, actor: str | Actor | None) -> bool:
+    return state != "paused" or (paused_by == CODE and actor != CODE)
 
 
 def resume_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
@@ -219,7 +320,7 @@ def _cancel_most(core: Core, job_ids: Sequence[str], actor: str | Actor | None) 
     with core.store.read() as conn:
         if len(runs.unstarted_of_jobs(conn, job_ids, FEW_RUNS)) < FEW_RUNS:
             return
-    batch = AdaptiveBatch(core.store, RUNS_AT_ONCE)
+    batch = AdaptiveBatch(core.store, ROWS_AT_ONCE)
 
     def cancel(tx: Transaction) -> int:
         began = core.clock.monotonic()
@@ -242,32 +343,6 @@ def _remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
 
 
 def _in_batches(core: Core, job_ids: Sequence[str], work: Work, actor: str | Actor | None) -> int:
-    """Change many jobs in transactions that are short on SQLite (engine rule 27)."""
-    batch, done, first = AdaptiveBatch(core.store, JOBS_AT_ONCE), 0, 0
-    while first < len(job_ids):
-        chosen = job_ids[first : first + batch.size]
-
-        def change(tx: Transaction, chosen: Sequence[str] = chosen) -> int:
-            began = core.clock.monotonic()
-            changed = work(tx, chosen)
-            batch.record(len(chosen), core.clock.monotonic() - began)
-            return changed
-
-        done += core.transact(change, actor=actor)
-        first += len(chosen)
-    return done
-
-
-def _find(core: Core, job_id: str | None, tag: str | None) -> list[str]:
-    with core.store.read() as conn:
-        return sorted(_chosen(conn, job_id, tag))
-
-
-def _chosen(conn: Connection, job_id: str | None, tag: str | None) -> list[str]:
-    if tag is not None and job_id is None:
-        return jobs.ids_with_tag(conn, tag)
-    if job_id is None or tag is not None:
-        raise ConfigurationError("give either a job's id or tag=")
-    if jobs.find(conn, job_id) is None:
-        raise jobs.not_found(conn, job_id)
-    return [job_id]
+    changed: list[int] = []
+    in_batches(core, job_ids, work, actor, changed.append)
+    return sum(changed)

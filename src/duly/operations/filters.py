@@ -1,0 +1,162 @@
+"""The filters of runs and of jobs, for lists and for changes of all that match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from duly.errors import ConfigurationError, UnknownOption
+from duly.model.checks import instant
+from duly.model.identity import is_id
+from duly.model.job import JOB_STATES, JobState
+from duly.model.run import RUN_STATES, RunState
+from duly.operations.inputs import searchable
+from duly.registry import AnyTask, Registry
+from duly.store.jobs import JobFilter
+from duly.store.runs import RunFilter
+
+
+class RunFilters(TypedDict, total=False):
+    """Which runs: those that match every given filter. ``None`` counts as not given.
+
+    Attributes:
+        job: the job's id.
+        task: the task's name or function.
+        state: one state or several.
+        queue: the queue's name.
+        tag: a tag of their job.
+        error_type: the type of the error that ended their last attempt.
+        worker: the id of the worker that executes them, or executed them last.
+        parent: the id of the run after which they ran; skipped runs are included.
+        unique_key: the unique key that they hold; a run that no longer holds its key is not found.
+        since: only runs created at this aware instant or later.
+        until: only runs created before this instant.
+        finished_since: only runs that finished at this aware instant or later.
+        finished_until: only runs that finished before this instant.
+        text: part of the job's id, the task's name or the error.
+    """
+
+    job: str | None
+    task: AnyTask | None
+    state: RunState | Sequence[RunState] | None
+    queue: str | None
+    tag: str | None
+    error_type: str | None
+    worker: str | None
+    parent: str | None
+    unique_key: str | None
+    since: datetime | None
+    until: datetime | None
+    finished_since: datetime | None
+    finished_until: datetime | None
+    text: str | None
+
+
+class JobFilters(TypedDict, total=False):
+    """Which jobs: those that match every given filter. ``None`` counts as not given.
+
+    Attributes:
+        tag: one of their tags.
+        state: ``active``, ``paused``, ``finished`` or ``unresolved``.
+        task: the task's name or function.
+        queue: the queue's name.
+        text: part of the id or of the task's name.
+        failing: whether to choose only jobs whose last finished run failed.
+    """
+
+    tag: str | None
+    state: JobState | None
+    task: AnyTask | None
+    queue: str | None
+    text: str | None
+    failing: bool
+
+
+def run_filter(registry: Registry, given: RunFilters) -> RunFilter:
+    """Return the conditions of a query for runs.
+
+    Raises:
+        ConfigurationError: a state is unknown, or an id is not that of a run or worker.
+        NaiveDatetimeError: an instant has no time zone.
+        UnknownTask: the task is a function that is not registered.
+        UnknownOption: there is no such filter.
+    """
+    wanted = _given(given, RunFilters.__annotations__, "of runs")
+    for option, of in (("parent", "a run"), ("worker", "a worker")):
+        if option in wanted and not is_id(wanted[option]):
+            raise ConfigurationError(
+                f"{option}={wanted[option]!r} is not valid; it must be the id of {of}"
+            )
+    for option in ("since", "until", "finished_since", "finished_until"):
+        if option in wanted:
+            wanted[option] = instant(option, wanted[option])
+    for option in ("queue", "error_type", "unique_key", "text"):
+        if option in wanted:
+            wanted[option] = searchable(wanted[option])
+    if "task" in wanted:
+        wanted["task"] = registry.name_of(wanted["task"])
+    return RunFilter(states=_states(wanted.pop("state", None)), **wanted)
+
+
+def job_filter(registry: Registry, given: JobFilters) -> JobFilter:
+    """Return the conditions of a query for jobs.
+
+    Raises:
+        ConfigurationError: the state is unknown.
+        UnknownTask: the task is a function that is not registered.
+        UnknownOption: there is no such filter.
+    """
+    wanted = _given(given, JobFilters.__annotations__, "of jobs")
+    if wanted.get("state", "active") not in JOB_STATES:
+        raise ConfigurationError(f"{wanted['state']!r} is not a job state; known: {JOB_STATES}")
+    for option in ("queue", "text"):
+        if option in wanted:
+            wanted[option] = searchable(wanted[option])
+    if "task" in wanted:
+        wanted["task"] = registry.name_of(wanted["task"])
+    return JobFilter(**wanted)
+
+
+def described(wanted: RunFilter | JobFilter) -> dict[str, Any]:
+    """Return the conditions of a filter as JSON values, for the audit trail."""
+    values = {name: getattr(wanted, name) for name in wanted.__slots__}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+        if value not in (None, False, "")
+    }
+
+
+def refuse_empty(wanted: RunFilter | JobFilter, everything: bool, change: str) -> None:
+    """Refuse to change all that there is, unless that was asked for.
+
+    Raises:
+        ConfigurationError: no condition is given, and ``everything`` is not set; or both are.
+    """
+    empty = not described(wanted)
+    if empty and not everything:
+        raise ConfigurationError(
+            f"{change} without a filter would change every one; give a filter, or everything=True"
+        )
+    if everything and not empty:
+        raise ConfigurationError("give either filters or everything=True")
+
+
+def _given(filters: Mapping[str, Any], known: Iterable[str], of: str) -> dict[str, Any]:
+    for name in filters:
+        if name not in known:
+            raise UnknownOption(name, known, f"as a filter {of}")
+    return {name: value for name, value in filters.items() if value is not None}
+
+
+def _states(state: Any) -> tuple[str, ...] | None:
+    if state is None:
+        return None
+    if not isinstance(state, str | Iterable):
+        raise ConfigurationError(f"state={state!r}; give one of {RUN_STATES}, or a list of them")
+    states = (state,) if isinstance(state, str) else tuple(state)
+    for name in states:
+        if name not in RUN_STATES:
+            raise ConfigurationError(f"{name!r} is not a run state; known: {RUN_STATES}")
+    return states
