@@ -178,7 +178,13 @@ def _wanted(
 
 
 def _change(
-    core: Core, wanted: RunFilter, work: Work, kind: str, *, dry_run: bool, actor: str | Actor | None
+    core: Core,
+    wanted: RunFilter,
+    work: Work,
+    kind: str,
+    *,
+    dry_run: bool,
+    actor: str | Actor | None,
 ) -> BulkResult:
     with core.store.read() as conn:
         if dry_run:

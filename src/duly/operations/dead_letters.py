@@ -63,7 +63,7 @@ def dead_letters(
         UnknownOption: there is no such filter.
     """
     wanted = run_filter(core.registry, filters)
-    if set(wanted.states) - {"failed"}:
+    if set(wanted.states or ()) - {"failed"}:
         raise ConfigurationError("dead letters are runs that have failed; leave state= out")
     size = page_size(limit)
     with core.store.read() as conn:

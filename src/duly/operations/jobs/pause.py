@@ -77,9 +77,10 @@ def pause(
         UnknownTask: ``task`` is a function that is not registered.
     """
     chosen = _choose(core, job_id, filters, everything, "pause")
+    by = Actor.of(actor)
 
     def changes(found: Matched) -> bool:
-        return _is_pausable(found.state, found.paused_by, None if actor is None else str(actor))
+        return _is_pausable(found.state, found.paused_by, by and by.name)
 
     if dry_run:
         return chosen.count(core, changes, session)
