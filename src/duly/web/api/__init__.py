@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duly.web.api import document, jobs, runs, system
+from duly.web.api import bulk, dead_letters, document, jobs, runs, system
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
@@ -10,6 +10,8 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *system.routes,
     *jobs.routes,
     *runs.routes,
+    *bulk.routes,
+    *dead_letters.routes,
 )
 
 __all__ = ["ROUTES"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
+from duly.operations.filters import RunFilters
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
 from duly.web.context import Context
@@ -29,7 +30,10 @@ class PageQuery(QueryModel):
     limit: Limit = 50
 
 
-class RunsQuery(PageQuery):
+Moment = Annotated[AwareDatetime, Field(strict=False)]
+
+
+class RunFields(BaseModel):
     """Filters for runs, all of which must match. ``state`` may be given several times."""
 
     job: Text | None = None
@@ -37,10 +41,30 @@ class RunsQuery(PageQuery):
     state: list[RunState] = Field([])
     queue: Text | None = None
     tag: Text | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    text: Text | None = None
+    error_type: Text | None = None
+    worker: Text | None = None
     parent: Text | None = None
+    unique_key: Text | None = None
+    since: Annotated[Moment | None, Field(description="Created at this time or later.")] = None
+    until: Annotated[Moment | None, Field(description="Created before this time.")] = None
+    finished_since: Annotated[
+        Moment | None, Field(description="Finished at this time or later.")
+    ] = None
+    finished_until: Annotated[Moment | None, Field(description="Finished before this time.")] = None
+    text: Annotated[
+        Text | None, Field(description="Part of the job's id, the task's name or the error.")
+    ] = None
+
+    def filters(self) -> RunFilters:
+        """Return the filters that were given."""
+        given = self.model_dump(include=set(RunFields.model_fields), exclude_unset=True)
+        return cast(RunFilters, given)
+
+
+class RunsQuery(RunFields, PageQuery):
+    """Filters for runs, and the page to return."""
+
+    order: Literal["newest", "oldest"] = "newest"
 
 
 class LogQuery(QueryModel):
@@ -65,10 +89,10 @@ class Discard(BodyModel):
 async def list_runs(
     context: Context, query: Annotated[RunsQuery, Query()]
 ) -> schemas.Page[RunRecord]:
-    """List runs, newest first."""
-    filters = query.model_dump(exclude={"limit", "state"})
-    states = list(query.state) or None
-    records = await context.scheduler.aio.runs(**filters, state=states, limit=query.limit + 1)
+    """List runs, newest first, or oldest first."""
+    records = await context.scheduler.aio.runs(
+        order=query.order, after=query.after, limit=query.limit + 1, **query.filters()
+    )
     return page(records, query.limit, lambda run: run.id)
 
 

@@ -1,0 +1,134 @@
+"""The REST API that changes all runs, or all jobs, that match a filter.
+
+The body is the filter, with the members that the list takes as its query. ``{"everything": true}``
+means all; ``dry_run=true`` in the query counts what matches, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from duly.operations.bulk import BulkResult
+from duly.operations.filters import JobFilters
+from duly.web.api.paging import BodyModel, QueryModel, Text
+from duly.web.api.runs import RunFields
+from duly.web.context import Context
+from duly.web.paths import API_PREFIX
+from duly.web.routes import Routes
+
+routes = Routes(API_PREFIX, tag="bulk changes")
+
+
+class DryRunQuery(QueryModel):
+    """Whether to count what matches, and change nothing."""
+
+    dry_run: bool = False
+
+
+DryRun = Annotated[DryRunQuery, Query()]
+Everything = Annotated[bool, Field(description="Change all; then no filter may be given.")]
+Reason = Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+class RunSelection(RunFields, BodyModel):
+    """Which runs to change."""
+
+    everything: Everything = False
+
+
+class DiscardSelection(RunSelection):
+    """Which failed runs to give up, and why."""
+
+    reason: Reason
+
+
+class JobSelection(BodyModel):
+    """Which jobs to change."""
+
+    tag: Text | None = None
+    state: Literal["active", "paused", "finished", "unresolved"] | None = None
+    task: Text | None = None
+    queue: Text | None = None
+    text: Annotated[Text | None, Field(description="Part of the id or of the task's name.")] = None
+    failing: bool = False
+    everything: Everything = False
+
+    def filters(self) -> JobFilters:
+        """Return the filters that were given."""
+        given = self.model_dump(include=set(JobFilters.__annotations__), exclude_unset=True)
+        return cast(JobFilters, given)
+
+
+class PauseSelection(JobSelection):
+    """Which jobs to pause, and why."""
+
+    reason: Reason | None = None
+
+
+class JobsChanged(BaseModel):
+    """The number of jobs that were changed; with ``dry_run``, that would be changed."""
+
+    jobs: int
+    dry_run: bool
+
+
+@routes.post("/runs/cancel")
+async def cancel_runs(context: Context, query: DryRun, body: RunSelection) -> BulkResult:
+    """Cancel all unfinished runs that match."""
+    return await context.scheduler.aio.cancel_runs(
+        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+    )
+
+
+@routes.post("/runs/retry")
+async def retry_runs(context: Context, query: DryRun, body: RunSelection) -> BulkResult:
+    """Start all failed runs that match again; or missed or skipped ones, by ``state``."""
+    return await context.scheduler.aio.retry_runs(
+        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+    )
+
+
+@routes.post("/runs/discard")
+async def discard_runs(context: Context, query: DryRun, body: DiscardSelection) -> BulkResult:
+    """Give up all failed runs that match for good."""
+    return await context.scheduler.aio.discard_runs(
+        reason=body.reason,
+        dry_run=query.dry_run,
+        everything=body.everything,
+        actor=context.actor,
+        **body.filters(),
+    )
+
+
+@routes.post("/jobs/pause")
+async def pause_jobs(context: Context, query: DryRun, body: PauseSelection) -> JobsChanged:
+    """Pause all jobs that match."""
+    changed = await context.scheduler.aio.pause(
+        reason=body.reason,
+        dry_run=query.dry_run,
+        everything=body.everything,
+        actor=context.actor,
+        **body.filters(),
+    )
+    return JobsChanged(jobs=changed, dry_run=query.dry_run)
+
+
+@routes.post("/jobs/resume")
+async def resume_jobs(context: Context, query: DryRun, body: JobSelection) -> JobsChanged:
+    """Resume all paused jobs that match; their ``catch_up`` decides what fell due meanwhile."""
+    changed = await context.scheduler.aio.resume(
+        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+    )
+    return JobsChanged(jobs=changed, dry_run=query.dry_run)
+
+
+@routes.post("/jobs/remove", role="admin")
+async def remove_jobs(context: Context, query: DryRun, body: JobSelection) -> JobsChanged:
+    """Remove all jobs that match; 409 if others run after one of them, and nothing is removed."""
+    changed = await context.scheduler.aio.remove(
+        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+    )
+    return JobsChanged(jobs=changed, dry_run=query.dry_run)
