@@ -17,9 +17,12 @@
     ├── NotFound                nothing is stored under this id                  (also LookupError)
     │   ├── JobNotFound
     │   ├── RunNotFound
-    │   └── CalendarNotFound
+    │   ├── CalendarNotFound
+    │   ├── NoticeNotFound
+    │   └── NoticeRuleNotFound
     ├── Conflict                the stored state does not allow this now
     │   ├── DuplicateJob        the id is taken and replace=False
+    │   ├── DuplicateNoticeRule the name of a notice rule is taken
     │   ├── RevisionConflict    the job was edited after it was read
     │   ├── OverlapError        the overlap policy does not allow another run now
     │   ├── JobInUse            other jobs depend on the job to be removed
@@ -34,8 +37,11 @@
     ├── TooManyWaiting          too many awaitable calls wait for runs in this process
     ├── LifecycleError          start, stop or tick in the wrong state           (also RuntimeError)
     ├── TransactionError        a session that cannot commit with its run        (also RuntimeError)
+    ├── NotDelivered            a channel could not send a notice
+    │   └── AddressRefused      its target is an address that may not be contacted
     ├── LeaseLost               this worker no longer owns the run
-    └── RunFailed               a run failed without an exception of its function
+    ├── RunFailed               a run failed without an exception of its function
+    └── SignatureError          a webhook's signature is not valid               (also ValueError)
 
 A task's function may raise one of three signals to control its own run. They are not errors, so
 they have a separate base class:
@@ -197,6 +203,25 @@ class CalendarNotFound(NotFound):
         self.name = name
 
 
+class NoticeNotFound(NotFound):
+    """No notice has this id."""
+
+    def __init__(self, notice_id: str) -> None:
+        super().__init__(f"no notice has the id {notice_id!r}")
+        self.notice_id = notice_id
+
+
+class NoticeRuleNotFound(NotFound):
+    """No notice rule of this name was added by a call."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no notice rule {name!r} was added by a call; a rule that code declares is removed "
+            "from the code"
+        )
+        self.name = name
+
+
 class Conflict(DulyError):
     """The stored state does not allow this now."""
 
@@ -209,6 +234,14 @@ class DuplicateJob(Conflict):
             f"a job with the id {job_id!r} already exists; pass replace=True to change it"
         )
         self.job_id = job_id
+
+
+class DuplicateNoticeRule(Conflict):
+    """The name of a notice rule is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a notice rule {name!r} exists already; remove it first")
+        self.name = name
 
 
 class RevisionConflict(Conflict):
@@ -302,12 +335,37 @@ class TransactionError(DulyError, RuntimeError):
     """
 
 
+class NotDelivered(DulyError):
+    """A channel could not send a notice.
+
+    Attributes:
+        away: whether the whole service does not respond, so that other notices would fail too.
+        final: whether it would be refused again, so that it is not tried again.
+    """
+
+    def __init__(self, reason: str, *, away: bool = False, final: bool = False) -> None:
+        super().__init__(reason)
+        self.away = away
+        self.final = final
+
+
+class AddressRefused(NotDelivered):
+    """The target of an outgoing request is an address that may not be contacted."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, final=True)
+
+
 class LeaseLost(DulyError):
     """This worker no longer owns the run, so its work must not be committed."""
 
 
 class RunFailed(DulyError):
     """A run failed without an exception of its function, for example by a timeout."""
+
+
+class SignatureError(DulyError, ValueError):
+    """The signature of a webhook is not valid, or is too old."""
 
 
 class RunSignal(Exception):

@@ -178,7 +178,7 @@ class Scheduler(DirectEnqueue):
 
     Attributes:
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
-            scheduler.aio.enqueue(...)``. The others (`task`, `include`, `declared`, `on`,
+            scheduler.aio.enqueue(...)``. The others (`task`, `include`, `declared`, `on`, `notify`,
             `around`, `wake`, `attach`, `in_flight`, `skip_grace`, `use_database`,
             `configure_worker`, `within`) return at once and have no awaitable form; `running` has
             `lifespan`.
@@ -346,6 +346,17 @@ class Scheduler(DirectEnqueue):
     stop_all = _call(op.queues.stop_all)
     start_all = _call(op.queues.start_all)
 
+    # Notices
+    notify = _call(op.notices.notify)
+    notice_rules = _call(op.notices.notice_rules)
+    add_notice_rule = _call(op.notices.add_notice_rule)
+    remove_notice_rule = _call(op.notices.remove_notice_rule)
+    notices = _call(op.notices.notices)
+    notice = _call(op.notices.notice)
+    retry_notice = _call(op.notices.retry_notice)
+    send_test_notice = _call(op.notices.send_test_notice)
+    send_notices = _call(op.notices.send_notices)
+
     # Status, health and events
     status = _call(op.status.status)
     health = _call(op.status.health)
@@ -458,6 +469,16 @@ class Aio(AwaitableEnqueue):
     limits = _awaitable(op.queues.limits)
     stop_all = _awaitable(op.queues.stop_all)
     start_all = _awaitable(op.queues.start_all)
+
+    # Notices
+    notice_rules = _awaitable(op.notices.notice_rules)
+    add_notice_rule = _awaitable(op.notices.add_notice_rule)
+    remove_notice_rule = _awaitable(op.notices.remove_notice_rule)
+    notices = _awaitable(op.notices.notices)
+    notice = _awaitable(op.notices.notice)
+    retry_notice = _awaitable(op.notices.retry_notice)
+    send_test_notice = _awaitable(op.notices.send_test_notice)
+    send_notices = _awaitable(op.notices.send_notices)
 
     # Status, health and events
     status = _awaitable(op.status.status)

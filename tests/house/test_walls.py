@@ -15,6 +15,7 @@ OUTSIDE: dict[str, set[str]] = {
     "store": {"sqlalchemy", "alembic"},
     "decisions": {"sqlalchemy"},
     "worker": {"sqlalchemy", "pydantic_core"},
+    "notify": {"apprise"},
     "operations": {"sqlalchemy"},
     "scheduler": {"sqlalchemy"},
     "web": {"fastapi", "starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
@@ -33,7 +34,7 @@ RESULTS = {
 # What an application may import beside the door: what the design names, and the values that the
 # facade takes and returns.
 PUBLIC = {
-    *("duly.web", "duly.integrations", "duly.forecast", "duly.errors"),
+    *("duly.web", "duly.notify", "duly.integrations", "duly.forecast", "duly.errors"),
     *("duly.triggers", "duly.model", "duly.clock"),
 }
 

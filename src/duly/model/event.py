@@ -32,6 +32,8 @@ KINDS = frozenset(
         "calendar.changed", "calendar.removed", "queue.paused", "queue.resumed",
         "queue.changed", "limit.changed", "limit.removed",
         "scheduler.stopped", "scheduler.started",
+        "notice.sent", "notice.failed", "notice.dead", "notice.refused", "notice.retried",
+        "notice_rule.added", "notice_rule.removed",
     }
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from duly.model.event import Event
 from duly.model.finding import Finding
 from duly.model.settings import Settings
 from duly.model.worker import Heartbeat
+from duly.notify.notices import Notices
 from duly.operations.call_threads import CallThreads
 from duly.operations.definition import Definition
 from duly.operations.environment import Environment
@@ -71,6 +72,7 @@ class Core:
         store: the database.
         worker: the worker of this process; it is idle until it is started or stepped.
         listeners: the functions that are called with committed events.
+        notices: the notices to people, and their rules.
         declared: the jobs that code declares, by id.
         process_jobs: the jobs that each process executes for itself, by id.
         declaring: the function of each of all these jobs, and the execution of its module.
@@ -108,6 +110,7 @@ class Core:
         self.serving = self.leaves_work = False
         self._upkeep = upkeep
         self._pings = Pings()
+        self.notices = Notices(settings.name)
         self._inherited: list[Worker] = []
         self._open(Store(url, clock) if url is Later.LATER else self.new_store(url))
         self.worker = self.new_worker()
@@ -232,6 +235,7 @@ class Core:
                 self.environment, self.serving = None, False
                 self.settings, self.clock, self.warned = settings, clock, warned
                 self.store, self._notifier, self.worker = own
+                self.notices.use(self.store)
 
     def close(self) -> None:
         """Close the connections and end the threads, once all pending notices have been sent."""
@@ -292,6 +296,7 @@ class Core:
         self.stepping = threading.Lock()
         self._notifier, self._pings = self._new_notifier(), Pings()
         self.listeners.after_fork()
+        self.notices.after_fork()
         inherited = self.renew_worker()
         inherited.abandon()
         self._inherited.append(inherited)  # its collection would close the parent's connections
@@ -305,6 +310,7 @@ class Core:
     def _open(self, store: Store) -> None:
         store.announce, store.has_listener = self._announce, self.listeners.wants
         self.store = store
+        self.notices.use(store)
         self._notifier = self._new_notifier()
 
     def _new_notifier(self) -> Notifier:
@@ -321,5 +327,6 @@ class Core:
 
     def _announce(self, events: list[Event]) -> None:
         self.listeners.notify(events, apart=self.worker.state != "stopped")
+        self.notices.after_commit(events)
         if self.environment is None:
             self._pings.send_for(events)

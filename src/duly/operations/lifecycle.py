@@ -17,7 +17,7 @@ from duly.hooks import AroundRun
 from duly.model.checks import SECONDS, optional
 from duly.model.settings import check_queues
 from duly.model.step import OutcomeCounter, Step
-from duly.operations import declare, zone_data
+from duly.operations import declare, notices, zone_data
 from duly.operations.core import Core
 from duly.operations.environment import DoDue, Environment
 from duly.store import runs
@@ -87,6 +87,7 @@ def bring_up_to_date(core: Core) -> None:
     """Create or migrate the tables and store the declarations in code; see `prepare`."""
     core.store.prepare()
     declare.store_declarations(core)
+    notices.store_rules(core)
     zone_data.follow_zone_data(core)
 
 
@@ -127,6 +128,7 @@ def start(core: Core) -> None:
             "functions in a process of their own: duly worker APP, or executor='process'.", library,
         )  # fmt: skip
     core.worker.start()
+    core.notices.start()
 
 
 def stop(core: Core, grace: float | None = None) -> None:
@@ -144,6 +146,7 @@ def stop(core: Core, grace: float | None = None) -> None:
     core.serving = False
     core.worker.stop(core.settings.grace if grace is None else grace)
     core.listeners.drain(LISTENER_SECONDS)
+    core.notices.stop()
     core.close()
 
 

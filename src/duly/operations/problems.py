@@ -19,12 +19,16 @@ from duly.model.finding import Finding
 from duly.model.policy import JobOptions
 from duly.model.worker import ProcessJobRecord, WorkerRecord
 from duly.operations.core import Core
-from duly.store import control, examination, rows
+from duly.store import control, examination, notices, rows
 
 log = logging.getLogger("duly")
 PATIENCE = timedelta(seconds=10)
 """How long a job or a run may be overdue before that is a problem, for instance in a deployment."""
 
+NOTICE_PATIENCE = timedelta(minutes=2)
+"""How long a notice may be overdue, which it is not while its channel is only away."""
+
+MANY_NOTICES = 1_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
 SHOWN = 3
 """The maximum number of items that one finding names."""
@@ -48,6 +52,7 @@ def find(core: Core, conn: Connection) -> list[Finding]:
     found += _rivals(examination.rival_declarations(conn, {worker.app for worker in workers}))
     declared = [(wanted.id, wanted.options) for wanted in core.declared.values()]
     declared += [(wanted.id, wanted.options) for wanted in core.process_jobs.values()]
+    found += _unsent_notices(conn, now)
     return [*found, *unsuitable_options(declared), *_pooled(core, conn)]
 
 
@@ -222,6 +227,29 @@ def _pooled(core: Core, conn: Connection) -> Iterator[Finding]:
             "connections lead through a pooler, such as PgBouncer",
             "if it pools transactions, write Scheduler(…, pooler=True), with listen_url= for a "
             "direct connection; otherwise settings, prepared statements and notices get lost",
+        )
+
+
+def _unsent_notices(conn: Connection, now: datetime) -> Iterator[Finding]:
+    dead = notices.count_dead(conn, MANY_NOTICES)
+    if dead:
+        them = "notice was" if dead == 1 else "notices were"
+        yield Finding(
+            "notices",
+            "warning",
+            f"{dead} {them} given up unsent",
+            "look at scheduler.notices(state='dead') or `duly notify outbox`, and retry them",
+        )
+    waiting = notices.overdue(conn, now - NOTICE_PATIENCE)
+    if waiting:
+        total = sum(waiting.values())
+        them = "notice waits" if total == 1 else "notices wait"
+        yield Finding(
+            "notices",
+            "problem",
+            f"{total} {them} for a process that can send them: {some(sorted(waiting))}",
+            "start a worker whose code configures these channels; for addresses and URLs of stored "
+            "rules, set DULY_SMTP_URL or DULY_WEBHOOK_SECRET where workers run",
         )
 
 

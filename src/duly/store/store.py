@@ -33,7 +33,7 @@ from duly.store.dialects.by_name import backend_of, dialect_of
 from duly.store.fork_gate import ForkGate
 from duly.store.outage import Outage
 from duly.store.server_time import ServerTime
-from duly.store.transaction import Transaction
+from duly.store.transaction import OnEvents, Transaction
 from duly.store.url import Later, is_in_missing_folder, missing_driver, parse_url
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ class Store:
         is_known: whether its URL is known.
         outage: whether the database answers at present, as this process has found.
         database_id: the identity stored in the database; ``None`` until `prepare` has read it.
+        announce: called with the events of each transaction of Duly's own, after its commit.
+        on_events: called in each transaction with the events that it stores, before its commit.
 
     Raises:
         DatabaseURLError: the URL cannot be used. The database itself is not contacted here.
@@ -95,6 +97,7 @@ class Store:
         self.outage.at_end(self.engine.dispose)  # what is pooled may lead to the server before
         self.announce: Callable[[list[Event]], None] = lambda _events: None
         self.has_listener: Callable[[str], bool] = lambda _kind: False
+        self.on_events: OnEvents | None = None
         self._ids = run_ids(clock)
         self.database_id: str | None = None
         self._parent_pools: list[Pool] = []
@@ -281,9 +284,11 @@ class Store:
         self.engine.dispose(close=False)
 
     def _transaction(self, conn: Connection, actor: str | Actor | None) -> Transaction:
-        return Transaction(
+        transaction = Transaction(
             conn, self.dialect, self.time.now(), self._ids, actor, has_listener=self.has_listener
         )
+        transaction.on_events = self.on_events
+        return transaction
 
     def _single(self) -> Connection:
         return self.engine.connect().execution_options(**self.dialect.single)

@@ -69,6 +69,8 @@ FEEDING = text("feeds = true and state <> 'running' and state <> 'ready' and sta
 HOLDS_CAUSE = text("cause_key is not null")
 HOLDS_PARENT = text("parent_run_id is not null")
 NOMINAL = text("scheduled_for is not null")
+PENDING = text("state = 'pending'")
+DEAD = text("state = 'dead'")
 OF_JOB = text("job_id is not null")
 
 
@@ -310,6 +312,67 @@ calendar = Table(
     Column("name", Name, primary_key=True),
     Column("definition", Text, nullable=False),
     Column("updated_at", Instant, nullable=False),
+)
+
+notice = Table(
+    "duly_notice",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("app", Name, nullable=False),
+    Column("rule", Name, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("channel", Name, nullable=False),
+    Column("address", Text),
+    Column("content", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("claim_id", Id),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("keep_until", Instant),
+    Column("error", Text),
+    CheckConstraint(
+        "state = 'pending' or state = 'sent' or state = 'dead'", name="duly_notice_state"
+    ),
+    _partial("duly_notice_pending", "channel", "due_at", where=PENDING),
+    _partial("duly_notice_dead", "id", where=DEAD),
+    _partial("duly_notice_keep", "keep_until", where=FINISHED),
+)
+
+notice_item = Table(
+    "duly_notice_item",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("app", Name, nullable=False),
+    Column("rule", Name, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("duly_notice_item_rule", "app", "rule", "id"),
+)
+
+notice_rule = Table(
+    "duly_notice_rule",
+    metadata,
+    Column("app", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    Column("definition", Text, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("created_by", Name),
+    Column("created_at", Instant, nullable=False),
+)
+
+notice_subject = Table(
+    "duly_notice_subject",
+    metadata,
+    Column("app", Name, primary_key=True),
+    Column("rule", Name, primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("sent_at", Instant, nullable=False),
+    Column("alarmed", Boolean, nullable=False),
 )
 
 control = Table(

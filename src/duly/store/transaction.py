@@ -34,6 +34,7 @@ class Transaction:
         reason: why, for the events that are recorded from now on.
         has_listener: returns whether this process has a listener for a kind of event.
         events: the events to announce after the commit.
+        on_events: called with the stored events, in the transaction; see `Store`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Transaction:
         self.reason = given.reason if given else None
         self._request_id = given.request_id if given else None
         self.events: list[Event] = []
+        self.on_events: OnEvents | None = None
 
     def because(self, reason: str | None) -> str | None:
         """Set the reason of the changes that follow; return it, or the actor's if it is empty."""
@@ -107,11 +109,17 @@ class Transaction:
         texts = {key: payload.encode(value) if value else None for key, value in details.items()}
         rows = [_event_row(event, texts[id(event.detail)]) for event in stored]
         insert_rows(self.conn, tables.event, rows)
+        if stored and self.on_events is not None:
+            self.on_events(self, stored)
         return events
 
     def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
         """Insert the rows whose keys are free and skip the others; see `insert_rows`."""
         return insert_rows(self.conn, table, rows, on_conflict_ignore=True)
+
+
+OnEvents = Callable[[Transaction, Sequence[Event]], None]
+"""A function that may write more in the transaction that records events."""
 
 
 def _event_row(event: Event, detail: str | None) -> dict[str, Any]:

@@ -20,6 +20,8 @@ INDEXES = {
     "duly_job_paused": ("state", "paused_at"),
     "duly_job_ended": ("state", "updated_at"),
     "duly_job_declared": ("origin", "app"),
+    "duly_notice_pending": ("state", "channel", "due_at"),
+    "duly_notice_dead": ("state",),
     "duly_run_ready": ("state", "queue", "concurrency_key", "priority", "due_at"),
     "duly_run_quarantined": ("quarantined", "state", "due_at"),
     "duly_run_scheduled": ("state", "waits_for_slot", "occupied", "due_at"),

@@ -196,6 +196,86 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
+        "duly_notice",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("app", Name, nullable=False),
+        sa.Column("rule", Name, nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("channel", Name, nullable=False),
+        sa.Column("address", sa.Text(), nullable=True),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("claim_id", Id, nullable=True),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("due_at", Instant, nullable=False),
+        sa.Column("finished_at", Instant, nullable=True),
+        sa.Column("keep_until", Instant, nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "state = 'pending' or state = 'sent' or state = 'dead'", name="duly_notice_state"
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "duly_notice_dead",
+        "duly_notice",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
+    )
+    op.create_index(
+        "duly_notice_keep",
+        "duly_notice",
+        ["keep_until"],
+        unique=False,
+        sqlite_where=sa.text("keep_until is not null"),
+        postgresql_where=sa.text("keep_until is not null"),
+    )
+    op.create_index(
+        "duly_notice_pending",
+        "duly_notice",
+        ["channel", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_table(
+        "duly_notice_item",
+        sa.Column("id", Serial, autoincrement=True, nullable=False),
+        sa.Column("app", Name, nullable=False),
+        sa.Column("rule", Name, nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("at", Instant, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "duly_notice_item_rule", "duly_notice_item", ["app", "rule", "id"], unique=False
+    )
+    op.create_table(
+        "duly_notice_rule",
+        sa.Column("app", Name, nullable=False),
+        sa.Column("name", Name, nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("created_by", Name, nullable=True),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.PrimaryKeyConstraint("app", "name"),
+    )
+    op.create_table(
+        "duly_notice_subject",
+        sa.Column("app", Name, nullable=False),
+        sa.Column("rule", Name, nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("sent_at", Instant, nullable=False),
+        sa.Column("alarmed", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("app", "rule", "subject"),
+    )
+    op.create_table(
         "duly_queue",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("paused_by", Name, nullable=True),
