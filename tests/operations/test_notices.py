@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from datetime import timedelta
 from typing import Any
@@ -208,7 +209,9 @@ def test_a_rule_can_be_limited_to_some_jobs(make: Make) -> None:
         scheduler.run_now(job_id)
     scheduler.tick()
     scheduler.send_notices()
-    subjects = {name: [n.subject for n in inbox.notices] for name, inbox in inboxes.items()}
+    subjects = {
+        name: sorted(notice.subject for notice in inbox.notices) for name, inbox in inboxes.items()
+    }
     assert subjects == {
         "job": ["job:a"], "tag": ["job:a"], "task": ["job:a", "job:b"], "queue": ["job:b"],
         "both": [],
@@ -478,14 +481,14 @@ def test_a_started_scheduler_sends_by_itself(prepared_database_url: str) -> None
     sent = threading.Event()
 
     def tell(_notice: Notice) -> None:
-        assert threading.current_thread().name == "duly-notices"
+        assert threading.current_thread().name == "duly-notify"
         sent.set()
 
     scheduler.notify(tell, on=["run.failed"])
     with scheduler.running():
         scheduler.enqueue("fail")
         assert sent.wait(60)
-    assert "duly-notices" not in {thread.name for thread in threading.enumerate()}
+    assert "duly-notify" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_thread_survives_errors(
@@ -581,7 +584,14 @@ def test_a_name_that_resolves_to_a_private_address_is_refused_in_the_audit_trail
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name is looked up when the notice is sent, and the reason is recorded."""
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("10.0.0.1", 443))])
+    resolve = socket.getaddrinfo
+
+    def resolve_hooks(host: Any, *args: Any, **options: Any) -> Any:
+        if host == "hooks.example.com":
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+        return resolve(host, *args, **options)
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve_hooks)
     monkeypatch.setenv("DULY_WEBHOOK_SECRET", SECRET)
     scheduler.tick()
     url = "https://hooks.example.com/secret-path"

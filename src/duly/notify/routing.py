@@ -55,18 +55,18 @@ def route(
     quiet = rule.quiet is not None and rule.quiet.end_after(now) is not None
     throttled = _is_throttled(rule, subject, now)
     alarmed = subject is not None and subject.alarmed
-    passed, held = list[Item](), list[Item]()
+    passed, waiting = list[Item](), list[Item]()
     for item in items:
         may_be_told = not quiet or item.kind in rule.urgent
         if item.kind not in RECOVERIES:
             passes = may_be_told and not throttled
             alarmed = alarmed or (passes and item.kind in ALARMS)
-            (passed if passes else held).append(item)
+            (passed if passes else waiting).append(item)
         elif alarmed and may_be_told:
-            passed += [*held, item]  # what was held back would come too late otherwise
-            held, alarmed = [], False
-        elif alarmed or any(other.kind in ALARMS for other in held):
-            held.append(item)
+            passed += [*waiting, item]  # what was held back would come too late otherwise
+            waiting, alarmed = [], False
+        elif alarmed or any(other.kind in ALARMS for other in waiting):
+            waiting.append(item)
         else:
             routed.done.append(item.id)
     if passed:

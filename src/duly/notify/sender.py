@@ -41,7 +41,7 @@ class Sender:
         """Start the thread, unless it is running."""
         if self._thread is None:
             self._halt.clear()
-            self._thread = threading.Thread(target=self._serve, name="duly-notices", daemon=True)
+            self._thread = threading.Thread(target=self._serve, name="duly-notify", daemon=True)
             self._thread.start()
 
     def wake(self) -> None:
