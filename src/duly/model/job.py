@@ -107,6 +107,11 @@ class JobRecord(Record):
         """The name of the queue for its runs."""
         return self.options.queue
 
+    @property
+    def owner(self) -> str | None:
+        """Whom it belongs to; ``None``: nobody in particular."""
+        return self.options.owner
+
 
 @dataclass(slots=True)
 class Occupancy:

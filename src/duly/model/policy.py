@@ -199,6 +199,7 @@ _OPTIONS: Mapping[str, Check] = {
     "at_start": yes_or_no,
     "concurrency_key": optional(label(191)),
     "watch": optional(_instance_of(Watch, "expected_every")),
+    "owner": optional(label(191)),
     "ping": optional(web_address),
 }
 
@@ -244,6 +245,8 @@ class JobOptions:
         concurrency_key: (t) runs with the same key, whatever their job, task, queue or worker, run
             one at a time, or as many at once as ``scheduler.set_limit`` allows.
         watch: see `Watch`; a number is its ``expected_every``, in seconds.
+        owner: whom the job and its runs belong to, such as a customer; whoever may see only one
+            owner's jobs sees these (``Principal(owners=…)``).
         ping: (t) a URL that is requested after each success, so that an outside service notices
             when nothing runs here any more.
 
@@ -269,6 +272,7 @@ class JobOptions:
     at_start: bool = False
     concurrency_key: str | None = None
     watch: Watch | None = None
+    owner: str | None = None
     ping: Annotated[str | None, Shown(_hide_address)] = None
 
     def __post_init__(self) -> None:
@@ -359,6 +363,7 @@ class JobOptionFields(TaskOptionFields, total=False):
     max_fires: int | None
     at_start: bool
     watch: Watch | Seconds | Mapping[str, Any] | None
+    owner: str | None
 
 
 TASK_OPTIONS = frozenset(TaskOptionFields.__annotations__)

@@ -98,6 +98,8 @@ class RunRecord(Record):
         progress: the progress that its function has reported.
         counters: the counters that its function has set, by name.
         parent_run_id: the id of the run after which it runs, if there is one.
+        owner: whom it belongs to: the owner that its job had when it was created, or that the call
+            named; ``None``: nobody in particular.
     """
 
     id: str
@@ -125,6 +127,7 @@ class RunRecord(Record):
     progress: Progress | None = None
     counters: dict[str, int] = field(default_factory=dict)
     parent_run_id: str | None = None
+    owner: str | None = None
 
     @property
     def duration(self) -> Annotated[timedelta | None, Shown(_seconds, float | None)]:

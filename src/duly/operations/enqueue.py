@@ -143,6 +143,8 @@ class Enqueue(Generic[S]):
     def enqueue(
         self, task: AnyTask, /, *positional: Any, actor: str | Actor | None, **more: Any
     ) -> S: ...
+    @overload
+    def enqueue(self, task: AnyTask, /, *positional: Any, owner: str | None, **more: Any) -> S: ...
     def enqueue(  # type: ignore[misc]
         self,
         task: AnyTask,
@@ -157,6 +159,7 @@ class Enqueue(Generic[S]):
         expires: Delay | None = None,
         retry: RetryOption = None,
         timeout: Delay | None = None,
+        owner: str | None = None,
         unique_key: str | None = None,
         unique: Unique = "until_start",
         session: HostSession | None = None,
@@ -180,6 +183,7 @@ class Enqueue(Generic[S]):
                 start; then it is ``missed``. Default: the task's, as for the next two.
             retry: a `Retry`, or the number of attempts; 1: it is not retried.
             timeout: the maximum duration of an attempt, in seconds.
+            owner: whom its run belongs to; see `JobOptions`.
             unique_key: 1 to 191 characters. While a run holds this key, no second one is created,
                 and the id of the first is returned.
             unique: how long the run holds its key: ``until_start``, or ``until_done``; a run that
@@ -203,7 +207,7 @@ class Enqueue(Generic[S]):
             registered = core.registry.find(task)
             chosen = {
                 "priority": priority, "queue": queue, "concurrency_key": concurrency_key,
-                "expires": expires, "retry": retry, "timeout": timeout,
+                "expires": expires, "retry": retry, "timeout": timeout, "owner": owner,
             }  # fmt: skip
             call = _call(
                 registered, core.settings.defaults, chosen, delay=delay, at=at, unique=unique
@@ -272,6 +276,7 @@ def enqueue_many(
     expires: Delay | None = None,
     retry: RetryOption = None,
     timeout: Delay | None = None,
+    owner: str | None = None,
     unique_keys: Iterable[str | None] | None = None,
     unique: Unique = "until_start",
     session: HostSession | None = None,
@@ -284,7 +289,7 @@ def enqueue_many(
     Args:
         task: a registered function or its name.
         calls: for each call, its arguments by name: ``[{"user": 7}, {"user": 8}]``.
-        delay: see `enqueue`; this and the next seven options apply to all calls.
+        delay: see `enqueue`; this and the next eight options apply to all calls.
         at: see `enqueue`.
         priority: see `enqueue`.
         queue: see `enqueue`.
@@ -292,6 +297,7 @@ def enqueue_many(
         expires: see `enqueue`.
         retry: see `enqueue`.
         timeout: see `enqueue`.
+        owner: see `enqueue`.
         unique_keys: for each call, its unique key, or ``None`` if it has none. If an earlier run or
             an earlier call holds the key, the id of that run is returned.
         unique: how long the runs hold their keys: ``until_start`` or ``until_done``.
@@ -312,7 +318,7 @@ def enqueue_many(
     registered = core.registry.find(task)
     chosen = {
         "priority": priority, "queue": queue, "concurrency_key": concurrency_key,
-        "expires": expires, "retry": retry, "timeout": timeout,
+        "expires": expires, "retry": retry, "timeout": timeout, "owner": owner,
     }  # fmt: skip
     call = _call(registered, core.settings.defaults, chosen, delay=delay, at=at, unique=unique)
     args = _check_each(calls, registered.signature.encode, "calls")

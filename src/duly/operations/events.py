@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from duly.hooks import Listener
 from duly.model.event import Event, check_kind
 from duly.operations.core import Core
-from duly.operations.inputs import page_size, row_number
+from duly.operations.inputs import owner_names, page_size, row_number
 from duly.store import history
 from duly.store.history import EventFilter
 from duly.store.rows import event_record
@@ -18,6 +20,7 @@ def events(
     before: int | None = None,
     kind: str | None = None,
     job: str | None = None,
+    owners: Sequence[str] | None = None,
     newest: bool = False,
     limit: int = 100,
 ) -> list[Event]:
@@ -28,12 +31,14 @@ def events(
         before: only events with a lower id.
         kind: the kind of event.
         job: the id of the job that they concern.
+        owners: only events of these owners: of the jobs that they have now, since those were
+            created, and of their runs. Events of queues, workers and the scheduler have no owner.
         newest: whether to return the newest first instead.
         limit: 1 to 1000.
 
     Raises:
         UnknownOption: the kind does not exist.
-        ConfigurationError: ``limit`` is out of range.
+        ConfigurationError: ``limit`` is out of range, or ``owners`` is not a list of names.
     """
     wanted = EventFilter(
         row_number(after),
@@ -42,6 +47,7 @@ def events(
         job,
         newest,
         page_size(limit),
+        None if owners is None else owner_names(owners),
     )
     with core.store.read() as conn:
         return [event_record(row) for row in history.events(conn, wanted)]

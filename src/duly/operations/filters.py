@@ -11,7 +11,7 @@ from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.job import JOB_STATES, JobState
 from duly.model.run import RUN_STATES, RunState
-from duly.operations.inputs import searchable
+from duly.operations.inputs import owner_names, searchable
 from duly.registry import AnyTask, Registry
 from duly.store.jobs import JobFilter
 from duly.store.runs import RunFilter
@@ -26,6 +26,7 @@ class RunFilters(TypedDict, total=False):
         state: one state or several.
         queue: the queue's name.
         tag: a tag of their job.
+        owners: one of their owners; an empty list matches nothing.
         error_type: the type of the error that ended their last attempt.
         worker: the id of the worker that executes them, or executed them last.
         parent: the id of the run after which they ran; skipped runs are included.
@@ -42,6 +43,7 @@ class RunFilters(TypedDict, total=False):
     state: RunState | Sequence[RunState] | None
     queue: str | None
     tag: str | None
+    owners: Sequence[str] | None
     error_type: str | None
     worker: str | None
     parent: str | None
@@ -62,6 +64,7 @@ class JobFilters(TypedDict, total=False):
         task: the task's name or function.
         queue: the queue's name.
         text: part of the id or of the task's name.
+        owners: one of their owners; an empty list matches nothing.
         failing: whether to choose only jobs whose last finished run failed.
     """
 
@@ -70,6 +73,7 @@ class JobFilters(TypedDict, total=False):
     task: AnyTask | None
     queue: str | None
     text: str | None
+    owners: Sequence[str] | None
     failing: bool
 
 
@@ -77,7 +81,8 @@ def run_filter(registry: Registry, given: RunFilters) -> RunFilter:
     """Return the conditions of a query for runs.
 
     Raises:
-        ConfigurationError: a state is unknown, or an id is not that of a run or worker.
+        ConfigurationError: a state is unknown, an id is not that of a run or worker, or ``owners``
+            is not a list of names.
         NaiveDatetimeError: an instant has no time zone.
         UnknownTask: the task is a function that is not registered.
         UnknownOption: there is no such filter.
@@ -94,6 +99,8 @@ def run_filter(registry: Registry, given: RunFilters) -> RunFilter:
     for option in ("queue", "error_type", "unique_key", "text"):
         if option in wanted:
             wanted[option] = searchable(wanted[option])
+    if "owners" in wanted:
+        wanted["owners"] = owner_names(wanted["owners"])
     if "task" in wanted:
         wanted["task"] = registry.name_of(wanted["task"])
     return RunFilter(states=_states(wanted.pop("state", None)), **wanted)
@@ -103,7 +110,7 @@ def job_filter(registry: Registry, given: JobFilters) -> JobFilter:
     """Return the conditions of a query for jobs.
 
     Raises:
-        ConfigurationError: the state is unknown.
+        ConfigurationError: the state is unknown, or ``owners`` is not a list of names.
         UnknownTask: the task is a function that is not registered.
         UnknownOption: there is no such filter.
     """
@@ -113,6 +120,8 @@ def job_filter(registry: Registry, given: JobFilters) -> JobFilter:
     for option in ("queue", "text"):
         if option in wanted:
             wanted[option] = searchable(wanted[option])
+    if "owners" in wanted:
+        wanted["owners"] = owner_names(wanted["owners"])
     if "task" in wanted:
         wanted["task"] = registry.name_of(wanted["task"])
     return JobFilter(**wanted)
@@ -129,12 +138,12 @@ def described(wanted: RunFilter | JobFilter) -> dict[str, Any]:
 
 
 def refuse_empty(wanted: RunFilter | JobFilter, everything: bool, change: str) -> None:
-    """Refuse to change all that there is, unless that was asked for.
+    """Refuse to change all that there is, of everyone or of some owners, unless that is asked for.
 
     Raises:
         ConfigurationError: no condition is given, and ``everything`` is not set; or both are.
     """
-    empty = not described(wanted)
+    empty = not described(wanted).keys() - {"owners"}
     if empty and not everything:
         raise ConfigurationError(
             f"{change} without a filter would change every one; give a filter, or everything=True"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from duly.errors import ConfigurationError, DulyError
-from duly.model.text import replace_unstorable
+from duly.model.text import replace_unstorable, safe_repr
 
 E = TypeVar("E", bound=DulyError)
 MAX_PAGE = 1000
@@ -33,6 +34,24 @@ def row_number(number: int) -> int:
 def searchable(text: str | None) -> str | None:
     """Return a search term with the characters replaced that a database does not accept."""
     return None if text is None else replace_unstorable(text)
+
+
+def owner_names(owners: Sequence[str]) -> tuple[str, ...]:
+    """Return the owners of a filter in a form that every database accepts.
+
+    Raises:
+        ConfigurationError: it is not a sequence of names; one name alone is a mistake.
+    """
+    given: object = owners
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Iterable)
+        or not all(isinstance(name, str) for name in owners)
+    ):
+        raise ConfigurationError(
+            f"owners={safe_repr(owners, 200)}; give a list of names, such as ['acme']"
+        )
+    return tuple(replace_unstorable(name) for name in owners)
 
 
 def with_position(error: E, position: str) -> E:

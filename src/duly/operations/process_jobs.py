@@ -38,6 +38,7 @@ REFUSED: Mapping[str, str] = {
     "max_fires": "each process would count for itself; end= bounds its times",
     "watch": "health() reports each process in which it fails",
     "ping": "request the address in the function",
+    "owner": _NOT_STORED,
     "unique_key": _NOT_STORED,
     "unique": _NOT_STORED,
     "session": "it is not stored",

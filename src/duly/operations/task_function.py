@@ -47,6 +47,7 @@ class CallOptions(TypedDict, total=False):
     expires: Delay | None
     retry: RetryOption
     timeout: Delay | None
+    owner: str | None
     unique_key: str | None
     unique: Unique
     session: HostSession | None
@@ -93,6 +94,8 @@ class TaskCalls(Generic[Q, S]):
     def enqueue(self, *positional: Any, timeout: Delay | None, **more: Any) -> S: ...
     @overload
     def enqueue(self, *positional: Any, actor: str | Actor | None, **more: Any) -> S: ...
+    @overload
+    def enqueue(self, *positional: Any, owner: str | None, **more: Any) -> S: ...
     def enqueue(self, *args: Any, **options_and_arguments: Any) -> S:
         """Enqueue one call of this task; see `Scheduler.enqueue` for the options.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 
 from duly.store.sql.columns import Instant
 from duly.store.tables import (
@@ -36,6 +36,7 @@ class EventFilter:
         after: only events with a higher id than this.
         before: only events with a lower id than this.
         newest: whether to return the newest first.
+        owners: only events of the jobs that these owners have now, and of their runs.
     """
 
     after: int = 0
@@ -44,6 +45,7 @@ class EventFilter:
     job: str | None = None
     newest: bool = False
     limit: int = 100
+    owners: Sequence[str] | None = None
 
 
 def attempts(conn: Connection, run_id: str) -> Sequence[Row[Any]]:
@@ -69,8 +71,22 @@ def events(conn: Connection, wanted: EventFilter) -> Sequence[Row[Any]]:
         statement = statement.where(event.c.kind == wanted.kind)
     if wanted.job is not None:
         statement = statement.where(event.c.job_id == wanted.job)
+    if wanted.owners is not None:
+        statement = statement.where(_belongs_to(wanted.owners))
     order = event.c.id.desc() if wanted.newest else event.c.id
     return conn.execute(statement.order_by(order).limit(wanted.limit)).all()
+
+
+def _belongs_to(owners: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that an event concerns a job or a run of these owners.
+
+    An earlier job of the same id may have been another owner's.
+    """
+    of_job = select(job.c.id).where(
+        job.c.id == event.c.job_id, job.c.created_at <= event.c.at, job.c.owner.in_(owners)
+    )
+    of_run = select(run.c.id).where(run.c.id == event.c.run_id, run.c.owner.in_(owners))
+    return of_job.exists() | of_run.exists()
 
 
 def add_ranges(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

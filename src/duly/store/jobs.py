@@ -59,6 +59,7 @@ class JobFilter:
     queue: str | None = None
     text: str | None = None
     failing: bool = False
+    owners: tuple[str, ...] | None = None
 
 
 def add_many(
@@ -402,6 +403,8 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
     if wanted.tag is not None:
         tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
         statement = statement.where(job.c.id.in_(tagged))
+    if wanted.owners is not None:
+        statement = statement.where(job.c.owner.in_(wanted.owners))
     if wanted.text:
         matches = job.c.id.icontains(wanted.text, autoescape=True)
         statement = statement.where(matches | job.c.task.icontains(wanted.text, autoescape=True))

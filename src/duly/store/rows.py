@@ -35,6 +35,7 @@ class JobRow(Protocol):
     trigger: str
     options: str | None
     queue: str
+    owner: str | None
     state: JobState
     next_fire_at: datetime | None
     last_nominal: datetime | None
@@ -71,6 +72,7 @@ class RunRow(Protocol):
     due_at: datetime
     cause: Cause
     actor: str | None
+    owner: str | None
     queue: str
     priority: int
     state: RunState
@@ -161,7 +163,7 @@ def definition_of(row: JobRow) -> JobDefinition:
     """Decode a job row's trigger and options."""
     problem = options_problem(row)
     if problem is not None:
-        return JobDefinition(None, JobOptions(queue=row.queue), problem)
+        return JobDefinition(None, JobOptions(queue=row.queue, owner=row.owner), problem)
     options = decode_options(row.options)
     try:
         return JobDefinition(decode(row.trigger), options)
@@ -206,7 +208,7 @@ def run_record(row: RunRow) -> RunRecord:
         result=_read(row.result),
         error_type=row.error_type, error_message=row.error_message, progress=progress,
         counters=_read(row.counters) or {},
-        parent_run_id=row.parent_run_id,
+        parent_run_id=row.parent_run_id, owner=row.owner,
     )  # fmt: skip
 
 

@@ -76,6 +76,7 @@ class RunFilter:
     finished_since: datetime | None = None
     finished_until: datetime | None = None
     text: str | None = None
+    owners: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +378,8 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
     if wanted.tag is not None:
         tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
         statement = statement.where(run.c.job_id.in_(tagged))
+    if wanted.owners is not None:
+        statement = statement.where(run.c.owner.in_(wanted.owners))
     if wanted.text:
         columns = (run.c.job_id, run.c.task, run.c.error_type, run.c.error_message)
         matches = [column.icontains(wanted.text, autoescape=True) for column in columns]

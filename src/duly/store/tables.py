@@ -72,6 +72,7 @@ NOMINAL = text("scheduled_for is not null")
 PENDING = text("state = 'pending'")
 DEAD = text("state = 'dead'")
 OF_JOB = text("job_id is not null")
+OWNED = text("owner is not null")
 
 
 def _partial(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
@@ -91,6 +92,7 @@ job = Table(
     Column("trigger", Text, nullable=False),
     Column("options", Text),
     Column("queue", String(64), nullable=False),
+    Column("owner", Name),
     Column("state", String(12), nullable=False),
     Column("next_fire_at", Instant),
     Column("last_nominal", Instant),
@@ -123,6 +125,7 @@ job = Table(
     _partial("duly_job_paused", "paused_at", where=PAUSED),
     _partial("duly_job_ended", "updated_at", where=ENDED),
     _partial("duly_job_declared", "app", "id", where=DECLARED),
+    _partial("duly_job_owner", "owner", "id", where=OWNED),
 )
 
 job_tag = Table(
@@ -166,6 +169,7 @@ run = Table(
     Column("due_at", Instant, nullable=False),
     Column("cause", String(16), nullable=False),
     Column("actor", Name),
+    Column("owner", Name),
     Column("queue", String(64), nullable=False),
     Column("priority", SmallInteger, nullable=False, server_default="0"),
     Column("state", String(12), nullable=False),
@@ -217,6 +221,7 @@ run = Table(
     Index("duly_run_of_job", "job_id", "id", info={"postgresql_where": OF_JOB}),
     _partial("duly_run_keep", "keep_until", where=FINISHED),
     _partial("duly_run_notable", "state", "id", where=NOTABLE),
+    _partial("duly_run_owner", "owner", "id", where=OWNED),
 )  # fmt: skip
 
 attempt = Table(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, scoped_session
 
 from duly import (
+    Actor,
     AttemptRecord,
     Backfill,
     CatchUp,
@@ -134,6 +135,8 @@ def call(session: Session, scoped: scoped_session[Session], connection: Connecti
     scheduler.enqueue(send, order=7, expires=60)
     scheduler.enqueue(send, order=7, retry=Retry(attempts=2))
     scheduler.enqueue(send, order=7, timeout=timedelta(seconds=5), retry=1, expires=60)
+    scheduler.enqueue(send, order=7, owner="acme")
+    send.enqueue(order=7, owner="acme", actor=Actor("ana", reason="why"))
     send.enqueue(order=7, timeout=5)
     scheduler.enqueue(send, args={"order": 7}, expires=60, retry={"attempts": 2}, timeout=5)
     scheduler.enqueue_many(send, [{"order": 7}], expires=60, retry=3, timeout=5)

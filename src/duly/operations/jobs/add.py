@@ -298,8 +298,8 @@ def _new_row(
     return {
         "id": wanted.id, "uid": new_id(), "app": app, "task": wanted.task, "args": wanted.args,
         "trigger": text, "options": options,
-        "queue": wanted.options.queue, "state": active_or_finished(trigger, first),
-        "next_fire_at": first, "origin": origin,
+        "queue": wanted.options.queue, "owner": wanted.options.owner,
+        "state": active_or_finished(trigger, first), "next_fire_at": first, "origin": origin,
         "declared": declaration_text(wanted) if origin == "code" else None,
         "revision": 1, "tzdb": tzdb_version(), "created_at": tx.now, "updated_at": tx.now,
         "watched_since": tx.now, "watch_at": tx.now if wanted.options.watch else None,

@@ -87,6 +87,7 @@ def _compare(  # noqa: PLR0917 - what is stored, what is wanted, and what else c
         values["args"] = wanted.args
     if options != row.options:
         values |= {"options": options, "queue": wanted.options.queue}
+        values["owner"] = wanted.options.owner
         former = JobOptions() if options_problem(row) else decode_options(row.options)
         if "trigger" not in differing and _bounds(wanted.options) != _bounds(former):
             values |= new_cursor(tx, row, bound, wanted.options)

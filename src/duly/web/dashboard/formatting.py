@@ -184,6 +184,8 @@ def policy(options: JobOptions) -> list[tuple[str, str]]:
         lines.append(("Expires after", span(options.expires)))
     if options.priority:
         lines.append(("Priority", str(options.priority)))
+    if options.owner is not None:
+        lines.append(("Owner", options.owner))
     if options.at_start:
         lines.append(("Also runs", "when the application starts"))
     if options.max_fires:

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("trigger", sa.Text(), nullable=False),
         sa.Column("options", sa.Text(), nullable=True),
         sa.Column("queue", sa.String(length=64), nullable=False),
+        sa.Column("owner", Name, nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("next_fire_at", Instant, nullable=True),
         sa.Column("last_nominal", Instant, nullable=True),
@@ -165,6 +166,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'unresolved'"),
         postgresql_where=sa.text("state = 'unresolved'"),
+    )
+    op.create_index(
+        "duly_job_owner",
+        "duly_job",
+        ["owner", "id"],
+        unique=False,
+        sqlite_where=sa.text("owner is not null"),
+        postgresql_where=sa.text("owner is not null"),
     )
     op.create_index(
         "duly_job_paused",
@@ -300,6 +309,7 @@ def upgrade() -> None:
         sa.Column("due_at", Instant, nullable=False),
         sa.Column("cause", sa.String(length=16), nullable=False),
         sa.Column("actor", Name, nullable=True),
+        sa.Column("owner", Name, nullable=True),
         sa.Column("queue", sa.String(length=64), nullable=False),
         sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
@@ -427,6 +437,14 @@ def upgrade() -> None:
         postgresql_where=sa.text(
             "(state = 'failed' or state = 'missed' or state = 'skipped' or state = 'cancelled' or state = 'discarded')"
         ),
+    )
+    op.create_index(
+        "duly_run_owner",
+        "duly_run",
+        ["owner", "id"],
+        unique=False,
+        sqlite_where=sa.text("owner is not null"),
+        postgresql_where=sa.text("owner is not null"),
     )
     op.create_index(
         "duly_run_occupied",
