@@ -57,7 +57,8 @@ def jobs(
         after: the last id of the previous page; when ordered by ``next_fire_at``, the last pair
             of ``next_fire_at`` and id.
         limit: 1 to 1000.
-        filters: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``owners``, ``failing``: see `JobFilters`.
+        filters: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``owners``,
+            ``failing``: see `JobFilters`.
 
     Raises:
         ConfigurationError: the state or order is unknown, ``after`` does not fit the order, or the
