@@ -14,6 +14,7 @@
 11. A run that is given back is as it was before its claim, and an orderly stop counts no crash.
 12. At most one unfinished run holds a unique key until it is done.
 13. No job is deleted while another one runs after it.
+14. The counts of outcomes equal what the audit log says of how runs ended.
 
 `simulation.simulate` checks the seventh while the world recovers, the others are checked here.
 """
@@ -207,6 +208,26 @@ def parents_are_kept(records: Records) -> Iterator[str]:
         yield f"(13) {parent} was deleted although {child} runs after it"
 
 
+def outcomes_are_counted(records: Records) -> Iterator[str]:
+    """(14) Each end of a run is counted once, and so is each missed time of a range."""
+    ended: Counter[tuple[str, str, str]] = Counter()
+    for change in records.run_changes:
+        state = str(change.after.state)
+        if state in TERMINAL and state != change.before.state:
+            ended[records.runs[change.run_id].task, str(change.after.queue), state] += 1
+    missed = sum(count for (*_, state), count in ended.items() if state == "missed")
+    for event in records.events:
+        times = payload.decode(event.detail or "{}").get("count", 1)
+        missed += times if event.kind == "run.missed" and times > 1 else 0
+    counted = records.outcomes
+    for key in ended | counted:
+        if key[2] != "missed" and ended[key] != counted[key]:
+            yield f"(14) {key}: counted {counted[key]} times, ended {ended[key]} times"
+    of_missed = sum(count for (*_, state), count in counted.items() if state == "missed")
+    if of_missed != missed:
+        yield f"(14) missed times: counted {of_missed}, decided {missed}"
+
+
 def history_equals_log(records: Records) -> Iterator[str]:
     """(10) Each change starts where the last one ended, and the last one left the row as it is."""
     for run_id, changes in records.changes_by_run.items():
@@ -247,5 +268,5 @@ CHECKS: tuple[Callable[[Records], Iterable[str]], ...] = (
     one_decision_each, tokens_rise, transitions_are_allowed, effects_match_runs,
     executions_are_claimed, limits_hold, keys_hold, rates_hold, acknowledged_writes_survive,
     cursors_advance, history_equals_log, what_is_given_back_is_restored, only_crashes_are_counted,
-    keys_are_unique, parents_are_kept,
+    keys_are_unique, parents_are_kept, outcomes_are_counted,
 )  # fmt: skip

@@ -56,12 +56,14 @@ def _forge_tokens() -> Iterator[None]:
             forged.append(change._replace(run=run_now))
         apply(tx, forged)
 
-    def succeed_anyway(tx: Transaction, run_ids: Sequence[str], **others: Any) -> set[str]:
+    def succeed_anyway(
+        tx: Transaction, members: Mapping[str, tuple[str, str]], **others: Any
+    ) -> set[str]:
         ended = set[str]()
-        for run_id in run_ids:
+        for run_id, kind in members.items():
             claim = _present_claim(tx, run_id)
             others |= {"token": claim.token, "claim_id": claim.claim_id}
-            ended |= succeed_all(tx, [run_id], **others)
+            ended |= succeed_all(tx, {run_id: kind}, **others)
         return ended
 
     with (

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, text
 
+from duly.store import outcomes
 from duly.store.tables import attempt, decision_range, event, job, run
 from simulation.audit_log import (
     JobChange,
@@ -30,6 +31,7 @@ class Records:
         ranges: the recorded ranges of missed times.
         attempts: the recorded unsuccessful attempts.
         events: the recorded events, in order.
+        outcomes: the counts of runs that have ended, by task, queue and outcome.
         run_changes: every committed change of a run, in order.
         changes_by_run: the same changes by run.
         claims: by run and claim id, the change that made the run running.
@@ -47,6 +49,7 @@ class Records:
     ranges: list[Row[Any]]
     attempts: list[Row[Any]]
     events: list[Row[Any]]
+    outcomes: Counter[tuple[str, str, str]]
     run_changes: list[RunChange]
     changes_by_run: dict[str, list[RunChange]]
     claims: dict[tuple[str, str], RunChange]
@@ -80,6 +83,7 @@ def read_records(
         ranges=list(conn.execute(select(decision_range))),
         attempts=list(conn.execute(select(attempt))),
         events=events,
+        outcomes=Counter(outcomes.totals(conn)),
         run_changes=all_changes,
         changes_by_run=by_run,
         claims=claims,

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from duly.operations.filters import RunFilters as RunFilters
     from duly.operations.groups import JobGroup as JobGroup
     from duly.operations.jobs.find import MissedRange as MissedRange
+    from duly.operations.measures import Counts as Counts
+    from duly.operations.measures import Load as Load
+    from duly.operations.measures import OutcomeCount as OutcomeCount
+    from duly.operations.measures import QueueCounts as QueueCounts
     from duly.operations.status import Health as Health
     from duly.operations.status import QueueStatus as QueueStatus
     from duly.operations.status import Status as Status
@@ -73,6 +77,7 @@ _HOMES = {
     "BulkResult": "duly.operations.bulk",
     "CatchUp": "duly.model.policy",
     "Clock": "duly.clock",
+    "Counts": "duly.operations.measures",
     "DeadLetters": "duly.operations.dead_letters",
     "Discard": "duly.errors",
     "DulyError": "duly.errors",
@@ -85,11 +90,14 @@ _HOMES = {
     "JobGroup": "duly.operations.groups",
     "JobRecord": "duly.model.job",
     "KeyLimit": "duly.store.limits",
+    "Load": "duly.operations.measures",
     "LogLine": "duly.model.run",
     "MissedRange": "duly.operations.jobs.find",
+    "OutcomeCount": "duly.operations.measures",
     "Page": "duly.model.page",
     "ProcessJobRecord": "duly.model.worker",
     "Progress": "duly.model.run",
+    "QueueCounts": "duly.operations.measures",
     "QueueStatus": "duly.operations.status",
     "Retry": "duly.model.policy",
     "RetryAfter": "duly.errors",

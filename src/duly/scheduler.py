@@ -179,9 +179,9 @@ class Scheduler(DirectEnqueue):
     Attributes:
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
             scheduler.aio.enqueue(...)``. The others (`task`, `include`, `declared`, `on`, `notify`,
-            `around`, `wake`, `attach`, `in_flight`, `skip_grace`, `use_database`,
-            `configure_worker`, `within`) return at once and have no awaitable form; `running` has
-            `lifespan`.
+            `around`, `observe`, `wake`, `attach`, `in_flight`, `load`, `skip_grace`,
+            `use_database`, `configure_worker`, `within`) return at once and have no awaitable
+            form; `running` has `lifespan`.
 
     Raises:
         DatabaseURLError: the URL cannot be used.
@@ -360,6 +360,7 @@ class Scheduler(DirectEnqueue):
     # Status, health and events
     status = _call(op.status.status)
     health = _call(op.status.health)
+    counts = _call(op.measures.counts)
     workers = _call(op.status.workers)
     events = _call(op.events.events)
     examine = _call(op.doctor.examine)
@@ -377,6 +378,8 @@ class Scheduler(DirectEnqueue):
     run_due = _call(op.lifecycle.run_due)
     wake = _call(op.lifecycle.wake)
     in_flight = _call(op.lifecycle.in_flight)
+    load = _call(op.measures.load)
+    observe = _call(op.measures.observe)
     attach = _call(op.lifecycle.attach)
     around = _call(op.lifecycle.around)
     on = _call(op.events.on)
@@ -483,6 +486,7 @@ class Aio(AwaitableEnqueue):
     # Status, health and events
     status = _awaitable(op.status.status)
     health = _awaitable(op.status.health)
+    counts = _awaitable(op.measures.counts)
     workers = _awaitable(op.status.workers)
     events = _awaitable(op.events.events)
     examine = _awaitable(op.doctor.examine)

@@ -1,4 +1,4 @@
-"""The ten invariants, each checked against the records."""
+"""The eleven invariants, each checked against the records."""
 
 from __future__ import annotations
 
@@ -165,10 +165,25 @@ def history_equals_log(records: Records) -> Iterator[str]:
             yield f"run {run.id}: {recorded[run.id]} attempts recorded, {failures} happened"
 
 
+def outcomes_are_counted(records: Records) -> Iterator[str]:
+    """(11) The counts of outcomes, by task and queue, equal the history."""
+    ended: Counter[tuple[str, str, str]] = Counter()
+    kinds = {run.id: (run.task, run.queue) for run in records.runs}
+    for row in records.run_changes:
+        if row.state in TERMINAL and row.state != row.old_state:
+            ended[*kinds[row.run_id], row.state] += 1
+    jobs = {run.job_id: (run.task, run.queue) for run in records.runs}
+    for row in records.ranges:
+        ended[*jobs[row.job_id], "missed"] += row._mapping["count"]
+    for key in ended.keys() | records.outcomes.keys():
+        if ended[key] != records.outcomes.get(key, 0):
+            yield f"{key}: counted {records.outcomes.get(key, 0)}, ended {ended[key]}"
+
+
 INVARIANTS: tuple[Callable[[Records], Iterator[str]], ...] = (
     one_decision_each, only_the_holder_completes, runs_end_once, bookings_match_runs,
     effects_within_attempts, limits_hold, everything_ends, acknowledged_writes_survive,
-    cursors_advance, history_equals_log,
+    cursors_advance, history_equals_log, outcomes_are_counted,
 )  # fmt: skip
 
 

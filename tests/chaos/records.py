@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, Table, select
 
-from duly.store import tables
+from duly.store import outcomes, tables
 from tests.chaos import audit_log
 from tests.chaos.disturbances import Disturbances
 from tests.chaos.journal import Entry
@@ -32,6 +32,7 @@ class Records:
         bookings: what transactional functions wrote in their session.
         ranges: the recorded ranges of missed times.
         attempts: the recorded unsuccessful attempts.
+        outcomes: the counts of runs that have ended, by task, queue and outcome.
         late_completions: the number of completions that Duly refused and recorded.
         journal: the entries of all workers, in order.
         enqueued: the ids of the runs that `enqueue` acknowledged, by number.
@@ -51,6 +52,7 @@ class Records:
     bookings: Rows = ()
     ranges: Rows = ()
     attempts: Rows = ()
+    outcomes: dict[tuple[str, str, str], int] = field(default_factory=dict)
     late_completions: int = 0
     journal: Sequence[Entry] = ()
     enqueued: dict[int, str] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Records:
             self.effects = rows(audit_log.effect, "id")
             self.bookings = rows(audit_log.booking, "id")
             self.ranges = rows(tables.decision_range, "id")
+            self.outcomes = outcomes.totals(conn)
             self.attempts = rows(tables.attempt, "run_id", "attempt")
             kinds = select(tables.event.c.id).where(tables.event.c.kind == "run.late_completion")
             self.late_completions = len(conn.execute(kinds).all())

@@ -19,13 +19,25 @@ OUTSIDE: dict[str, set[str]] = {
     "operations": {"sqlalchemy"},
     "scheduler": {"sqlalchemy"},
     "web": {"fastapi", "starlette", "jinja2", "markupsafe", "itsdangerous", "pydantic"},
+    "observe": {"prometheus_client"},
+    "tracing": {"opentelemetry"},
     "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
     "testing": {"sqlalchemy"},
     "pytest_plugin": {"pytest"},
     "cli": {"click", "rich"},
 }
 # The pages and the API see these rooms and no others: never the engine, never SQL.
-BELOW_WEB = {"web", "scheduler", "model", "triggers", "registry", "errors", "clock", "serving"}
+BELOW_WEB = {
+    "web",
+    "observe",
+    "scheduler",
+    "model",
+    "triggers",
+    "registry",
+    "errors",
+    "clock",
+    "serving",
+}
 # Values that calls of the scheduler return, defined beside these calls.
 RESULTS = {
     "duly.operations.jobs.find.MissedRange",

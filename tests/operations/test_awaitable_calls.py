@@ -10,7 +10,7 @@ from duly.scheduler import Aio, Scheduler
 
 BLOCK_NOTHING = {
     *("around", "attach", "configure_worker", "declared", "in_flight", "include", "lifespan"),
-    *("notify", "on"),
+    *("load", "notify", "observe", "on"),
     *("running", "skip_grace", "task", "use_database", "wake", "within"),
 }
 """Calls that touch no database, or that are context managers: they need no awaitable form."""

@@ -150,16 +150,18 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: history.prune_jobs(tx, 10), ["duly_job_ended"]),
         (
             lambda tx: transitions.succeed_all(
-                tx, [new_id(), new_id()], claim_id=new_id(), token=1, keep_until=tx.now
+                tx, dict.fromkeys([new_id(), new_id()], ("noop", "default")),
+                claim_id=new_id(), token=1, keep_until=tx.now,
             ),
             ["duly_job_failing"],
         ),
+        (lambda tx: runs.queue_depth(tx.conn, "default"), ["duly_run_ready"]),
     ],
     ids=[
         "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "next waiting",
         "unique key",
         "pruning", "cancel requests", "agenda", "newest run", "log",
-        "orphans", "unresolved jobs", "pruning of jobs", "success",
+        "orphans", "unresolved jobs", "pruning of jobs", "success", "depth of a queue",
     ],
 )  # fmt: skip
 def test_the_hot_statements_use_their_indexes(

@@ -36,8 +36,8 @@ APPLIES: list[tuple[Transition, set[str]]] = [
 
 def snapshot(state: RunState) -> RunSnapshot:
     return RunSnapshot(
-        "run-1", "job", state, token=4, claim_id="claim", worker_id="worker", attempt=2, crashes=1,
-        due_at=NOON, started_at=NOON, unique_key="key", retaken_key="key",
+        "run-1", "job", "work", "default", state, token=4, claim_id="claim", worker_id="worker",
+        attempt=2, crashes=1, due_at=NOON, started_at=NOON, unique_key="key", retaken_key="key",
         policy=RunPolicy(),
     )  # fmt: skip
 

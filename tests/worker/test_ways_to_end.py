@@ -29,6 +29,7 @@ NEW = {
     "concurrency_key": None, "unique_key": "k", "unique_scope": "until_done",
     "retaken_key": "k",
     "parent_run_id": None, "cause_key": None, "feeds": False, "quarantined": False,
+    "traceparent": None,
 }  # fmt: skip
 """An enqueued call that nothing has happened to: the other rows are told by what differs."""
 

@@ -199,6 +199,7 @@ def _record_missed(tx: Transaction, plan: _Plan, ids: Iterator[str]) -> None:
             plan.rows.append(end_new(row, miss(missed.reason), plan.options, tx.now))
         else:
             plan.ranges.append(_range(tx, plan, missed, follows))
+            tx.count_outcome(plan.job.task, plan.options.queue, "missed", missed.count)
         follows = missed.last
 
 

@@ -15,6 +15,7 @@ from duly.executors.failure import CallError
 from duly.hooks import AroundRun
 from duly.model.payload import encode_result, not_stored
 from duly.model.signature import Signature
+from duly.tracing import RunSpan
 
 
 class Invocation:
@@ -30,9 +31,10 @@ class Invocation:
         arguments: returns its arguments by name. It is called where the function is, because
             validating them may run code of the application.
         text: the arguments as they are stored, for a call in another process.
+        span: its span, if the application traces.
     """
 
-    __slots__ = ("arguments", "around", "function", "run", "steady", "text")
+    __slots__ = ("arguments", "around", "function", "run", "span", "steady", "text")
 
     function: Callable[..., Any]
     arguments: Callable[[], dict[str, Any]]
@@ -44,6 +46,7 @@ class Invocation:
         self.run = run
         self.steady = steady
         self.around = around
+        self.span: RunSpan | None = None
 
     def surroundings(self) -> Surroundings:
         """Return a context manager that makes the run the current one and enters ``around``."""
@@ -61,7 +64,7 @@ class Surroundings:
 
     def __enter__(self) -> None:
         self._token = current_run.set(self._invocation.run)
-        if self._invocation.around:
+        if self._invocation.around or self._invocation.span is not None:
             try:
                 self._enter_all()
             except BaseException:
@@ -76,6 +79,8 @@ class Surroundings:
 
     def _enter_all(self) -> None:
         with ExitStack() as stack:
+            if self._invocation.span is not None:
+                stack.enter_context(self._invocation.span.current())
             for enter in self._invocation.around:
                 stack.enter_context(enter(self._invocation.run))
             self._stack = stack.pop_all()

@@ -8,7 +8,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 _VARIANT = "89ab"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -96,6 +96,11 @@ def floor_id(moment: datetime) -> str:
     """Return the smallest id that `RunIds` could generate at ``moment``, for "since" filters."""
     text = f"{_millisecond(moment):012x}"
     return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+
+
+def created_at(run_id: str) -> datetime:
+    """Return when `RunIds` generated an id, to the millisecond."""
+    return datetime.fromtimestamp(int(run_id[:8] + run_id[9:13], 16) / 1000, UTC)
 
 
 def _millisecond(moment: datetime) -> int:

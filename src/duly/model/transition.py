@@ -32,6 +32,8 @@ class RunSnapshot(NamedTuple):
     """A run as it was read: the columns that a transition depends on.
 
     Attributes:
+        task: the name of its task.
+        queue: its queue.
         worker_id: the worker that is executing it, or executed it last.
         unique_key: the unique key that it holds.
         retaken_key: the unique key that it takes again when it becomes unstarted or starts over. A
@@ -40,6 +42,8 @@ class RunSnapshot(NamedTuple):
 
     id: str
     job_id: str | None
+    task: str
+    queue: str
     state: RunState
     token: int
     claim_id: str | None
@@ -56,9 +60,9 @@ class RunSnapshot(NamedTuple):
     def of(cls, row: Any) -> Self:
         """Create a snapshot from a row of the run table."""
         return cls(
-            row.id, row.job_id, row.state, row.token, row.claim_id, row.worker_id, row.attempt,
-            row.crashes, row.due_at, row.started_at, row.unique_key, row.retaken_key,
-            decode_run_policy(row.policy),
+            row.id, row.job_id, row.task, row.queue, row.state, row.token, row.claim_id,
+            row.worker_id, row.attempt, row.crashes, row.due_at, row.started_at, row.unique_key,
+            row.retaken_key, decode_run_policy(row.policy),
         )  # fmt: skip
 
 

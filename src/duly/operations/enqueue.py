@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import (
     Any,
@@ -36,6 +36,7 @@ from duly.store import runs
 from duly.store.host.session_types import HostSession
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run
+from duly.tracing import sending
 from duly.worker.claims.claim import Claim
 from duly.worker.in_flight import Reservation
 
@@ -53,6 +54,7 @@ class Call:
         at: the instant before which they may not start; ``None``: they may start at once.
         delay: or the time that must pass before they may start.
         unique: how long runs hold their unique keys.
+        traceparent: the trace context of the span in which the calls are made.
     """
 
     task: Task
@@ -60,6 +62,7 @@ class Call:
     at: datetime | None = None
     delay: timedelta | None = None
     unique: Unique = "until_start"
+    traceparent: str | None = None
 
     @property
     def is_free(self) -> bool:
@@ -216,14 +219,12 @@ class Enqueue(Generic[S]):
                 others = {"delay": delay, "at": at, "unique_key": unique_key, "actor": actor}
                 _refuse_ambiguous(registered, {**chosen, **others})
             encoded = _encode(registered, positional, args, arguments)
-            if session is None and unique_key is None:
-                return _enqueue_plain(core, call, encoded, actor)
             keys = None if unique_key is None else [_checked_key(unique_key)]
-            ids = core.transact(
-                lambda tx: insert_calls(tx, call, [encoded], keys), session=session, actor=actor,
-                single=keys is None,
-            )  # fmt: skip
-            return ids[0]
+            with sending("enqueue", task=registered.name) as span:
+                traced = replace(call, traceparent=span.traceparent) if span.traceparent else call
+                run_id = _enqueue(core, traced, encoded, keys, session=session, actor=actor)
+                span.sent([run_id], call.options.queue)
+            return run_id
 
         return self._perform(operation, session)
 
@@ -323,9 +324,13 @@ def enqueue_many(
     call = _call(registered, core.settings.defaults, chosen, delay=delay, at=at, unique=unique)
     args = _check_each(calls, registered.signature.encode, "calls")
     keys = None if unique_keys is None else _checked_keys(unique_keys, len(args))
-    return core.transact(
-        lambda tx: insert_calls(tx, call, args, keys), session=session, actor=actor
-    )
+    with sending("enqueue", task=registered.name) as span:
+        traced = replace(call, traceparent=span.traceparent)
+        ids = core.transact(
+            lambda tx: insert_calls(tx, traced, args, keys), session=session, actor=actor
+        )
+        span.sent(ids, call.options.queue)
+    return ids
 
 
 def insert_calls(
@@ -346,8 +351,8 @@ def insert_calls(
         claim_on_insert: called with the rows of calls without keys before they are inserted.
     """
     common = new_run(
-        "", Origin("enqueue", tx.actor), task=call.task.name, args="", options=call.options,
-        now=tx.now, due_at=call.due(tx.now),
+        "", Origin("enqueue", tx.actor, traceparent=call.traceparent), task=call.task.name,
+        args="", options=call.options, now=tx.now, due_at=call.due(tx.now),
     )  # fmt: skip
     ids = tx.run_ids(len(args))
     rows = [{**common, "id": run_id, "args": text} for run_id, text in zip(ids, args, strict=True)]
@@ -362,6 +367,24 @@ def insert_calls(
         row["retaken_key"] = key
     holders = _insert_unique(tx, rows)
     return [run_id if key is None else holders[key] for run_id, key in zip(ids, keys, strict=True)]
+
+
+def _enqueue(
+    core: Core,
+    call: Call,
+    args: str,
+    keys: Sequence[str | None] | None,
+    *,
+    session: HostSession | None,
+    actor: str | Actor | None,
+) -> str:
+    if session is None and keys is None:
+        return _enqueue_plain(core, call, args, actor)
+    ids = core.transact(
+        lambda tx: insert_calls(tx, call, [args], keys), session=session, actor=actor,
+        single=keys is None,
+    )  # fmt: skip
+    return ids[0]
 
 
 def _enqueue_plain(core: Core, call: Call, args: str, actor: str | Actor | None) -> str:

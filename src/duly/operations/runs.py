@@ -33,6 +33,7 @@ from duly.store.host.session_types import HostSession
 from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change, Origin, new_run
+from duly.tracing import sending
 
 POLL_S = 0.05
 
@@ -76,9 +77,11 @@ def run_now(
         job = lock_job(tx, job_id)
         task = core.registry.get(job.task)
         encoded = None if args is None else task.signature.encode(args)
-        return _read_run(tx.conn, _run_now(tx, job, task, encoded))
+        return _read_run(tx.conn, _run_now(tx, job, task, encoded, span.traceparent))
 
-    record = core.transact(store, session=session, actor=actor)
+    with sending("run_now", job=job_id) as span:
+        record = core.transact(store, session=session, actor=actor)
+        span.sent([record.id], record.queue)
     return record if session is not None else _await(core, record.id, wait)
 
 
@@ -302,11 +305,14 @@ def attempts(core: Core, run_id: str) -> list[AttemptRecord]:
         return [rows.attempt_record(row) for row in found]
 
 
-def _run_now(tx: Transaction, job: JobRow, task: Task, args: str | None) -> str:
+def _run_now(
+    tx: Transaction, job: JobRow, task: Task, args: str | None, traceparent: str | None
+) -> str:
     refuse_unknown_options(job)
     options = definition_of(job).options
     row = new_run(
-        tx.run_id(), Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds),
+        tx.run_id(),
+        Origin("manual", tx.actor, job.id, job.uid, feeds=job.feeds, traceparent=traceparent),
         task=task.name, args=args or job.args,
         options=replace(options, expires=None), now=tx.now, due_at=tx.now,
     )  # fmt: skip

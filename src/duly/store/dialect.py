@@ -71,6 +71,8 @@ class StoreDialect(Protocol):
         reading: execution options of a connection that only reads.
         single: execution options of a connection on which each statement is a transaction; empty:
             there are none.
+        inserts_with_update: whether one statement can update rows and insert what it computes from
+            them.
     """
 
     name: str
@@ -85,6 +87,7 @@ class StoreDialect(Protocol):
     notices: NoticeDialect | None
     reading: Mapping[str, Any]
     single: Mapping[str, Any]
+    inserts_with_update: bool
 
     def create_engine(self, url: URL) -> Engine:
         """Create an engine with the settings that Duly's promises need."""

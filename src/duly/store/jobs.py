@@ -387,6 +387,11 @@ def count_by_state(conn: Connection) -> dict[str, int]:
     return bounded_counts(conn, job, states.items())
 
 
+def count_failing(conn: Connection) -> int:
+    """Count the jobs whose last run has failed, up to `COUNTED`."""
+    return bounded_counts(conn, job, [("failing", FAILING)]).get("failing", 0)
+
+
 def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
     if wanted.state == "active":
         statement = statement.where(ACTIVE)  # word for word: it may use the partial index

@@ -44,6 +44,13 @@ from duly.store.tables import (
 )
 from duly.store.transaction import Transaction
 
+_UNEXECUTED = frozenset({"missed", "skipped"})
+"""The states of new runs that are not to be executed."""
+
+DEEP = 100_000
+"""The number at which the runs of a queue stop being counted."""
+
+_CLAIM_ORDER = ("concurrency_key", "priority", "due_at", "id")
 RECENT = 5_000
 """The number of the newest runs that are counted by state."""
 
@@ -106,7 +113,14 @@ def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
     Returns:
         The number of stored rows; see `insert_rows`.
     """
-    return insert_rows(tx.conn, run, rows, on_conflict_ignore=True)
+    number = insert_rows(tx.conn, run, rows, on_conflict_ignore=True)
+    ended = [row for row in rows if row["state"] in _UNEXECUTED]
+    if ended and number != len(rows):
+        new = stored(tx.conn, [row["id"] for row in ended])
+        ended = [row for row in ended if row["id"] in new]
+    for row in ended:
+        tx.count_outcome(row["task"], row["queue"], row["state"])
+    return number
 
 
 def stored(conn: Connection, run_ids: Iterable[str]) -> set[str]:
@@ -313,6 +327,17 @@ def count_live_by_state(conn: Connection) -> dict[str, int]:
         ("scheduled", rest),
     )  # fmt: skip
     return bounded_counts(conn, run, states)
+
+
+def queue_depth(conn: Connection, queue: str) -> tuple[int, datetime | None]:
+    """Count the ready runs of a queue, up to `DEEP`, and return when the first of them was due.
+
+    Of a deeper queue, those are looked at that would be claimed first.
+    """
+    ready = select(run.c.due_at).where(READY, run.c.queue == queue)
+    some = ready.order_by(*(run.c[name] for name in _CLAIM_ORDER)).limit(DEEP).subquery()
+    number, first = conn.execute(select(func.count(), func.min(some.c.due_at))).one()
+    return number, first
 
 
 def count_by_state_since(conn: Connection, since: datetime) -> dict[str, int]:

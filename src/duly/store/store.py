@@ -264,6 +264,12 @@ class Store:
         causes = (error, error.__cause__)
         return any(cause is not None and self.dialect.is_transient(cause) for cause in causes)
 
+    @property
+    def connections_in_use(self) -> int:
+        """The number of connections of this process that are in use now."""
+        checked_out: Callable[[], int] = getattr(self.engine.pool, "checkedout", lambda: 0)
+        return checked_out()
+
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()

@@ -202,6 +202,7 @@ run = Table(
     Column("cause_key", Name),
     Column("feeds", Boolean, nullable=False, server_default=text("false")),
     Column("quarantined", Boolean, nullable=False, server_default=text("false")),
+    Column("traceparent", String(55)),
     CheckConstraint(_state_is((*_COMMON, *NOTABLE_STATES)), name="duly_run_state"),
     _partial("duly_run_nominal", "scheduled_for", "job_uid", unique=True, where=NOMINAL),
     _partial("duly_run_ready", "queue", "concurrency_key", "priority", "due_at", "id", where=READY),
@@ -309,6 +310,16 @@ decision_range = Table(
     Column("decided_at", Instant, nullable=False),
     Column("superseded_at", Instant),
     Index("duly_decision_range_job", "job_id", "last"),
+)
+
+outcome_count = Table(
+    "duly_outcome_count",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("task", Name, nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("outcome", String(12), nullable=False),
+    Column("count", BigInteger, nullable=False),
 )
 
 calendar = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,7 @@ class Transaction:
         has_listener: returns whether this process has a listener for a kind of event.
         events: the events to announce after the commit.
         on_events: called with the stored events, in the transaction; see `Store`.
+        outcomes: how many runs it has ended; see `duly.store.outcomes`.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Transaction:
         self._request_id = given.request_id if given else None
         self.events: list[Event] = []
         self.on_events: OnEvents | None = None
+        self.outcomes: Counter[tuple[str, str, str]] = Counter()
 
     def because(self, reason: str | None) -> str | None:
         """Set the reason of the changes that follow; return it, or the actor's if it is empty."""
@@ -101,8 +104,12 @@ class Transaction:
             reason=self.reason, request_id=self._request_id, detail=detail,
         )  # fmt: skip
 
+    def count_outcome(self, task: str, queue: str, outcome: str, count: int = 1) -> None:
+        """Count runs that this transaction ends; `flush` stores it."""
+        self.outcomes[task, queue, outcome] += count
+
     def flush(self) -> list[Event]:
-        """Store the recorded events and return them."""
+        """Store the recorded events and the counted outcomes; return the events."""
         events, self.events = self.events, []
         stored = [event for event in events if event.kind not in ROUTINE]
         details = {id(event.detail): event.detail for event in stored}  # many events share one
@@ -111,6 +118,9 @@ class Transaction:
         insert_rows(self.conn, tables.event, rows)
         if stored and self.on_events is not None:
             self.on_events(self, stored)
+        counted, self.outcomes = self.outcomes, Counter()
+        counts = [_count_row(*each) for each in counted.items()]
+        insert_rows(self.conn, tables.outcome_count, counts)
         return events
 
     def insert_new(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -120,6 +130,11 @@ class Transaction:
 
 OnEvents = Callable[[Transaction, Sequence[Event]], None]
 """A function that may write more in the transaction that records events."""
+
+
+def _count_row(key: tuple[str, str, str], count: int) -> dict[str, Any]:
+    task, queue, outcome = key
+    return {"task": task, "queue": queue, "outcome": outcome, "count": count}
 
 
 def _event_row(event: Event, detail: str | None) -> dict[str, Any]:

@@ -7,22 +7,34 @@ run that has changed meanwhile is not overwritten; the other statements repeat t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from duly.errors import StateError
 from duly.model.policy import JobOptions
-from duly.model.run import Cause
+from duly.model.run import TERMINAL, Cause
 from duly.model.transition import SUCCESS, RunSnapshot, Transition, cancel
 from duly.store.sql.columns import Id, Instant
 from duly.store.sql.long_lists import among
-from duly.store.tables import FAILING, attempt, job, run
+from duly.store.tables import FAILING, attempt, job, outcome_count, run
 from duly.store.transaction import ROUTINE, Transaction
 
 MAX_EVENT_MESSAGE = 500
@@ -114,6 +126,8 @@ def _apply(tx: Transaction, changes: Sequence[Change]) -> None:
         attempt, [_attempt(change, tx.now) for change in changes if change.transition.error]
     )
     for change in changes:
+        if change.transition.to in TERMINAL:
+            tx.count_outcome(change.run.task, change.run.queue, change.transition.to)
         record(tx, change)
 
 
@@ -159,22 +173,41 @@ def end_occupations(tx: Transaction, worker_id: str) -> None:
 
 
 def succeed_all(
-    tx: Transaction, run_ids: Sequence[str], *, claim_id: str, token: int, keep_until: datetime
+    tx: Transaction,
+    members: Mapping[str, tuple[str, str]],
+    *,
+    claim_id: str,
+    token: int,
+    keep_until: datetime,
 ) -> set[str]:
     """End successful runs of one claim that have nothing to report, in one statement.
+
+    Args:
+        tx: the transaction.
+        members: the task and the queue of each of these runs, by id.
+        claim_id: their claim.
+        token: their token.
+        keep_until: until when they are kept.
 
     Returns:
         The ids of the runs that have ended. The others are unchanged: their claims are no longer
         valid, or their jobs have consecutive failures, which a success has to reset.
     """
     parameters: dict[str, Any] = {
-        "seen_claim": claim_id, "seen_token": token, "ids": run_ids, "now": tx.now,
+        "seen_claim": claim_id, "seen_token": token, "ids": sorted(members), "now": tx.now,
     }  # fmt: skip
-    database = tx.dialect.name
-    done = tx.conn.execute(_succeed(database), parameters | {"keep_until": keep_until})
-    if done.rowcount == len(run_ids):
-        return set(run_ids)
-    return set(tx.conn.execute(_succeeded(database), parameters).scalars())
+    database, values = tx.dialect.name, parameters | {"keep_until": keep_until}
+    if tx.dialect.inserts_with_update:
+        number = sum(tx.conn.execute(_succeed_and_count(database), values).scalars())
+    else:
+        number = tx.conn.execute(_succeed(database), values).rowcount
+    done = set(members)
+    if number != len(members):
+        done = set(tx.conn.execute(_succeeded(database), parameters).scalars())
+    if not tx.dialect.inserts_with_update:
+        for kind, count in Counter(members[run_id] for run_id in done).items():
+            tx.count_outcome(*kind, SUCCESS.to, count)
+    return done
 
 
 def claim_values() -> dict[str, Any]:
@@ -204,6 +237,7 @@ class Origin:
         job_id: its job, with ``job_uid``; ``None``: an enqueued call.
         scheduled_for: the nominal time.
         feeds: whether other jobs depend on its job.
+        traceparent: the trace context of the span in which it was requested.
         parent_run_id: the run of a parent job that triggered it.
         cause_key: a unique key, so that its cause creates at most one run.
     """
@@ -214,6 +248,7 @@ class Origin:
     job_uid: str | None = None
     scheduled_for: datetime | None = None
     feeds: bool = False
+    traceparent: str | None = None
     parent_run_id: str | None = None
     cause_key: str | None = None
 
@@ -254,6 +289,7 @@ def new_run(
         "concurrency_key": options.concurrency_key,
         "unique_key": None, "unique_scope": None, "retaken_key": None, "feeds": origin.feeds,
         "token": 0, "attempt": 0, "claim_id": None, "worker_id": None, "started_at": None,
+        "traceparent": origin.traceparent,
     }  # fmt: skip
     if origin.cause_key is not None:
         row |= {"parent_run_id": origin.parent_run_id, "cause_key": origin.cause_key}
@@ -358,6 +394,16 @@ def _succeed(database: str) -> Any:
     not_failing = run.c.job_id.is_(None) | run.c.job_id.not_in(failing)
     running = _state() == "running"
     return update(run).where(*_of_batch(database), running, not_failing).values(_PLAIN | to)
+
+
+@cache
+def _succeed_and_count(database: str) -> Any:
+    """Return a statement that also stores how many runs it has ended, and returns that."""
+    done = _succeed(database).returning(run.c.task, run.c.queue).cte("done")
+    kind = (done.c.task, done.c.queue)
+    counts = select(*kind, literal(SUCCESS.to), func.count()).group_by(*kind)
+    stored = insert(outcome_count).from_select(["task", "queue", "outcome", "count"], counts)
+    return stored.add_cte(done).returning(outcome_count.c["count"])
 
 
 @cache

@@ -18,12 +18,13 @@ from duly.executors.failure import CallError
 from duly.executors.log_capture import log_capture
 from duly.executors.process.executor import ProcessExecutor
 from duly.executors.thread import ThreadExecutor
-from duly.hooks import AroundRun
+from duly.hooks import AroundRun, Observer
 from duly.model import payload
 from duly.registry import Registry, Task
 from duly.store import completions, runs
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.tracing import run_span
 from duly.worker.attempt import Attempt, Phase
 from duly.worker.attempt_rows import log_rows, note_of
 from duly.worker.claims.claim import Claim, HeldClaim
@@ -53,6 +54,7 @@ class Execution:
         around: context managers to enter around each run.
         executors: where the functions run; they may be replaced before the first run starts.
         provided: what the application provides to runs.
+        observer: what is told of each attempt, if anything is.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Execution:
         self._now, self._last_success = store.time.now, self._previous_success
         self._steady = store.clock.monotonic
         self.around: list[AroundRun] = []
+        self.observer: Observer | None = None
         size = sum(queues.values())
         coroutines = EventLoopExecutor()
         functions = ThreadExecutor(size, coroutines=coroutines)
@@ -108,11 +111,16 @@ class Execution:
             attempt: see `attempt_apart`.
             done: called exactly once, from any thread, when the function has ended.
         """
+
+        def ended(attempt: Attempt, result: CallResult) -> None:
+            _end_span(attempt, result)
+            done(attempt, result)
+
         try:
             self._bind(attempt)
-            attempt.executor.submit(attempt, done)
+            attempt.executor.submit(attempt, ended)
         except Exception as error:  # noqa: BLE001 - such as a thread that the system refuses
-            done(attempt, CallResult(error=CallError.of(error)))
+            ended(attempt, CallResult(error=CallError.of(error)))
 
     def claims(self) -> set[HeldClaim]:
         """Return what this worker holds: about to start, in flight, or not yet written back.
@@ -259,6 +267,8 @@ class Execution:
 
     def _start_next(self, queue: str) -> None:
         while attempt := self.in_flight.begin_next(queue, self._new_attempt):
+            if self.observer is not None:
+                self.observer.attempt_started(attempt.claim, self._now())
             try:
                 self._bind(attempt)
                 attempt.executor.submit(attempt, self._done)
@@ -272,7 +282,8 @@ class Execution:
         return attempt
 
     def _bind(self, attempt: Attempt) -> None:
-        """Give an attempt its function, its arguments and its executor."""
+        """Give an attempt its span, its function, its arguments and its executor."""
+        attempt.span = run_span(attempt.claim)
         task = self._registry.get(attempt.claim.task)
         attempt.function = task.function
         attempt.arguments = partial(
@@ -297,6 +308,9 @@ class Execution:
 
     def _finish(self, attempt: Attempt, result: CallResult) -> None:
         attempt.result = result
+        if self.observer is not None:
+            self.observer.attempt_ended(attempt.claim, result)
+        _end_span(attempt, result)
         if attempt.phase is not Phase.COMMITTED:
             self.completions.add(attempt)  # before it leaves `in_flight`: see `claims`
         self.in_flight.end(attempt, result.seconds)
@@ -318,6 +332,15 @@ class Execution:
             return None
         with self._store.read() as conn:
             return runs.previous_success(conn, facts.job_id, facts.id)
+
+
+def _end_span(attempt: Attempt, result: CallResult) -> None:
+    if attempt.span is None:
+        return
+    error = result.error
+    failed = error is not None and error.kind not in ("snooze", "discard")
+    ended = "returned" if error is None else error.kind
+    attempt.span.end(ended, error.facts if error is not None and failed else None)
 
 
 def _report(attempt: Attempt, encoding: str | None) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from duly.store.store import Store
 from duly.worker.execution import Execution
 from duly.worker.lease import WorkerLease
 from duly.worker.periodic import Periodic
-from duly.worker.pruning import prune
+from duly.worker.pruning import prune, sum_up
 from duly.worker.rescue import rescue, return_strays
 from duly.worker.watching import watch
 
 CHECK_EVERY = 1.0
 PRUNE_EVERY = 600.0
+SUM_UP_EVERY = 30.0
 RECONCILE_EVERY = 30.0
 WATCH_EVERY = 1.0
 RESCUE_SPREAD = 0.2
@@ -63,6 +64,7 @@ class Maintenance:
                 spread=RESCUE_SPREAD, wakes=True,
             ),
             Periodic(PRUNE_EVERY, lambda _: prune(store), wakes=True),
+            Periodic(SUM_UP_EVERY, lambda _: sum_up(store)),
             Periodic(RECONCILE_EVERY, lambda _: reconcile()),
         ]  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""Delete history in small steps when its retention has expired."""
+"""Keep tables small, in small steps: delete expired history, and sum up the counts of outcomes."""
 
 from __future__ import annotations
 
-from duly.store import history, limits, notices
+from duly.store import history, limits, notices, outcomes
 from duly.store.store import Store
 
 CHUNK = 500
@@ -27,3 +27,15 @@ def prune(store: Store, chunks: int = 20) -> int:
             if deleted < CHUNK:
                 break
     return total
+
+
+def sum_up(store: Store, chunks: int = 50) -> None:
+    """Replace the counts that transactions have stored since the last time by their sums.
+
+    Args:
+        store: the database.
+        chunks: the maximum number of transactions, of `outcomes.CHUNK` rows each.
+    """
+    for _chunk in range(chunks):
+        if store.run(lambda tx: outcomes.sum_up(tx, outcomes.CHUNK)) < outcomes.CHUNK:
+            break

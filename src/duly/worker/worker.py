@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from duly.errors import LifecycleError
-from duly.hooks import AroundRun
+from duly.hooks import AroundRun, Observer
 from duly.model.settings import Settings
 from duly.registry import Registry
 from duly.store.agenda import Agenda
@@ -160,6 +161,10 @@ class Worker:
         """The id of this worker; ``None`` while it is not registered, or has stopped."""
         return self.lease.worker_id if self.alive else None
 
+    def load(self) -> Counter[str]:
+        """Return the number of runs that occupy this worker, by queue."""
+        return Counter(claim.queue for claim in self.execution.in_flight.claims())
+
     def in_flight(self) -> list[str]:
         """Return the ids of the runs that occupy this worker; see `Scheduler.in_flight`."""
         return [claim.id for claim in self.execution.in_flight.claims()]
@@ -193,6 +198,10 @@ class Worker:
         """Enter ``enter(run)`` around every run that is executed here."""
         self.execution.around.append(enter)
 
+    def observe(self, observer: Observer) -> None:
+        """Report to ``observer`` from now on."""
+        self.execution.observer = observer
+
     @property
     def app(self) -> Any:
         """The web application that runs reach as ``run.app``, if there is one."""
@@ -213,6 +222,7 @@ class Worker:
     def inherit(self, former: Worker) -> None:
         """Share the host's registrations with the worker that this one replaces."""
         self.execution.around = former.execution.around
+        self.execution.observer = former.execution.observer
         self.app = former.app
 
     def abandon(self) -> None:
@@ -318,6 +328,8 @@ class Worker:
         fired = self._fire(agenda, worker_id)
         claimed = self._claim(agenda, fired, worker_id)
         wake = self._next_wake(agenda, fired, claimed, apart_due)
+        if self.execution.observer is not None:
+            self.execution.observer.step_ended(self._store.clock.monotonic() - began)
         if wait and self._wait_for_in_flight(worker_id):
             wake = Wake(at_once=True)
         self.idle_tick = None if wake.at_once or self.busy else began

@@ -34,6 +34,7 @@ from duly.executors.process.lookup import find_function
 from duly.executors.process.report import LastResort, facts_of, report_of
 from duly.executors.process.wire import Message, Wire
 from duly.model.signature import Signature
+from duly.tracing import within
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a running function, and between two checks of the worker."""
@@ -137,14 +138,15 @@ class Child:
         function = find_function(call["module"], call["name"], run.task)
         arguments = stored_arguments(Signature(function, run.task), call["args"], run)
         self._wire.send({"begun": True})
-        try:
-            value = function(**arguments)
-            leave_if_forked(self._pid)
-        except BaseException as error:
-            leave_if_forked(self._pid, error)
-            raise
-        if inspect.isawaitable(value):
-            value = asyncio.run(awaited(value))
+        with within(call["traceparent"]):
+            try:
+                value = function(**arguments)
+                leave_if_forked(self._pid)
+            except BaseException as error:
+                leave_if_forked(self._pid, error)
+                raise
+            if inspect.isawaitable(value):
+                value = asyncio.run(awaited(value))
         refuse_unfinished(value)
         return value
 

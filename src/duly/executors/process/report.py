@@ -49,6 +49,7 @@ def call_message(invocation: Invocation) -> Message:
     return {
         "module": function.__module__, "name": function.__qualname__, "args": invocation.text,
         "facts": facts, "now": run.now().isoformat(), "level": logging.getLogger().level,
+        "traceparent": None if invocation.span is None else invocation.span.traceparent,
     }  # fmt: skip
 
 

@@ -96,7 +96,7 @@ CLAIMED = (
     run.c.id, run.c.job_id, run.c.task, run.c.args, run.c.policy, run.c.scheduled_for,
     run.c.due_at, run.c.cause, run.c.queue, run.c.priority, run.c.attempt, run.c.max_attempts,
     run.c.crashes, run.c.quarantined, run.c.started_at, run.c.token, run.c.claim_id,
-    run.c.worker_id, run.c.unique_key, run.c.retaken_key,
+    run.c.worker_id, run.c.unique_key, run.c.retaken_key, run.c.traceparent,
 )  # fmt: skip
 """The columns that a claim returns: only those that the worker needs."""
 

@@ -93,6 +93,7 @@ class MariaDB:
     encoding: str | None = None
     transactional_ddl = False
     keeps_dead = False
+    inserts_with_update = False
     notices: NoticeDialect | None = None
     reading: Mapping[str, Any] = {}
     single: Mapping[str, Any] = {}

@@ -97,6 +97,7 @@ class PostgreSQL:
     has_change_counter = False
     transactional_ddl = True
     keeps_dead = True
+    inserts_with_update = True
     session_limit: float | None = None
     encoding: str | None = None
     notices: NoticeDialect | None = PostgreSQLNotifier()

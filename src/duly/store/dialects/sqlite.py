@@ -63,6 +63,7 @@ class SQLite:
     has_change_counter = True
     transactional_ddl = True
     keeps_dead = False
+    inserts_with_update = False
     session_limit: float | None = 5.0
     encoding: str | None = None
     notices: NoticeDialect | None = None

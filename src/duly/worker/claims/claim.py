@@ -25,6 +25,7 @@ class Claim:
         quarantined: whether it must be the only run that its worker executes.
         token: the fencing token, which rises with each claim and each rescue of the run.
         claim_id: the id of the statement that claimed the run.
+        traceparent: the trace context of the span in which the run was requested.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Claim:
     retaken_key: str | None
     policy: RunPolicy
     worker_id: str | None = None
+    traceparent: str | None = None
 
     @classmethod
     def of(cls, row: Any) -> Claim:
@@ -70,6 +72,7 @@ class Claim:
             retaken_key=row.retaken_key,
             policy=decode_run_policy(row.policy),
             worker_id=row.worker_id,
+            traceparent=row.traceparent,
         )
 
     @classmethod
@@ -95,9 +98,9 @@ class Claim:
     def snapshot(self) -> RunSnapshot:
         """The run as it is while this claim is valid."""
         return RunSnapshot(
-            self.id, self.job_id, "running", self.token, self.claim_id, self.worker_id,
-            self.attempt, self.crashes, self.due_at, self.started_at, self.unique_key,
-            self.retaken_key, self.policy,
+            self.id, self.job_id, self.task, self.queue, "running", self.token, self.claim_id,
+            self.worker_id, self.attempt, self.crashes, self.due_at, self.started_at,
+            self.unique_key, self.retaken_key, self.policy,
         )  # fmt: skip
 
     @property

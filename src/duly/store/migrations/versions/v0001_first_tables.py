@@ -285,6 +285,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("app", "rule", "subject"),
     )
     op.create_table(
+        "duly_outcome_count",
+        sa.Column("id", Serial, autoincrement=True, nullable=False),
+        sa.Column("task", Name, nullable=False),
+        sa.Column("queue", sa.String(length=64), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "duly_queue",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("paused_by", Name, nullable=True),
@@ -344,6 +353,7 @@ def upgrade() -> None:
         sa.Column("cause_key", Name, nullable=True),
         sa.Column("feeds", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("quarantined", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("traceparent", sa.String(length=55), nullable=True),
         sa.CheckConstraint(
             "state = 'running' or state = 'succeeded' or state = 'ready' or state = 'scheduled' or state = 'failed' or state = 'cancelled' or state = 'discarded' or state = 'missed' or state = 'skipped'",
             name="duly_run_state",

@@ -1,0 +1,56 @@
+"""How many runs have ended, by task, queue and outcome, since the tables were created.
+
+A transaction that ends runs adds rows here (see `Transaction.count_outcome`), so that the counts
+are exact whatever crashes, and so that they survive the runs: retention deletes those, and a retry
+changes their states. Rows are only inserted, never updated: transactions that end runs of the same
+task at once neither wait for each other nor leave dead versions of one row behind. Maintenance
+replaces many rows by their sums.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlalchemy import Connection, delete, func, select
+
+from duly.store.tables import outcome_count
+from duly.store.transaction import Transaction
+
+Key = tuple[str, str, str]
+"""A task, a queue and an outcome."""
+
+CHUNK = 1000
+FEW = 100
+"""The number of rows that may be saved before it is worth a transaction."""
+
+
+def totals(conn: Connection) -> dict[Key, int]:
+    """Return the number of runs that have ended, by task, queue and outcome.
+
+    A run that was retried by hand, or revived by a backfill, counts each time that it ends. Each
+    nominal time that was missed counts, whether it has a row of its own or is part of a range.
+    """
+    key = (outcome_count.c.task, outcome_count.c.queue, outcome_count.c.outcome)
+    statement = select(*key, func.sum(outcome_count.c["count"])).group_by(*key)
+    return {(task, queue, end): int(total) for task, queue, end, total in conn.execute(statement)}
+
+
+def sum_up(tx: Transaction, limit: int) -> int:
+    """Replace the oldest rows, at most ``limit``, by one for each task, queue and outcome.
+
+    Returns:
+        The number of rows that were looked at; 0 if there are too few for it to be worth while.
+    """
+    oldest = select(outcome_count).order_by(outcome_count.c.id).limit(limit)
+    rows = tx.conn.execute(tx.dialect.lock_rows(oldest, skip_locked=True)).all()
+    sums: Counter[Key] = Counter()
+    for row in rows:
+        task, queue, outcome, count = row[1:]
+        sums[task, queue, outcome] += count
+    if len(rows) < min(limit, len(sums) + FEW):
+        return 0
+    ids = [row.id for row in rows]
+    tx.conn.execute(delete(outcome_count).where(outcome_count.c.id.in_(ids)))
+    for key, count in sums.items():
+        tx.count_outcome(*key, count)
+    return len(rows)
