@@ -174,7 +174,9 @@ class SteppedExecutor:
             return CallResult(error=CallError.of(error))
         finally:
             self.current = None
-        return CallResult(result_text(value), seconds=self._now() - execution.began_at)
+        return CallResult(
+            result_text(value, invocation.run), seconds=self._now() - execution.began_at
+        )
 
 
 def _run(coroutine: Any) -> Any:

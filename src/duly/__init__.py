@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from duly.model.run import LogLine as LogLine
     from duly.model.run import Progress as Progress
     from duly.model.run import RunRecord as RunRecord
+    from duly.model.secrets import secret as secret
     from duly.model.step import Step as Step
     from duly.model.watch import Watch as Watch
     from duly.model.worker import Heartbeat as Heartbeat
@@ -130,6 +131,7 @@ _HOMES = {
     "holidays": "duly.triggers",
     "prepare_engine": "duly.store.host.engine",
     "rrule": "duly.triggers",
+    "secret": "duly.model.secrets",
     "weekends": "duly.triggers",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
 from datetime import datetime
@@ -13,8 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from duly.errors import LeaseLost, LifecycleError, RunInterrupted, RunSignal
 from duly.hooks import Injected
 from duly.model.run import Cause, LogLine, Progress
+from duly.model.secrets import Resolve, SecretValues, look_up
 from duly.model.text import safe_repr, safe_str, storable_text
-from duly.run_log import RunLog, RunLogger, text_of
+from duly.run_log import RunLog, RunLogger, text_of, without_secrets
 
 T = TypeVar("T")
 LARGEST = 2**63 - 1
@@ -49,10 +51,12 @@ class Provided:
     Attributes:
         app: the web application, if there is one.
         resources: what the context manager ``Scheduler(resources=…)`` has returned.
+        secrets: returns the value of a secret by its name.
     """
 
     app: Any = None
     resources: Any = ABSENT
+    secrets: Resolve = os.environ.get
 
 
 NOTHING_PROVIDED = Provided()
@@ -75,6 +79,7 @@ class Run(Injected):
     """
 
     _captured: RunLog | None = None
+    _secret_values: SecretValues | None = None
     _log: RunLogger | None = None
 
     def __init__(
@@ -179,6 +184,38 @@ class Run(Injected):
         return captured
 
     @property
+    def secret_values(self) -> SecretValues:
+        """The values of secrets that it has received; created on first use."""
+        values: SecretValues | None = self._secret_values
+        if values is None:
+            values = vars(self).setdefault("_secret_values", SecretValues())
+        return values
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it has received secrets."""
+        return self._secret_values is not None
+
+    def resolve_secret(self, name: str) -> str:
+        """Return the value of a secret, which is hidden from now on in what the run leaves behind.
+
+        Raises:
+            SecretError: there is none.
+        """
+        value = look_up(name, self._provided.secrets)
+        self.secret_values.add(value)
+        return value
+
+    @property
+    def secret_source(self) -> Resolve:
+        """Returns the value of a secret by its name; used by executors."""
+        return self._provided.secrets
+
+    def hide(self, text: str) -> str:
+        """Return text in which the values of its secrets are hidden."""
+        return text if self._secret_values is None else self._secret_values.hide(text)
+
+    @property
     def reported_nothing(self) -> bool:
         """Whether there are no counters and no progress, and no log line was dropped."""
         logged: RunLog | None = self._captured
@@ -224,7 +261,11 @@ class Run(Injected):
     def capture(self, record: logging.LogRecord) -> None:
         """Store a log record with the run; used by its logger and by the capture of others."""
         level, name = str(record.levelname), str(record.name)
-        self.captured.add(LogLine(self.now(), level, name, text_of(record)))
+        self.captured.add(LogLine(self.now(), level, name, self.hide(text_of(record))))
+
+    def shown(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Return a log record for the handlers of the application: without values of secrets."""
+        return record if self._secret_values is None else without_secrets(record, self.hide)
 
     def apply_report(self, reported: Progress | None, counters: Mapping[str, int]) -> None:
         """Apply what the function has reported in another process; used by executors."""
@@ -259,7 +300,7 @@ class Run(Injected):
         """
         if note is not None and not isinstance(note, str):
             raise TypeError(f"the note of progress must be text, not {type(note).__name__}")
-        text = storable_text(note[:200], 200) if note else None
+        text = storable_text(self.hide(note)[:200], 200) if note else None
         self.reported = Progress(_number(done), None if total is None else _number(total), text)
 
     def count(self, **counters: int) -> None:
@@ -268,7 +309,8 @@ class Run(Injected):
         Raises:
             TypeError: an amount is not an integer.
         """
-        for name, amount in counters.items():
+        for given, amount in counters.items():
+            name = self.hide(given)
             self._counters[name] = _bounded(self._counters.get(name, 0) + _whole(name, amount))
 
     def track(self, rows: Iterable[T], *, total: int | None = None) -> Iterator[Item[T]]:

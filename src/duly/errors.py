@@ -13,6 +13,7 @@
     ├── DuplicateTask           two functions were registered under one name     (also ValueError)
     ├── ArgumentsError          arguments do not match the task's signature      (also ValueError)
     │   └── ArgumentsChanged    the signature has changed since they were stored
+    ├── SecretError             a secret of the arguments cannot be resolved     (also LookupError)
     ├── PayloadError            a value is not JSON, too large or too deep       (also ValueError)
     ├── NotFound                nothing is stored under this id                  (also LookupError)
     │   ├── JobNotFound
@@ -169,6 +170,10 @@ class ArgumentsError(DulyError, ValueError):
 
 class ArgumentsChanged(ArgumentsError):
     """Stored arguments no longer match the task's signature."""
+
+
+class SecretError(DulyError, LookupError):
+    """A secret of a run's arguments cannot be resolved where the run is executed."""
 
 
 class PayloadError(DulyError, ValueError):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
+from collections.abc import Callable
+from copy import copy
 from typing import Any, Protocol
 
 from duly.model.run import LogLine
-from duly.model.text import safe_repr, storable_text
+from duly.model.text import safe_repr, safe_str, storable_text
 
 MAX_LINES = 1000
 MAX_LOG_BYTES = 256 * 1024
@@ -76,6 +78,9 @@ class Logged(Stamped, Protocol):
     def capture(self, record: logging.LogRecord) -> None:
         """Store a record."""
 
+    def shown(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Return the record that the application's handlers receive."""
+
 
 class RunLogger(logging.Logger):
     """The logger of one run: it stores lines with the run, whatever the host's settings are.
@@ -103,7 +108,7 @@ class RunLogger(logging.Logger):
         if record.levelno >= self.level:
             self._run.capture(record)
         if self._host.isEnabledFor(record.levelno):
-            self.callHandlers(record)
+            self.callHandlers(self._run.shown(record))
 
     @property
     def _host(self) -> logging.Logger:
@@ -120,6 +125,33 @@ def stamp(record: logging.LogRecord, run: Stamped) -> None:
     """Add the fields of a run to a log record that lacks them."""
     for name, value in run_fields(run).items():
         vars(record).setdefault(name, value)
+
+
+def without_secrets(record: logging.LogRecord, hide: Callable[[str], str]) -> logging.LogRecord:
+    """Return a log record in which the values of secrets are hidden: itself, if it has none.
+
+    An exception that has any is replaced by one of the same name, and its traceback by text.
+    """
+    text = text_of(record)
+    fields = {
+        name: value
+        for name, value in vars(record).items()
+        if isinstance(value, str) and hide(value) != value
+    }
+    if hide(text) == text and not fields:
+        return record
+    shown = copy(record)
+    vars(shown).update({name: hide(value) for name, value in fields.items()})
+    try:
+        shown.msg, shown.args = hide(record.getMessage()), None
+    except Exception:  # noqa: BLE001 - a foreign argument may raise anything
+        shown.msg, shown.args = hide(text), None
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        shown.exc_text = hide("".join(traceback.format_exception(error)).rstrip())
+        kind = type(type(error).__name__, (Exception,), {"__module__": "builtins"})
+        shown.exc_info = (kind, kind(hide(safe_str(error, LONGEST_LINE))), None)
+    return shown
 
 
 def text_of(record: logging.LogRecord) -> str:

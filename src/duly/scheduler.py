@@ -16,6 +16,7 @@ from duly.foreign_names import CALLS
 from duly.misuse import explains_arguments, explains_names, misuse
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
+from duly.model.secrets import Resolve
 from duly.model.settings import OpenResources, Orphans, Settings, check_queues, check_zone
 from duly.model.worker import Heartbeat
 from duly.operations.core import Core, Upkeep
@@ -175,6 +176,9 @@ class Scheduler(DirectEnqueue):
             run`` and ``duly worker``, by `start` and by `tick`) and left when they have ended.
             Functions receive its value as ``run.resources``. An asynchronous one lives on the event
             loop of coroutine jobs. If it raises, `start` does.
+        secrets: a function that returns the value of a secret by its name, or ``None`` if there is
+            none; it is called where a run is executed whose arguments contain `secret`. Default:
+            the environment variable of that name.
 
     Attributes:
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
@@ -206,6 +210,7 @@ class Scheduler(DirectEnqueue):
         listen_url: str | None = None,
         schema: str | None = None,
         resources: OpenResources | None = None,
+        secrets: Resolve | None = None,
     ) -> None:
         if start not in ("retry", "required"):
             raise ConfigurationError(f"start={start!r}; it must be 'retry' or 'required'")
@@ -223,6 +228,7 @@ class Scheduler(DirectEnqueue):
             listen_url=listen_url,
             schema=schema,
             resources=resources,
+            secrets=secrets,
         )
         super().__init__(self._new_core(url, settings, clock or SystemClock()))
         self.aio = Aio(self._core)

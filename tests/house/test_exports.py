@@ -68,6 +68,7 @@ NAMES = [
     "holidays",
     "prepare_engine",
     "rrule",
+    "secret",
     "weekends",
 ]
 

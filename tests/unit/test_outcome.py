@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from duly import Discard, Retry, RetryAfter, Snooze
 from duly.errors import ArgumentsError, UnknownTask
-from duly.executors.base import CallResult, result_text
+from duly.executors.base import CallResult
 from duly.executors.failure import CallError
 from duly.model.checks import LATEST
+from duly.model.payload import encode_result
 from duly.model.policy import RunPolicy
 from duly.model.text import safe_repr, safe_str, storable_text
 from duly.model.transition import Transition, succeed
@@ -45,7 +46,7 @@ def ended(
     stop_reason: Any = None,
 ) -> Transition:
     failure = None if error is None else CallError.of(error)
-    return decide_outcome(claimed, CallResult(result_text(value), failure), stop_reason, NOON)
+    return decide_outcome(claimed, CallResult(encode_result(value), failure), stop_reason, NOON)
 
 
 # ------------------------------------------------------------------------------ the rules

@@ -103,15 +103,15 @@ class CallResult(NamedTuple):
 I = TypeVar("I", bound=Invocation)  # noqa: E741 - one letter, as type variables are named
 
 
-def result_text(value: Any) -> str | None:
-    """Return a function's return value as JSON text; call it where the function ran.
+def result_text(value: Any, run: Run) -> str | None:
+    """Return what a run's function returned as JSON text; call it where the function ran.
 
     It runs code of the application, and never raises.
     """
     if value is None:
         return None
     try:
-        return encode_result(value)
+        return run.secret_values.hide_in_json(encode_result(value))
     except BaseException as problem:  # noqa: BLE001 - a foreign value may even exit
         return not_stored(PayloadError(f"reading the result raised {type(problem).__name__}"))
 
@@ -136,7 +136,7 @@ def stored_arguments(signature: Signature, text: str, run: Run) -> dict[str, Any
         ArgumentsChanged: they do not match the signature any more.
     """
     try:
-        arguments = signature.decode(text)
+        arguments = signature.decode(text, run.resolve_secret)
     except ArgumentsError as error:
         raise ArgumentsChanged(f"{error} (stored before the function was changed?)") from error
     for name in signature.injected:

@@ -240,10 +240,10 @@ async def call(invocation: Invocation) -> CallResult:
         with invocation.surroundings():
             value = await awaited(invocation.function(**invocation.arguments()))
         leave_if_forked(pid)
-        text, failure = result_text(value), None
+        text, failure = result_text(value, invocation.run), None
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
         leave_if_forked(pid, error)
-        text, failure = None, CallError.of(error)
+        text, failure = None, CallError.of(error, invocation.run.hide)
     return CallResult(text, failure, invocation.steady() - began)
 
 

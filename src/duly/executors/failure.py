@@ -7,6 +7,7 @@ application (`__str__` may be slow, raise, or exit), which must not run on the e
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -19,7 +20,11 @@ from duly.model.transition import ErrorFacts
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 32_000
+MAX_READ = 1_000_000
 EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+Hide = Callable[[str], str]
+"""Hides the values of secrets in text."""
 
 Kind = Literal["error", "permanent", "retry_after", "snooze", "discard"]
 """What a failure asks for: ``error`` leaves it to the retry policy; ``permanent`` is not retried;
@@ -41,10 +46,15 @@ class CallError:
     when: datetime | timedelta | None = None
 
     @classmethod
-    def of(cls, error: BaseException) -> CallError:
-        """Turn an exception into values; it runs code of the application, and never raises."""
+    def of(cls, error: BaseException, hide: Hide = str) -> CallError:
+        """Turn an exception into values; it runs code of the application, and never raises.
+
+        Args:
+            error: the exception.
+            hide: hides the values of secrets in text.
+        """
         try:
-            return _read(error)
+            return _read(error, hide)
         except BaseException as problem:  # noqa: BLE001 - a foreign exception may raise anything
             name = storable_text(type(error).__name__, 191)
             message = f"<not available: reading the error raised {type(problem).__name__}>"
@@ -71,18 +81,21 @@ class CallError:
         return cls((name, message, trace), values["kind"], when)
 
 
-def describe(error: BaseException) -> ErrorFacts:
-    """Return the type, message and traceback of an error, ready to be stored."""
+def describe(error: BaseException, hide: Hide = str) -> ErrorFacts:
+    """Return the type, message and traceback of an error, ready to be stored.
+
+    Secrets are hidden before a text is shortened, which could leave a part of one.
+    """
     lines = traceback.format_exception(error, limit=-50)
     return (
-        storable_text(type(error).__qualname__, 191),
-        safe_str(error, MAX_MESSAGE),
-        storable_text("".join(lines), MAX_TRACEBACK),
+        storable_text(hide(type(error).__qualname__), 191),
+        storable_text(hide(safe_str(error, MAX_READ)), MAX_MESSAGE),
+        storable_text(hide("".join(lines)), MAX_TRACEBACK),
     )
 
 
-def _read(error: BaseException) -> CallError:
-    facts = describe(error)
+def _read(error: BaseException, hide: Hide) -> CallError:
+    facts = describe(error, hide)
     if isinstance(error, Discard):
         return CallError(facts, "discard")
     if isinstance(error, Snooze):

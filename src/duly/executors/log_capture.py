@@ -61,8 +61,10 @@ def _set(deliver: _Deliver) -> None:
 def _capturing(deliver: _Deliver) -> _Deliver:
     def callHandlers(logger: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: N802
         run = current_run.get()
-        if run is not None and record.levelno >= logging.INFO and not isinstance(logger, RunLogger):
-            run.capture(record)
+        if run is not None and not isinstance(logger, RunLogger):
+            if record.levelno >= logging.INFO:
+                run.capture(record)
+            record = run.shown(record)
         return deliver(logger, record)
 
     return callHandlers

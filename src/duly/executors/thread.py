@@ -116,8 +116,8 @@ def call_function(invocation: Invocation, coroutines: CoroutineExecutor | None) 
                     value = coroutines.finish(value, invocation)
                 refuse_unfinished(value)
         leave_if_forked(pid)
-        text, failure = result_text(value), None
+        text, failure = result_text(value, invocation.run), None
     except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
         leave_if_forked(pid, error)
-        text, failure = None, CallError.of(error)
+        text, failure = None, CallError.of(error, invocation.run.hide)
     return CallResult(text, failure, invocation.steady() - began)

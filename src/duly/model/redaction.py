@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "[hidden]"
+REFERENCES = "$secrets"
+"""The member of stored arguments that has the names of secrets, not their values."""
+
 _NAMES = (
     r"passw(?:or)?d|passphrase|secret|token|credential|api[-_]?key|access[-_]?key|private[-_]?key"
     r"|authorization|cookie|signature|dsn"
@@ -28,12 +31,15 @@ def redact(value: Any) -> Any:
     """Return a JSON value in which values named like secrets are hidden, at every depth."""
     if isinstance(value, Mapping):
         return {
-            key: HIDDEN if _KEY.search(str(key)) and item not in (None, "") else redact(item)
-            for key, item in value.items()
+            key: item if key == REFERENCES else _shown(key, item) for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
+
+
+def _shown(key: object, item: Any) -> Any:
+    return HIDDEN if _KEY.search(str(key)) and item not in (None, "") else redact(item)
 
 
 def redact_text(text: str | None) -> str | None:

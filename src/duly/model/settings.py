@@ -13,6 +13,7 @@ from duly.model.checks import SECONDS, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
 from duly.model.release import Release
+from duly.model.secrets import Resolve
 from duly.model.worker import Heartbeat
 from duly.triggers.wallclock.zones import zone_name
 
@@ -45,6 +46,7 @@ class Settings:
         fires: whether this process fires jobs, or only executes runs.
         resources: returns the context manager to enter while this process executes runs.
         schema: the PostgreSQL schema of Duly's tables; ``None``: the first of the search path.
+        secrets: returns the value of a secret by its name; ``None``: the environment does.
         sole_worker: whether this is the only worker of a test's database. It has no heartbeat,
             rescues nothing, deletes nothing, and compares its declarations with no others.
     """
@@ -64,6 +66,7 @@ class Settings:
     orphans: Orphans = "report"
     resources: OpenResources | None = None
     schema: str | None = None
+    secrets: Resolve | None = None
 
     @property
     def release(self) -> Release:
@@ -89,6 +92,11 @@ class Settings:
                 f"resources={self.resources!r} is not a function; give one that returns a context "
                 "manager, such as a function decorated with @asynccontextmanager, without calling "
                 "it"
+            )
+        if not (self.secrets is None or callable(self.secrets)):
+            raise ConfigurationError(
+                f"secrets={type(self.secrets).__name__} is not a function; give one that returns "
+                "the value of a secret by its name"
             )
         check_zone(self.timezone)
         check_queues(self.queues)

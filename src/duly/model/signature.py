@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from duly.errors import ArgumentsError, ConfigurationError
 from duly.hooks import Injected
-from duly.model import payload
+from duly.model import payload, secrets
 from duly.model.session_parameters import SessionKind, session_kind
 
 
@@ -68,9 +68,10 @@ class Signature:
         self._check_is_mapping(arguments)
         if not arguments and not self._required:
             return "{}"
+        arguments = secrets.with_marks(arguments)
         self._refuse_supplied(arguments)
         text: str = self._arguments.encode(arguments)
-        return text
+        return secrets.as_references(text, f"arguments of {self._name!r}")
 
     def by_name(self, positional: Sequence[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return positional and named arguments together, by name.
@@ -99,15 +100,19 @@ class Signature:
         self.decode(text)
         return payload.encode(payload.decode(text))
 
-    def decode(self, text: str) -> dict[str, Any]:
+    def decode(self, text: str, resolve: Callable[[str], str] = secrets.secret) -> dict[str, Any]:
         """Return the arguments of a stored JSON text as Python values.
+
+        Args:
+            text: the JSON text.
+            resolve: returns the value of a secret by its name; default: `secret` itself.
 
         Raises:
             ArgumentsError: they do not match the function's current signature.
         """
         if text == "{}" and not self._required:
             return {}
-        arguments: dict[str, Any] = self._arguments.decode(text)
+        arguments: dict[str, Any] = self._arguments.decode(secrets.resolved(text, resolve))
         self._refuse_supplied(arguments)
         return arguments
 

@@ -104,7 +104,7 @@ class TransactionalCall:
             with self._time_limit(guard):
                 value = self._task.function(**arguments, **self._given(session))
                 _refuse_awaitable(value)
-                text = result_text(value)
+                text = result_text(value, self._attempt.run)
             self._commit(guard, text)
         finally:
             self._close(guard, session)
@@ -167,7 +167,7 @@ class TransactionalCall:
             extra=run_fields(claim),
         )  # fmt: skip
         self._attempt.run.start_over()
-        return self._task.signature.decode(claim.args)
+        return self._task.signature.decode(claim.args, self._attempt.run.resolve_secret)
 
     @contextmanager
     def _time_limit(self, guard: SessionGuard) -> Iterator[None]:
@@ -192,7 +192,8 @@ class TransactionalCall:
         limit = asyncio.timeout(self._limit)
         try:
             async with limit:
-                text = result_text(await awaited(self._task.function(**arguments)))
+                value = await awaited(self._task.function(**arguments))
+                text = result_text(value, self._attempt.run)
         except TimeoutError as error:
             if not limit.expired():
                 raise

@@ -96,6 +96,8 @@ class Worker:
         self._notifier = notifier
         self._duties = duties
         self.execution = Execution(store, registry, settings.queues, self._attempt_ended)
+        if settings.secrets is not None:
+            self.execution.provided.secrets = settings.secrets
         self._resources = Resources(
             settings.resources, self.execution.provided, lambda: self.execution.executors.coroutines
         )

@@ -15,6 +15,7 @@ from duly import (
     Actor,
     AttemptRecord,
     Backfill,
+    BulkResult,
     CatchUp,
     Event,
     Finding,
@@ -35,6 +36,7 @@ from duly import (
     WorkerRecord,
     cron,
     every,
+    secret,
 )
 
 scheduler = Scheduler(
@@ -180,6 +182,9 @@ async def call_async(session: AsyncSession, ids: Sequence[str]) -> None:
     await send.aio.enqueue(args={"order": 7}, retry=2)
     await fetch.aio.enqueue(url="https://example.org")
     await scheduler.aio.enqueue(fetch, url="https://example.org")
+    await scheduler.aio.enqueue(fetch, url=secret("URL"))
+    assert_type(await scheduler.aio.retry_runs(task=send, error_type="KeyError"), BulkResult)
+    assert_type(await scheduler.aio.pause(tag="billing", dry_run=True), int)
     await scheduler.aio.enqueue(remind, exchange_id=7, days_before=3)
     await scheduler.aio.add(send, every(hours=1), args={"order": 7}, overlap="allow")
     assert_type(await scheduler.aio.job("check"), JobRecord)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from duly import JobGroup, Run, Scheduler, cron, every
+from duly import JobGroup, Run, Scheduler, cron, every, secret
 
 scheduler = Scheduler("sqlite:///app.db")
 Scheduler("sqlite:///app.db", heartbeat="quick")  # error
@@ -124,6 +124,10 @@ async def call_async() -> None:
     await scheduler.aio.enqueue(send, ordr=7)  # error
     await scheduler.aio.enqueue(fetch, url=7)  # error
     await scheduler.aio.enqueue(send, order=7, delay="3")  # error
+    await scheduler.aio.enqueue(send, order=secret("ORDER"))  # error
+    await scheduler.aio.retry_runs(tsak="send")  # error
+    await scheduler.aio.pause(tag=7)  # error
+    await scheduler.aio.runs(state="sleeping")  # error
     await scheduler.aio.add(send, every(hours=1), overlap="skp")  # error
     await scheduler.aio.pause("j", reason=3)  # error
     (await scheduler.aio.job("j")).next_fire  # error

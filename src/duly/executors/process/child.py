@@ -31,7 +31,7 @@ from duly.executors.forked import leave_if_forked
 from duly.executors.log_capture import log_capture
 from duly.executors.process import inside
 from duly.executors.process.lookup import find_function
-from duly.executors.process.report import LastResort, facts_of, report_of
+from duly.executors.process.report import LastResort, facts_of, provided_by, report_of
 from duly.executors.process.wire import Message, Wire
 from duly.model.signature import Signature
 from duly.tracing import within
@@ -115,6 +115,7 @@ class Child:
             facts_of(call),
             lambda: now + timedelta(seconds=self._clock.monotonic() - began),
             self._previous_success,
+            provided_by(call),
         )
         root = logging.getLogger()
         root.setLevel(min(root.level, call["level"]))
@@ -124,10 +125,10 @@ class Child:
             self._calling = True
             value = self._call(call, run)
             self._calling = False
-            result: Message = {"result": result_text(value)}
+            result: Message = {"result": result_text(value, run)}
         except BaseException as error:  # noqa: BLE001 - whatever ends the call is its outcome
             self._calling = False
-            result = {"error": CallError.of(error).packed()}
+            result = {"error": CallError.of(error, run.hide).packed()}
         finally:
             current_run.reset(token)
         with self._reporting:  # no report of a run follows its result

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from duly.errors import ConfigurationError
 from duly.registry import Registered
 from duly.serving import without_requests
+
+
+def find_object(module: str, name: str) -> Any:
+    """Return what a module binds to a qualified name."""
+    with without_requests():
+        found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def find_function(module: str, name: str, task: str) -> Any:
@@ -21,12 +31,8 @@ def find_function(module: str, name: str, task: str) -> Any:
         name: the qualified name of the function.
         task: the name of the task.
     """
-    with without_requests():
-        home = importlib.import_module(module)
-    found: Any = home
-    for part in name.split("."):
-        found = getattr(found, part)
-    for candidate in (*_layers(found), *list(vars(home).values())):
+    found = find_object(module, name)
+    for candidate in (*_layers(found), *list(vars(sys.modules[module]).values())):
         if isinstance(candidate, Registered) and candidate.task.name == task:
             return candidate.task.function
     return found

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from duly.context import Run, current_run
+from duly.context import Provided, Run, current_run
 from duly.executors.base import Invocation
-from duly.executors.process.lookup import check_function
+from duly.executors.process.lookup import check_function, find_object
 from duly.executors.process.wire import Message
 from duly.model.run import Cause, LogLine, Progress
+from duly.model.secrets import look_up, names_in
 from duly.run_log import stamp
 
 
@@ -50,7 +51,37 @@ def call_message(invocation: Invocation) -> Message:
         "module": function.__module__, "name": function.__qualname__, "args": invocation.text,
         "facts": facts, "now": run.now().isoformat(), "level": logging.getLogger().level,
         "traceparent": None if invocation.span is None else invocation.span.traceparent,
+        "secrets": _secret_source(run, invocation.text),
     }  # fmt: skip
+
+
+def _secret_source(run: Run, arguments: str) -> Any:
+    """Return where the child finds the secrets of a run: ``None``: in its environment.
+
+    A function that the child can import is called there. Of any other, such as a method, the values
+    are sent.
+
+    Raises:
+        SecretError: there is no such secret.
+    """
+    names, source = names_in(arguments), run.secret_source
+    if not names or source is Provided.secrets:
+        return None
+    module, name = getattr(source, "__module__", None), getattr(source, "__qualname__", "<")
+    with suppress(ImportError, AttributeError, ValueError):
+        if module not in (None, "__main__") and find_object(module, name) is source:
+            return [module, name]
+    return {name: look_up(name, source) for name in names}
+
+
+def provided_by(message: Message) -> Provided:
+    """Return what the child provides to the run that a call message is about."""
+    source, provided = message["secrets"], Provided()
+    if isinstance(source, dict):
+        provided.secrets = source.get
+    elif source is not None:
+        provided.secrets = find_object(*source)
+    return provided
 
 
 def facts_of(message: Message) -> Facts:
