@@ -231,11 +231,11 @@ def _retry(tx: Transaction, rows: Sequence[RunRow], refused: Refusals) -> None:
     own = {row.uid: row for row in found}  # not of a job that was added again under the same id
     occupancy = runs.occupancy(tx.conn, {row.id: row.uid for row in found})
     keys = [row.retaken_key for row in rows if row.retaken_key is not None]
-    held = set(runs.holders_of_keys(tx.conn, keys))
+    taken = set(runs.holders_of_keys(tx.conn, keys))
     changes = list[Change]()
     for row in rows:
         job = own.get(row.job_uid or "")
-        if row.retaken_key in held:
+        if row.retaken_key in taken:
             refused[KEY_TAKEN] += 1
         elif job is not None and options_problem(job) is not None:
             refused[UNREADABLE] += 1
@@ -247,7 +247,7 @@ def _retry(tx: Transaction, rows: Sequence[RunRow], refused: Refusals) -> None:
             if row.retaken_key is None:
                 changes.append(change)
             else:
-                held.add(row.retaken_key)
+                taken.add(row.retaken_key)
                 refused[KEY_TAKEN] += not _retake(tx, row, change)
     transitions.apply(tx, changes)
 
