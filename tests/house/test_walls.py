@@ -41,6 +41,7 @@ BELOW_WEB = {
 # Values that calls of the scheduler return, defined beside these calls.
 RESULTS = {
     "duly.operations.jobs.find.MissedRange",
+    "duly.store.limits.KeyLimit",
     *(f"duly.operations.status.{name}" for name in ("Health", "QueueStatus", "Status")),
 }
 # What an application may import beside the door: what the design names, and the values that the

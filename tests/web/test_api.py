@@ -227,7 +227,7 @@ def test_queues(site: Site, client: Client) -> None:
     """A paused queue starts no runs, and says by whom and why it was paused."""
     held = {
         queue["name"]: queue
-        for queue in client.do("/queues/default/pause", {"reason": "slow"}).json()
+        for queue in [client.do("/queues/default/pause", {"reason": "slow"}).json()]
     }
     assert held["default"] == {
         "name": "default", "paused": True, "paused_by": "ana", "paused_reason": "slow",
@@ -238,7 +238,7 @@ def test_queues(site: Site, client: Client) -> None:
     client.do("/queues/default/resume")
     site.scheduler.tick()
     assert site.scheduler.runs(state="succeeded")
-    assert not any(queue["paused"] for queue in client.api("/queues"))
+    assert not any(queue["paused"] for queue in client.api("/queues")["items"])
 
 
 def test_status_and_workers(site: Site, client: Client) -> None:
@@ -249,14 +249,14 @@ def test_status_and_workers(site: Site, client: Client) -> None:
     assert status["jobs"] == {"active": 3}
     assert status["last_day"] == {"succeeded": 1, "failed": 1}
     assert status["dead"] == 1
-    (worker,) = client.api("/workers")
+    (worker,) = client.api("/workers")["items"]
     assert worker["id"] == status["worker_id"]
     assert (worker["app_version"], status["workers"]) == (None, [worker])
 
 
 def test_tasks_with_the_schema_of_their_arguments(client: Client) -> None:
     """All registered tasks are listed, without the parameters that Duly supplies."""
-    tasks = {task["name"]: task for task in client.api("/tasks")}
+    tasks = {task["name"]: task for task in client.api("/tasks")["items"]}
     assert set(tasks) == {"count_stock", "fetch_prices", "greet", "send_letter"}
     assert tasks["count_stock"]["doc"] == "Count what is in stock."
     assert tasks["count_stock"]["arguments"]["properties"] == {}

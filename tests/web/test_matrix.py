@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
 from duly.web.app import ROUTES
 from duly.web.routes import GuardedRoute
+from tests.web.requests import path_of
 from tests.web.site import MOUNT, TOKEN, Client, Site
 
 UNSAFE = [endpoint for endpoint in ROUTES if endpoint.method != "GET"]
@@ -33,25 +33,22 @@ CONTENT_TYPES = [
 TRICKS = ["//", "/./", "/../", "%2e%2e/", ";x=1/", "%00"]
 
 
-def address(site: Site, endpoint: GuardedRoute) -> str:
-    ids = {"job_id": "stock", "run_id": site.run_of("stock"), "name": "default"}
-    return MOUNT + re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], endpoint.path)
-
-
-def send(client: Client, path: str, content: bytes, headers: dict[str, str]) -> Any:
+def send(client: Client, method: str, path: str, content: bytes, headers: dict[str, str]) -> Any:
     for name in ("sec-fetch-site", "origin"):
         client.headers.pop(name, None)
     given = {name: value for name, value in {**OURS, **headers}.items() if value}
-    return client.request("POST", path, content=content, headers=given)
+    return client.request(method, path, content=content, headers=given)
 
 
 @EVERY
 def test_foreign_requests_change_nothing(site: Site, endpoint: GuardedRoute) -> None:
     """Whatever another site makes a browser send is refused with 403, by every endpoint."""
     site.forward(10)
-    before, path = site.scheduler.events(), address(site, endpoint)
+    before, path = site.scheduler.events(), path_of(site, endpoint)
     for name, headers in FOREIGN.items():
-        assert send(site.client("admin"), path, b"", headers).status_code == 403, name
+        assert send(site.client("admin"), endpoint.method, path, b"", headers).status_code == 403, (
+            name
+        )
     assert site.scheduler.events() == before
 
 
@@ -59,9 +56,11 @@ def test_foreign_requests_change_nothing(site: Site, endpoint: GuardedRoute) -> 
 def test_odd_content_types_are_refused(site: Site, endpoint: GuardedRoute) -> None:
     """A body is only read as what the endpoint accepts; nothing changes."""
     site.forward(10)
-    before, path = site.scheduler.events(), address(site, endpoint)
+    before, path = site.scheduler.events(), path_of(site, endpoint)
     for kind in CONTENT_TYPES:
-        answer = send(site.client("admin"), path, b'{"reason": "x"}', {"Content-Type": kind})
+        answer = send(
+            site.client("admin"), endpoint.method, path, b'{"reason": "x"}', {"Content-Type": kind}
+        )
         assert answer.status_code in {403, 415}, kind
     assert site.scheduler.events() == before
 
@@ -70,10 +69,15 @@ def test_odd_content_types_are_refused(site: Site, endpoint: GuardedRoute) -> No
 def test_path_tricks_reach_no_endpoint(site: Site, endpoint: GuardedRoute) -> None:
     """A path that is written in another way is not found, or refused; nobody gets in by it."""
     site.forward(10)
-    before, path = site.scheduler.events(), address(site, endpoint)
+    before, path = site.scheduler.events(), path_of(site, endpoint)
     for trick in TRICKS:
         odd = MOUNT + trick + path.removeprefix(MOUNT + "/")
-        assert send(site.client(None), odd, b"", {}).status_code in {400, 401, 404, 405}, odd
+        assert send(site.client(None), endpoint.method, odd, b"", {}).status_code in {
+            400,
+            401,
+            404,
+            405,
+        }, odd
     assert site.scheduler.events() == before
 
 
@@ -84,7 +88,7 @@ def test_every_response_is_closed(site: Site, endpoint: GuardedRoute) -> None:
     markup = "<script>alert(1)</script>"
     for role in (None, "admin"):
         client = site.client(role)
-        for path in (address(site, endpoint), f"{MOUNT}/jobs/{markup}"):
+        for path in (path_of(site, endpoint), f"{MOUNT}/jobs/{markup}"):
             answer = client.request(endpoint.method, path, params={"text": markup})
             assert "default-src 'none'" in answer.headers["content-security-policy"]
             assert answer.headers["x-content-type-options"] == "nosniff"

@@ -81,7 +81,7 @@ def test_overview_shows_the_jobs_of_each_process(site: Site, client: Client) -> 
     assert "failed now LookupError: no rates; password=[hidden] in 30 s 1, 1 failure" in shown
     assert "process jobs job &#39;refresh_rates&#39; fails in its only process" in shown
     assert "hunter2" not in page
-    (worker,) = client.api("/workers")
+    (worker,) = client.api("/workers")["items"]
     (job,) = worker["process_jobs"]
     assert (job["last_outcome"], job["runs"], job["failures"]) == ("failed", 1, 1)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from duly.cli.instants import parse_instant
-from duly.triggers import Explanation, Trigger, cron, decode, explain
+from duly.triggers import Explanation, Trigger, decode, explain, parse_trigger
 
 MAX_FIRES = 1000
 _ARGUMENT = click.argument("trigger", metavar="TRIGGER")
@@ -38,8 +38,8 @@ def _options(command: Any) -> Any:
 def next_command(trigger: str, count: int, tz: str, after: str | None, as_json: bool) -> None:
     """Print the next fires of TRIGGER.
 
-    TRIGGER is a crontab expression ("0 9 * * 1-5", "@daily") or the JSON form of a trigger, as in
-    the REST API.
+    TRIGGER is a crontab expression ("0 9 * * 1-5", "@daily"), an interval ("every 5 minutes"), a
+    rule ("FREQ=DAILY"), or the JSON form of a trigger, as in the REST API.
     """
     explanation = _explain(trigger, count, tz, after)
     fires = [fire for fire in explanation.fires if "excluded" not in fire.marks]
@@ -68,7 +68,7 @@ def _explain(text: str, count: int, tz: str, after: str | None) -> Explanation:
 
 
 def _read(text: str, tz: str) -> Trigger:
-    return decode(text) if text.lstrip().startswith("{") else cron(text, tz=tz)
+    return decode(text) if text.lstrip().startswith("{") else parse_trigger(text, tz=tz)
 
 
 def _plain(explanation: Explanation) -> dict[str, Any]:

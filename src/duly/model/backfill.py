@@ -6,6 +6,12 @@ from datetime import datetime
 
 from duly.model.record import Record, record
 
+PRIORITY = 100
+"""The default priority of a backfill's runs: other runs have 0, and smaller numbers run first."""
+
+MAX_RUNS = 10_000
+"""The maximum number of runs of one backfill."""
+
 
 @record
 class Backfill(Record):

@@ -14,7 +14,7 @@ from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import INSTANT, admit, next_fire
 from duly.errors import ConfigurationError, JobNotFound, RevisionConflict, StateError
 from duly.model.actor import Actor
-from duly.model.backfill import Backfill
+from duly.model.backfill import MAX_RUNS, PRIORITY, Backfill
 from duly.model.checks import instant, whole
 from duly.model.policy import KEEP_DAYS, JobOptions
 from duly.operations.core import Core
@@ -25,13 +25,9 @@ from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run
 from duly.triggers import After, Trigger
 
-PRIORITY = 100
-"""The default priority of a backfill's runs: other runs have 0, and smaller numbers run first."""
-
 MAX_TIMES = 100_000
 """The maximum number of nominal times that one call examines."""
 
-MAX_RUNS = 10_000
 _Fill = Callable[[Transaction], "Plan"]
 """Stores a part of a backfill's runs."""
 

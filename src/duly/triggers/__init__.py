@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from duly.triggers.once import at as at
     from duly.triggers.recurrence.trigger import RRule as RRule
     from duly.triggers.recurrence.trigger import rrule as rrule
+    from duly.triggers.text import parse_trigger as parse_trigger
 
 # No module or folder may have the name of an export: importing it would shadow that name, so the
 # folder of `cron` is called ``crontab``, that of `rrule` ``recurrence``.
@@ -77,6 +78,7 @@ _HOMES = {
     "frequency": "frequencies.trigger",
     "holidays": "calendars.holidays",
     "lint": "linting",
+    "parse_trigger": "text",
     "rrule": "recurrence.trigger",
     "union": "calendars.base",
     "weekends": "calendars.days",

@@ -143,7 +143,12 @@ class Routes:
         return iter(self._routes)
 
     def get(
-        self, path: str, *, role: Role | None = "viewer", fails: tuple[int, ...] = ()
+        self,
+        path: str,
+        *,
+        role: Role | None = "viewer",
+        response: Any = None,
+        fails: tuple[int, ...] = (),
     ) -> Callable[[H], H]:
         """Decorate a handler of GET requests.
 
@@ -151,9 +156,10 @@ class Routes:
             path: the path under the prefix; ``{name}`` matches one segment.
             role: the role that a sender needs; ``None``: none, so it must not tell anything that
                 only users may know. Default: ``viewer``.
+            response: the type of the response, if the handler returns a `Response` itself.
             fails: the HTTP statuses of problems that are special to this route.
         """
-        return self._add("GET", path, role, 200, fails)
+        return self._add("GET", path, role=role, status=200, fails=fails, response=response)
 
     def post(
         self, path: str, *, role: Role = "operator", status: int = 200, fails: tuple[int, ...] = ()
@@ -166,28 +172,35 @@ class Routes:
             status: the HTTP status of a successful response; default: 200.
             fails: the HTTP statuses of special problems.
         """
-        return self._add("POST", path, role, status, fails)
+        return self._add("POST", path, role=role, status=status, fails=fails)
 
     def put(
         self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = ()
     ) -> Callable[[H], H]:
         """Decorate a handler of PUT requests; see `get`. The default role is ``admin``."""
-        return self._add("PUT", path, role, 200, fails)
+        return self._add("PUT", path, role=role, status=200, fails=fails)
 
     def patch(
         self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = ()
     ) -> Callable[[H], H]:
         """Decorate a handler of PATCH requests; see `get`. The default role is ``admin``."""
-        return self._add("PATCH", path, role, 200, fails)
+        return self._add("PATCH", path, role=role, status=200, fails=fails)
 
     def delete(
         self, path: str, *, role: Role = "admin", status: int = 204, fails: tuple[int, ...] = ()
     ) -> Callable[[H], H]:
         """Decorate a handler of DELETE requests; see `get`. The default role is ``admin``."""
-        return self._add("DELETE", path, role, status, fails)
+        return self._add("DELETE", path, role=role, status=status, fails=fails)
 
     def _add(
-        self, method: str, path: str, role: Role | None, status: int, fails: tuple[int, ...]
+        self,
+        method: str,
+        path: str,
+        *,
+        role: Role | None,
+        status: int,
+        fails: tuple[int, ...],
+        response: Any = None,
     ) -> Callable[[H], H]:
         kind = PageRoute if self._tag is None else ApiRoute
 
@@ -201,6 +214,7 @@ class Routes:
                     method=method,
                     role=role,
                     status_code=status,
+                    **({} if response is None else {"response_model": response}),
                     operation_id=handler.__name__,
                     summary=summary.rstrip("."),
                     description=rest.strip() or None,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Unpack
 
 from duly.decisions.policy import first_fire
-from duly.errors import ConfigurationError, DulyError, DuplicateJob
+from duly.errors import ConfigurationError, DulyError, DuplicateJob, JobNotFound
 from duly.model.actor import Actor
 from duly.model.identity import new_id
 from duly.model.job import JobRecord, Origin
@@ -23,7 +23,7 @@ from duly.operations.definition import (
 )
 from duly.operations.inputs import with_position
 from duly.operations.jobs.binding import bind
-from duly.operations.jobs.change import change_all
+from duly.operations.jobs.change import change_all, refuse_changed
 from duly.operations.jobs.cursors import active_or_finished, catch_up
 from duly.operations.jobs.dependencies import parents_in, relinked
 from duly.operations.jobs.find import read_job
@@ -53,6 +53,7 @@ def add(
     tags: Sequence[str] = (),
     paused: bool | str = False,
     replace: bool = False,
+    revision: int | None = None,
     session: HostSession | None = None,
     actor: str | Actor | None = None,
     **options: Unpack[JobOptionFields],
@@ -71,6 +72,8 @@ def add(
             It does not apply to a job that exists already.
         replace: whether to change the job with this id if it exists; an unchanged trigger keeps
             the job's next fire.
+        revision: with ``replace``, the revision that the caller has read; if the job has changed
+            or was removed since, nothing is stored.
         session: an SQLAlchemy session or connection on the same database, whose transaction the
             job becomes part of. An asyncio session needs ``scheduler.aio``.
         actor: who acts, for the audit trail.
@@ -81,6 +84,8 @@ def add(
 
     Raises:
         DuplicateJob: the id is taken and ``replace`` is false.
+        RevisionConflict: the job has changed since ``revision``.
+        JobNotFound: there is no job with this ``revision``.
         DependencyError: ``after`` names an unknown job, or forms a cycle.
         UnknownTask: the function is not registered.
         ArgumentsError: ``args`` do not match the function's signature.
@@ -102,7 +107,9 @@ def add(
     )
 
     def store(tx: Transaction) -> JobRecord:
-        new = store_jobs(tx, [wanted], app=core.settings.name, origin="api", replace=replace)
+        new = store_jobs(
+            tx, [wanted], app=core.settings.name, origin="api", replace=replace, revision=revision
+        )
         if wanted.id in new and not wanted.paused:
             return new_job_record(new[wanted.id], wanted.tags)
         return read_job(tx.conn, wanted.id)
@@ -211,7 +218,13 @@ def _resolve(core: Core, task: Task, options: Mapping[str, Any], resolved: Resol
 
 
 def store_jobs(
-    tx: Transaction, wanted: Sequence[Definition], *, app: str, origin: Origin, replace: bool
+    tx: Transaction,
+    wanted: Sequence[Definition],
+    *,
+    app: str,
+    origin: Origin,
+    replace: bool,
+    revision: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Store jobs with different ids, or change those that exist already.
 
@@ -220,14 +233,24 @@ def store_jobs(
 
     Raises:
         DuplicateJob: an id is taken and ``replace`` is false; it names the first such job.
+        RevisionConflict, JobNotFound: a job that exists has another revision, or there is none.
         DependencyError: a job cannot run after the jobs that it names.
     """
     with _relinked(tx, wanted, replace):
-        return put(tx, wanted, app=app, origin=origin, replace=replace)
+        new = put(tx, wanted, app=app, origin=origin, replace=replace, revision=revision)
+    if revision is not None and new:
+        raise JobNotFound(next(iter(new)))
+    return new
 
 
 def put(
-    tx: Transaction, wanted: Sequence[Definition], *, app: str, origin: Origin, replace: bool
+    tx: Transaction,
+    wanted: Sequence[Definition],
+    *,
+    app: str,
+    origin: Origin,
+    replace: bool,
+    revision: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Store jobs as `store_jobs` does, inside the caller's `relinked`."""
     by_id = {job.id: job for job in sorted(wanted, key=lambda job: job.id)}
@@ -253,6 +276,7 @@ def put(
         locked = jobs.lock(tx, taken - rows.keys())
         for job_id in sorted(again - {row.id for row in locked}):
             raise jobs.not_found(tx.conn, job_id)
+    refuse_changed(locked, revision)
     tx.record_jobs("job.added", (job.id for job in wanted if job.id in rows), origin=origin)
     _pause_new(tx, [by_id[job_id] for job_id in rows], CODE if origin == "code" else tx.actor)
     _record_changes(tx, change_all(tx, locked, by_id) if locked else {})

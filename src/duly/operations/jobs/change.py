@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from duly.decisions.policy import next_fire
-from duly.errors import StateError
+from duly.errors import RevisionConflict, StateError
 from duly.model.policy import JobOptions, decode_options, encode_policy
 from duly.operations.definition import Definition
 from duly.operations.jobs.binding import bind_again
@@ -32,6 +32,17 @@ class Changed(NamedTuple):
     fields: list[str]
     values: dict[str, Any]
     tags: tuple[str, ...] | None
+
+
+def refuse_changed(rows: Iterable[JobRow], revision: int | None) -> None:
+    """Refuse a change of locked jobs that have changed since the caller read ``revision``.
+
+    Raises:
+        RevisionConflict: a job has another revision.
+    """
+    for row in rows:
+        if revision is not None and row.revision != revision:
+            raise RevisionConflict(row.id, revision, row.revision)
 
 
 def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> list[str]:

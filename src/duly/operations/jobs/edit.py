@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
-from duly.errors import ConfigurationError, RevisionConflict, StateError
+from duly.errors import ConfigurationError, StateError
 from duly.model import payload
 from duly.model.actor import Actor
 from duly.model.job import JobRecord, check_tags
@@ -18,7 +18,7 @@ from duly.operations.definition import (
     refuse_at_start,
     trigger_of,
 )
-from duly.operations.jobs.change import change, lock_job, refuse_unknown_options
+from duly.operations.jobs.change import change, lock_job, refuse_changed, refuse_unknown_options
 from duly.operations.jobs.cursors import catch_up
 from duly.operations.jobs.dependencies import lock_related, relinked
 from duly.operations.jobs.find import read_job
@@ -158,8 +158,7 @@ def _store_edit(
     fields: Sequence[str],
     revision: int | None,
 ) -> None:
-    if revision is not None and row.revision != revision:
-        raise RevisionConflict(row.id, revision, row.revision)
+    refuse_changed([row], revision)
     values: dict[str, Any] = {}
     if row.origin == "code":
         values["overridden"] = payload.encode(sorted({*overridden(row), *fields}))

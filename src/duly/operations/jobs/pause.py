@@ -16,6 +16,7 @@ from duly.model.actor import Actor
 from duly.operations.batches import ROWS_AT_ONCE, in_batches
 from duly.operations.core import Core
 from duly.operations.filters import JobFilters, described, job_filter, refuse_empty
+from duly.operations.jobs.change import refuse_changed
 from duly.operations.jobs.cursors import active_or_finished
 from duly.operations.jobs.dependencies import catch_up_paused, refuse_children, refuse_in_use
 from duly.store import dependencies, jobs, runs
@@ -135,6 +136,7 @@ def remove(
     *,
     dry_run: bool = False,
     everything: bool = False,
+    revision: int | None = None,
     actor: str | Actor | None = None,
     session: HostSession | None = None,
     **filters: Unpack[JobFilters],
@@ -148,6 +150,7 @@ def remove(
         job_id: the job's id.
         dry_run: whether to count the jobs that would be removed, and to change nothing.
         everything: whether to remove all jobs; without an id and filters, this is required.
+        revision: the revision that the caller has read; if a job has changed since, it is kept.
         actor: who acts, for the audit trail.
         session: see `add`.
         filters: instead of an id: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``failing``,
@@ -158,6 +161,7 @@ def remove(
 
     Raises:
         JobNotFound: the job does not exist.
+        RevisionConflict: the job has changed since ``revision``.
         JobInUse: other jobs run after one of them; nothing is removed. Remove those first, or all
             together by a filter.
         ConfigurationError: both an id and a filter, or neither; or a filter is not valid.
@@ -166,13 +170,20 @@ def remove(
     chosen = _choose(core, job_id, filters, everything, "remove")
     if dry_run:
         return chosen.count(core, lambda _found: True, session)
+
+    def remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
+        if revision is not None:
+            refuse_changed(jobs.lock(tx, job_ids), revision)
+        return _remove_jobs(tx, job_ids)
+
     if session is not None:
-        return _change(core, chosen, _remove_jobs, "jobs.removed", session=session, actor=actor)
+        return _change(core, chosen, remove_jobs, "jobs.removed", session=session, actor=actor)
     job_ids = chosen.ids(core)
     related = _check_removal(core, job_ids)
-    _cancel_most(core, job_ids, actor)
-    removed = core.transact(lambda tx: _remove_jobs(tx, related), actor=actor) if related else 0
-    removed += _in_batches(core, sorted({*job_ids} - {*related}), _remove_jobs, actor)
+    if revision is None:  # else nothing may be cancelled before it is compared
+        _cancel_most(core, job_ids, actor)
+    removed = core.transact(lambda tx: remove_jobs(tx, related), actor=actor) if related else 0
+    removed += _in_batches(core, sorted({*job_ids} - {*related}), remove_jobs, actor)
     return chosen.record(core, "jobs.removed", removed, actor)
 
 

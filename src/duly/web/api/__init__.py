@@ -1,17 +1,40 @@
-"""The REST API, which speaks JSON."""
+"""The REST API, which speaks JSON: one noun in each file."""
 
 from __future__ import annotations
 
-from duly.web.api import bulk, dead_letters, document, jobs, runs, system
+from duly.web.api import (
+    bulk,
+    calendars,
+    dead_letters,
+    document,
+    events,
+    health,
+    jobs,
+    limits,
+    preview,
+    queues,
+    runs,
+    switch,
+    tasks,
+    workers,
+)
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
     *document.routes,
-    *system.routes,
+    *health.routes,
     *jobs.routes,
+    *preview.routes,
     *runs.routes,
     *bulk.routes,
     *dead_letters.routes,
+    *tasks.routes,
+    *queues.routes,
+    *limits.routes,
+    *calendars.routes,
+    *workers.routes,
+    *switch.routes,
+    *events.routes,
 )
 
 __all__ = ["ROUTES"]

@@ -6,14 +6,13 @@ means all; ``dry_run=true`` in the query counts what matches, and changes nothin
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
-from fastapi import Query
 from pydantic import BaseModel, Field
 
 from duly.operations.bulk import BulkResult
-from duly.operations.filters import JobFilters
-from duly.web.api.paging import BodyModel, QueryModel, Text
+from duly.web.api.jobs import JobFields
+from duly.web.api.paging import BodyModel, DryRun
 from duly.web.api.runs import RunFields
 from duly.web.context import Context
 from duly.web.paths import API_PREFIX
@@ -22,13 +21,6 @@ from duly.web.routes import Routes
 routes = Routes(API_PREFIX, tag="bulk changes")
 
 
-class DryRunQuery(QueryModel):
-    """Whether to count what matches, and change nothing."""
-
-    dry_run: bool = False
-
-
-DryRun = Annotated[DryRunQuery, Query()]
 Everything = Annotated[bool, Field(description="Change all; then no filter may be given.")]
 Reason = Annotated[str, Field(min_length=1, max_length=4000)]
 
@@ -45,21 +37,10 @@ class DiscardSelection(RunSelection):
     reason: Reason
 
 
-class JobSelection(BodyModel):
+class JobSelection(JobFields, BodyModel):
     """Which jobs to change."""
 
-    tag: Text | None = None
-    state: Literal["active", "paused", "finished", "unresolved"] | None = None
-    task: Text | None = None
-    queue: Text | None = None
-    text: Annotated[Text | None, Field(description="Part of the id or of the task's name.")] = None
-    failing: bool = False
     everything: Everything = False
-
-    def filters(self) -> JobFilters:
-        """Return the filters that were given."""
-        given = self.model_dump(include=set(JobFilters.__annotations__), exclude_unset=True)
-        return cast(JobFilters, given)
 
 
 class PauseSelection(JobSelection):

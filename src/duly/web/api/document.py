@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -13,7 +15,7 @@ from duly.web.routes import Routes
 routes = Routes(API, tag="document")
 
 
-@routes.get("/openapi.json")
+@routes.get("/openapi.json", response=dict[str, Any])
 async def show_document(context: Context) -> Response:
     """Return the OpenAPI document of this API."""
     app = context.request.app

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from fastapi import Query
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from duly.web.api.schemas import Page
 
@@ -15,6 +24,16 @@ Number = Annotated[int, Field(ge=0, lt=2**63)]
 """An id that the database generates."""
 
 R = TypeVar("R")
+
+
+def _written(value: Any) -> Any:
+    if not isinstance(value, str) or value.lstrip("-+").replace(".", "").isdigit():
+        raise ValueError("write an instant in ISO 8601, such as 2026-12-24T18:00:00+01:00")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written), Field(strict=False)]
+"""An instant in ISO 8601 with an offset; not a number, which pydantic would accept, too."""
 
 
 def _printable(text: str) -> str:
@@ -42,10 +61,29 @@ class QueryModel(BaseModel):
         return {name: value for name, value in filled.items() if value not in ("", [])}
 
 
-class BodyModel(BaseModel):
-    """Base class of JSON bodies; unknown members are refused."""
+class PageQuery(QueryModel):
+    """The page to return."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    after: Annotated[
+        Text | None,
+        Field(description="The member `next` of the previous page; default: the first page."),
+    ] = None
+    limit: Annotated[Limit, Field(description="The largest number of items.")] = 50
+
+
+class DryRunQuery(QueryModel):
+    """Whether to count what matches, and change nothing."""
+
+    dry_run: bool = False
+
+
+DryRun = Annotated[DryRunQuery, Query()]
+
+
+class BodyModel(BaseModel):
+    """Base class of JSON bodies; unknown members are refused, and no type becomes another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def page(records: Sequence[R], limit: int, key: Callable[[R], object]) -> Page[R]:
@@ -59,3 +97,9 @@ def page(records: Sequence[R], limit: int, key: Callable[[R], object]) -> Page[R
     items = list(records[:limit])
     more = len(records) > limit
     return Page(items=items, next=str(key(items[-1])) if more else None)
+
+
+def page_of_all(records: Sequence[R], query: PageQuery, key: Callable[[R], str]) -> Page[R]:
+    """Return a page of a list that is short enough to be read as a whole, sorted by its keys."""
+    rest = sorted((item for item in records if key(item) > (query.after or "")), key=key)
+    return page(rest[: query.limit + 1], query.limit, key)

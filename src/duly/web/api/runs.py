@@ -5,32 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Literal, cast
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
 from duly.operations.filters import RunFilters
 from duly.web.api import schemas
-from duly.web.api.paging import BodyModel, Limit, Number, QueryModel, Text, page
+from duly.web.api.paging import BodyModel, Instant, Limit, Number, PageQuery, QueryModel, Text, page
 from duly.web.context import Context
 from duly.web.paths import API_PREFIX, Name
 from duly.web.routes import Routes
 
 routes = Routes(API_PREFIX, tag="runs")
-
-
-class PageQuery(QueryModel):
-    """The page to return.
-
-    Attributes:
-        after: the member ``next`` of the previous page; default: the first page.
-        limit: the largest number of items, 1 to 500; default: 50.
-    """
-
-    after: Text | None = None
-    limit: Limit = 50
-
-
-Moment = Annotated[AwareDatetime, Field(strict=False)]
 
 
 class RunFields(BaseModel):
@@ -45,12 +30,14 @@ class RunFields(BaseModel):
     worker: Text | None = None
     parent: Text | None = None
     unique_key: Text | None = None
-    since: Annotated[Moment | None, Field(description="Created at this time or later.")] = None
-    until: Annotated[Moment | None, Field(description="Created before this time.")] = None
+    since: Annotated[Instant | None, Field(description="Created at this time or later.")] = None
+    until: Annotated[Instant | None, Field(description="Created before this time.")] = None
     finished_since: Annotated[
-        Moment | None, Field(description="Finished at this time or later.")
+        Instant | None, Field(description="Finished at this time or later.")
     ] = None
-    finished_until: Annotated[Moment | None, Field(description="Finished before this time.")] = None
+    finished_until: Annotated[Instant | None, Field(description="Finished before this time.")] = (
+        None
+    )
     text: Annotated[
         Text | None, Field(description="Part of the job's id, the task's name or the error.")
     ] = None

@@ -21,6 +21,12 @@ class Page(BaseModel, Generic[Item]):
     next: str | None = None
 
 
+class Alive(BaseModel):
+    """Whether a process is alive, or ready."""
+
+    ok: bool
+
+
 class Task(BaseModel):
     """A registered task, with the JSON Schema of its arguments."""
 

@@ -1,0 +1,46 @@
+"""A valid request for each route, for tests that send one to every route."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from duly.web.routes import GuardedRoute, PageRoute
+from tests.web.site import MOUNT, TOKEN, Client, Site
+
+PERIOD = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:00:05Z"}
+BODIES: dict[str, Any] = {
+    "create_job": {"task": "greet", "trigger": "every hour", "id": "new"},
+    "replace_job": {"task": "greet", "trigger": "every 2 hours"},
+    "change_job": {"tags": ["changed"]},
+    "backfill_job": PERIOD,
+    "preview_trigger": {"trigger": "0 9 * * mon-fri"},
+    "set_calendar": {"kind": "weekends"},
+    "set_limit": {"max_running": 2},
+    "discard_run": {"reason": "why"},
+    **dict.fromkeys(
+        ("cancel_runs", "retry_runs", "pause_jobs", "resume_jobs", "remove_jobs"),
+        {"everything": True},
+    ),
+    "discard_runs": {"everything": True, "reason": "why"},
+}
+
+
+def path_of(site: Site, route: GuardedRoute) -> str:
+    """The path of a route, with ids of what is stored."""
+    ids = {
+        "job_id": "stock", "run_id": site.run_of("stock"), "name": "default", "key": "shop",
+    }  # fmt: skip
+    return MOUNT + re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "none"), route.path)
+
+
+def send(client: Client, site: Site, route: GuardedRoute) -> Any:
+    """Send a valid request to a route."""
+    path = path_of(site, route)
+    if isinstance(route, PageRoute):
+        if route.method == "GET":
+            return client.get(path)
+        return client.post(path, data={"csrf_token": TOKEN, "reason": "why"})
+    body = BODIES.get(route.endpoint.__name__, {})
+    content = {} if route.method in {"GET", "DELETE"} else {"json": body}
+    return client.request(route.method, path, headers={"X-CSRF-Token": TOKEN}, **content)
