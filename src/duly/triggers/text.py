@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 
 from duly.errors import CronError, TriggerError
@@ -11,13 +12,17 @@ from duly.triggers.crontab.trigger import cron
 from duly.triggers.interval import every
 from duly.triggers.once import at
 from duly.triggers.recurrence.trigger import rrule
+from duly.triggers.wallclock.zones import zone_name
 
 LONGEST = 4_096
 """The maximum number of characters."""
 
-_PART = r"(?:(?:(\d+(?:\.\d+)?)\s*)?(weeks?|days?|hours?|minutes?|seconds?|min|[wdhms]))"
-_EVERY = re.compile(rf"every\s+({_PART}(?:(?:\s*,\s*|\s+and\s+|\s+){_PART})*)", re.IGNORECASE)
-_PARTS = re.compile(_PART, re.IGNORECASE)
+_PART = re.compile(
+    r"(?:(\d+(?:\.\d+)?)\s*)?"
+    r"(weeks?|w|days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])",
+    re.IGNORECASE,
+)
+_SEPARATOR = re.compile(r"\s*(?:,|and\b)?\s*", re.IGNORECASE)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
@@ -33,6 +38,7 @@ def parse_trigger(text: str, *, tz: str | None = None) -> Trigger:
     Raises:
         TriggerError: the text is none of these.
     """
+    zone = zone_name(tz)  # also where no zone is needed, so that a wrong one is seen
     stripped = text.strip()
     if len(stripped) > LONGEST:
         raise TriggerError(f"a trigger as text may have {LONGEST} characters, not {len(stripped)}")
@@ -42,9 +48,9 @@ def parse_trigger(text: str, *, tz: str | None = None) -> Trigger:
     if first == "at":
         return at(_instant(stripped[2:].strip()))
     if "FREQ=" in stripped.upper():
-        return rrule(stripped, tz=tz)
+        return rrule(stripped, tz=zone)
     try:
-        return cron(stripped, tz=tz)
+        return cron(stripped, tz=zone)
     except CronError as error:
         if any(character.isdigit() or character in "*@" for character in stripped):
             raise
@@ -56,23 +62,30 @@ def parse_trigger(text: str, *, tz: str | None = None) -> Trigger:
 
 
 def _interval(text: str) -> Trigger:
-    match = _EVERY.fullmatch(text)
-    if match is None:
-        raise TriggerError(
-            f"{text[:60]!r} is not an interval; write for example 'every 5 minutes', "
-            "'every hour' or 'every 1 h 30 min'"
-        )
-    units: dict[str, float] = {}
-    for number, unit in _PARTS.findall(match[1]):
-        name = _UNITS[unit[0].lower()]
-        units[name] = units.get(name, 0) + float(number or 1)
+    units = dict.fromkeys(_UNITS.values(), 0.0)
+    for number, unit in _parts(text):
+        units[_UNITS[unit[0].lower()]] += float(number or 1)
     return every(
-        weeks=units.get("weeks", 0),
-        days=units.get("days", 0),
-        hours=units.get("hours", 0),
-        minutes=units.get("minutes", 0),
-        seconds=units.get("seconds", 0),
+        weeks=units["weeks"],
+        days=units["days"],
+        hours=units["hours"],
+        minutes=units["minutes"],
+        seconds=units["seconds"],
     )
+
+
+def _parts(text: str) -> Iterator[tuple[str | None, str]]:
+    """Yield the numbers and the units of an interval; one pattern for all would backtrack."""
+    position = len("every")
+    while position < len(text) or position == len("every"):
+        match = _PART.match(text, _SEPARATOR.match(text, position).end())  # type: ignore[union-attr]
+        if match is None:
+            raise TriggerError(
+                f"{text[:60]!r} is not an interval; write for example 'every 5 minutes', "
+                "'every hour' or 'every 1 h 30 min'"
+            )
+        yield match[1], match[2]
+        position = match.end()
 
 
 def _instant(text: str) -> datetime:
