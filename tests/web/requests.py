@@ -18,10 +18,10 @@ BODIES: dict[str, Any] = {
     "set_calendar": {"kind": "weekends"},
     "set_limit": {"max_running": 2},
     "discard_run": {"reason": "why"},
-    **dict.fromkeys(
-        ("cancel_runs", "retry_runs", "pause_jobs", "resume_jobs", "remove_jobs"),
-        {"everything": True},
-    ),
+    **{
+        name: {"everything": True}
+        for name in ("cancel_runs", "retry_runs", "pause_jobs", "resume_jobs", "remove_jobs")
+    },
     "discard_runs": {"everything": True, "reason": "why"},
 }
 
