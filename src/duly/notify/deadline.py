@@ -13,6 +13,9 @@ from typing import Self
 class Deadline:
     """Ends a conversation that takes too long, by shutting its socket down.
 
+    The ``with`` statement raises `TimeoutError` then, unless the conversation fails by itself:
+    what was received may look complete, although it is not.
+
     Args:
         seconds: how long it may take, from the beginning of the ``with`` statement.
     """
@@ -21,6 +24,7 @@ class Deadline:
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
         self._socket: Callable[[], socket.socket | None] = lambda: None
+        self._passed = False
 
     def watch(self, find: Callable[[], socket.socket | None]) -> None:
         """Shut down the socket that ``find`` returns then."""
@@ -33,12 +37,15 @@ class Deadline:
     def __exit__(
         self,
         _kind: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
         self._timer.cancel()
+        if self._passed and error is None:
+            raise TimeoutError("the conversation took too long")
 
     def _end(self) -> None:
+        self._passed = True
         used = self._socket()
         if used is not None:
             with suppress(OSError):

@@ -122,23 +122,41 @@ class Smtp:
         Raises:
             NotDelivered: the server did not take it.
         """
-        with _translated(), Deadline(SEND_LIMIT_S) as deadline, self._connect() as client:
-            deadline.watch(lambda: client.sock)
+        with _translated(), Deadline(SEND_LIMIT_S) as deadline, self._connect(deadline) as client:
             if self.security == "starttls":
                 client.starttls(context=self._context())
             if self.username is not None and self.password is not None:
                 client.login(self.username, reveal(self.password))
             client.send_message(message)
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self, deadline: Deadline) -> smtplib.SMTP:
         port = self.port or PORTS[self.security]
         if self.security == "tls":
-            context = self._context()
-            return smtplib.SMTP_SSL(self.host, port, timeout=self.timeout, context=context)
-        return smtplib.SMTP(self.host, port, timeout=self.timeout)
+            return _EncryptedClient(
+                deadline, self.host, port, timeout=self.timeout, context=self._context()
+            )
+        return _Client(deadline, self.host, port, timeout=self.timeout)
 
     def _context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.ca_file)
+
+
+class _Client(smtplib.SMTP):
+    """A client whose deadline includes the greeting, which its constructor waits for."""
+
+    def __init__(self, deadline: Deadline, host: str, port: int, *, timeout: float) -> None:
+        deadline.watch(lambda: self.sock)
+        super().__init__(host, port, timeout=timeout)
+
+
+class _EncryptedClient(smtplib.SMTP_SSL):
+    """A client that encrypts the connection from the beginning; see `_Client`."""
+
+    def __init__(
+        self, deadline: Deadline, host: str, port: int, *, timeout: float, context: ssl.SSLContext
+    ) -> None:
+        deadline.watch(lambda: self.sock)
+        super().__init__(host, port, timeout=timeout, context=context)
 
 
 @contextmanager
@@ -155,14 +173,14 @@ def _translated() -> Iterator[None]:
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         final = error.smtp_code >= 500
         raise NotDelivered(
-            f"the mail server refused it ({error.smtp_code})", final=final
+            f"the mail server refused the message ({error.smtp_code})", final=final
         ) from error
     except smtplib.SMTPResponseException as error:  # of the greeting, or of the login
         reason = f"the mail server answered {error.smtp_code} ({type(error).__name__})"
         raise NotDelivered(reason, away=True) from error
     except (OSError, smtplib.SMTPException) as error:
         raise NotDelivered(
-            f"the mail server is away ({type(error).__name__})", away=True
+            f"the mail server does not respond ({type(error).__name__})", away=True
         ) from error
 
 

@@ -31,7 +31,7 @@ def key_of(secret: str) -> bytes:
         key = base64.b64decode(encoded, validate=True) if encoded != secret else secret.encode()
     except (binascii.Error, ValueError):
         raise ConfigurationError(
-            "the secret of a webhook starts with whsec_ but is no Base64"
+            "the secret of a webhook begins with whsec_, and the rest is not valid Base64"
         ) from None
     if len(key) < SHORTEST_KEY:
         raise ConfigurationError(f"the secret of a webhook needs {SHORTEST_KEY} bytes or more")

@@ -91,14 +91,14 @@ class NoticeFilter:
 
 
 def run_facts(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the task and the queue of runs, by their ids."""
-    columns = (run.c.id, run.c.task, run.c.queue)
+    """Return the task, the queue and the owner of runs, by their ids."""
+    columns = (run.c.id, run.c.task, run.c.queue, run.c.owner)
     return _facts(conn, columns, ids)
 
 
 def job_facts(conn: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the task and the queue of jobs, by their ids."""
-    columns = (job.c.id, job.c.task, job.c.queue)
+    """Return the task, the queue and the owner of jobs, by their ids."""
+    columns = (job.c.id, job.c.task, job.c.queue, job.c.owner)
     return _facts(conn, columns, ids)
 
 
