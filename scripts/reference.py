@@ -10,7 +10,7 @@ from pathlib import Path
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 DIRECTIVE = re.compile(r"^::: (\S+)", re.MULTILINE)
-MODULES = ("duly", "duly.testing", "duly.web")
+MODULES = ("duly", "duly.notify", "duly.testing", "duly.web")
 
 
 def gaps() -> Iterator[str]:

@@ -17,7 +17,7 @@ SERVERS = {"fastapi_app", "flask_app"}
 # test_testing.py runs these.
 TEST_FILES = {"test_orders", "test_fastapi_app", "test_flask_app", "test_shared_database"}
 PUBLIC = {
-    *("duly", "duly.errors", "duly.forecast", "duly.log_format", "duly.observe"),
+    *("duly", "duly.errors", "duly.forecast", "duly.log_format", "duly.notify", "duly.observe"),
     *("duly.testing", "duly.web"),
     *("duly.integrations.fastapi", "duly.integrations.flask", "duly.integrations.starlette"),
 }

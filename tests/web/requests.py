@@ -23,6 +23,8 @@ BODIES: dict[str, Any] = {
         for name in ("cancel_runs", "retry_runs", "pause_jobs", "resume_jobs", "remove_jobs")
     },
     "discard_runs": {"everything": True, "reason": "why"},
+    "add_notice_rule": {"name": "new", "on": ["run.failed"], "to": ["pager"]},
+    "send_test_notice": {"to": "pager"},
 }
 
 

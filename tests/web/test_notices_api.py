@@ -110,6 +110,9 @@ def test_a_channel_is_tested_and_its_notice_retried(site: Site, client: Client) 
     assert client.do(f"{path}/retry").status_code == 409
     assert client.do("/notify/outbox/nonsense/retry").status_code == 404
     assert client.do("/notify/test", {"to": "http://10.0.0.1/"}).status_code == 422
-    assert site.client("operator").post(
-        f"{API}/notify/test", json={"to": "pager"}, headers=UNSAFE
-    ).status_code == 403
+    assert (
+        site.client("operator")
+        .post(f"{API}/notify/test", json={"to": "pager"}, headers=UNSAFE)
+        .status_code
+        == 403
+    )

@@ -48,6 +48,11 @@ def secret(name: str) -> str:
     return _MARK + name
 
 
+def secret_name(text: str) -> str | None:
+    """Return the name of the secret that a text stands for; ``None``: it is ordinary text."""
+    return text.removeprefix(_MARK) if text.startswith(_MARK) else None
+
+
 def with_marks(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return arguments with `secret` in place of references, as a record or a client has them.
 
@@ -127,7 +132,7 @@ def look_up(name: str, resolve: Resolve) -> str:
         ) from None
     if not isinstance(value, str):
         raise SecretError(
-            f"secret {name!r} is not set where this run is executed; set the environment variable, "
+            f"secret {name!r} is not set in this process; set the environment variable, "
             "or return its value from Scheduler(secrets=…)"
         )
     return value

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from duly.model.notice import Happening, Notice
+from duly.model.notice import Happening, Notice, NoticeRecord
 from duly.model.notice_rule import NoticeRule, QuietHours
 from duly.notify.apprise_channel import apprise
 from duly.notify.function_channel import notify
@@ -16,6 +16,7 @@ from duly.notify.webhooks import webhook
 __all__ = [
     "Happening",
     "Notice",
+    "NoticeRecord",
     "NoticeRule",
     "QuietHours",
     "Smtp",

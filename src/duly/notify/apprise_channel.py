@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from duly.errors import ConfigurationError, NotDelivered
 from duly.model.checks import label
 from duly.model.notice import Notice
-from duly.notify.secrets import SecretText, reveal
+from duly.notify.secrets import SecretText, literal, reveal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,17 @@ def apprise(url: SecretText, *, name: str | None = None) -> AppriseChannel:
     The service cannot be told that a notice is sent again, which happens in rare cases.
 
     Args:
-        url: the service's URL, such as ``slack://…``, or a function that returns it. It usually
-            contains a secret, and is not stored.
+        url: the service's URL, such as ``slack://…``; ``secret("NAME")``, or a function that
+            returns it. It usually contains a secret, and is not stored.
         name: the channel's name; default: the URL's scheme, if the URL is given as text.
 
     Raises:
         ConfigurationError: it has no name, or the URL no scheme.
     """
     own = name
-    if own is None and isinstance(url, str) and "://" in url:
-        own = "apprise:" + url.partition("://")[0]
+    known = literal(url) or ""
+    if own is None and "://" in known:
+        own = "apprise:" + known.partition("://")[0]
     if own is None:
         raise ConfigurationError("give apprise() a URL such as 'slack://…', and a name='…'")
     return AppriseChannel(label(191)("name", own), url)

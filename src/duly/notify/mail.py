@@ -60,7 +60,8 @@ class Smtp:
             it is encrypted from the beginning; ``none``: it is not encrypted. The server's
             certificate is verified.
         username: the account, if the server asks for one.
-        password: its password, or a function that returns it. It is not stored.
+        password: its password; ``secret("NAME")``, or a function that returns it. It is not
+            stored.
         timeout: seconds that each step may take.
         ca_file: a file with the certificates to trust; default: those of the system.
 

@@ -10,6 +10,7 @@ from typing import Unpack
 from duly.errors import ConfigurationError
 from duly.model.event import Event
 from duly.model.notice_rule import NoticeConditions, NoticeRule, encode_rule, make_rule
+from duly.model.secrets import Resolve
 from duly.notify.channel import Channel
 from duly.notify.function_channel import Tell, notify
 from duly.notify.mail import URL_VARIABLE, MailChannel
@@ -30,6 +31,7 @@ class Notices:
 
     Args:
         app: the scheduler's name.
+        secrets: returns the value of a secret by its name; ``None``: the environment does.
 
     Attributes:
         declared: the rules that code declares, by name.
@@ -38,8 +40,9 @@ class Notices:
     outbox: Outbox
     _sender: Sender
 
-    def __init__(self, app: str) -> None:
+    def __init__(self, app: str, secrets: Resolve | None) -> None:
         self._app = app
+        self._secrets = secrets
         self.declared: dict[str, NoticeRule] = {}
         self._channels: dict[str, Channel] = {}
 
@@ -49,7 +52,7 @@ class Notices:
         self._rules: Sequence[NoticeRule] = ()
         self._read_at: float | None = None
         store.on_events = self._match
-        self.outbox = Outbox(store, self.channels)
+        self.outbox = Outbox(store, self.channels, secrets=self._secrets)
         self._sender = Sender(store, self.outbox)
 
     def declare(

@@ -14,9 +14,11 @@ from duly.errors import AddressRefused, DulyError, NotDelivered
 from duly.model.identity import new_id
 from duly.model.notice import Notice
 from duly.model.notice_rule import is_address, is_url
+from duly.model.secrets import Resolve
 from duly.model.text import safe_str
 from duly.notify.channel import SEND_LIMIT_S, Channel
 from duly.notify.routing import Item, route
+from duly.notify.secrets import resolving
 from duly.store import notice_rules, notices
 from duly.store.notices import Claimed, Key
 from duly.store.store import Store
@@ -64,10 +66,12 @@ class Outbox:
     Args:
         store: the database.
         channels: the channels of this process.
+        secrets: returns the value of a secret by its name; ``None``: the environment does.
     """
 
-    def __init__(self, store: Store, channels: Channels) -> None:
+    def __init__(self, store: Store, channels: Channels, *, secrets: Resolve | None = None) -> None:
         self._store = store
+        self._secrets = secrets
         self._channels = channels
         self._outages: dict[Service, _Outage] = {}
 
@@ -112,7 +116,8 @@ class Outbox:
         if claimed is None:
             return None
         try:
-            known[claimed.channel](claimed.address).send(claimed.notice)
+            with resolving(self._secrets):
+                known[claimed.channel](claimed.address).send(claimed.notice)
         except Exception as error:  # noqa: BLE001 - a function of the host's may raise anything
             self._failed(claimed, error)
             return False

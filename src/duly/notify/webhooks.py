@@ -14,7 +14,7 @@ from duly.model.checks import label
 from duly.model.notice import Notice
 from duly.model.version import VERSION
 from duly.notify.outgoing import PORTS, PUBLIC, Restrictions, check_url, post
-from duly.notify.secrets import SecretText, reveal
+from duly.notify.secrets import SecretText, literal, reveal
 from duly.notify.signature import key_of, signed_headers
 
 SECRET_VARIABLE = "DULY_WEBHOOK_SECRET"  # noqa: S105 - its name, not a secret
@@ -65,9 +65,10 @@ def webhook(
     The receiver verifies them with `verify_signature`, or with a library of Standard Webhooks.
 
     Args:
-        url: an ``https://`` URL (or ``http://``), or a function that returns it. It is not stored.
-        secret: the key of the signature, at least 16 bytes, or a function that returns it;
-            ``whsec_`` and Base64, or any other text. It is not stored.
+        url: an ``https://`` URL (or ``http://``), ``secret("NAME")``, or a function that returns
+            it. It is not stored.
+        secret: the key of the signature, at least 16 bytes: ``whsec_`` and Base64, or any other
+            text; ``secret("NAME")``, or a function that returns it. It is not stored.
         name: the channel's name; default: ``webhook:`` and the host, if the URL is given as text.
         allow_private: whether the host may have an address that is not public: in an intranet, or
             in a test.
@@ -78,13 +79,14 @@ def webhook(
         AddressRefused: the URL may not be requested.
     """
     allowed = Restrictions(allow_private, ports)
-    if isinstance(url, str):
-        check_url(url, allowed)
-        name = name or f"webhook:{urlsplit(url).hostname}"
+    known = literal(url)
+    if known is not None:
+        check_url(known, allowed)
+        name = name or f"webhook:{urlsplit(known).hostname}"
     if name is None:
         raise ConfigurationError("give webhook() a name='…', because its URL is not known yet")
-    if isinstance(secret, str):
-        key_of(secret)
+    if literal(secret) is not None:
+        key_of(reveal(secret))
     return WebhookChannel(label(191)("name", name), url, secret, allowed)
 
 

@@ -110,7 +110,7 @@ class Core:
         self.serving = self.leaves_work = False
         self._upkeep = upkeep
         self._pings = Pings()
-        self.notices = Notices(settings.name)
+        self.notices = Notices(settings.name, settings.secrets)
         self._inherited: list[Worker] = []
         self._open(Store(url, clock) if url is Later.LATER else self.new_store(url))
         self.worker = self.new_worker()
