@@ -148,16 +148,6 @@ def test_a_host_registers_them_without_a_query(tmp_path: Path) -> None:
     scheduler.store.dispose()
 
 
-def test_both_formats_are_answered(world: World) -> None:
-    """Prometheus asks for OpenMetrics, which has a line that ends it."""
-    plain, kind = world.metrics.expose(accept="")
-    assert kind.startswith("text/plain")
-    assert b"# EOF" not in plain
-    openmetrics, kind = world.metrics.expose(accept="application/openmetrics-text; version=1.0.0")
-    assert kind.startswith("application/openmetrics-text")
-    assert openmetrics.endswith(b"# EOF\n")
-
-
 def test_one_scheduler_has_one_set_of_metrics(world: World) -> None:
     """However many parts of a process ask for them."""
     assert Metrics.of(world.scheduler) is world.metrics
@@ -185,8 +175,8 @@ def test_trouble_of_workers_is_counted(prepared_sqlite_url: str) -> None:
 # ------------------------------------------------------------------------------ HTTP
 
 
-def get(port: int, path: str) -> httpx2.Response:
-    return httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
+def get(port: int, path: str, **headers: str) -> httpx2.Response:
+    return httpx2.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False)
 
 
 def test_a_process_without_a_web_application_serves_them(world: World) -> None:
@@ -196,6 +186,8 @@ def test_a_process_without_a_web_application_serves_them(world: World) -> None:
         assert (answer.status_code, "duly_database_up 1.0" in answer.text) == (200, True)
         assert "duly_worker_step_seconds" not in answer.text
         assert "duly_worker_step_seconds_count" in get(port, "/metrics").text
+        openmetrics = get(port, "/metrics", accept="application/openmetrics-text; version=1.0.0")
+        assert openmetrics.text.endswith("# EOF\n")
         assert get(port, "/metrics?part=x").status_code == 422
         assert get(port, "/").status_code == 404
         with (

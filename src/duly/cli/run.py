@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -45,6 +46,14 @@ _OPTIONS = (
         "--processes", type=click.IntRange(1, MAX_PROCESSES), metavar="N",
         help="Supervise N processes that each do this; default: this process does it itself",
     ),
+    click.option(
+        "--metrics-port", type=click.IntRange(0, 65_535), metavar="PORT",
+        help="Serve Prometheus metrics; process N of --processes uses PORT + N - 1",
+    ),
+    click.option(
+        "--metrics-host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+        help="The address for --metrics-port; all who reach it can read the metrics",
+    ),
 )  # fmt: skip
 
 
@@ -59,7 +68,7 @@ def _options(command: Any) -> Any:
 @click.option("--once", is_flag=True, help="Exit when nothing more is due")
 def run_command(  # noqa: PLR0917 - click passes them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
-    as_json: bool, processes: int | None, once: bool,
+    as_json: bool, processes: int | None, metrics_port: int | None, metrics_host: str, once: bool,
 ) -> None:  # fmt: skip
     """Fire and execute the jobs of APP until the process receives a signal to stop.
 
@@ -89,14 +98,15 @@ def run_command(  # noqa: PLR0917 - click passes them by name
     if once:
         _run_once(scheduler, grace, as_json=as_json)
     else:
-        _serve(scheduler, app, grace, link)
+        with _serving_metrics(scheduler, metrics_port, metrics_host, link):
+            _serve(scheduler, app, grace, link)
 
 
 @click.command("worker")
 @_options
 def worker_command(  # noqa: PLR0917 - click passes them by name
     app: str, app_dir: str, queues: str | None, grace: float | None, log_level: str,
-    as_json: bool, processes: int | None,
+    as_json: bool, processes: int | None, metrics_port: int | None, metrics_host: str,
 ) -> None:  # fmt: skip
     """Execute runs of APP without firing its jobs.
 
@@ -107,7 +117,8 @@ def worker_command(  # noqa: PLR0917 - click passes them by name
     scheduler = _open(app, app_dir, log_level, as_json=as_json)
     chosen = None if queues is None else _chosen_queues(scheduler, app, queues)
     scheduler.configure_worker(queues=chosen, fires=False)
-    _serve(scheduler, app, grace, link)
+    with _serving_metrics(scheduler, metrics_port, metrics_host, link):
+        _serve(scheduler, app, grace, link)
 
 
 def _supervise_unless_supervised(
@@ -130,6 +141,24 @@ def _open(app: str, app_dir: str, log_level: str, *, as_json: bool) -> Scheduler
     scheduler = load_scheduler(app, app_dir)
     configure_logging(log_level, as_json=as_json)
     return scheduler
+
+
+@contextmanager
+def _serving_metrics(
+    scheduler: Scheduler, port: int | None, host: str, link: SupervisorLink | None
+) -> Iterator[None]:
+    """Serve the metrics of this process in the block, if a port is given for them."""
+    if port is None:
+        yield
+        return
+    try:
+        from duly.observe import Metrics, serving  # noqa: PLC0415 - prometheus-client is an extra
+    except ImportError as error:
+        raise click.UsageError(f"--metrics-port: {error}") from error
+    own = port + link.number - 1 if port and link is not None else port
+    with serving(Metrics.of(scheduler), own, host) as served:
+        log.info("Serving metrics on http://%s:%d/metrics.", host, served)
+        yield
 
 
 def _serve(

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 VARIABLE = "DULY_SUPERVISOR"
-"""The environment variable that holds the descriptor of the socket to the supervisor."""
+"""The environment variable that holds the descriptor of the socket to the supervisor, a colon, and
+the number of the process."""
 
 
 class SupervisorLink:
@@ -21,9 +22,11 @@ class SupervisorLink:
 
     Args:
         descriptor: the inherited socket.
+        number: the number of this process among those of its supervisor, from 1.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, number: int) -> None:
+        self.number = number
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
         threading.Thread(target=self._watch, name="duly-supervisor", daemon=True).start()
@@ -45,10 +48,15 @@ def supervisor_link() -> SupervisorLink | None:
 
     The variable is removed, so that no process that functions start takes it for its own.
     """
-    descriptor = os.environ.pop(VARIABLE, None)
-    return None if descriptor is None else SupervisorLink(int(descriptor))
+    value = os.environ.pop(VARIABLE, None)
+    return None if value is None else SupervisorLink(*map(int, value.split(":")))
 
 
-def environment_with(descriptor: int) -> Mapping[str, str]:
-    """Return this process's environment with the descriptor that a supervised process inherits."""
-    return {**os.environ, VARIABLE: str(descriptor)}
+def environment_with(descriptor: int, number: int) -> Mapping[str, str]:
+    """Return this process's environment with what a supervised process inherits.
+
+    Args:
+        descriptor: the socket to the supervisor.
+        number: the number of the process, from 1.
+    """
+    return {**os.environ, VARIABLE: f"{descriptor}:{number}"}

@@ -117,7 +117,7 @@ class Supervisor:
             slot.process = subprocess.Popen(  # noqa: S603 - the command that a user has given
                 [sys.executable, *sys.orig_argv[1:]],
                 stdin=subprocess.DEVNULL,
-                env=environment_with(theirs.fileno()),
+                env=environment_with(theirs.fileno(), slot.number),
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C reaches only the supervisor, which passes it on
             )

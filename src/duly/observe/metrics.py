@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 try:
     from prometheus_client import CollectorRegistry
-    from prometheus_client.exposition import choose_encoder
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
     from prometheus_client.metrics_core import Metric
 except ImportError as error:
     raise ImportError("metrics require prometheus-client: pip install 'duly[metrics]'") from error
@@ -82,21 +82,16 @@ class Metrics:
             raise UnknownOption(part, PARTS, "as a part of the metrics")
         return self._registries[part]
 
-    def expose(self, part: str = "all", *, accept: str = "") -> tuple[bytes, str]:
-        """Return the metrics as text, and its content type.
+    def expose(self, part: str = "all") -> tuple[bytes, str]:
+        """Return the metrics in the text format of Prometheus, and its content type.
 
         Args:
             part: ``process``, ``database`` or ``all``.
-            accept: the ``Accept`` header of the request, which chooses between the formats of
-                Prometheus and OpenMetrics.
 
         Raises:
             UnknownOption: there is no such part.
         """
-        registry = self.registry(part)
-        encode, content_type = choose_encoder(accept)
-        text: bytes = encode(registry)
-        return text, content_type
+        return generate_latest(self.registry(part)), CONTENT_TYPE_PLAIN_0_0_4
 
 
 def _registry(*collectors: Any) -> CollectorRegistry:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar, get_origin
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from duly.errors import did_you_mean
 from duly.web import csrf
@@ -149,6 +149,7 @@ class Routes:
         role: Role | None = "viewer",
         response: Any = None,
         fails: tuple[int, ...] = (),
+        media: type[Response] = JSONResponse,
     ) -> Callable[[H], H]:
         """Decorate a handler of GET requests.
 
@@ -158,8 +159,11 @@ class Routes:
                 only users may know. Default: ``viewer``.
             response: the type of the response, if the handler returns a `Response` itself.
             fails: the HTTP statuses of problems that are special to this route.
+            media: the class of its successful responses; default: JSON.
         """
-        return self._add("GET", path, role=role, status=200, fails=fails, response=response)
+        return self._add(
+            "GET", path, role=role, status=200, fails=fails, response=response, media=media
+        )
 
     def post(
         self, path: str, *, role: Role = "operator", status: int = 200, fails: tuple[int, ...] = ()
@@ -201,6 +205,7 @@ class Routes:
         status: int,
         fails: tuple[int, ...],
         response: Any = None,
+        media: type[Response] = JSONResponse,
     ) -> Callable[[H], H]:
         kind = PageRoute if self._tag is None else ApiRoute
 
@@ -214,6 +219,7 @@ class Routes:
                     method=method,
                     role=role,
                     status_code=status,
+                    response_class=media,
                     **({} if response is None else {"response_model": response}),
                     operation_id=handler.__name__,
                     summary=summary.rstrip("."),

@@ -11,6 +11,7 @@ from duly.web.api import (
     health,
     jobs,
     limits,
+    metrics,
     notices,
     preview,
     queues,
@@ -24,6 +25,7 @@ from duly.web.routes import GuardedRoute
 ROUTES: tuple[GuardedRoute, ...] = (
     *document.routes,
     *health.routes,
+    *metrics.routes,
     *jobs.routes,
     *preview.routes,
     *runs.routes,
