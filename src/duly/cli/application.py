@@ -22,7 +22,20 @@ from duly.serving import without_requests
 FACTORIES = ("create_app", "make_app")
 """The names by which the documentation of web frameworks calls application factories."""
 
-application_argument = click.argument("app", metavar="APP")
+SCHEDULER = "duly.scheduler"
+"""The key of the context at which ``flask duly`` keeps the scheduler of its application."""
+
+
+def _require_app(ctx: click.Context, param: click.Parameter, app: str | None) -> str:
+    """Return the application's name; ``flask duly`` has chosen it already."""
+    if app is None and SCHEDULER not in ctx.meta:
+        raise click.MissingParameter(ctx=ctx, param=param)
+    if app is not None and SCHEDULER in ctx.meta:
+        raise click.BadParameter("flask has chosen the application; leave it out")
+    return app or "the application"
+
+
+application_argument = click.argument("app", metavar="APP", required=False, callback=_require_app)
 app_dir_option = click.option(
     "--app-dir",
     default=".",
@@ -32,20 +45,24 @@ app_dir_option = click.option(
 )
 
 
-def load_scheduler(app: str, app_dir: str = ".") -> Scheduler:
+def load_scheduler(app: str | None, app_dir: str = ".") -> Scheduler:
     """Import an application and return its scheduler.
 
     Args:
         app: ``module:attribute``, where the attribute, which may be a dotted path, is an
             application that ``init_app`` has connected to a scheduler, a `Scheduler`, or a function
-            without parameters that returns either.
+            without parameters that returns either. Under ``flask duly``: none.
         app_dir: the folder to insert at the front of ``sys.path``.
 
     Raises:
         click.BadParameter: there is no such module or attribute, or it is not a scheduler.
         SystemExit: the application's own code failed; its traceback is printed.
     """
-    name, _, path = app.partition(":")
+    context = click.get_current_context(silent=True)
+    if context is not None and SCHEDULER in context.meta:
+        chosen: Scheduler = context.meta[SCHEDULER]
+        return chosen
+    name, _, path = (app or "").partition(":")
     if not name or not path:
         _refuse(f"{app!r} has no attribute; write MODULE:ATTRIBUTE, such as myapp.jobs:scheduler")
     if name.endswith(".py"):

@@ -13,6 +13,10 @@ from duly.errors import DulyError, StoreError
 
 FAILED = 1
 WRONG_USAGE = 2
+NOT_FOUND = 3
+CONFLICT = 4
+NOT_ALLOWED = 5
+"""Exit codes; docs/guides/command_line.md describes them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,13 @@ COMMANDS = {
     for name, module, summary in (
         ("run", "run", "Fire and execute the jobs of an application."),
         ("worker", "run", "Execute runs without firing jobs."),
+        ("jobs", "jobs", "List, add, change, pause, run and remove jobs."),
+        ("runs", "runs", "List, follow, cancel, retry and discard runs."),
+        ("queues", "controls", "List, pause, resume and limit queues."),
+        ("limits", "controls", "List, set and remove the limits of concurrency keys."),
+        ("calendars", "controls", "List, show, set and remove named calendars."),
+        ("workers", "controls", "List workers."),
+        ("events", "controls", "Show the audit trail."),
         ("doctor", "doctor", "Check a scheduler and its database for problems."),
         ("db", "db", "Create and migrate the tables as a step of a deployment."),
         ("next", "triggers", "Print the next fires of a trigger."),
@@ -34,5 +41,6 @@ COMMANDS = {
 def main() -> None:
     """Duly, a durable job scheduler.
 
-    Exit codes: 0 success, 1 failure, 2 an argument is wrong.
+    Exit codes: 0 success, 1 failure, 2 an argument is wrong, 3 not found, 4 the state does not
+    allow it, 5 not signed in, or the role does not suffice.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from duly.cli.application import app_dir_option, application_argument, load_scheduler
-from duly.cli.instants import parse_instant
+from duly.cli.inputs import parse_instant
 from duly.cli.logs import configure_logging
 from duly.forecast import Forecast, simulate_schedule
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duly.cli.instants import parse_instant
+from duly.cli.inputs import parse_instant
 from duly.triggers import Explanation, Trigger, decode, explain, parse_trigger
 
 MAX_FIRES = 1000

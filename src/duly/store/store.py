@@ -118,7 +118,7 @@ class Store:
         if self.database_id is not None:
             return
         with self._translated():
-            if not self._is_current():
+            if not self.is_current():
                 with self._translated(writing=True), self.engine.begin() as conn:
                     schema.upgrade(conn, self.dialect)
             with self._reading() as conn:
@@ -133,7 +133,7 @@ class Store:
         """
         if self.database_id is None and not self.dialect.many_writers:
             with self._translated():
-                current = self._is_current()
+                current = self.is_current()
             if not current:
                 raise SchemaError(
                     f"Duly's tables do not exist in {self} yet and cannot be created while your "
@@ -302,8 +302,13 @@ class Store:
     def _reading(self) -> Connection:
         return self.engine.connect().execution_options(**self.dialect.reading)
 
-    def _is_current(self) -> bool:
-        with self._reading() as conn:
+    def is_current(self) -> bool:
+        """Return whether Duly's tables exist and are of this version; nothing is written.
+
+        Raises:
+            DatabaseUnavailable: it does not answer.
+        """
+        with self._translated(), self._reading() as conn:
             return schema.stored_version(conn) == schema.HEAD
 
     def _verify(self, conn: Connection) -> None:

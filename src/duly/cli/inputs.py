@@ -1,8 +1,10 @@
-"""Parsing of instants on the command line."""
+"""Parsing of instants and of JSON on the command line."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -31,3 +33,15 @@ def parse_instant(text: str | None, option: str) -> datetime:
             f"{text!r} is not a valid ISO 8601 instant, such as 2026-03-08T00:00:00Z",
             param_hint=option,
         ) from error
+
+
+def read_json(text: str, option: str) -> Any:
+    """Return the JSON value that an option holds.
+
+    Raises:
+        click.BadParameter: it is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; give JSON", param_hint=option) from error
