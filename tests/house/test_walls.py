@@ -24,7 +24,8 @@ OUTSIDE: dict[str, set[str]] = {
     "integrations": {"starlette", "fastapi", "flask", "werkzeug", "click", "a2wsgi", "sqlalchemy"},
     "testing": {"sqlalchemy"},
     "pytest_plugin": {"pytest"},
-    "cli": {"click", "rich"},
+    "demo": {"starlette", "uvicorn"},
+    "cli": {"click", "rich", "httpx2", "flask"},
 }
 # The pages and the API see these rooms and no others: never the engine, never SQL.
 BELOW_WEB = {

@@ -76,7 +76,7 @@ class Client:
         """
         principal = Principal(user, "admin")
         app = web_app(scheduler, access=lambda _request: principal)
-        # A bearer token exempts from the checks that protect cookies; nobody reads this one.
+        # A bearer token exempts from the checks that protect cookies; `access` ignores this one.
         return cls(IN_PROCESS + API, key="none", transport=httpx2.ASGITransport(app=app))
 
     def __enter__(self) -> Client:

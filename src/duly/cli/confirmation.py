@@ -13,11 +13,13 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask a question on the terminal, unless ``yes``.
 
     Raises:
-        click.UsageError: nobody can answer.
+        click.UsageError: standard input is not a terminal.
         click.Abort: the answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("standard input is not a terminal, so nobody can confirm; add --yes")
+        raise click.UsageError(
+            "standard input is not a terminal, so the question cannot be asked; add --yes"
+        )
     click.confirm(question, abort=True, err=True)

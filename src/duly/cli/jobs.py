@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from duly.cli.bulk import change, changes_many, refuse_filters, split_filters
 from duly.cli.client import Client, segment
-from duly.cli.confirmation import confirm, yes_option
+from duly.cli.confirmation import confirm
 from duly.cli.following import follow_run
 from duly.cli.inputs import read_json
 from duly.cli.lazy import FAILED
@@ -20,6 +22,22 @@ COLUMNS = {
     "TASK": "task", "QUEUE": "options.queue", "TAGS": "tags",
 }  # fmt: skip
 job_argument = click.argument("job_id", metavar="JOB")
+optional_job = click.argument("job_id", metavar="JOB", required=False)
+_FILTERS = (
+    click.option("--tag", help="Only jobs with this tag"),
+    click.option("--state", help="Only jobs in this state: active, paused, finished, unresolved"),
+    click.option("--task", help="Only jobs of this task"),
+    click.option("--queue", help="Only jobs of this queue"),
+    click.option("--text", help="Only jobs with this part in their id or their task's name"),
+    click.option("--failing", is_flag=True, help="Only jobs whose last run failed"),
+)
+
+
+def job_filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose jobs."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
 
 
 def _fields(command: Any) -> Any:
@@ -47,12 +65,7 @@ def jobs_command() -> None:
 
 @jobs_command.command("list")
 @on_target
-@click.option("--tag", help="Only jobs with this tag")
-@click.option("--state", help="Only jobs in this state: active, paused, finished or unresolved")
-@click.option("--task", help="Only jobs of this task")
-@click.option("--queue", help="Only jobs of this queue")
-@click.option("--text", help="Only jobs with this part in their id or in the name of their task")
-@click.option("--failing", is_flag=True, help="Only jobs whose last run failed")
+@job_filters
 @paged
 def list_command(client: Client, *, as_json: bool, everything: bool, **query: Any) -> None:
     """List jobs, sorted by id."""
@@ -107,20 +120,26 @@ def edit_command(client: Client, *, as_json: bool, job_id: str, **fields: Any) -
 
 @jobs_command.command("pause")
 @on_target
-@job_argument
+@optional_job
+@job_filters
+@changes_many
 @click.option("--reason", help="Why, for the dashboard and the audit trail")
-def pause_command(client: Client, *, as_json: bool, job_id: str, reason: str | None) -> None:
-    """Stop firing JOB; runs that exist continue."""
+def pause_command(
+    client: Client, *, job_id: str | None, reason: str | None, **options: Any
+) -> None:
+    """Stop firing JOB, or all jobs that match filters; runs that exist continue."""
     body = {} if reason is None else {"reason": reason}
-    print_item(client.post(f"{_path(job_id)}/pause", body), as_json=as_json)
+    change(client, "jobs", "pause", job_id, body=body, **split_filters(options))
 
 
 @jobs_command.command("resume")
 @on_target
-@job_argument
-def resume_command(client: Client, *, as_json: bool, job_id: str) -> None:
-    """Fire JOB again."""
-    print_item(client.post(f"{_path(job_id)}/resume"), as_json=as_json)
+@optional_job
+@job_filters
+@changes_many
+def resume_command(client: Client, *, job_id: str | None, **options: Any) -> None:
+    """Fire JOB again, or all paused jobs that match filters."""
+    change(client, "jobs", "resume", job_id, body={}, **split_filters(options))
 
 
 @jobs_command.command("run")
@@ -146,12 +165,21 @@ def run_command(
 
 @jobs_command.command("remove")
 @on_target
-@job_argument
-@yes_option
-def remove_command(client: Client, *, as_json: bool, job_id: str, yes: bool) -> None:
-    """Remove JOB: its runs that have not started are cancelled, and its history is kept."""
+@optional_job
+@job_filters
+@changes_many
+def remove_command(client: Client, *, job_id: str | None, yes: bool, **options: Any) -> None:
+    """Remove JOB, or all jobs that match filters.
+
+    Runs that have not started are cancelled, and history is kept.
+    """
+    chosen = split_filters({**options, "yes": yes})
+    if job_id is None:
+        change(client, "jobs", "remove", None, body={}, **chosen)
+        return
+    refuse_filters(chosen)
     confirm(f"Remove the job {job_id}?", yes=yes)
-    print_item(client.call("DELETE", _path(job_id)), as_json=as_json)
+    print_item(client.call("DELETE", _path(job_id)), as_json=options["as_json"])
 
 
 @jobs_command.command("reset")

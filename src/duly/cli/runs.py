@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from duly.cli.bulk import change, changes_many, split_filters
 from duly.cli.client import Client, segment
 from duly.cli.following import until_ended
 from duly.cli.listing import paged, print_list
@@ -17,8 +19,26 @@ COLUMNS = {
     "ID": "id", "STATE": "state", "JOB": "job_id", "TASK": "task", "DUE": "due_at",
     "DURATION": "duration", "ATTEMPT": "attempt", "ERROR": "error_type",
 }  # fmt: skip
+DEAD = {
+    "TASK": "task", "ERROR": "error_type", "TOTAL": "total", "1 H": "last_hour", "24 H": "last_day",
+    "7 D": "last_week", "LAST": "last_at", "EXAMPLE": "example.id",
+}  # fmt: skip
 LOG = {"AT": "at", "LEVEL": "level", "MESSAGE": "message"}
 run_argument = click.argument("run_id", metavar="RUN")
+optional_run = click.argument("run_id", metavar="RUN", required=False)
+_FILTERS = (
+    click.option("--job", help="Only runs of this job"),
+    click.option("--task", help="Only runs of this task"),
+    click.option("--state", multiple=True, help="Only runs in this state; several are allowed"),
+    click.option("--queue", help="Only runs of this queue"),
+    click.option("--tag", help="Only runs whose job has this tag"),
+    click.option("--error-type", metavar="NAME", help="Only runs that failed with this error"),
+    click.option("--worker", help="Only runs that this worker executed"),
+    click.option("--since", metavar="INSTANT", help="Only runs created at this time or later"),
+    click.option("--until", metavar="INSTANT", help="Only runs created before this time"),
+    click.option("--text", help="Only runs with this part in their job, task or error"),
+    click.option("--parent", metavar="RUN", help="Only runs that followed this one"),
+)
 
 
 @click.group("runs")
@@ -29,17 +49,17 @@ def runs_command() -> None:
     """
 
 
+def run_filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose runs."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
 @runs_command.command("list")
 @on_target
-@click.option("--job", help="Only runs of this job")
-@click.option("--task", help="Only runs of this task")
-@click.option("--state", multiple=True, help="Only runs in this state; may be given several times")
-@click.option("--queue", help="Only runs of this queue")
-@click.option("--tag", help="Only runs whose job has this tag")
-@click.option("--since", metavar="INSTANT", help="Only runs created at this time or later")
-@click.option("--until", metavar="INSTANT", help="Only runs created before this time")
-@click.option("--text", help="Only runs with this part in their job, their task or their error")
-@click.option("--parent", metavar="RUN", help="Only runs that followed this one")
+@run_filters
+@click.option("--order", type=click.Choice(["newest", "oldest"]), default="newest")
 @paged
 def list_command(client: Client, *, as_json: bool, everything: bool, **query: Any) -> None:
     """List runs, newest first."""
@@ -88,25 +108,66 @@ def attempts_command(client: Client, *, as_json: bool, run_id: str) -> None:
 
 @runs_command.command("cancel")
 @on_target
-@run_argument
-def cancel_command(client: Client, *, as_json: bool, run_id: str) -> None:
-    """Cancel RUN: at once if it has not started; otherwise its function is asked to stop."""
-    print_item(client.post(f"{_path(run_id)}/cancel"), as_json=as_json)
+@optional_run
+@run_filters
+@changes_many
+def cancel_command(client: Client, *, run_id: str | None, **options: Any) -> None:
+    """Cancel RUN, or all unfinished runs that match filters.
+
+    A run that has not started is cancelled at once; the function of another is asked to stop.
+    """
+    change(client, "runs", "cancel", run_id, body={}, **split_filters(options))
 
 
-def _retry(client: Client, *, as_json: bool, run_id: str) -> None:
-    """Retry RUN, which has failed, or run it although it was missed or skipped."""
-    print_item(client.post(f"{_path(run_id)}/retry"), as_json=as_json)
+@runs_command.command("retry")
+@on_target
+@optional_run
+@run_filters
+@changes_many
+def retry_command(client: Client, *, run_id: str | None, **options: Any) -> None:
+    """Retry RUN, or all failed runs that match filters; with --state, missed or skipped ones."""
+    change(client, "runs", "retry", run_id, body={}, **split_filters(options))
 
 
-def _discard(client: Client, *, as_json: bool, run_id: str, reason: str) -> None:
-    """Give RUN, which has failed, up for good."""
-    print_item(client.post(f"{_path(run_id)}/discard", {"reason": reason}), as_json=as_json)
+@runs_command.command("discard")
+@on_target
+@optional_run
+@run_filters
+@changes_many
+@click.option("--reason", required=True, help="Why, for the audit trail")
+def discard_command(client: Client, *, run_id: str | None, reason: str, **options: Any) -> None:
+    """Give up RUN, or all failed runs that match filters, for good."""
+    change(client, "runs", "discard", run_id, body={"reason": reason}, **split_filters(options))
 
 
-_reason = click.option("--reason", required=True, help="Why, for the audit trail")
-runs_command.command("retry")(on_target(run_argument(_retry)))
-runs_command.command("discard")(on_target(_reason(run_argument(_discard))))
+@click.group("dead")
+def dead_command() -> None:
+    """Show dead letters, which are runs that failed for good, by task and error; retry and discard.
+
+    Targets and exit codes: see `duly jobs --help`.
+    """
+
+
+@dead_command.command("list")
+@on_target
+@run_filters
+@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
+def list_dead(client: Client, *, as_json: bool, **query: Any) -> None:
+    """Group the failed runs that match filters by task and type of error, the largest first.
+
+    Retry or discard a group by its task and error: duly dead retry --task T --error-type E.
+    """
+    answer = client.get("/dead-letters", query)
+    if as_json:
+        print_json(answer)
+        return
+    print_table(answer["items"], DEAD)
+    if answer["more"]:
+        click.echo("There are more, smaller groups: --limit", err=True)
+
+
+dead_command.add_command(retry_command)
+dead_command.add_command(discard_command)
 
 
 def _path(run_id: str) -> str:

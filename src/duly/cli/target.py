@@ -61,13 +61,16 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = _choose(app=app, url=url, api=api)
         with _problems_as_exit_codes(without_code=chosen == "url"):
             if chosen == "api":
-                client = Client.remote(api or "", key)
-            elif chosen == "url":
-                client = Client.in_process(_database(url or "", schema), _user())
-            else:
-                client = Client.in_process(load_scheduler(app, app_dir), _user())
-            with client:
-                command(client, as_json=as_json, **options)
+                with Client.remote(api or "", key) as client:
+                    command(client, as_json=as_json, **options)
+                return
+            alone = chosen == "url"
+            scheduler = _database(url or "", schema) if alone else load_scheduler(app, app_dir)
+            try:
+                with Client.in_process(scheduler, _user()) as client:
+                    command(client, as_json=as_json, **options)
+            finally:
+                scheduler.store.dispose()
 
     decorated: Any = called
     for option in reversed(_OPTIONS):

@@ -90,7 +90,7 @@ def back_up() -> str:
 
 @jobs.job(cron("0 9 * * mon-fri"), id="newsletter", paused=True)
 def newsletter() -> None:
-    """Send the newsletter, which waits for somebody to resume it."""
+    """Send the newsletter, which is paused until it is resumed."""
 
 
 def demo_scheduler(url: str) -> Scheduler:
