@@ -12,9 +12,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    String,
     and_,
     bindparam,
     case,
+    cast,
     func,
     select,
     update,
@@ -209,7 +211,7 @@ def dead_letters(
     columns: list[ColumnElement[Any]] = [
         run.c.task, run.c.error_type, *recent.values(), number.label("total"),
         func.min(ended).label("first_at"), func.max(ended).label("last_at"),
-        func.max(run.c.id).label("example"),
+        func.max(cast(run.c.id, String(36))).label("example"),  # older PostgreSQL has no max(uuid)
     ]  # fmt: skip
     chosen = _filtered(select(*columns), replace(wanted, states=("failed",)))
     grouped = chosen.group_by(run.c.task, run.c.error_type)
