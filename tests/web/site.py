@@ -24,17 +24,20 @@ def by_cookie(request: Request) -> Principal | None:
     """Whoever the cookie ``who`` names, as a host's own session would."""
     role = request.cookies.get("who")
     known = next((held for held in ROLES if held == role), None)
-    return Principal("ana", known) if known else None
+    owners = request.cookies.get("owners")
+    return Principal("ana", known, owners.split(".") if owners else None) if known else None
 
 
 class Client(TestClient):
     """A browser that is signed in; its unsafe requests come from our own pages."""
 
-    def __init__(self, app: Starlette, role: str | None) -> None:
+    def __init__(self, app: Starlette, role: str | None, owners: str | None = None) -> None:
         super().__init__(
             app,
             base_url="http://localhost",
-            cookies={"duly_csrf": TOKEN} | ({"who": role} if role else {}),
+            cookies={"duly_csrf": TOKEN}
+            | ({"who": role} if role else {})
+            | ({"owners": owners} if owners else {}),
             headers={"Sec-Fetch-Site": "same-origin"},
             follow_redirects=False,
             raise_server_exceptions=False,
@@ -78,9 +81,14 @@ class Site:
         self.app = Starlette(routes=[Mount(MOUNT, web)])
         self.scheduler.tick()
 
-    def client(self, role: str | None = "admin") -> Client:
-        """A browser of somebody with this role; ``None``: of nobody."""
-        return Client(self.app, role)
+    def client(self, role: str | None = "admin", owners: str | None = None) -> Client:
+        """A browser of somebody with this role; ``None``: of nobody.
+
+        Args:
+            role: the role.
+            owners: the owners to which the user is restricted, separated by dots.
+        """
+        return Client(self.app, role, owners)
 
     def forward(self, seconds: float) -> None:
         """Let time pass, and do what falls due."""

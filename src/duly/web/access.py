@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -29,13 +29,16 @@ class Principal:
         name: recorded in the audit trail with every change that the user makes.
         role: a ``viewer`` may read; an ``operator`` may also run, pause, retry and cancel; an
             ``admin`` may also create, edit and delete.
+        owners: the owners whose jobs and runs the user may reach, see `JobOptions`; the others do
+            not exist for the user, and what concerns all of them is refused. ``None``: no limit.
 
     Raises:
-        ConfigurationError: the role does not exist, or the name is not valid.
+        ConfigurationError: the role does not exist, or a name is not valid.
     """
 
     name: str
     role: Role = "viewer"
+    owners: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -47,6 +50,20 @@ class Principal:
                 f"name={self.name!r} is not valid; it must be 1 to {MAX_NAME_LENGTH} printable "
                 "characters"
             )
+
+        if self.owners is not None:
+            object.__setattr__(self, "owners", self._check_owners())
+
+    def _check_owners(self) -> tuple[str, ...]:
+        if isinstance(self.owners, str) or not all(isinstance(o, str) for o in self.owners or ()):
+            raise ConfigurationError(
+                f"owners={self.owners!r} is not valid; give a list of names, such as ['acme']"
+            )
+        return tuple(self.owners or ())
+
+    def owns(self, owner: object) -> bool:
+        """Return whether the user may reach what belongs to an owner."""
+        return self.owners is None or (isinstance(owner, str) and owner in self.owners)
 
     def may(self, needed: Role) -> bool:
         """Return whether this role includes the role ``needed``."""

@@ -21,6 +21,7 @@ from duly.web.dashboard.static_files import DashboardFiles
 from duly.web.head import HeadAsGet
 from duly.web.headers import SecurityHeaders
 from duly.web.paths import API, PreserveEncodedSlashes
+from duly.web.request_ids import RequestIds
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (*API_ROUTES, *DASHBOARD_ROUTES)
@@ -45,6 +46,7 @@ def web_app(scheduler: Scheduler, *, access: Access) -> FastAPI:
     app = FastAPI(
         openapi_url=None,  # which is a route of its own, for signed-in users
         middleware=[
+            Middleware(RequestIds),
             Middleware(SecurityHeaders),
             Middleware(HeadAsGet),
             Middleware(PreserveEncodedSlashes),

@@ -24,6 +24,7 @@ from duly.errors import (
     TooManyWaiting,
 )
 from duly.model.redaction import redact_text
+from duly.web import request_ids
 from duly.web.headers import HEADERS
 
 MEDIA_TYPE = "application/problem+json"
@@ -134,6 +135,7 @@ def error_handler(show_page: ShowProblem, api: str) -> Callable[[Request, Except
         # Starlette handles unexpected errors outside the middleware that adds these headers.
         response.headers.update(HEADERS)
         response.headers.update(_headers(error))
+        response.headers[request_ids.HEADER] = getattr(request.state, request_ids.STATE, "")
         if problem.status == 503:
             response.headers["Retry-After"] = RETRY_AFTER_SECONDS
         return response

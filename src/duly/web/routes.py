@@ -20,6 +20,7 @@ from duly.errors import did_you_mean
 from duly.web import csrf
 from duly.web.access import Guard, Principal, Role
 from duly.web.bounded_request import BoundedRequest
+from duly.web.ownership import Scope, refuse_foreign, refuse_foreign_body, scope_of
 from duly.web.problems import describe_problems
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
@@ -35,6 +36,9 @@ class GuardedRoute(APIRoute):
         handler: the coroutine function that responds; its docstring and its name are published.
         method: the HTTP method.
         role: the role that a sender needs; ``None``: anybody may send it.
+        scope: what it concerns; see `duly.web.ownership`.
+        creates: whether its body describes a job as a whole, which must have an owner if the
+            sender is restricted to some.
         documentation: what else FastAPI publishes of it.
     """
 
@@ -48,10 +52,14 @@ class GuardedRoute(APIRoute):
         *,
         method: str,
         role: Role | None,
+        scope: Scope,
+        creates: bool,
         **documentation: Any,
     ) -> None:
         self.method = method
         self.role = role
+        self.scope = scope
+        self.creates = creates
         super().__init__(path, handler, methods=[method], **documentation)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -63,6 +71,8 @@ class GuardedRoute(APIRoute):
             bounded = BoundedRequest(request.scope, request.receive)
             admitted = await guard.admit(bounded, self.role) if self.role else ANYBODY
             bounded.state.principal = admitted
+            aio = request.app.state.scheduler.aio
+            await refuse_foreign(admitted, self.scope, request.path_params, aio)
             if self.method not in csrf.SAFE_METHODS:
                 await self.check_body(bounded)
             self.check_query(bounded)
@@ -87,6 +97,10 @@ class ApiRoute(GuardedRoute):
         """See `GuardedRoute.check_body`; the token is in a header."""
         csrf.refuse_cross_site(request, request.headers.get(csrf.HEADER))
         await request.refuse_other_media(self.media_type)
+        principal: Principal = request.state.principal
+        if principal.owners is not None and await request.body():
+            aio = request.app.state.scheduler.aio
+            await refuse_foreign_body(principal, self.creates, await request.json(), aio)
 
     def check_query(self, request: Request) -> None:
         """Refuse query parameters that are unknown, or that are given twice and are no list.
@@ -150,6 +164,7 @@ class Routes:
         response: Any = None,
         fails: tuple[int, ...] = (),
         media: type[Response] = JSONResponse,
+        scope: Scope | None = None,
     ) -> Callable[[H], H]:
         """Decorate a handler of GET requests.
 
@@ -160,13 +175,30 @@ class Routes:
             response: the type of the response, if the handler returns a `Response` itself.
             fails: the HTTP statuses of problems that are special to this route.
             media: the class of its successful responses; default: JSON.
+            scope: what it concerns, for senders who are restricted to some owners: see
+                `duly.web.ownership`. Default: the job or run that the path names; otherwise all
+                owners, so that such senders are refused.
         """
         return self._add(
-            "GET", path, role=role, status=200, fails=fails, response=response, media=media
+            "GET",
+            path,
+            role=role,
+            status=200,
+            fails=fails,
+            response=response,
+            media=media,
+            scope=scope,
         )
 
     def post(
-        self, path: str, *, role: Role = "operator", status: int = 200, fails: tuple[int, ...] = ()
+        self,
+        path: str,
+        *,
+        role: Role = "operator",
+        status: int = 200,
+        fails: tuple[int, ...] = (),
+        scope: Scope | None = None,
+        creates: bool = False,
     ) -> Callable[[H], H]:
         """Decorate a handler of POST requests; see `get`.
 
@@ -175,14 +207,18 @@ class Routes:
             role: the role that a sender needs; default: ``operator``.
             status: the HTTP status of a successful response; default: 200.
             fails: the HTTP statuses of special problems.
+            scope: see `get`.
+            creates: whether its body describes a job as a whole.
         """
-        return self._add("POST", path, role=role, status=status, fails=fails)
+        return self._add(
+            "POST", path, role=role, status=status, fails=fails, scope=scope, creates=creates
+        )
 
     def put(
-        self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = ()
+        self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = (), creates: bool = False
     ) -> Callable[[H], H]:
-        """Decorate a handler of PUT requests; see `get`. The default role is ``admin``."""
-        return self._add("PUT", path, role=role, status=200, fails=fails)
+        """Decorate a handler of PUT requests; see `post`. The default role is ``admin``."""
+        return self._add("PUT", path, role=role, status=200, fails=fails, creates=creates)
 
     def patch(
         self, path: str, *, role: Role = "admin", fails: tuple[int, ...] = ()
@@ -206,6 +242,8 @@ class Routes:
         fails: tuple[int, ...],
         response: Any = None,
         media: type[Response] = JSONResponse,
+        scope: Scope | None = None,
+        creates: bool = False,
     ) -> Callable[[H], H]:
         kind = PageRoute if self._tag is None else ApiRoute
 
@@ -218,6 +256,8 @@ class Routes:
                     handler,
                     method=method,
                     role=role,
+                    scope=scope or scope_of(path),
+                    creates=creates,
                     status_code=status,
                     response_class=media,
                     **({} if response is None else {"response_model": response}),
@@ -227,7 +267,10 @@ class Routes:
                     tags=[self._tag] if self._tag else [],
                     include_in_schema=self._tag is not None,
                     responses=describe_problems(statuses),
-                    openapi_extra={"x-duly-role": role},
+                    openapi_extra={
+                        "x-duly-role": role,
+                        "x-duly-scope": scope or scope_of(path),
+                    },
                 )
             )
             return handler

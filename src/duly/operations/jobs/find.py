@@ -153,9 +153,10 @@ def _records(conn: Connection, found: Sequence[Any]) -> list[JobRecord]:
     if not ids:
         return []
     tags, newest = job_rows.tags_of(conn, ids), runs.newest_of_jobs(conn, ids)
-    return [
-        rows.job_record(
-            row, tags[row.id], rows.run_record(newest[row.id]) if row.id in newest else None
-        )
+    # The newest run may be that of an earlier job of this id, which was another owner's.
+    own = {
+        row.id: rows.run_record(newest[row.id])
         for row in found
-    ]
+        if row.id in newest and newest[row.id].owner == row.owner
+    }
+    return [rows.job_record(row, tags[row.id], own.get(row.id)) for row in found]

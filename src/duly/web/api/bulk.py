@@ -56,23 +56,29 @@ class JobsChanged(BaseModel):
     dry_run: bool
 
 
-@routes.post("/runs/cancel")
+@routes.post("/runs/cancel", scope="own")
 async def cancel_runs(context: Context, query: DryRun, body: RunSelection) -> BulkResult:
     """Cancel all unfinished runs that match."""
     return await context.scheduler.aio.cancel_runs(
-        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+        dry_run=query.dry_run,
+        everything=body.everything,
+        actor=context.actor,
+        **context.own(body.filters()),
     )
 
 
-@routes.post("/runs/retry")
+@routes.post("/runs/retry", scope="own")
 async def retry_runs(context: Context, query: DryRun, body: RunSelection) -> BulkResult:
     """Start all failed runs that match again; or missed or skipped ones, by ``state``."""
     return await context.scheduler.aio.retry_runs(
-        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+        dry_run=query.dry_run,
+        everything=body.everything,
+        actor=context.actor,
+        **context.own(body.filters()),
     )
 
 
-@routes.post("/runs/discard")
+@routes.post("/runs/discard", scope="own")
 async def discard_runs(context: Context, query: DryRun, body: DiscardSelection) -> BulkResult:
     """Give up all failed runs that match for good."""
     return await context.scheduler.aio.discard_runs(
@@ -80,11 +86,11 @@ async def discard_runs(context: Context, query: DryRun, body: DiscardSelection) 
         dry_run=query.dry_run,
         everything=body.everything,
         actor=context.actor,
-        **body.filters(),
+        **context.own(body.filters()),
     )
 
 
-@routes.post("/jobs/pause")
+@routes.post("/jobs/pause", scope="own")
 async def pause_jobs(context: Context, query: DryRun, body: PauseSelection) -> JobsChanged:
     """Pause all jobs that match."""
     changed = await context.scheduler.aio.pause(
@@ -92,24 +98,30 @@ async def pause_jobs(context: Context, query: DryRun, body: PauseSelection) -> J
         dry_run=query.dry_run,
         everything=body.everything,
         actor=context.actor,
-        **body.filters(),
+        **context.own(body.filters()),
     )
     return JobsChanged(jobs=changed, dry_run=query.dry_run)
 
 
-@routes.post("/jobs/resume")
+@routes.post("/jobs/resume", scope="own")
 async def resume_jobs(context: Context, query: DryRun, body: JobSelection) -> JobsChanged:
     """Resume all paused jobs that match; their ``catch_up`` decides what fell due meanwhile."""
     changed = await context.scheduler.aio.resume(
-        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+        dry_run=query.dry_run,
+        everything=body.everything,
+        actor=context.actor,
+        **context.own(body.filters()),
     )
     return JobsChanged(jobs=changed, dry_run=query.dry_run)
 
 
-@routes.post("/jobs/remove", role="admin")
+@routes.post("/jobs/remove", scope="own", role="admin")
 async def remove_jobs(context: Context, query: DryRun, body: JobSelection) -> JobsChanged:
     """Remove all jobs that match; 409 if others run after one of them, and nothing is removed."""
     changed = await context.scheduler.aio.remove(
-        dry_run=query.dry_run, everything=body.everything, actor=context.actor, **body.filters()
+        dry_run=query.dry_run,
+        everything=body.everything,
+        actor=context.actor,
+        **context.own(body.filters()),
     )
     return JobsChanged(jobs=changed, dry_run=query.dry_run)

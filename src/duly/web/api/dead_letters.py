@@ -35,7 +35,7 @@ class Groups(BaseModel):
     more: bool
 
 
-@routes.get("/dead-letters")
+@routes.get("/dead-letters", scope="own")
 async def list_dead_letters(
     context: Context, query: Annotated[DeadLettersQuery, Query()]
 ) -> Groups:
@@ -44,5 +44,7 @@ async def list_dead_letters(
     Change a group by ``POST /runs/retry`` or ``POST /runs/discard`` with its ``task`` and
     ``error_type``.
     """
-    groups = await context.scheduler.aio.dead_letters(limit=query.limit, **query.filters())
+    groups = await context.scheduler.aio.dead_letters(
+        limit=query.limit, **context.own(query.filters())
+    )
     return Groups(items=list(groups), more=groups.more)

@@ -15,7 +15,7 @@ from duly.web.routes import Routes
 routes = Routes(API, tag="document")
 
 
-@routes.get("/openapi.json", response=dict[str, Any])
+@routes.get("/openapi.json", scope="shared", response=dict[str, Any])
 async def show_document(context: Context) -> Response:
     """Return the OpenAPI document of this API."""
     app = context.request.app

@@ -33,9 +33,11 @@ class EventsQuery(QueryModel):
     limit: Limit = 100
 
 
-@routes.get("/events")
+@routes.get("/events", scope="own")
 async def list_events(context: Context, query: Annotated[EventsQuery, Query()]) -> Page[Event]:
     """List the audit trail; continue with ``after``, or with ``before`` if newest first."""
     filters = query.model_dump(exclude={"limit"})
-    records = await context.scheduler.aio.events(**filters, limit=query.limit + 1)
+    records = await context.scheduler.aio.events(
+        **filters, owners=context.owners, limit=query.limit + 1
+    )
     return page(records, query.limit, lambda event: event.id)

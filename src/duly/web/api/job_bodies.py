@@ -105,6 +105,7 @@ class OptionsBody(BodyModel):
     max_fires: Whole | None = None
     concurrency_key: Annotated[str, Field(min_length=1, max_length=MAX_ID)] | None = None
     watch: WatchBody | Seconds | None = None
+    owner: Annotated[str, Field(min_length=1, max_length=MAX_ID)] | None = None
 
 
 class JobChanges(BodyModel):

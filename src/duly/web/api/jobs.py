@@ -94,18 +94,21 @@ class BackfillBody(BodyModel):
     priority: Annotated[int, Field(ge=-32768, le=32767)] = PRIORITY
 
 
-@routes.get("/jobs")
+@routes.get("/jobs", scope="own")
 async def list_jobs(context: Context, query: Annotated[JobsQuery, Query()]) -> Page[JobRecord]:
     """List jobs, sorted by id."""
     records: list[JobRecord] = await context.scheduler.aio.jobs(
-        **query.filters(), order=query.order, after=query.after, limit=query.limit + 1
+        **context.own(query.filters()),
+        order=query.order,
+        after=query.after,
+        limit=query.limit + 1,
     )
     if query.order != "id":
         return Page(items=list(records[: query.limit]))
     return page(records, query.limit, lambda job: job.id)
 
 
-@routes.post("/jobs", role="admin", status=201)
+@routes.post("/jobs", role="admin", status=201, scope="own", creates=True)
 async def create_job(context: Context, body: NewJob) -> JobRecord:
     """Create a job; 409 if its id is taken."""
     job = await context.scheduler.aio.add(
@@ -120,7 +123,7 @@ async def show_job(context: Context, job_id: Name) -> JobRecord:
     return _tagged(context, await context.scheduler.aio.job(job_id))
 
 
-@routes.put("/jobs/{job_id}", fails=(412,))
+@routes.put("/jobs/{job_id}", fails=(412,), creates=True)
 async def replace_job(
     context: Context, job_id: Name, body: JobBody, revision: IfMatch, only_new: OnlyNew
 ) -> JobRecord:
@@ -174,7 +177,9 @@ async def list_job_runs(
     """List the runs of a job, newest first."""
     await context.scheduler.aio.job(job_id)
     filters = query.model_dump(exclude={"limit"})
-    records = await context.scheduler.aio.runs(job=job_id, **filters, limit=query.limit + 1)
+    records = await context.scheduler.aio.runs(
+        job=job_id, **filters, owners=context.owners, limit=query.limit + 1
+    )
     return page(records, query.limit, lambda run: run.id)
 
 
@@ -192,8 +197,8 @@ async def list_missed(
     context: Context, job_id: Name, query: Annotated[MissedQuery, Query()]
 ) -> list[MissedRange]:
     """List the ranges of a job's nominal times that did not run, newest first."""
-    await context.scheduler.aio.job(job_id)
-    return await context.scheduler.aio.missed(job_id, limit=query.limit)
+    job = await context.scheduler.aio.job(job_id)
+    return context.own_ranges(job, await context.scheduler.aio.missed(job_id, limit=query.limit))
 
 
 @routes.post("/jobs/{job_id}/pause")

@@ -65,7 +65,7 @@ class Preview(BaseModel):
     warnings: list[str]
 
 
-@routes.post("/preview", role="viewer")
+@routes.post("/preview", role="viewer", scope="shared")
 async def preview_trigger(context: Context, body: PreviewBody) -> Preview:
     """Explain a trigger in English, with its next times and with warnings; nothing is stored."""
     trigger = read_trigger(body.trigger, body.tz)

@@ -72,13 +72,16 @@ class Discard(BodyModel):
     reason: Annotated[Text, Field(min_length=1)]
 
 
-@routes.get("/runs")
+@routes.get("/runs", scope="own")
 async def list_runs(
     context: Context, query: Annotated[RunsQuery, Query()]
 ) -> schemas.Page[RunRecord]:
     """List runs, newest first, or oldest first."""
     records = await context.scheduler.aio.runs(
-        order=query.order, after=query.after, limit=query.limit + 1, **query.filters()
+        order=query.order,
+        after=query.after,
+        limit=query.limit + 1,
+        **context.own(query.filters()),
     )
     return page(records, query.limit, lambda run: run.id)
 

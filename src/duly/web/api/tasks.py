@@ -15,7 +15,7 @@ from duly.web.routes import Routes
 routes = Routes(API_PREFIX, tag="tasks")
 
 
-@routes.get("/tasks")
+@routes.get("/tasks", scope="shared")
 async def list_tasks(context: Context, query: Annotated[PageQuery, Query()]) -> Page[Task]:
     """List the tasks of this process, with the JSON Schema of their arguments."""
     tasks = [

@@ -44,35 +44,37 @@ class DiscardForm(ActionForm):
 @routes.post("/jobs/{job_id}/run")
 async def run_job(context: Context, job_id: Name, form: Action) -> Response:
     """Run a job now, and show the run."""
-    run = await context.scheduler.aio.run_now(job_id, actor=context.actor)
+    run = await context.scheduler.aio.run_now(job_id, actor=context.because(form.reason))
     return _redirect(context, None, "runs", run.id, done="started")
 
 
 @routes.post("/jobs/{job_id}/pause")
 async def pause_job(context: Context, job_id: Name, form: Action) -> Response:
     """Stop firing a job."""
-    changed = await context.scheduler.aio.pause(job_id, reason=form.reason, actor=context.actor)
+    changed = await context.scheduler.aio.pause(
+        job_id, reason=form.reason, actor=context.because(form.reason)
+    )
     return _redirect(context, form, "jobs", job_id, done="paused" if changed else "was-paused")
 
 
 @routes.post("/jobs/{job_id}/resume")
 async def resume_job(context: Context, job_id: Name, form: Action) -> Response:
     """Resume firing a job."""
-    changed = await context.scheduler.aio.resume(job_id, actor=context.actor)
+    changed = await context.scheduler.aio.resume(job_id, actor=context.because(form.reason))
     return _redirect(context, form, "jobs", job_id, done="resumed" if changed else "not-paused")
 
 
 @routes.post("/runs/{run_id}/cancel")
 async def cancel_run(context: Context, run_id: Name, form: Action) -> Response:
     """Cancel a run."""
-    await context.scheduler.aio.cancel(run_id, actor=context.actor)
+    await context.scheduler.aio.cancel(run_id, actor=context.because(form.reason))
     return _redirect(context, form, "runs", run_id, done="cancelled")
 
 
 @routes.post("/runs/{run_id}/retry")
 async def retry_run(context: Context, run_id: Name, form: Action) -> Response:
     """Retry a failed run, or run a missed or skipped one."""
-    await context.scheduler.aio.retry(run_id, actor=context.actor)
+    await context.scheduler.aio.retry(run_id, actor=context.because(form.reason))
     return _redirect(context, form, "runs", run_id, done="retried")
 
 
@@ -81,35 +83,41 @@ async def discard_run(
     context: Context, run_id: Name, form: Annotated[DiscardForm, Form()]
 ) -> Response:
     """Give a failed run up for good."""
-    await context.scheduler.aio.discard(run_id, reason=form.reason, actor=context.actor)
+    await context.scheduler.aio.discard(
+        run_id, reason=form.reason, actor=context.because(form.reason)
+    )
     return _redirect(context, form, "runs", run_id, done="discarded")
 
 
 @routes.post("/queues/{name}/pause")
 async def pause_queue(context: Context, name: Name, form: Action) -> Response:
     """Pause a queue."""
-    await context.scheduler.aio.pause_queue(name, reason=form.reason, actor=context.actor)
+    await context.scheduler.aio.pause_queue(
+        name, reason=form.reason, actor=context.because(form.reason)
+    )
     return _redirect(context, form, done="queue-paused")
 
 
 @routes.post("/queues/{name}/resume")
 async def resume_queue(context: Context, name: Name, form: Action) -> Response:
     """Resume a queue."""
-    await context.scheduler.aio.resume_queue(name, actor=context.actor)
+    await context.scheduler.aio.resume_queue(name, actor=context.because(form.reason))
     return _redirect(context, form, done="queue-resumed")
 
 
 @routes.post("/scheduler/stop")
 async def stop_all(context: Context, form: Action) -> Response:
     """Switch the scheduler off in all workers."""
-    await context.scheduler.aio.stop_all(reason=form.reason or "", actor=context.actor)
+    await context.scheduler.aio.stop_all(
+        reason=form.reason or "", actor=context.because(form.reason)
+    )
     return _redirect(context, form, done="stopped")
 
 
 @routes.post("/scheduler/start")
 async def start_all(context: Context, form: Action) -> Response:
     """Switch the scheduler on again."""
-    await context.scheduler.aio.start_all(actor=context.actor)
+    await context.scheduler.aio.start_all(actor=context.because(form.reason))
     return _redirect(context, form, done="switched-on")
 
 

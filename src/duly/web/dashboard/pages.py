@@ -71,11 +71,11 @@ async def show_overview(context: Context) -> Response:
     )
 
 
-@routes.get("/jobs")
+@routes.get("/jobs", scope="own")
 async def show_jobs(context: Context, query: Annotated[JobsPageQuery, Query()]) -> Response:
     """Show all jobs, or those that match a search."""
     records: list[JobRecord] = await context.scheduler.aio.jobs(
-        **query.model_dump(), limit=PAGE_SIZE + 1
+        **query.model_dump(), owners=context.owners, limit=PAGE_SIZE + 1
     )
     jobs = page([job.redacted() for job in records], PAGE_SIZE, lambda job: job.id)
     return await render(context, "jobs.html", page=jobs, query=query, states=JOB_STATES)
@@ -87,8 +87,9 @@ async def show_job(context: Context, job_id: Name) -> Response:
     scheduler = context.scheduler.aio
     job = (await scheduler.job(job_id)).redacted()
     fires: list[datetime] = await scheduler.next_fires(job_id, MAX_FIRES)
-    runs = [run.redacted() for run in await scheduler.runs(job=job_id, limit=MAX_BARS)]
-    missed = await scheduler.missed(job_id, limit=MAX_RANGES)
+    found = await scheduler.runs(job=job_id, owners=context.owners, limit=MAX_BARS)
+    runs = [run.redacted() for run in found]
+    missed = context.own_ranges(job, await scheduler.missed(job_id, limit=MAX_RANGES))
     zone = job.trigger.to_json().get("tz") if job.trigger else None
     return await render(
         context,
@@ -104,12 +105,14 @@ async def show_job(context: Context, job_id: Name) -> Response:
     )
 
 
-@routes.get("/runs")
+@routes.get("/runs", scope="own")
 async def show_runs(context: Context, query: Annotated[RunsPageQuery, Query()]) -> Response:
     """Show all runs, or those that match a search, newest first."""
     filters = query.model_dump(exclude={"state"})
     states = list(query.state) or None
-    records = await context.scheduler.aio.runs(**filters, state=states, limit=PAGE_SIZE + 1)
+    records = await context.scheduler.aio.runs(
+        **filters, state=states, owners=context.owners, limit=PAGE_SIZE + 1
+    )
     runs = page([run.redacted() for run in records], PAGE_SIZE, lambda run: run.id)
     return await render(context, "runs.html", page=runs, query=query, states=RUN_STATES)
 
@@ -137,7 +140,8 @@ async def _job_of(context: RequestContext, run: RunRecord) -> JobRecord | None:
     if run.job_id is None:
         return None
     try:
-        return (await context.scheduler.aio.job(run.job_id)).redacted()
+        job: JobRecord = (await context.scheduler.aio.job(run.job_id)).redacted()
+        return job if context.principal.owns(job.owner) else None
     except JobNotFound:
         return None
 
