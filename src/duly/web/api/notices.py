@@ -16,7 +16,7 @@ from duly.web.paths import API_PREFIX, Name
 from duly.web.routes import Routes
 
 routes = Routes(API_PREFIX, tag="notices")
-Names = Annotated[tuple[Text, ...], Field(max_length=MAX_LISTED)]
+Names = Annotated[list[Text], Field(max_length=MAX_LISTED)]
 To = Annotated[
     str,
     Field(
@@ -51,14 +51,14 @@ class RuleBody(BodyModel):
     name: Annotated[Text, Field(examples=["billing fails"])]
     on: Annotated[Names, Field(min_length=1, examples=[["job.failing", "job.recovered"]])]
     to: Annotated[list[To], Field(min_length=1, max_length=MAX_LISTED)]
-    jobs: Names = ()
-    tags: Names = ()
-    tasks: Names = ()
-    queues: Names = ()
-    owners: Names = ()
+    jobs: Names = Field(default_factory=list)
+    tags: Names = Field(default_factory=list)
+    tasks: Names = Field(default_factory=list)
+    queues: Names = Field(default_factory=list)
+    owners: Names = Field(default_factory=list)
     every: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     quiet: QuietHoursBody | None = None
-    urgent: Names = ()
+    urgent: Names = Field(default_factory=list)
 
 
 class RuleQuery(QueryModel):
