@@ -21,7 +21,7 @@ def test_a_rule_is_added_listed_and_removed(site: Site, client: Client) -> None:
     }  # fmt: skip
     added = client.do("/notify/rules", rule)
     assert added.status_code == 201, added.text
-    [stored] = client.api("/notify/rules")
+    [stored] = client.api("/notify/rules")["items"]
     assert added.json() == stored
     assert {name: stored[name] for name in rule} == rule
     assert (stored["created_by"], stored["app"]) == ("ana", "")
@@ -29,7 +29,7 @@ def test_a_rule_is_added_listed_and_removed(site: Site, client: Client) -> None:
     path = f"{API}/notify/rules/nights%2F1"
     assert client.delete(path, headers=UNSAFE).status_code == 204
     assert client.delete(path, headers=UNSAFE).status_code == 404
-    assert client.api("/notify/rules") == []
+    assert client.api("/notify/rules") == {"items": [], "next": None}
     trail = [(each.kind, each.actor) for each in site.scheduler.events() if "notice" in each.kind]
     assert trail == [("notice_rule.added", "ana"), ("notice_rule.removed", "ana")]
 
@@ -68,6 +68,17 @@ def test_a_rule_that_is_not_valid_changes_nothing(
     assert answer.json()["detail"]
     assert site.scheduler.events() == before
     assert site.scheduler.notice_rules() == []
+
+
+def test_rules_are_listed_page_by_page(site: Site, client: Client) -> None:
+    """However long their names are."""
+    names = [letter * 191 for letter in "cab"]
+    for name in names:
+        site.scheduler.add_notice_rule(name, on=["run.failed"], to=["pager"])
+    first = client.api("/notify/rules", limit=2)
+    second = client.api("/notify/rules", limit=2, after=first["next"])
+    found = [rule["name"] for rule in (*first["items"], *second["items"])]
+    assert (found, second["next"]) == (sorted(names), None)
 
 
 def test_the_outbox_is_shown_page_by_page(site: Site, client: Client) -> None:

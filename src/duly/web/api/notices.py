@@ -9,7 +9,7 @@ from pydantic import Field
 
 from duly.model.notice import NoticeRecord, NoticeState
 from duly.model.notice_rule import MAX_LISTED, NoticeRule, QuietHours
-from duly.web.api.paging import BodyModel, Limit, QueryModel, Text, page
+from duly.web.api.paging import BodyModel, Limit, PageQuery, QueryModel, Text, page, page_of_all
 from duly.web.api.schemas import Page
 from duly.web.context import Context
 from duly.web.paths import API_PREFIX, Name
@@ -61,6 +61,12 @@ class RuleBody(BodyModel):
     urgent: Names = Field(default_factory=list)
 
 
+class RulesQuery(PageQuery):
+    """Which page of the rules to return."""
+
+    after: Annotated[str | None, Field(max_length=400)] = None
+
+
 class RuleQuery(QueryModel):
     """Which of the rules of this name is meant.
 
@@ -93,9 +99,12 @@ class NoticeTest(BodyModel):
 
 
 @routes.get("/notify/rules")
-async def list_notice_rules(context: Context) -> list[NoticeRule]:
+async def list_notice_rules(
+    context: Context, query: Annotated[RulesQuery, Query()]
+) -> Page[NoticeRule]:
     """List the notice rules: those added by calls first, then those of each application."""
-    return await context.scheduler.aio.notice_rules()
+    rules = await context.scheduler.aio.notice_rules()
+    return page_of_all(rules, query, lambda rule: f"{rule.app}/{rule.name}")
 
 
 @routes.post("/notify/rules", role="admin", status=201)
