@@ -77,7 +77,8 @@ def test_the_recovery_of_an_alarm_that_is_held_back_waits_with_it() -> None:
 def test_quiet_hours_hold_back_alarms_and_recoveries_but_nothing_urgent() -> None:
     quiet = QuietHours("11:00", "13:00")
     held = rule(quiet=quiet, urgent=["scheduler.stopped"])
-    assert ids(held, sent(9, alarmed=True), "run.failed", "job.recovered") == []
+    night = route(held, sent(9, alarmed=True), items("run.failed", "job.recovered"), NOW)
+    assert (night.notices, night.done) == ([], [])
     assert ids(held, None, "run.failed", "scheduler.stopped") == [[1]]
     assert ids(rule(quiet=quiet, urgent=["job.recovered"]), sent(9, alarmed=True),
                "job.recovered") == [[0]]  # fmt: skip
