@@ -369,6 +369,9 @@ class Scheduler(DirectEnqueue):
     counts = _call(op.measures.counts)
     workers = _call(op.status.workers)
     events = _call(op.events.events)
+    event_position = _call(op.events.event_position)
+    events_beyond = _call(op.events.events_beyond)
+    activity = _call(op.events.activity)
     examine = _call(op.doctor.examine)
 
     # The worker of this process
@@ -495,6 +498,9 @@ class Aio(AwaitableEnqueue):
     counts = _awaitable(op.measures.counts)
     workers = _awaitable(op.status.workers)
     events = _awaitable(op.events.events)
+    event_position = _awaitable(op.events.event_position)
+    events_beyond = _awaitable(op.events.events_beyond)
+    activity = _awaitable(op.events.activity)
     examine = _awaitable(op.doctor.examine)
 
     # The worker of this process

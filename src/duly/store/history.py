@@ -46,6 +46,10 @@ class EventFilter:
     newest: bool = False
     limit: int = 100
     owners: Sequence[str] | None = None
+    run: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def attempts(conn: Connection, run_id: str) -> Sequence[Row[Any]]:
@@ -67,14 +71,39 @@ def events(conn: Connection, wanted: EventFilter) -> Sequence[Row[Any]]:
     statement = select(event).where(event.c.id > wanted.after)
     if wanted.before is not None:
         statement = statement.where(event.c.id < wanted.before)
-    if wanted.kind is not None:
-        statement = statement.where(event.c.kind == wanted.kind)
-    if wanted.job is not None:
-        statement = statement.where(event.c.job_id == wanted.job)
+    for column, value in (
+        (event.c.kind, wanted.kind),
+        (event.c.job_id, wanted.job),
+        (event.c.run_id, wanted.run),
+        (event.c.actor, wanted.actor),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.since is not None:
+        statement = statement.where(event.c.at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(event.c.at < wanted.until)
     if wanted.owners is not None:
         statement = statement.where(_belongs_to(wanted.owners))
     order = event.c.id.desc() if wanted.newest else event.c.id
     return conn.execute(statement.order_by(order).limit(wanted.limit)).all()
+
+
+def events_beyond(
+    conn: Connection, last: int, missing: Sequence[int], limit: int
+) -> Sequence[Row[Any]]:
+    """Return events with these ids, and those with greater ids than ``last``, in order.
+
+    Each row has ``job_owner`` and ``run_owner`` too; see `_belongs_to`.
+    """
+    found = [] if not missing else conn.execute(_OWNED.where(event.c.id.in_(missing))).all()
+    newer = _OWNED.where(event.c.id > last).order_by(event.c.id).limit(limit)
+    return [*sorted(found, key=lambda row: row.id), *conn.execute(newer)]
+
+
+def newest_event_ids(conn: Connection, limit: int) -> list[int]:
+    """Return the ids of the newest events, the newest first."""
+    return list(conn.execute(select(event.c.id).order_by(event.c.id.desc()).limit(limit)).scalars())
 
 
 def _belongs_to(owners: Sequence[str]) -> ColumnElement[bool]:
@@ -194,6 +223,11 @@ def prune_ranges(tx: Transaction, limit: int) -> int:
     return len(ids)
 
 
+_OWNED = select(event, job.c.owner.label("job_owner"), run.c.owner.label("run_owner")).select_from(
+    event.outerjoin(job, (job.c.id == event.c.job_id) & (job.c.created_at <= event.c.at)).outerjoin(
+        run, run.c.id == event.c.run_id
+    )
+)
 _NOT_NEEDED = ~(
     select(dependency.c.child_id).where(dependency.c.parent_id == job.c.id).exists()
     | select(run.c.id).where(run.c.job_id == job.c.id, LIVE).exists()

@@ -235,7 +235,8 @@ def worker_record(row: Row[Any]) -> WorkerRecord:
 def event_record(row: Row[Any]) -> Event:
     """Make a record of an event."""
     detail = _read(row.detail) or {}
-    return Event(**{**row._mapping, "detail": detail})
+    values = {name: row._mapping[name] for name in Event.layout.names}
+    return Event(**{**values, "detail": detail})
 
 
 def _read(text: str | None) -> Any:

@@ -244,6 +244,12 @@ def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow
     return {row.job_id: row for row in rows if row.job_id is not None}
 
 
+def newest_id(conn: Connection) -> str | None:
+    """Return the id of the newest run, if there is one."""
+    newest: str | None = conn.execute(select(func.max(run.c.id))).scalar()
+    return newest
+
+
 def occupancy(conn: Connection, uids: Mapping[str, str]) -> dict[str, Occupancy]:
     """Count the unfinished runs of each job, except those of removed jobs that had the same id.
 

@@ -72,6 +72,8 @@ NOMINAL = text("scheduled_for is not null")
 PENDING = text("state = 'pending'")
 DEAD = text("state = 'dead'")
 OF_JOB = text("job_id is not null")
+OF_RUN = text("run_id is not null")
+BY_ACTOR = text("actor is not null")
 OWNED = text("owner is not null")
 
 
@@ -294,6 +296,8 @@ event = Table(
     Column("detail", Text),
     Index("duly_event_job", "job_id", "id"),
     Index("duly_event_at", "at"),
+    _partial("duly_event_run", "run_id", "id", where=OF_RUN),
+    _partial("duly_event_actor", "actor", "id", where=BY_ACTOR),
     info={"sqlite_autoincrement": True},
 )
 

@@ -16,6 +16,7 @@ from duly.web.api import (
     preview,
     queues,
     runs,
+    stream,
     switch,
     tasks,
     workers,
@@ -39,6 +40,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *workers.routes,
     *switch.routes,
     *events.routes,
+    *stream.routes,
 )
 
 __all__ = ["ROUTES"]

@@ -87,8 +87,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
+    op.create_index(
+        "duly_event_actor",
+        "duly_event",
+        ["actor", "id"],
+        unique=False,
+        sqlite_where=sa.text("actor is not null"),
+        postgresql_where=sa.text("actor is not null"),
+    )
     op.create_index("duly_event_at", "duly_event", ["at"], unique=False)
     op.create_index("duly_event_job", "duly_event", ["job_id", "id"], unique=False)
+    op.create_index(
+        "duly_event_run",
+        "duly_event",
+        ["run_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("run_id is not null"),
+        postgresql_where=sa.text("run_id is not null"),
+    )
     op.create_table(
         "duly_job",
         sa.Column("id", Name, nullable=False),
