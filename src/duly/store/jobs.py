@@ -406,8 +406,9 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
         if value is not None:
             statement = statement.where(column == value)
     if wanted.tag is not None:
-        tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
-        statement = statement.where(job.c.id.in_(tagged))
+        # Not a subquery: on a caller's session, MariaDB would read an older snapshot of that.
+        statement = statement.join(job_tag, job_tag.c.job_id == job.c.id)
+        statement = statement.where(job_tag.c.tag == wanted.tag)
     if wanted.owners is not None:
         statement = statement.where(job.c.owner.in_(wanted.owners))
     if wanted.text:
