@@ -33,7 +33,8 @@ def path_of(site: Site, route: GuardedRoute) -> str:
     ids = {
         "job_id": "stock", "run_id": site.run_of("stock"), "name": "default", "key": "shop",
     }  # fmt: skip
-    return MOUNT + re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "none"), route.path)
+    path = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "none"), route.path)
+    return MOUNT + path + ("?follow=false" if path.endswith("/stream") else "")
 
 
 def send(client: Client, site: Site, route: GuardedRoute) -> Any:

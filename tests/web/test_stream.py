@@ -233,6 +233,17 @@ def test_the_number_of_streams_is_bounded(make: Make, monkeypatch: pytest.Monkey
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
+def test_clients_that_poll_get_what_is_there(make: Make) -> None:
+    """``follow=false`` ends the response; later pages continue it."""
+    scheduler = make()
+    scheduler.task()(lambda_free)
+    scheduler.prepare()
+    scheduler.add("lambda_free", every(hours=1), id="a")
+    client = TestClient(web_app(scheduler, access=lambda _request: Principal("ana")))
+    text = client.get("/api/v1/stream", params={"follow": "false", "after": "0"}).text
+    assert "event: job.added\nid: 1\ndata: " in text
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
     [({"kind": "run.exploded"}, {}), ({}, {"Last-Event-ID": "x"}), ({"after": "1~9"}, {})],

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Query
 
 from duly.model.event import Event
-from duly.web.api.paging import Limit, Number, QueryModel, Text, page
+from duly.web.api.paging import Instant, Limit, Number, QueryModel, Text, page
 from duly.web.api.schemas import Page
 from duly.web.context import Context
 from duly.web.paths import API_PREFIX
@@ -30,6 +30,10 @@ class EventsQuery(QueryModel):
     newest: bool = False
     kind: Text | None = None
     job: Text | None = None
+    run: Text | None = None
+    actor: Text | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     limit: Limit = 100
 
 

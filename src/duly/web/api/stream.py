@@ -31,6 +31,12 @@ CHANGED = "changed"
 """The kind of the message that tells that runs were created, have started or have ended."""
 
 
+class EventStream(StreamingResponse):
+    """A response of server-sent events."""
+
+    media_type = "text/event-stream"
+
+
 class StreamQuery(QueryModel):
     """Which events, and from where."""
 
@@ -42,9 +48,13 @@ class StreamQuery(QueryModel):
         Text | None,
         Field(description="The id of the last message that was seen, or of an event."),
     ] = None
+    follow: Annotated[
+        bool,
+        Field(description="`false`: respond with what is there, and end, for clients that poll."),
+    ] = True
 
 
-@routes.get("/stream")
+@routes.get("/stream", media=EventStream)
 async def stream_events(
     context: Context,
     query: Annotated[StreamQuery, Query()],
@@ -64,15 +74,15 @@ async def stream_events(
     start = None if given is None else await aio.event_position(given)
     wanted = _Wanted(frozenset(query.kind), None)
     headers = {"X-Accel-Buffering": "no"}
-    if "wsgi_environ" in context.request.scope:
+    if not query.follow or "wsgi_environ" in context.request.scope:
         text = await _one_batch(context, start or await aio.event_position(), wanted)
-        return Response(text, media_type="text/event-stream", headers=headers)
+        return EventStream([text], headers=headers)
     hub = _hub(context)
     if hub.full:
         raise HTTPException(503, "Too many streams are open in this process; try again later.")
     subscription, position = await hub.subscribe(start)
     messages = _messages(context, hub, subscription, position, wanted)
-    return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
+    return EventStream(messages, headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
