@@ -209,16 +209,17 @@ def test_a_stream_continues_in_another_process_and_ends_with_its_server(
 def test_runs_that_come_and_go_are_told_as_a_change(
     served: Any, make: Make, prepared_sqlite_url: str
 ) -> None:
-    """Starts and successes are not in the audit trail."""
+    """Starts and successes are not in the audit trail. The first message tells the present."""
     server, scheduler = served(), make(prepared_sqlite_url)
     scheduler.task(name="work")(lambda_free)
     with (
         httpx2.Client(timeout=30) as client,
         Stream(server.url, client, params={"kind": "changed"}) as stream,
     ):
-        scheduler.enqueue("work", delay=3600)
-        kind, activity = stream.next()
-    assert (kind, activity["runs"]["scheduled"]) == ("changed", 1)
+        assert stream.next() == ("changed", {"newest_run": None, "runs": {}})
+        run_id = scheduler.enqueue("work", delay=3600)
+        told = next(message for message in iter(stream.next, None) if message[1]["newest_run"])
+    assert (told[0], told[1]["newest_run"]) == ("changed", run_id)
 
 
 def test_the_number_of_streams_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

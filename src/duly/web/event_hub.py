@@ -124,7 +124,7 @@ class EventHub:
             except DulyError as error:  # the database is away: the next read finds everything
                 log.warning("The stream of events could not be read: %s", error)
                 continue
-            if activity is not None and latest != activity:
+            if latest != activity:
                 found.append(latest)
             activity = latest
             for message in found:

@@ -130,6 +130,8 @@ async def _messages(
         yield _began(position)
         while missed := await context.scheduler.aio.events_beyond(ahead):
             yield "".join(wanted.frames(missed, position, now()))
+        present = [await context.scheduler.aio.activity()]
+        yield "".join(wanted.frames(present, position, now()))
         while not subscription.ended:
             messages = await subscription.take(HEARTBEAT_S)
             # A message without data only moves the client's position.
