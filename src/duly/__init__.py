@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from duly.model.event import Event as Event
     from duly.model.finding import Finding as Finding
     from duly.model.job import JobRecord as JobRecord
+    from duly.model.key import CreatedKey as CreatedKey
+    from duly.model.key import KeyRecord as KeyRecord
     from duly.model.page import Page as Page
     from duly.model.policy import CatchUp as CatchUp
     from duly.model.policy import JobDefaults as JobDefaults
@@ -80,6 +82,7 @@ _HOMES = {
     "Clock": "duly.clock",
     "Counts": "duly.operations.measures",
     "DeadLetters": "duly.operations.dead_letters",
+    "CreatedKey": "duly.model.key",
     "Discard": "duly.errors",
     "DulyError": "duly.errors",
     "Event": "duly.model.event",
@@ -92,6 +95,7 @@ _HOMES = {
     "JobRecord": "duly.model.job",
     "KeyLimit": "duly.store.limits",
     "Load": "duly.operations.measures",
+    "KeyRecord": "duly.model.key",
     "LogLine": "duly.model.run",
     "MissedRange": "duly.operations.jobs.find",
     "OutcomeCount": "duly.operations.measures",

@@ -19,6 +19,7 @@
     │   ├── JobNotFound
     │   ├── RunNotFound
     │   ├── CalendarNotFound
+    │   ├── KeyNotFound
     │   ├── NoticeNotFound
     │   └── NoticeRuleNotFound
     ├── Conflict                the stored state does not allow this now
@@ -206,6 +207,14 @@ class CalendarNotFound(NotFound):
     def __init__(self, name: str) -> None:
         super().__init__(f"no calendar is stored under the name {name!r}")
         self.name = name
+
+
+class KeyNotFound(NotFound):
+    """No key of the REST API has this id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"no key has the id {key_id[:40]!r}; keys() lists their ids")
+        self.key_id = key_id
 
 
 class NoticeNotFound(NotFound):

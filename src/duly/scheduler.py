@@ -342,6 +342,12 @@ class Scheduler(DirectEnqueue):
     set_calendar = _call(op.calendars.set_calendar)
     remove_calendar = _call(op.calendars.remove_calendar)
 
+    # Keys of the REST API
+    create_key = _call(op.keys.create_key)
+    keys = _call(op.keys.keys)
+    revoke_key = _call(op.keys.revoke_key)
+    verify_key = _call(op.keys.verify_key)
+
     # Queues, limits and the switch
     pause_queue = _call(op.queues.pause_queue)
     resume_queue = _call(op.queues.resume_queue)
@@ -471,6 +477,12 @@ class Aio(AwaitableEnqueue):
     calendars = _awaitable(op.calendars.calendars)
     set_calendar = _awaitable(op.calendars.set_calendar)
     remove_calendar = _awaitable(op.calendars.remove_calendar)
+
+    # Keys of the REST API
+    create_key = _awaitable(op.keys.create_key)
+    keys = _awaitable(op.keys.keys)
+    revoke_key = _awaitable(op.keys.revoke_key)
+    verify_key = _awaitable(op.keys.verify_key)
 
     # Queues, limits and the switch
     pause_queue = _awaitable(op.queues.pause_queue)

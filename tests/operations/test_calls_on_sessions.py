@@ -54,6 +54,8 @@ CALLS: dict[str, Call] = {
     "set_queue": lambda s, x: s.set_queue("default", max_running=3, rate=5, session=x),
     "set_limit": lambda s, x: s.set_limit("key", 4, session=x),
     "remove_limit": lambda s, x: s.remove_limit("key", session=x),
+    "create_key": lambda s, x: s.create_key("deploy", role="viewer", session=x),
+    "revoke_key": lambda s, x: s.revoke_key(s.keys()[0].id, session=x),
     "stop_all": lambda s, x: s.stop_all(reason="again", session=x),
     "start_all": lambda s, x: s.start_all(session=x),
 }
@@ -95,6 +97,7 @@ def furnished(make: Make, clock: VirtualClock) -> Scheduler:
     scheduler.pause("paused")
     scheduler.pause_queue("held")
     scheduler.set_limit("key", 3)
+    scheduler.create_key("old", role="viewer")
     scheduler.enqueue("fail")
     scheduler.enqueue("work", delay=3600)
     scheduler.tick()

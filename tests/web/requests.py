@@ -17,6 +17,7 @@ BODIES: dict[str, Any] = {
     "preview_trigger": {"trigger": "0 9 * * mon-fri"},
     "set_calendar": {"kind": "weekends"},
     "set_limit": {"max_running": 2},
+    "create_key": {"name": "deploy", "role": "viewer"},
     "discard_run": {"reason": "why"},
     **{
         name: {"everything": True}

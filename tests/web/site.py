@@ -12,8 +12,8 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from duly import Retry, Run, Scheduler, VirtualClock, cron, every
+from duly.model.key import ROLES
 from duly.web import Principal, web_app
-from duly.web.access import ROLES
 
 MOUNT = "/duly"
 API = f"{MOUNT}/api/v1"

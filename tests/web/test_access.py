@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from duly import Scheduler
 from duly.errors import ConfigurationError
+from duly.model.key import ROLES
 from duly.web import Principal, web_app
-from duly.web.access import ROLES
 from duly.web.app import ROUTES
 from duly.web.routes import GuardedRoute
 from tests.web.requests import send

@@ -29,6 +29,7 @@ KINDS = frozenset(
         "runs.cancelled", "runs.retried", "runs.discarded",
         "worker.started", "worker.stopped", "worker.lost", "worker.fenced", "run.late_completion",
         "worker.late", "worker.clock_set",
+        "key.created", "key.revoked",
         "calendar.changed", "calendar.removed", "queue.paused", "queue.resumed",
         "queue.changed", "limit.changed", "limit.removed",
         "scheduler.stopped", "scheduler.started",

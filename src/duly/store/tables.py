@@ -395,6 +395,23 @@ notice_subject = Table(
     Column("alarmed", Boolean, nullable=False),
 )
 
+key = Table(
+    "duly_key",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("owners", Text),
+    Column("rate", Integer),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Name),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
+    Index("duly_key_digest", "digest", unique=True),
+)
+
 control = Table(
     "duly_control",
     metadata,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from duly.web.access import Principal, Role
+from duly.model.key import Role
+from duly.web.access import Principal
 from duly.web.app import web_app
 from duly.web.local_key import LocalKey, local_key
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -13,11 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from duly.errors import ConfigurationError
+from duly.model.key import ROLES, Role
 
-Role = Literal["viewer", "operator", "admin"]
-"""What a principal may do: read, operate, or also create and delete."""
-
-ROLES: tuple[Role, ...] = get_args(Role)
 MAX_NAME_LENGTH = 191
 
 
@@ -74,6 +71,9 @@ Access = Callable[[Request], Principal | Awaitable[Principal | None] | None]
 """A function that returns who sends a request, or ``None`` if the sender is not signed in."""
 
 
+Ask = Callable[[Request], Awaitable[Principal | None]]
+
+
 @runtime_checkable
 class SupportsSignIn(Protocol):
     """An access callable that can also sign users in, by responding to a request itself."""
@@ -87,12 +87,13 @@ class Guard:
 
     Args:
         access: returns who sends a request.
+        of_key: returns who sends a request with a stored key; see `duly.web.api_keys`.
 
     Raises:
         ConfigurationError: ``access`` is not callable.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, of_key: Ask) -> None:
         if not callable(access):
             raise ConfigurationError(
                 f"access={access!r} is not callable; give a function that returns who sends a "
@@ -100,6 +101,7 @@ class Guard:
                 "local_key() for a demo"
             )
         self._access = access
+        self._of_key = of_key
         candidate: object = access
         self._signs_in = candidate if isinstance(candidate, SupportsSignIn) else None
         self._is_async = inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(
@@ -114,9 +116,10 @@ class Guard:
         """Return the sender of a request if they have the role ``needed``.
 
         Raises:
-            HTTPException: 401, the sender is not signed in; 403, their role is not sufficient.
+            HTTPException: 401, the sender is not signed in; 403, their role is not sufficient;
+                429, their key has no requests left.
         """
-        principal: object = await self._ask(request)
+        principal: object = await self._of_key(request) or await self._ask(request)
         if principal is None:
             raise HTTPException(401, "You are not signed in.", {"WWW-Authenticate": "Bearer"})
         if not isinstance(principal, Principal):
@@ -138,6 +141,7 @@ class Guard:
         return await principal if inspect.isawaitable(principal) else principal
 
 
-def has_bearer(request: Request) -> bool:
-    """Return whether a request has a bearer token, which browsers never send on their own."""
-    return request.headers.get("authorization", "").lower().startswith("bearer ")
+def bearer_token(request: Request) -> str | None:
+    """Return the bearer token of a request, which browsers never send on their own."""
+    scheme, separator, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if separator and scheme.lower() == "bearer" else None

@@ -15,6 +15,7 @@ from duly.scheduler import Scheduler
 from duly.web import problems
 from duly.web.access import Access, Guard
 from duly.web.api import ROUTES as API_ROUTES
+from duly.web.api_keys import ApiKeys
 from duly.web.dashboard import ROUTES as DASHBOARD_ROUTES
 from duly.web.dashboard.rendering import show_problem
 from duly.web.dashboard.static_files import DashboardFiles
@@ -36,12 +37,13 @@ def web_app(scheduler: Scheduler, *, access: Access) -> FastAPI:
     Args:
         scheduler: the scheduler to show and control.
         access: a function, sync or async, that returns the `Principal` who sends a request, or
-            ``None`` if the sender is not signed in. For demos, use `local_key()`.
+            ``None`` if the sender is not signed in. For demos, use `local_key()`. Keys that
+            ``scheduler.create_key`` has created are admitted besides.
 
     Raises:
         ConfigurationError: ``access`` is not callable.
     """
-    guard = Guard(access)
+    guard = Guard(access, ApiKeys(scheduler).principal_of)
     respond_to_error = problems.error_handler(show_problem, API)
     app = FastAPI(
         openapi_url=None,  # which is a route of its own, for signed-in users

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from duly.web.access import has_bearer
+from duly.web.access import bearer_token
 from duly.web.cookies import set_cookie
 
 COOKIE = "duly_csrf"
@@ -46,7 +46,7 @@ def refuse_cross_site(request: Request, token: str | None) -> None:
     Raises:
         HTTPException: 403, the request may come from another site.
     """
-    if request.method in SAFE_METHODS or has_bearer(request):
+    if request.method in SAFE_METHODS or bearer_token(request) is not None:
         return
     if not _same_origin(request):
         raise HTTPException(403, "This request came from another site, so it was refused.")

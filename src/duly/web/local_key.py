@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from duly.errors import ConfigurationError
+from duly.model.key import Role
 from duly.serving import requests_are_answered
-from duly.web.access import Principal, Role
+from duly.web.access import Principal, bearer_token
 from duly.web.cookies import set_cookie
 from duly.web.paths import address
 
@@ -34,8 +35,8 @@ class LocalKey:
 
     async def __call__(self, request: Request) -> Principal | None:
         """Return the principal if the request has the key, in a cookie or as a bearer token."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token if scheme.lower() == "bearer" else request.cookies.get(self._cookie)
+        token = bearer_token(request)
+        given = request.cookies.get(self._cookie) if token is None else token
         return self._principal if self._is_key(given) else None
 
     def sign_in(self, request: Request) -> Response | None:

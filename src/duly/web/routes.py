@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from duly.errors import did_you_mean
+from duly.model.key import Role
 from duly.web import csrf
-from duly.web.access import Guard, Principal, Role
+from duly.web.access import Guard, Principal
 from duly.web.bounded_request import BoundedRequest
 from duly.web.ownership import Scope, refuse_foreign, refuse_foreign_body, scope_of
 from duly.web.problems import describe_problems

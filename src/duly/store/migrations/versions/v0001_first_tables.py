@@ -215,6 +215,22 @@ def upgrade() -> None:
     )
     op.create_index("duly_job_tag_job", "duly_job_tag", ["job_id"], unique=False)
     op.create_table(
+        "duly_key",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("name", Name, nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("owners", sa.Text(), nullable=True),
+        sa.Column("rate", sa.Integer(), nullable=True),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("created_by", Name, nullable=True),
+        sa.Column("expires_at", Instant, nullable=True),
+        sa.Column("revoked_at", Instant, nullable=True),
+        sa.Column("last_used_at", Instant, nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("duly_key_digest", "duly_key", ["digest"], unique=True)
+    op.create_table(
         "duly_limit",
         sa.Column("key", Name, nullable=False),
         sa.Column("max_running", sa.Integer(), nullable=True),
