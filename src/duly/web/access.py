@@ -102,6 +102,7 @@ class Guard:
             )
         self._access = access
         self._of_key = of_key
+        self._challenge = {"WWW-Authenticate": getattr(access, "challenge", "Bearer")}
         candidate: object = access
         self._signs_in = candidate if isinstance(candidate, SupportsSignIn) else None
         self._is_async = inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(
@@ -121,7 +122,7 @@ class Guard:
         """
         principal: object = await self._of_key(request) or await self._ask(request)
         if principal is None:
-            raise HTTPException(401, "You are not signed in.", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, "You are not signed in.", self._challenge)
         if not isinstance(principal, Principal):
             raise TypeError(
                 f"access must return a Principal or None, not {type(principal).__name__}"
