@@ -1,11 +1,14 @@
 """Build the wheel and the source archive into dist/, and check what they hold.
 
-The wheel is installed into an empty environment, in which a task runs once.
+The wheel is installed into an empty environment, in which a task runs once. Then all extras are
+added, and the demo serves there, on which the command line works.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -73,6 +76,30 @@ def _install_and_run(wheel: Path) -> None:
         pip = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-qq")
         _call(python, *pip, "-c", ROOT / "requirements" / "dev.txt", wheel)
         _call(python, "-c", PROGRAM, cwd=folder)
+        _call(python, *pip, "-c", ROOT / "requirements" / "dev.txt", f"{wheel}[all]")
+        _try_demo(Path(folder))
+
+
+def _try_demo(folder: Path) -> None:
+    """Serve the demo, and list its jobs from the database and through the API."""
+    duly = str(folder / "bin" / "duly")
+    command = [duly, "demo", "--port", "0", "--db", "shop.db"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            told = "".join(demo.stdout.readline() for _ in range(4)) if demo.stdout else ""
+            match = re.search(r"dashboard +(http://\S+)/\?key=(\S+)", told)
+            if match is None:
+                sys.exit(f"the demo of the wheel does not serve; it printed {told!r}")
+            remote, alone = ("--api", match[1], "--key", match[2]), ("--url", "sqlite:///shop.db")
+            _call(duly, "jobs", "pause", "--everything", "--yes", *remote, cwd=folder)
+            rows = [
+                subprocess.check_output([duly, "jobs", "list", *target], cwd=folder, text=True)
+                for target in (remote, alone)
+            ]
+        finally:
+            demo.send_signal(signal.SIGINT)
+    if demo.returncode != 0 or rows[0] != rows[1] or rows[0].count("\n") < 2:
+        sys.exit(f"the demo of the wheel: exit code {demo.returncode}, rows {rows}")
 
 
 def _call(*command: str | Path, cwd: str | Path = ROOT) -> None:

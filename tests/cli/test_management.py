@@ -6,7 +6,7 @@ import getpass
 import json
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,16 @@ def mail() -> None:
 
 web = web_app(scheduler, access=local_key(key={key!r}))
 """
-Call = Callable[..., Result]
+DEPLOYED = """
+from duly import Scheduler, every
+scheduler = Scheduler({url!r})
+
+def nothing() -> None: ...
+
+scheduler.job(every(days=1), id="same")(nothing)
+for n in (1, 2, 4):
+    scheduler.job(every(hours=n), id=f"job{{n}}", timeout=n)(nothing)
+"""
 
 
 def call(*arguments: str, **more: Any) -> Result:
@@ -233,3 +242,28 @@ def test_shells_complete_commands(shell: str, asked: dict[str, str]) -> None:
     assert asked["_DULY_COMPLETE"] in call("completion", shell).stdout
     told = call(env={**asked, "COMP_WORDS": "duly jobs pa"})
     assert "pause" in told.stdout
+
+
+def test_diff_tells_what_a_start_would_change(database_url: str, tmp_path: Path) -> None:
+    """Added, changed by field, orphaned, edited by hand; nothing is written by the comparison."""
+    name = f"deployed_{abs(hash(database_url)):x}"
+    (tmp_path / f"{name}.py").write_text(DEPLOYED.format(url=database_url))
+    before = Scheduler(database_url)
+    before.job(every(days=1), id="same")(nothing)
+    for number in (1, 2, 3):
+        before.job(every(hours=number), id=f"job{number}", timeout=1)(nothing)
+    before.prepare()
+    before.edit("job1", priority=3)
+    revisions = {job.id: job.revision for job in before.jobs()}
+    target = (f"{name}:scheduler", "--app-dir", str(tmp_path))
+    done = call("jobs", "diff", *target)
+    assert done.stdout.splitlines() == [
+        "overridden\tjob1", "\toptions.priority", "changed\tjob2", "\toptions.timeout: 1.0 -> 2.0",
+        "orphaned\tjob3", "added\tjob4",
+    ]  # fmt: skip
+    assert done.exit_code == 6
+    assert json.loads(call("jobs", "diff", *target, "--json").stdout)[-1] == {
+        "job": "job4", "kind": "added", "fields": {},
+    }  # fmt: skip
+    assert {job.id: job.revision for job in before.jobs()} == revisions
+    before.store.dispose()

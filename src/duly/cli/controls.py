@@ -97,20 +97,20 @@ def list_limits(client: Client, *, as_json: bool, everything: bool, **query: Any
 
 @limits_command.command("set")
 @on_target
-@click.argument("key", metavar="KEY")
+@click.argument("limit_key", metavar="KEY")
 @click.argument("max_running", metavar="N", type=int)
-def set_limit(client: Client, *, as_json: bool, key: str, max_running: int) -> None:
+def set_limit(client: Client, *, as_json: bool, limit_key: str, max_running: int) -> None:
     """Let N runs with the concurrency key KEY run at once, over all workers; 0: none."""
     body = {"max_running": max_running}
-    print_item(client.call("PUT", f"/limits/{segment(key)}", body=body), as_json=as_json)
+    print_item(client.call("PUT", f"/limits/{segment(limit_key)}", body=body), as_json=as_json)
 
 
 @limits_command.command("remove")
 @on_target
-@click.argument("key", metavar="KEY")
-def remove_limit(client: Client, *, as_json: bool, key: str) -> None:
+@click.argument("limit_key", metavar="KEY")
+def remove_limit(client: Client, *, as_json: bool, limit_key: str) -> None:
     """Remove the limit of the concurrency key KEY."""
-    print_item(client.call("DELETE", f"/limits/{segment(key)}"), as_json=as_json)
+    print_item(client.call("DELETE", f"/limits/{segment(limit_key)}"), as_json=as_json)
 
 
 @click.group("calendars")

@@ -10,6 +10,7 @@ import click
 from duly.cli.bulk import change, changes_many, refuse_filters, split_filters
 from duly.cli.client import Client, segment
 from duly.cli.confirmation import confirm
+from duly.cli.diff import diff_command
 from duly.cli.following import follow_run
 from duly.cli.inputs import read_json
 from duly.cli.lazy import FAILED
@@ -61,6 +62,9 @@ def jobs_command() -> None:
     Exit codes: 0 success, 1 failure, 2 an argument is wrong, 3 there is no such job, 4 its state
     does not allow it, 5 the key is not valid or its role does not suffice.
     """
+
+
+jobs_command.add_command(diff_command)
 
 
 @jobs_command.command("list")

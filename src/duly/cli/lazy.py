@@ -16,6 +16,7 @@ WRONG_USAGE = 2
 NOT_FOUND = 3
 CONFLICT = 4
 NOT_ALLOWED = 5
+DIFFERS = 6
 """Exit codes; docs/guides/command_line.md describes them."""
 
 

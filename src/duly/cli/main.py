@@ -26,6 +26,7 @@ COMMANDS = {
         ("calendars", "controls", "List, show, set and remove named calendars."),
         ("workers", "controls", "List workers."),
         ("events", "controls", "Show the audit trail."),
+        ("keys", "keys", "List, create and revoke API keys."),
         ("notify", "notify", "Show and change the rules of notices, and test channels."),
         ("doctor", "doctor", "Check a scheduler and its database for problems."),
         ("db", "db", "Create and migrate the tables as a step of a deployment."),

@@ -125,6 +125,12 @@ def find_many(conn: Connection, job_ids: Iterable[str]) -> Sequence[JobRow]:
     return job_rows(conn.execute(chosen, {"ids": list(job_ids)}))
 
 
+def declared_by(conn: Connection, app: str) -> Sequence[JobRow]:
+    """Return the jobs that code of an application has declared, whether or not it still does."""
+    chosen = select(job).where(job.c.app == app, job.c.origin == "code")
+    return job_rows(conn.execute(chosen.order_by(job.c.id)))
+
+
 def lock(tx: Transaction, job_ids: Iterable[str], *, skip_locked: bool = False) -> Sequence[JobRow]:
     """Lock jobs in the order of their ids, so that two transactions cannot deadlock.
 

@@ -1,0 +1,53 @@
+"""``flask duly``: the commands on the scheduler of the current application."""
+
+from __future__ import annotations
+
+import tomllib
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from duly import Scheduler, every
+from duly.cli.flask import flask_command
+from duly.integrations.flask import init_app
+from tests.support.processes import ROOT
+
+
+def sweep() -> None:
+    """The only job."""
+
+
+def run(app: Flask, *arguments: str) -> tuple[int, str]:
+    """Run ``flask duly`` with arguments; return the exit code and what it printed."""
+    done = app.test_cli_runner().invoke(
+        flask_command, arguments, obj=ScriptInfo(create_app=lambda: app), prog_name="flask duly"
+    )
+    return done.exit_code, done.output
+
+
+def test_commands_use_the_scheduler_of_the_application(prepared_sqlite_url: str) -> None:
+    """Neither ``--app`` nor APP is needed, and APP is refused."""
+    app, scheduler = Flask("shop"), Scheduler(prepared_sqlite_url)
+    scheduler.job(every(hours=1), id="sweep")(sweep)
+    init_app(app, scheduler)
+    scheduler.prepare()
+    code, text = run(app, "jobs", "list")
+    assert (code, text.splitlines()[1].split("\t")[:2]) == (0, ["sweep", "active"])
+    assert run(app, "run", "--once")[0] == 0
+    code, text = run(app, "doctor", "other:scheduler")
+    assert (code, "flask has chosen the application" in text) == (2, True)
+    scheduler.store.dispose()
+
+
+def test_an_application_without_a_scheduler_is_told_how_to_connect_one() -> None:
+    """The error names what to write."""
+    code, text = run(Flask("shop"), "jobs", "list")
+    assert (code, "init_app(app, scheduler)" in text) == (2, True)
+
+
+def test_flask_finds_the_command_by_its_entry_point() -> None:
+    """The package declares what ``flask`` looks for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["flask.commands"] == {"duly": "duly.cli.flask:flask_command"}
+    assert isinstance(flask_command, click.Group)
