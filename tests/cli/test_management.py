@@ -258,7 +258,7 @@ def test_diff_tells_what_a_start_would_change(database_url: str, tmp_path: Path)
     target = (f"{name}:scheduler", "--app-dir", str(tmp_path))
     done = call("jobs", "diff", *target)
     assert done.stdout.splitlines() == [
-        "overridden\tjob1", "\toptions.priority", "changed\tjob2", "\toptions.timeout: 1.0 -> 2.0",
+        "overridden\tjob1", "\toptions.priority", "changed\tjob2", "\toptions.timeout: 1 -> 2",
         "orphaned\tjob3", "added\tjob4",
     ]  # fmt: skip
     assert done.exit_code == 6
