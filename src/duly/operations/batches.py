@@ -14,6 +14,12 @@ R = TypeVar("R")
 ROWS_AT_ONCE = 1000
 """The maximum number of jobs, or of runs, that one transaction changes."""
 
+ROWS_AT_LEAST = 100
+"""The minimum, however slow the machine is: a transaction has a cost of its own."""
+
+PAUSE_S = 0.02
+"""Seconds between two transactions on SQLite, in which a waiting writer gets its turn."""
+
 
 def in_batches(
     core: Core,
@@ -34,7 +40,8 @@ def in_batches(
     """
     batch, first = AdaptiveBatch(core.store, ROWS_AT_ONCE), 0
     while first < len(ids):
-        chosen = ids[first : first + batch.size]
+        size = min(max(batch.size, ROWS_AT_LEAST), ROWS_AT_ONCE)
+        chosen = ids[first : first + size]
 
         def change(tx: Transaction, chosen: Sequence[str] = chosen) -> R:
             began = core.clock.monotonic()
@@ -44,3 +51,5 @@ def in_batches(
 
         done(core.transact(change, actor=actor))
         first += len(chosen)
+        if first < len(ids) and not core.store.dialect.many_writers:
+            core.clock.pause(PAUSE_S)
