@@ -491,6 +491,16 @@ def test_a_started_scheduler_sends_by_itself(prepared_database_url: str) -> None
     assert "duly-notify" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_platform_that_freezes_processes_sends_with_its_ticks(
+    scheduler: Scheduler, inbox: Inbox
+) -> None:
+    """``run_due`` does what the thread would do."""
+    scheduler.notify(inbox, on=["run.failed"])
+    scheduler.enqueue("fail")
+    scheduler.run_due()
+    assert len(inbox.notices) == 1
+
+
 def test_the_thread_survives_errors(
     scheduler: Scheduler, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

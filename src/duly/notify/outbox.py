@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,15 +74,15 @@ class Outbox:
         self._channels = channels
         self._outages: dict[Service, _Outage] = {}
 
-    def work(self, halt: threading.Event | None = None) -> int:
+    def work(self, go_on: Callable[[], bool] = lambda: True) -> int:
         """Create the notices that are due and send them; return the number of those sent.
 
         Args:
-            halt: when it is set, no further one is sent.
+            go_on: asked before each one whether to send it.
         """
         self.route()
         sent = 0
-        while halt is None or not halt.is_set():
+        while go_on():
             outcome = self._send_one()
             if outcome is None:
                 break

@@ -65,7 +65,7 @@ class Sender:
         while not halt.is_set():
             self._wake.clear()
             try:
-                self._outbox.work(halt)
+                self._outbox.work(lambda: not halt.is_set())
                 logged, pause = "", self._pause()
             except Exception as error:
                 pause = BACKOFF_S

@@ -203,8 +203,8 @@ def run_due(core: Core, *, wait: float | None = 20) -> Step:
     """Execute everything that is due now; for platforms that freeze idle processes.
 
     If this process's worker has been started, this call wakes it and waits for it. Otherwise it
-    does the work itself; when nothing is left to do it unregisters the worker, so that other
-    processes do not take it for dead.
+    does the work itself and sends notices; when nothing is left to do it unregisters the worker, so
+    that other processes do not take it for dead.
 
     Args:
         wait: seconds after which the call returns even if runs are still executing; ``None``: no
@@ -228,6 +228,8 @@ def run_due(core: Core, *, wait: float | None = 20) -> Step:
     with core.listeners.counting(counter):
         started = core.worker.state in ("starting", "running")
         complete = _await_idle(core, until) if started else _step_until(core, until)
+    if not started and core.environment is None:
+        core.notices.outbox.work(lambda: core.clock.monotonic() < until)
     return Step(complete, counter.counts())
 
 
