@@ -47,7 +47,7 @@ class Notices:
         self._channels: dict[str, Channel] = {}
 
     def use(self, store: Store) -> None:
-        """Work on this database from now on, after its transactions have been told to ask here."""
+        """Use this database from now on: its transactions pass the events here that they store."""
         self._store = store
         self._rules: Sequence[NoticeRule] = ()
         self._read_at: float | None = None

@@ -40,7 +40,7 @@ class Sender:
     def start(self) -> None:
         """Start the thread, unless it is running."""
         if self._thread is None:
-            self._halt.clear()
+            self._halt = threading.Event()  # a thread that a stop left alone keeps the former one
             self._thread = threading.Thread(target=self._serve, name="duly-notify", daemon=True)
             self._thread.start()
 

@@ -316,7 +316,7 @@ def overdue(conn: Connection, before: datetime) -> Mapping[str, int]:
 
 
 def give_up(tx: Transaction, limit: int) -> int:
-    """Give up to ``limit`` notices up that no process could send for `WAITS_FOR`."""
+    """Make notices dead that no process could send for `WAITS_FOR`, at most ``limit`` of them."""
     old = select(notice.c.id).where(PENDING, notice.c.due_at < tx.now - WAITS_FOR).limit(limit)
     ids = list(tx.conn.execute(tx.dialect.lock_rows(old, skip_locked=True)).scalars())
     reason = f"no process that could send it was running for {WAITS_FOR.days} days"
