@@ -14,7 +14,8 @@ from tests.support.sources import ROOT
 
 # Everything that an extra brings, and every database driver that is not Python's own.
 OPTIONAL = {
-    *("starlette", "fastapi", "jinja2", "itsdangerous", "flask", "werkzeug", "a2wsgi", "uvicorn"),
+    *("starlette", "fastapi", "jinja2", "itsdangerous", "uvicorn"),
+    *("flask", "flask_login", "werkzeug", "a2wsgi"),
     *("click", "rich", "celery", "prometheus_client", "opentelemetry"),
     *("psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "aiosqlite"),
 }

@@ -109,7 +109,7 @@ class JobRecord(Record):
 
     @property
     def owner(self) -> str | None:
-        """Whom it belongs to; ``None``: nobody in particular."""
+        """Whom it belongs to; ``None``: no one."""
         return self.options.owner
 
 

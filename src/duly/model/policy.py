@@ -245,8 +245,8 @@ class JobOptions:
         concurrency_key: (t) runs with the same key, whatever their job, task, queue or worker, run
             one at a time, or as many at once as ``scheduler.set_limit`` allows.
         watch: see `Watch`; a number is its ``expected_every``, in seconds.
-        owner: whom the job and its runs belong to, such as a customer; whoever may see only one
-            owner's jobs sees these (``Principal(owners=…)``).
+        owner: whom the job and its runs belong to, such as a customer; a user who may see
+            only one owner's jobs sees these (``Principal(owners=…)``).
         ping: (t) a URL that is requested after each success, so that an outside service notices
             when nothing runs here any more.
 

@@ -99,7 +99,7 @@ class RunRecord(Record):
         counters: the counters that its function has set, by name.
         parent_run_id: the id of the run after which it runs, if there is one.
         owner: whom it belongs to: the owner that its job had when it was created, or that the call
-            named; ``None``: nobody in particular.
+            named; ``None``: no one.
     """
 
     id: str

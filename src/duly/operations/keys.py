@@ -138,6 +138,6 @@ def verify_key(core: Core, key: str) -> KeyRecord | None:
     before = now - USE_IS_STORED_EVERY
     is_stale = record.last_used_at is None or record.last_used_at <= before
     if record.is_valid(now) and is_stale:
-        with suppress(StoreError):  # a busy database refuses nobody
+        with suppress(StoreError):  # a busy database must not refuse the request
             core.store.run(lambda tx: key_rows.mark_used(tx, record.id, before), single=True)
     return record

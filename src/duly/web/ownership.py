@@ -19,7 +19,7 @@ from duly.web.paths import from_segment
 
 Scope = Literal["item", "own", "shared", "all"]
 """What a route concerns: the job or run that its path names; what belongs to the sender's owners,
-because the handler filters by `RequestContext.owners`; what belongs to nobody; or everything."""
+because the handler filters by `RequestContext.owners`; what has no owner; or everything."""
 
 
 def scope_of(path: str) -> Scope:

@@ -38,9 +38,11 @@ class GuardedRoute(APIRoute):
         method: the HTTP method.
         role: the role that a sender needs; ``None``: anybody may send it.
         scope: what it concerns; see `duly.web.ownership`.
+        documentation: what else FastAPI publishes of it.
+
+    Attributes:
         creates: whether its body describes a job as a whole, which must have an owner if the
             sender is restricted to some.
-        documentation: what else FastAPI publishes of it.
     """
 
     media_type: ClassVar[str]
@@ -54,13 +56,12 @@ class GuardedRoute(APIRoute):
         method: str,
         role: Role | None,
         scope: Scope,
-        creates: bool,
         **documentation: Any,
     ) -> None:
         self.method = method
         self.role = role
         self.scope = scope
-        self.creates = creates
+        self.creates = False
         super().__init__(path, handler, methods=[method], **documentation)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -251,29 +252,28 @@ class Routes:
         def add(handler: H) -> H:
             summary, _, rest = (handler.__doc__ or "").partition("\n")
             statuses = _problems(self._prefix + path, method, role) | set(fails)
-            self._routes.append(
-                kind(
-                    self._prefix + path,
-                    handler,
-                    method=method,
-                    role=role,
-                    scope=scope or scope_of(path),
-                    creates=creates,
-                    status_code=status,
-                    response_class=media,
-                    **({} if response is None else {"response_model": response}),
-                    operation_id=handler.__name__,
-                    summary=summary.rstrip("."),
-                    description=rest.strip() or None,
-                    tags=[self._tag] if self._tag else [],
-                    include_in_schema=self._tag is not None,
-                    responses=describe_problems(statuses),
-                    openapi_extra={
-                        "x-duly-role": role,
-                        "x-duly-scope": scope or scope_of(path),
-                    },
-                )
+            route = kind(
+                self._prefix + path,
+                handler,
+                method=method,
+                role=role,
+                scope=scope or scope_of(path),
+                status_code=status,
+                response_class=media,
+                **({} if response is None else {"response_model": response}),
+                operation_id=handler.__name__,
+                summary=summary.rstrip("."),
+                description=rest.strip() or None,
+                tags=[self._tag] if self._tag else [],
+                include_in_schema=self._tag is not None,
+                responses=describe_problems(statuses),
+                openapi_extra={
+                    "x-duly-role": role,
+                    "x-duly-scope": scope or scope_of(path),
+                },
             )
+            route.creates = creates
+            self._routes.append(route)
             return handler
 
         return add
