@@ -192,12 +192,17 @@ def _queue_quarantined() -> Any:
     return patch.object(quarantine, "look", look)
 
 
+def _count_executed() -> Any:
+    """Count only runs that were executed or could have been: none that is missed or skipped."""
+    return patch.object(runs, "UNEXECUTED", frozenset())
+
+
 MUTATIONS: dict[str, Callable[[], Any]] = {
     "token": _forge_tokens, "limits": _hide_active_runs, "decisions": _lose_runs,
     "cursor": _ignore_lost_races, "stop": _claim_while_stopping,
     "place": _lose_places, "key": _revive_without_key,
     "prune": _prune_parents, "rate": _refill_bucket,
-    "quarantine": _queue_quarantined, "waiting": _free_unseen,
+    "quarantine": _queue_quarantined, "waiting": _free_unseen, "count": _count_executed,
 }  # fmt: skip
 
 

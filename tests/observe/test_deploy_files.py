@@ -17,7 +17,7 @@ from tests.support.sources import ROOT
 DASHBOARD = ROOT / "deploy" / "grafana" / "duly.json"
 RULES = ROOT / "deploy" / "prometheus" / "duly.rules.yml"
 GUIDE = ROOT / "docs" / "guides" / "metrics.md"
-OF_HISTOGRAMS = ("_bucket", "_sum", "_count")
+OF_HISTOGRAMS = tuple(f"_{part}" for part in ("bucket", "sum", "count"))
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,14 @@ GROUP = 6
 FOUND_BY = {
     "token": "(2)", "limits": "(6)", "decisions": "(1)", "cursor": "(1)",
     "stop": "(11)", "place": "(11)", "key": "(12)", "prune": "(13)",
-    "rate": "(6)", "quarantine": "(7)", "waiting": "(3)",
+    "rate": "(6)", "quarantine": "(7)", "waiting": "(3)", "count": "(14)",
 }  # fmt: skip
 """The bugs that can be planted, each with the number of the invariant that does not hold then."""
 
 FINDERS = {
     "token": 0, "limits": 0, "decisions": 0, "cursor": 0, "stop": 0, "place": 4, "key": 0,
     "prune": 1, "rate": 4, "quarantine": 17, "waiting": 7,
+    "count": 0,
 }  # fmt: skip
 """For each bug a seed that has found it; others are tried only if it no longer does."""
 

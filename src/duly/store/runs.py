@@ -46,7 +46,7 @@ from duly.store.tables import (
 )
 from duly.store.transaction import Transaction
 
-_UNEXECUTED = frozenset({"missed", "skipped"})
+UNEXECUTED = frozenset({"missed", "skipped"})
 """The states of new runs that are not to be executed."""
 
 DEEP = 100_000
@@ -116,7 +116,7 @@ def add(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
         The number of stored rows; see `insert_rows`.
     """
     number = insert_rows(tx.conn, run, rows, on_conflict_ignore=True)
-    ended = [row for row in rows if row["state"] in _UNEXECUTED]
+    ended = [row for row in rows if row["state"] in UNEXECUTED]
     if ended and number != len(rows):
         new = stored(tx.conn, [row["id"] for row in ended])
         ended = [row for row in ended if row["id"] in new]
