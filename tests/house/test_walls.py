@@ -51,6 +51,7 @@ BELOW_WEB = {
 # Values that calls of the scheduler return, defined beside these calls.
 RESULTS = {
     "duly.operations.jobs.find.MissedRange",
+    *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     "duly.store.limits.KeyLimit",
     *(f"duly.operations.status.{name}" for name in ("Health", "QueueStatus", "Status")),
 }
