@@ -103,7 +103,7 @@ def test_a_job_runs_after_others(client: Client) -> None:
         ({"options": {"ping": "http://10.0.0.1/"}}, 422, "options.ping"),
         ({"options": {"timeout": -1}}, 422, "options.timeout"),
         ({"options": {"start": "2026-01-01T00:00:00"}}, 422, "options.start"),
-        ({"options": {"start": 5}}, 422, "ISO 8601"),
+        ({"options": {"start": 5}}, 422, "RFC 3339"),
         ({"options": {"priority": "7"}}, 422, "options.priority"),
         ({"tags": "mail"}, 422, "tags"),
         ({"origin": "code"}, 422, "origin"),

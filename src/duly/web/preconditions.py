@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Header
 from starlette.exceptions import HTTPException
 
 from duly.errors import DuplicateJob, JobNotFound, RevisionConflict
@@ -15,46 +15,49 @@ from duly.errors import DuplicateJob, JobNotFound, RevisionConflict
 _ETAG = re.compile(r'"(\d{1,18})"')
 
 
-async def _revision(
-    if_match: Annotated[
-        str | None,
-        Header(
-            description=(
-                "The `ETag` of the job as it was read; if the job has changed, nothing is done."
-            ),
-            examples=['"3"'],
-        ),
-    ] = None,
-) -> int | None:
+IfMatch = Annotated[
+    str | None,
+    Header(
+        description="The `ETag` of the job as read; if the job has changed, nothing is done.",
+        examples=['"3"'],
+    ),
+]
+"""The annotation of a handler's parameter ``if_match``; see `expected_revision`."""
+
+IfNoneMatch = Annotated[
+    str | None,
+    Header(description="`*`: create the job, and change none that exists.", examples=["*"]),
+]
+"""The annotation of a handler's parameter ``if_none_match``; see `creates_only`."""
+
+
+def expected_revision(if_match: str | None) -> int | None:
+    """Return the revision that a sender has read; ``None``: any.
+
+    Raises:
+        HTTPException: 412, the header is not the ETag of any job.
+    """
     if if_match is None or if_match == "*":
         return None
     match = _ETAG.fullmatch(if_match)
     if match is None:
         raise HTTPException(
             412,
-            f"If-Match: {if_match!r} is not the ETag of any job; read the job, and send its ETag, "
-            'such as "3" with its quotation marks.',
+            "If-Match is not the ETag of any job; read the job, and send its ETag, such as "
+            '"3" with its quotation marks.',
         )
     return int(match[1])
 
 
-IfMatch = Annotated[int | None, Depends(_revision)]
-"""The revision that a sender has read, from the header ``If-Match``; ``None``: any."""
+def creates_only(if_none_match: str | None) -> bool:
+    """Return whether a sender only wants to create what does not exist.
 
-
-async def _only_new(
-    if_none_match: Annotated[
-        str | None,
-        Header(description="`*`: create the job, and change none that exists.", examples=["*"]),
-    ] = None,
-) -> bool:
+    Raises:
+        HTTPException: 412, the header has another value than ``*``.
+    """
     if if_none_match not in (None, "*"):
         raise HTTPException(412, "If-None-Match may only be *, which creates and changes nothing.")
     return if_none_match == "*"
-
-
-OnlyNew = Annotated[bool, Depends(_only_new)]
-"""Whether a sender wants to create what does not exist, from the header ``If-None-Match: *``."""
 
 
 @contextmanager

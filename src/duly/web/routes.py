@@ -7,7 +7,7 @@ it leaves open is decided here, before a handler or its dependencies are called.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar, get_origin
 
@@ -164,6 +164,7 @@ class Routes:
         *,
         role: Role | None = "viewer",
         response: Any = None,
+        others: Mapping[int, type] | None = None,
         fails: tuple[int, ...] = (),
         media: type[Response] = JSONResponse,
         scope: Scope | None = None,
@@ -175,6 +176,7 @@ class Routes:
             role: the role that a sender needs; ``None``: none, so it must not tell anything that
                 only users may know. Default: ``viewer``.
             response: the type of the response, if the handler returns a `Response` itself.
+            others: the types of responses with other statuses that are no problems.
             fails: the HTTP statuses of problems that are special to this route.
             media: the class of its successful responses; default: JSON.
             scope: what it concerns, for senders who are restricted to some owners: see
@@ -190,6 +192,7 @@ class Routes:
             response=response,
             media=media,
             scope=scope,
+            others=others,
         )
 
     def post(
@@ -246,6 +249,7 @@ class Routes:
         media: type[Response] = JSONResponse,
         scope: Scope | None = None,
         creates: bool = False,
+        others: Mapping[int, type] | None = None,
     ) -> Callable[[H], H]:
         kind = PageRoute if self._tag is None else ApiRoute
 
@@ -266,7 +270,8 @@ class Routes:
                 description=rest.strip() or None,
                 tags=[self._tag] if self._tag else [],
                 include_in_schema=self._tag is not None,
-                responses=describe_problems(statuses),
+                responses=describe_problems(statuses - (others or {}).keys())
+                | {status: {"model": model} for status, model in (others or {}).items()},
                 openapi_extra={
                     "x-duly-role": role,
                     "x-duly-scope": scope or scope_of(path),

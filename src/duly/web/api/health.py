@@ -19,7 +19,7 @@ async def show_live(_context: Context) -> Alive:
     return Alive(ok=True)
 
 
-@routes.get("/health/ready", role=None, response=Alive)
+@routes.get("/health/ready", role=None, response=Alive, others={503: Alive})
 async def show_ready(context: Context) -> Response:
     """Respond to anybody whether this process is ready.
 

@@ -18,7 +18,13 @@ from duly.web.api.paging import BodyModel, DryRun, Instant, Limit, PageQuery, Qu
 from duly.web.api.schemas import NextFires, Page
 from duly.web.context import Context
 from duly.web.paths import API_PREFIX, Name, segment
-from duly.web.preconditions import IfMatch, OnlyNew, precondition
+from duly.web.preconditions import (
+    IfMatch,
+    IfNoneMatch,
+    creates_only,
+    expected_revision,
+    precondition,
+)
 from duly.web.routes import Routes
 
 routes = Routes(API_PREFIX, tag="jobs")
@@ -125,12 +131,17 @@ async def show_job(context: Context, job_id: Name) -> JobRecord:
 
 @routes.put("/jobs/{job_id}", fails=(412,), creates=True)
 async def replace_job(
-    context: Context, job_id: Name, body: JobBody, revision: IfMatch, only_new: OnlyNew
+    context: Context,
+    job_id: Name,
+    body: JobBody,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> JobRecord:
     """Create a job, or replace one as a whole; an unchanged trigger keeps its next fire.
 
     A job that code declares is not replaced: 409. Override some of its fields with PATCH.
     """
+    revision, only_new = expected_revision(if_match), creates_only(if_none_match)
     with precondition(only_new or revision is not None):
         if not only_new:
             await _refuse_code(context, job_id)
@@ -147,9 +158,10 @@ async def replace_job(
 
 @routes.patch("/jobs/{job_id}", fails=(412,))
 async def change_job(
-    context: Context, job_id: Name, body: JobChanges, revision: IfMatch
+    context: Context, job_id: Name, body: JobChanges, if_match: IfMatch = None
 ) -> JobRecord:
     """Change some fields of a job; of a job that code declares, until they are reset."""
+    revision = expected_revision(if_match)
     with precondition(revision is not None):
         job = await context.scheduler.aio.edit(
             job_id, revision=revision, actor=context.actor, **body.fields()
@@ -158,8 +170,9 @@ async def change_job(
 
 
 @routes.delete("/jobs/{job_id}", fails=(412,))
-async def remove_job(context: Context, job_id: Name, revision: IfMatch) -> None:
+async def remove_job(context: Context, job_id: Name, if_match: IfMatch = None) -> None:
     """Remove a job: runs that have not started are cancelled, and its history is kept."""
+    revision = expected_revision(if_match)
     with precondition(revision is not None):
         await context.scheduler.aio.remove(job_id, revision=revision, actor=context.actor)
 

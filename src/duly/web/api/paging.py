@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -26,14 +27,17 @@ Number = Annotated[int, Field(ge=0, lt=2**63)]
 R = TypeVar("R")
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _written(value: Any) -> Any:
-    if not isinstance(value, str) or value.lstrip("-+").replace(".", "").isdigit():
-        raise ValueError("write an instant in ISO 8601, such as 2026-12-24T18:00:00+01:00")
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("write an instant as 2026-12-24T18:00:00+01:00 (RFC 3339)")
     return value
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_written), Field(strict=False)]
-"""An instant in ISO 8601 with an offset; not a number, which pydantic would accept, too."""
+"""An instant as in RFC 3339, with an offset; pydantic would also accept numbers and dates."""
 
 
 def _printable(text: str) -> str:
