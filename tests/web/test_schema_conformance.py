@@ -17,6 +17,7 @@ from schemathesis.specs.openapi import checks as of_openapi
 
 from duly import every
 from duly.web import local_key, web_app
+from tests.web.requests import BODIES
 from tests.web.site import Site
 
 CASES = int(os.environ.get("DULY_TEST_API_CASES", "2000"))
@@ -75,6 +76,11 @@ def explore(site: Site, operation: Any, count: int, sent: Counter[int]) -> None:
     ids = known_ids(site, operation)
     valid = operation.as_strategy(GenerationMode.POSITIVE, path_parameters=ids or None)
     strategies = [valid, operation.as_strategy(GenerationMode.POSITIVE)]
+    body = BODIES.get(operation.definition.raw["operationId"])
+    if body is not None:  # hardly any generated text is the name of a task, or a trigger
+        strategies.append(
+            operation.as_strategy(GenerationMode.POSITIVE, path_parameters=ids or None, body=body)
+        )
     if operation.body or operation.query:
         strategies.append(operation.as_strategy(GenerationMode.NEGATIVE))
 
