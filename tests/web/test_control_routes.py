@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from duly.errors import ConfigurationError
 from tests.web.site import API, TOKEN, Client, Site
 
 HEADERS = {"X-CSRF-Token": TOKEN}
@@ -24,6 +25,17 @@ def test_the_limits_of_a_queue(client: Client) -> None:
     queue = put(client, "/queues/mail", {}).json()
     assert (queue["max_running"], queue["rate"], queue["paused"]) == (None, None, True)
     assert put(client, "/queues/mail", {"max_running": 0}).status_code == 422
+
+
+@pytest.mark.parametrize("per", [1e-9, 5e-324, 0])
+def test_a_rate_needs_a_period_that_a_clock_can_measure(
+    site: Site, client: Client, per: float
+) -> None:
+    """A shorter one was stored, and every worker then failed when it claimed a run."""
+    assert put(client, "/queues/mail", {"rate": 5, "per": per}).status_code == 422
+    with pytest.raises(ConfigurationError, match="per"):
+        site.scheduler.set_queue("mail", rate=5, per=per)
+    assert [queue["rate"] for queue in client.api("/queues")["items"]] == [None]
 
 
 def test_lists_come_in_pages(client: Client) -> None:

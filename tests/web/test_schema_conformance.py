@@ -67,7 +67,7 @@ def test_no_request_breaks_what_the_document_says(api: tuple[Site, Any]) -> None
     for operation in operations:
         explore(site, operation, 1 + CASES // len(operations), sent)
     assert sum(sent.values()) >= CASES
-    assert {status // 100 for status in sent} <= {2, 4}
+    assert {status for status in sent if status >= 500} <= {503}  # only /health/ready may
     assert min(sent[200], sent[404], sent[422]) > CASES / 50
 
 
@@ -96,6 +96,7 @@ def explore(site: Site, operation: Any, count: int, sent: Counter[int]) -> None:
     def send(case: Any) -> None:
         response = case.call(headers=KEY)
         sent[response.status_code] += 1
+        assert response.status_code < 500 or operation.path.endswith("/health/ready")
         case.validate_response(
             response,
             checks=[

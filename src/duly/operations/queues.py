@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from duly.model.actor import Actor
-from duly.model.checks import TIME, label, optional, whole
+from duly.model.checks import CENTURY_S, label, number, optional, whole
 from duly.operations.core import Core
 from duly.store import control
 from duly.store import limits as limit_rows
@@ -13,6 +13,7 @@ from duly.store.transaction import Transaction
 
 MAX_LIMIT = 1_000_000
 _queue = label(64)
+_PERIOD = number(0.001, CENTURY_S, "0.001 seconds or more, at most a century")
 _key = label(191)
 
 
@@ -82,7 +83,7 @@ def set_queue(
         max_running: the number of its runs that may run at once; default: no limit.
         rate: the number of its runs that may start in ``per`` seconds; default: no limit. Unused
             starts accumulate up to ``rate``, so that an idle queue may start that many at once.
-        per: seconds; default: 60.
+        per: seconds, 0.001 or more; default: 60.
         session: see `add`.
         actor: who acts, for the audit trail.
 
@@ -91,7 +92,7 @@ def set_queue(
     """
     queue = _queue("name", name)
     limit = optional(whole(1, MAX_LIMIT))("max_running", max_running)
-    starts, period = optional(whole(1, MAX_LIMIT))("rate", rate), float(TIME("per", per))
+    starts, period = optional(whole(1, MAX_LIMIT))("rate", rate), float(_PERIOD("per", per))
 
     def store(tx: Transaction) -> None:
         changes = limit_rows.set_queue(tx, queue, max_running=limit, rate=starts, period=period)

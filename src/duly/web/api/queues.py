@@ -30,7 +30,7 @@ class QueueLimits(BodyModel):
 
     max_running: Count | None = None
     rate: Count | None = None
-    per: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
+    per: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] = 60
 
 
 @routes.get("/queues")
