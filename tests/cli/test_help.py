@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 
-from duly.cli.main import COMMANDS
+from duly.cli.main import COMMANDS, main
 
 SLOW = (
     "sqlalchemy", "alembic", "pydantic", "pydantic_core", "rich", "asyncio", "starlette", "fastapi",
@@ -38,3 +40,25 @@ def test_help_imports_nothing_slow(arguments: list[str]) -> None:
     assert loaded == "loaded:"
     if arguments != ["--version"]:
         assert {line.split()[0] for line in told if line.startswith("  ")} >= set(COMMANDS)
+
+
+def test_no_command_has_two_parameters_of_one_name() -> None:
+    """Such as an argument KEY beside the option ``--key`` of all commands, whose value it took."""
+    twice = [
+        f"{path} {name}"
+        for path, command in _commands(main, "duly")
+        for name in {each.name for each in command.params}
+        if [each.name for each in command.params].count(name) > 1
+    ]
+    assert twice == []
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """Return a command and all below it, with their names."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _commands(below, f"{path} {name}")

@@ -160,11 +160,43 @@ def test_a_wrong_key_is_exit_code_5_and_a_server_that_is_away_is_1(
     server = children.uvicorn(f"{small.name}:web", ready="/api/v1/health")
     refused = call("jobs", "list", "--api", server.url, "--key", "another")
     assert (refused.exit_code, refused.stderr.count("\n")) == (5, 1)
+    assert "--key or DULY_KEY" in refused.stderr
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     away = call("jobs", "list", "--api", f"http://127.0.0.1:{port}")
     assert (away.exit_code, away.stderr.count("\n")) == (1, 1)
     assert "does not answer" in away.stderr
+
+
+def test_an_address_without_a_scheme_is_wrong_usage() -> None:
+    """It is not reported as a server that does not answer."""
+    done = call("jobs", "list", "--api", "shop.example/duly")
+    assert (done.exit_code, "is no address" in done.stderr) == (2, True)
+
+
+def test_a_database_that_is_away_is_one_line() -> None:
+    """The driver's message, which may have several lines, is put on one."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    done = call("jobs", "list", "--url", f"postgresql+psycopg://127.0.0.1:{port}/shop")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "does not answer" in done.stderr
+
+
+def test_the_audit_trail_is_filtered(small: Shop) -> None:
+    """``duly events`` finds what one person did, what happened to one run, and when."""
+    small.scheduler.pause("mail", actor="ana")
+    small.scheduler.pause("sweep", actor="ben")
+    run = small.scheduler.run_now("sweep", actor="ben")
+
+    def found(*filters: str) -> list[tuple[str, str]]:
+        done = call("events", "--url", small.url, "--json", *filters)
+        return [(each["kind"], each["actor"]) for each in json.loads(done.stdout)["items"]]
+
+    assert found("--actor", "ana") == [("job.paused", "ana")]
+    assert found("--run", run.id, "--actor", "ben") == [("run.requested", "ben")]
+    assert found("--actor", "ana", "--until", "2000-01-01T00:00Z") == []
+    assert found("--actor", "ana", "--since", "2000-01-01T00:00Z") == [("job.paused", "ana")]
 
 
 def test_a_database_alone_is_never_created(tmp_path: Path) -> None:

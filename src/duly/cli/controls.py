@@ -180,6 +180,10 @@ def list_workers(client: Client, *, as_json: bool, everything: bool, **query: An
 @on_target
 @click.option("--kind", help="Only events of this kind, such as job.paused")
 @click.option("--job", help="Only events about this job")
+@click.option("--run", metavar="RUN", help="Only events about this run")
+@click.option("--actor", help="Only events that this person or key has caused")
+@click.option("--since", metavar="INSTANT", help="Only events at this time or later")
+@click.option("--until", metavar="INSTANT", help="Only events before this time")
 @click.option("--newest/--oldest", default=True, show_default=True, help="Which come first")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @click.option("--after", type=int, help="With --oldest: only events with a greater id")

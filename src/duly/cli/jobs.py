@@ -23,7 +23,7 @@ COLUMNS = {
     "TASK": "task", "QUEUE": "options.queue", "TAGS": "tags",
 }  # fmt: skip
 job_argument = click.argument("job_id", metavar="JOB")
-optional_job = click.argument("job_id", metavar="JOB", required=False)
+optional_job = click.argument("job_id", metavar="[JOB]", required=False)
 _FILTERS = (
     click.option("--tag", help="Only jobs with this tag"),
     click.option("--state", help="Only jobs in this state: active, paused, finished, unresolved"),

@@ -69,5 +69,5 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except DulyError as error:
-            click.echo(f"duly: {error}", err=True)
+            click.echo(f"duly: {' '.join(str(error).split())}", err=True)
             ctx.exit(FAILED if isinstance(error, StoreError) else WRONG_USAGE)

@@ -25,7 +25,7 @@ DEAD = {
 }  # fmt: skip
 LOG = {"AT": "at", "LEVEL": "level", "MESSAGE": "message"}
 run_argument = click.argument("run_id", metavar="RUN")
-optional_run = click.argument("run_id", metavar="RUN", required=False)
+optional_run = click.argument("run_id", metavar="[RUN]", required=False)
 _FILTERS = (
     click.option("--job", help="Only runs of this job"),
     click.option("--task", help="Only runs of this task"),

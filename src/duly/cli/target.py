@@ -20,7 +20,8 @@ from duly.scheduler import Scheduler
 from duly.store import sqlite_file
 from duly.store.url import parse_url
 
-CODES = {401: NOT_ALLOWED, 403: NOT_ALLOWED, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT}
+NOT_SIGNED_IN = 401
+CODES = {NOT_SIGNED_IN: NOT_ALLOWED, 403: NOT_ALLOWED, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT}
 """The exit code of each HTTP status; other client errors are `WRONG_USAGE`, the rest `FAILED`."""
 
 NEEDS_CODE = ("urn:duly:problem:unknown-task",)
@@ -88,6 +89,9 @@ def _choose(**targets: str | None) -> str:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     ]
     chosen = explicit or given
+    api = targets["api"]
+    if "api" in chosen and not (api or "").startswith(("http://", "https://")):
+        raise click.UsageError(f"--api {api!r} is no address, such as https://shop.example/duly")
     if len(chosen) > 1:
         names = " and ".join(f"--{name}" for name in chosen)
         where = "" if explicit else " (from the environment)"
@@ -129,7 +133,7 @@ def _problems_as_exit_codes(*, without_code: bool) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        hint = ""
+        hint = "; give a valid key: --key or DULY_KEY" if error.status == NOT_SIGNED_IN else ""
         if without_code and error.kind in NEEDS_CODE:
             hint = "; this needs the code of the application: name it with --app instead of --url"
         wrong = WRONG_USAGE if 400 <= error.status < 500 and error.status != 429 else FAILED
