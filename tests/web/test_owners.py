@@ -102,13 +102,16 @@ def test_a_foreign_id_is_answered_as_one_that_does_not_exist(shop: Site) -> None
 
 
 def test_lists_contain_exactly_what_is_ones_own(shop: Site) -> None:
-    """Jobs, runs, events and dead letters, in the API and on the pages."""
+    """Jobs, runs, events, dead letters and the stream, in the API and on the pages."""
     client = shop.client("viewer", "bolt")
     assert [job["id"] for job in client.api("/jobs")["items"]] == ["vault"]
     runs = client.api("/runs")["items"]
     assert {(run["job_id"], run["owner"]) for run in runs} == {("vault", "bolt")}
     assert {event["job_id"] for event in client.api("/events")["items"]} == {"vault"}
     assert client.api("/dead-letters")["items"] == []
+    streamed = client.get(f"{API}/stream", params={"follow": "false", "after": "0"}).text
+    assert '"job_id":"vault"' in streamed.replace(" ", "")
+    assert "stock" not in streamed
     page = client.page("/jobs")
     assert "vault" in page
     assert "stock" not in page

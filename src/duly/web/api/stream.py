@@ -54,7 +54,7 @@ class StreamQuery(QueryModel):
     ] = True
 
 
-@routes.get("/stream", media=EventStream)
+@routes.get("/stream", scope="own", media=EventStream)
 async def stream_events(
     context: Context,
     query: Annotated[StreamQuery, Query()],
@@ -72,7 +72,8 @@ async def stream_events(
     given = last_event_id or query.after
     aio = context.scheduler.aio
     start = None if given is None else await aio.event_position(given)
-    wanted = _Wanted(frozenset(query.kind), None)
+    owners = None if context.owners is None else frozenset(context.owners)
+    wanted = _Wanted(frozenset(query.kind), owners)
     headers = {"X-Accel-Buffering": "no"}
     if not query.follow or "wsgi_environ" in context.request.scope:
         text = await _one_batch(context, start or await aio.event_position(), wanted)
