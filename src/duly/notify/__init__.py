@@ -1,28 +1,49 @@
 """Notices: tell people what happens to jobs, by e-mail, webhooks, functions or apprise.
 
 ``scheduler.notify(email("ops@example.com"), on=["job.failing", "job.recovered"])`` declares a rule.
+Names are imported on first use (PEP 562), since every scheduler has notices, but few send e-mail.
 """
 
 from __future__ import annotations
 
-from duly.model.notice import Happening, Notice, NoticeRecord
-from duly.model.notice_rule import NoticeRule, QuietHours
-from duly.notify.apprise_channel import apprise
-from duly.notify.function_channel import notify
-from duly.notify.mail import Smtp, email
-from duly.notify.signature import verify_signature
-from duly.notify.webhooks import webhook
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Happening",
-    "Notice",
-    "NoticeRecord",
-    "NoticeRule",
-    "QuietHours",
-    "Smtp",
-    "apprise",
-    "email",
-    "notify",
-    "verify_signature",
-    "webhook",
-]
+if TYPE_CHECKING:
+    from duly.model.notice import Happening as Happening
+    from duly.model.notice import Notice as Notice
+    from duly.model.notice import NoticeRecord as NoticeRecord
+    from duly.model.notice_rule import NoticeRule as NoticeRule
+    from duly.model.notice_rule import QuietHours as QuietHours
+    from duly.notify.apprise_channel import apprise as apprise
+    from duly.notify.function_channel import notify as notify
+    from duly.notify.mail import Smtp as Smtp
+    from duly.notify.mail import email as email
+    from duly.notify.signature import verify_signature as verify_signature
+    from duly.notify.webhooks import webhook as webhook
+
+_HOMES = {
+    "Happening": "duly.model.notice",
+    "Notice": "duly.model.notice",
+    "NoticeRecord": "duly.model.notice",
+    "NoticeRule": "duly.model.notice_rule",
+    "QuietHours": "duly.model.notice_rule",
+    "Smtp": "duly.notify.mail",
+    "apprise": "duly.notify.apprise_channel",
+    "email": "duly.notify.mail",
+    "notify": "duly.notify.function_channel",
+    "verify_signature": "duly.notify.signature",
+    "webhook": "duly.notify.webhooks",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are listed once, in _HOMES
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'duly.notify' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -13,11 +13,9 @@ from duly.model.notice_rule import NoticeConditions, NoticeRule, encode_rule, ma
 from duly.model.secrets import Resolve
 from duly.notify.channel import Channel
 from duly.notify.function_channel import Tell, notify
-from duly.notify.mail import URL_VARIABLE, MailChannel
 from duly.notify.matching import concerns, store_matches
 from duly.notify.outbox import EMAIL, WEBHOOK, Outbox
 from duly.notify.sender import Sender
-from duly.notify.webhooks import SECRET_VARIABLE, stored_webhook
 from duly.store import notice_rules
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -89,6 +87,10 @@ class Notices:
 
     def channels(self) -> dict[str, Callable[[str | None], Channel]]:
         """Return the channels of this process by name, each as a function of a stored address."""
+        # Only what sends needs smtplib, email and http.client.
+        from duly.notify.mail import URL_VARIABLE, MailChannel  # noqa: PLC0415
+        from duly.notify.webhooks import SECRET_VARIABLE, stored_webhook  # noqa: PLC0415
+
         found: dict[str, Callable[[str | None], Channel]] = {
             name: lambda _address, channel=channel: channel  # type: ignore[misc]
             for name, channel in self._channels.items()
