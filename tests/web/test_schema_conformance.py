@@ -64,8 +64,9 @@ def test_no_request_breaks_what_the_document_says(api: tuple[Site, Any]) -> None
         each for each in operations if each.definition.raw["operationId"] not in NOT_CALLED
     ]
     sent: Counter[int] = Counter()
+    share = 1 + CASES * 5 // (4 * len(operations))  # some have fewer different requests
     for operation in operations:
-        explore(site, operation, 1 + CASES // len(operations), sent)
+        explore(site, operation, share, sent)
     assert sum(sent.values()) >= CASES
     assert {status for status in sent if status >= 500} <= {503}  # only /health/ready may
     assert min(sent[200], sent[404], sent[422]) > CASES / 50
@@ -97,14 +98,13 @@ def explore(site: Site, operation: Any, count: int, sent: Counter[int]) -> None:
         response = case.call(headers=KEY)
         sent[response.status_code] += 1
         assert response.status_code < 500 or operation.path.endswith("/health/ready")
-        case.validate_response(
-            response,
-            checks=[
-                of_openapi.status_code_conformance,
-                of_openapi.content_type_conformance,
-                of_openapi.response_schema_conformance,
-                of_openapi.negative_data_rejection,
-            ],
-        )
+        checks = [
+            of_openapi.status_code_conformance,
+            of_openapi.content_type_conformance,
+            of_openapi.response_schema_conformance,
+        ]
+        if "" not in (case.query or {}).values():  # an empty parameter counts as left out
+            checks.append(of_openapi.negative_data_rejection)
+        case.validate_response(response, checks=checks)
 
     send()
