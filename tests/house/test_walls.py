@@ -48,11 +48,15 @@ BELOW_WEB = {
     "clock",
     "serving",
 }
-# Values that calls of the scheduler return, defined beside these calls.
+# Values that calls of the scheduler take and return, defined beside these calls.
 RESULTS = {
     "duly.operations.jobs.find.MissedRange",
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     "duly.store.limits.KeyLimit",
+    "duly.operations.bulk.BulkResult",
+    "duly.operations.dead_letters.DeadLetters",
+    *(f"duly.operations.events.{name}" for name in ("Activity", "OwnedEvent")),
+    *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     *(f"duly.operations.status.{name}" for name in ("Health", "QueueStatus", "Status")),
 }
 # What an application may import beside the door: what the design names, and the values that the
