@@ -195,8 +195,8 @@ def test_the_audit_trail_is_filtered(small: Shop) -> None:
 
     assert found("--actor", "ana") == [("job.paused", "ana")]
     assert found("--run", run.id, "--actor", "ben") == [("run.requested", "ben")]
-    assert found("--actor", "ana", "--until", "2000-01-01T00:00Z") == []
-    assert found("--actor", "ana", "--since", "2000-01-01T00:00Z") == [("job.paused", "ana")]
+    assert found("--actor", "ana", "--until", "2000-01-01T00:00:00Z") == []
+    assert found("--actor", "ana", "--since", "2000-01-01T00:00:00Z") == [("job.paused", "ana")]
 
 
 def test_a_database_alone_is_never_created(tmp_path: Path) -> None:
