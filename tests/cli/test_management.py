@@ -183,6 +183,15 @@ def test_a_database_that_is_away_is_one_line() -> None:
     assert "does not answer" in done.stderr
 
 
+def test_an_application_gets_no_tables_by_a_question(tmp_path: Path) -> None:
+    """``--app`` creates no file and no table either, before ``duly db upgrade``."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    (tmp_path / "unprepared.py").write_text(APP.format(url=url, key=KEY))
+    done = call("jobs", "list", "--app", "unprepared:scheduler", "--app-dir", str(tmp_path))
+    assert (done.exit_code, "there is no SQLite file" in done.stderr) == (1, True)
+    assert not (tmp_path / "new.db").exists()
+
+
 def test_the_audit_trail_is_filtered(small: Shop) -> None:
     """``duly events`` finds what one person did, what happened to one run, and when."""
     small.scheduler.pause("mail", actor="ana")

@@ -18,7 +18,6 @@ from duly.errors import SchemaError
 from duly.model.text import printable
 from duly.scheduler import Scheduler
 from duly.store import sqlite_file
-from duly.store.url import parse_url
 
 NOT_SIGNED_IN = 401
 CODES = {NOT_SIGNED_IN: NOT_ALLOWED, 403: NOT_ALLOWED, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT}
@@ -66,8 +65,11 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
                     command(client, as_json=as_json, **options)
                 return
             alone = chosen == "url"
-            scheduler = _database(url or "", schema) if alone else load_scheduler(app, app_dir)
+            scheduler = (
+                Scheduler(url or "", schema=schema) if alone else load_scheduler(app, app_dir)
+            )
             try:
+                _require_tables(scheduler)
                 with Client.in_process(scheduler, _user()) as client:
                     command(client, as_json=as_json, **options)
             finally:
@@ -103,20 +105,18 @@ def _choose(**targets: str | None) -> str:
     raise click.UsageError("give --app MODULE:ATTRIBUTE, --url URL or --api ADDRESS")
 
 
-def _database(url: str, schema: str | None) -> Scheduler:
-    """Return a scheduler of a database, which must exist: nothing is created."""
-    parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite" and not sqlite_file.is_in_memory(parsed):
-        path = sqlite_file.file_of(parsed)
+def _require_tables(scheduler: Scheduler) -> None:
+    """Refuse a database without Duly's tables: a command creates nothing."""
+    url = scheduler.store.url
+    if url.get_backend_name() == "sqlite" and not sqlite_file.is_in_memory(url):
+        path = sqlite_file.file_of(url)
         if not path.exists():
             raise SchemaError(f"there is no SQLite file {path}")
-    scheduler = Scheduler(url, schema=schema)
     if not scheduler.store.is_current():
         raise SchemaError(
             f"Duly's tables in {scheduler.store} do not exist, or are of another version; run "
             "`duly db upgrade` first"
         )
-    return scheduler
 
 
 def _user() -> str:
