@@ -245,8 +245,8 @@ def test_the_arguments_of_a_record_can_be_given_back(scheduler: Scheduler) -> No
 @pytest.mark.parametrize(
     ("resolve", "problem"),
     [
-        (lambda _name: None, "is not set where this run is executed"),
-        (lambda _name: 7, "is not set where this run is executed"),
+        (lambda _name: None, "is not set in this process"),
+        (lambda _name: 7, "is not set in this process"),
         (lambda name: {"": ""}[f"{CANARY} {name}"], "could not be resolved: KeyError"),
     ],
 )
