@@ -13,6 +13,7 @@ from duly.model.policy import Overlap
 from duly.operations import batches
 from duly.store.transaction import Transaction
 from tests.operations.conftest import START, Make, after, with_tasks
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -111,7 +112,8 @@ def test_a_running_function_is_asked_to_stop_once(scheduler: Scheduler) -> None:
         results.extend(scheduler.cancel_runs(task="cancels_itself") for _ in range(2))
 
     scheduler.enqueue("cancels_itself")
-    scheduler.run_due()
+    scheduler.run_due()  # which does not wait for a function whose run is cancelled
+    wait_until(lambda: len(results) == 2, what="both calls")
     first, second = results
     assert (first.matched, first.changed, first.refused) == (1, 1, {})
     assert (second.matched, second.changed, second.refused) == (1, 0, {"already asked to stop": 1})
