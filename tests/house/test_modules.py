@@ -25,7 +25,7 @@ PARAMETERS = 6
 WIDE = {"Scheduler.__init__"}
 
 # It loads the names that it lists itself, when they are first asked for, and nothing else.
-DOORS = ("src/duly/__init__.py", "src/duly/triggers/__init__.py")
+DOORS = tuple(f"src/duly/{room}__init__.py" for room in ("", "notify/", "triggers/"))
 
 # It names types of SQLAlchemy's ORM, which only the hosts that use it import.
 TYPES_ONLY = ("src/duly/store/host/session_types.py",)

@@ -64,18 +64,26 @@ OWN_REASONS = {"pause": "why", "pause_queue": "why", "discard": "why", "stop_all
 """The reasons that calls of `CALLS` give themselves."""
 
 
+IN_TRANSACTIONS_OF_THEIR_OWN = {
+    # They change many rows in several short transactions.
+    *("cancel_runs", "retry_runs", "discard_runs"),
+    # They belong to the operation of Duly, and to no change of the host's data.
+    *("add_notice_rule", "remove_notice_rule", "retry_notice", "send_test_notice"),
+}
+
+
 def writing() -> set[str]:
-    """The names of all calls that write: those with an actor."""
+    """The names of all calls that write: those with an actor, but for the query of an actor's."""
     return {
         name
         for name, call in inspect.getmembers(Scheduler, inspect.isfunction)
         if not name.startswith("_") and "actor" in inspect.signature(call).parameters
-    }
+    } - {"events"}
 
 
 def test_every_call_that_writes_takes_a_session() -> None:
-    """Users need not learn which of them do."""
-    assert writing() == set(CALLS)
+    """Users need not learn which of them do; the exceptions have a reason."""
+    assert writing() == set(CALLS) | IN_TRANSACTIONS_OF_THEIR_OWN
     for name in CALLS:
         assert "session" in inspect.signature(getattr(Scheduler, name)).parameters, name
 
