@@ -271,7 +271,7 @@ def test_U02_lines_of_a_process_reach_the_log_of_its_worker(
         scheduler.tick()
     scheduler.stop()
     seen = [
-        (record.levelname, record.name, record.message, vars(record)["run_id"])
+        (record.levelname, record.name, record.message, vars(record)["duly_run"])
         for record in caplog.records
         if record.name in ("duly.run", "app")
     ]

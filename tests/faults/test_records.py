@@ -148,7 +148,8 @@ def test_U22_every_class_of_the_reference_of_records_is_one() -> None:
     assert set(RECORDS) == {
         *("AttemptRecord", "Backfill", "Event", "Finding", "Health", "JobRecord", "KeyLimit"),
         *("LogLine", "MissedRange", "Progress", "QueueStatus", "RunRecord", "Status", "Step"),
-        *("ProcessJobRecord", "Stopped", "WorkerRecord"),
+        *("ProcessJobRecord", "Stopped", "WorkerRecord", "KeyRecord", "BulkResult", "DeadLetters"),
+        *("Counts", "Load", "OutcomeCount", "QueueCounts"),
     }
 
 

@@ -19,7 +19,7 @@ from tests.support.processes import Child, Children
 from tests.support.waiting import wait_until
 
 WORKER = Path(__file__).with_name("worker.py")
-CALLS = 400
+CALLS = 1200
 Key = tuple[str, str, str]
 
 
