@@ -107,6 +107,10 @@ class Follower:
                 try:
                     await self.poll()
                 except (SQLAlchemyError, OSError) as error:
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        # SQLAlchemy may report a cancelled query as an invalid transaction.
+                        raise asyncio.CancelledError from error
                     log.warning("Could not read new notifications; retrying: %s", error)
                 if not self._users:
                     self._wanted.clear()

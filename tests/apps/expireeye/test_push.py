@@ -6,20 +6,25 @@ import asyncio
 import json
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import PendingRollbackError
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
 from apps.expireeye import push
 from apps.expireeye.api import socket as socket_route
+from apps.expireeye.follower import Follower
 from apps.expireeye.metrics import Metrics
 from apps.expireeye.models import Notification
 from apps.expireeye.push import QUEUE_LIMIT, Frame, Hub
+from apps.expireeye.services import Services
+from apps.expireeye.settings import Settings
 from apps.expireeye.tokens import ACCESS
 from apps.rate_limits import Limit
-from tests.apps.expireeye.world import World
+from tests.apps.expireeye.world import SECRET, World
 from tests.support.waiting import wait_until
 
 KEYS = {"id", "type", "message", "productName", "expiryDate", "timestamp"}
@@ -290,3 +295,31 @@ def _store(world: World, user_id: int, notice_id: int) -> None:
             session.add(notice)
 
     world.wait_for(add)
+
+
+async def test_a_follower_that_is_cancelled_in_a_query_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy may report that query as an invalid transaction; the application must stop."""
+    settings = Settings(
+        database_url=f"sqlite+aiosqlite:///{tmp_path / 'app.db'}", jwt_secret=SECRET
+    )
+    services = Services(settings)
+    asking = asyncio.Event()
+
+    async def query(_follower: Follower) -> None:
+        asking.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            raise PendingRollbackError("invalid transaction") from error
+
+    monkeypatch.setattr(Follower, "poll", query)
+    services.follower._wanted.set()
+    following = asyncio.create_task(services.follower.run())
+    await asking.wait()
+    following.cancel()
+    _done, pending = await asyncio.wait([following], timeout=5)
+    assert not pending
+    assert following.cancelled()
+    await services.database.engine.dispose()
