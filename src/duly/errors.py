@@ -217,6 +217,14 @@ class KeyNotFound(NotFound):
         self.key_id = key_id
 
 
+class WorkerNotFound(NotFound):
+    """No worker has this id."""
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(f"no worker has the id {worker_id[:40]!r}; workers() lists their ids")
+        self.worker_id = worker_id
+
+
 class NoticeNotFound(NotFound):
     """No notice has this id."""
 

@@ -308,3 +308,19 @@ def test_diff_tells_what_a_start_would_change(database_url: str, tmp_path: Path)
     }  # fmt: skip
     assert {job.id: job.revision for job in before.jobs()} == revisions
     before.store.dispose()
+
+
+def test_workers_drain(small: Shop) -> None:
+    """The worker is asked and shown as draining; an unknown one is an error."""
+    small.scheduler.tick()
+    worker_id = small.scheduler.worker_id or ""
+    drained = call("workers", "drain", worker_id, "--json", "--url", small.url)
+    assert drained.exit_code == 0, drained.output
+    shown = json.loads(drained.stdout)
+    assert (shown["id"], shown["draining"]) == (worker_id, True)
+    assert [event.worker_id for event in small.scheduler.events(kind="worker.draining")] == [
+        worker_id
+    ]
+    unknown = call("workers", "drain", "nobody", "--url", small.url)
+    assert unknown.exit_code != 0
+    assert "no worker has the id 'nobody'" in unknown.output

@@ -69,6 +69,7 @@ IN_TRANSACTIONS_OF_THEIR_OWN = {
     *("cancel_runs", "retry_runs", "discard_runs"),
     # They belong to the operation of Duly, and to no change of the host's data.
     *("add_notice_rule", "remove_notice_rule", "retry_notice", "send_test_notice"),
+    "drain_worker",
 }
 
 

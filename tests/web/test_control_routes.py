@@ -131,3 +131,15 @@ def test_a_preview_knows_stored_calendars(client: Client) -> None:
 def test_what_cannot_be_previewed_is_refused(client: Client, body: Any) -> None:
     """422 with what is wrong, at once."""
     assert client.do("/preview", body).status_code == 422
+
+
+def test_draining_a_worker(site: Site, client: Client) -> None:
+    """The worker as it is now, as often as one asks; an unknown one is 404."""
+    site.scheduler.tick()
+    (worker,) = client.api("/workers")["items"]
+    for _time in range(2):
+        answer = client.do(f"/workers/{worker['id']}/drain")
+        assert (answer.status_code, answer.json()) == (200, {**worker, "draining": True})
+    (event,) = site.scheduler.events(kind="worker.draining")
+    assert (event.worker_id, event.actor) == (worker["id"], "ana")
+    assert client.do("/workers/nobody/drain").status_code == 404

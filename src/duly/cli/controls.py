@@ -162,7 +162,7 @@ def remove_calendar(client: Client, *, as_json: bool, name: str, yes: bool) -> N
 
 @click.group("workers")
 def workers_command() -> None:
-    """List workers.
+    """List and drain workers.
 
     Targets and exit codes: see `duly jobs --help`.
     """
@@ -174,6 +174,14 @@ def workers_command() -> None:
 def list_workers(client: Client, *, as_json: bool, everything: bool, **query: Any) -> None:
     """List workers, oldest first."""
     print_list(client, "/workers", query, WORKERS, as_json=as_json, everything=everything)
+
+
+@workers_command.command("drain")
+@on_target
+@click.argument("worker_id", metavar="ID")
+def drain_worker(client: Client, *, as_json: bool, worker_id: str) -> None:
+    """Let worker ID finish what it executes, and take no more runs until its process stops."""
+    print_item(client.post(f"/workers/{segment(worker_id)}/drain"), as_json=as_json)
 
 
 @click.command("events")

@@ -24,7 +24,7 @@ COMMANDS = {
         ("queues", "controls", "List, pause, resume and limit queues."),
         ("limits", "controls", "List, set and remove the limits of concurrency keys."),
         ("calendars", "controls", "List, show, set and remove named calendars."),
-        ("workers", "controls", "List workers."),
+        ("workers", "controls", "List and drain workers."),
         ("events", "controls", "Show the audit trail."),
         ("keys", "keys", "List, create and revoke API keys."),
         ("notify", "notify", "Show and change the rules of notices, and test channels."),

@@ -28,7 +28,7 @@ KINDS = frozenset(
         "jobs.paused", "jobs.resumed", "jobs.removed",
         "runs.cancelled", "runs.retried", "runs.discarded",
         "worker.started", "worker.stopped", "worker.lost", "worker.fenced", "run.late_completion",
-        "worker.late", "worker.clock_set",
+        "worker.late", "worker.clock_set", "worker.draining",
         "key.created", "key.revoked",
         "calendar.changed", "calendar.removed", "queue.paused", "queue.resumed",
         "queue.changed", "limit.changed", "limit.removed",

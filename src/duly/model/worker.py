@@ -150,7 +150,8 @@ class WorkerRecord(Record):
         started_at: when it registered.
         beat_at: the time of its last heartbeat.
         lease_until: the time until which it counts as alive without another heartbeat.
-        draining: whether it is shutting down and takes no more runs.
+        draining: whether it takes no more runs: it is shutting down, or was asked to drain, which
+            its next heartbeat obeys.
         app_version: the application's version, as given by ``Scheduler(version=…)``, if any.
         fires: whether it fires jobs; ``duly worker`` only executes runs.
         process_jobs: what it reports about the jobs with ``scope="process"``, as of its last

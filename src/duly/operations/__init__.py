@@ -23,6 +23,7 @@ from duly.operations import (
     runs,
     status,
     waiting,
+    workers,
 )
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "runs",
     "status",
     "waiting",
+    "workers",
 ]

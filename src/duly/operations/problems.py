@@ -44,8 +44,9 @@ def find(core: Core, conn: Connection) -> list[Finding]:
     if switch is not None:
         found.append(_switched_off(switch))
     else:
-        found += _not_fired(conn, workers, now)
-        found += _not_served(core, conn, workers, now)
+        absent = "every worker is draining" if living else "no worker is alive"
+        found += _not_fired(conn, workers, now, absent)
+        found += _not_served(core, conn, workers, now, absent)
     found += _event_loop(core)
     found += _no_tasks(core)
     found += _failing_process_jobs(workers)
@@ -118,7 +119,7 @@ def _switched_off(switch: control.Stopped) -> Finding:
 
 
 def _not_fired(
-    conn: Connection, workers: Sequence[WorkerRecord], now: datetime
+    conn: Connection, workers: Sequence[WorkerRecord], now: datetime, absent: str
 ) -> Iterator[Finding]:
     if any(worker.fires for worker in workers):
         return
@@ -128,7 +129,7 @@ def _not_fired(
     are = f"{overdue} {'job is' if overdue == 1 else 'jobs are'} overdue and"
     advice = "start `duly run`, or an application that starts its scheduler"
     if not workers:
-        yield Finding("firing", "warning", f"{are} no worker is alive", advice)
+        yield Finding("firing", "warning", f"{are} {absent}", advice)
         return
     those = "the only worker does not fire" if len(workers) == 1 else ""
     text = those or f"none of {len(workers)} workers fires"
@@ -136,7 +137,7 @@ def _not_fired(
 
 
 def _not_served(
-    core: Core, conn: Connection, workers: Sequence[WorkerRecord], now: datetime
+    core: Core, conn: Connection, workers: Sequence[WorkerRecord], now: datetime, absent: str
 ) -> Iterator[Finding]:
     served = {name for worker in workers for name in worker.queues}
     paused = {row.name for row in control.queues(conn).values() if row.paused_at is not None}
@@ -148,7 +149,7 @@ def _not_served(
             continue
         wait = "run waits" if waiting == 1 else "runs wait"
         if not workers:
-            text = f"{waiting} {wait} in the queue {name!r}, and no worker is alive"
+            text = f"{waiting} {wait} in the queue {name!r}, and {absent}"
             advice = "start `duly run`, or an application that starts its scheduler"
             yield Finding("queues", "warning", text, advice)
             continue

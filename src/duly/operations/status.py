@@ -131,12 +131,6 @@ def status(core: Core) -> Status:
         )
 
 
-def workers(core: Core) -> list[WorkerRecord]:
-    """Return all known workers, oldest first, each with what it reports of process jobs."""
-    with core.store.read() as conn:
-        return problems.worker_records(core, worker_rows.all_rows(conn))
-
-
 def health(core: Core) -> Health:
     """Return whether the scheduler of this process works; it does not raise if it does not."""
     worker = core.worker

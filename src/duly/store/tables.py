@@ -267,6 +267,7 @@ worker = Table(
     Column("beat_at", Instant, nullable=False),
     Column("lease_until", Instant, nullable=False),
     Column("draining", Boolean, nullable=False, server_default=text("false")),
+    Column("drain_requested", Boolean, nullable=False, server_default=text("false")),
     Column("fires", Boolean, nullable=False, server_default=text("true")),
     Column("app_version", String(64)),
     Column("server", String(64)),

@@ -41,7 +41,9 @@ def beat(
     draining: bool,
     process_jobs: str | None = None,
 ) -> bool:
-    """Renew a worker's lease and return whether its row still exists.
+    """Renew a worker's lease, and return whether it was renewed.
+
+    It is not if its row is gone, or if the worker takes runs although it was asked to drain.
 
     Args:
         conn: a connection in a transaction.
@@ -54,8 +56,22 @@ def beat(
     values: dict[str, Any] = {"beat_at": now, "lease_until": lease_until, "draining": draining}
     if process_jobs is not None:
         values["process_jobs"] = process_jobs
-    result = conn.execute(update(worker).where(worker.c.id == worker_id).values(**values))
-    return result.rowcount == 1
+    statement = update(worker).where(worker.c.id == worker_id).values(**values)
+    if not draining:
+        statement = statement.where(~worker.c.drain_requested)
+    return conn.execute(statement).rowcount == 1
+
+
+def lock_row(tx: Transaction, worker_id: str) -> Row[Any] | None:
+    """Lock a worker's row, which delays its heartbeat, and return it if it exists."""
+    own = select(worker).where(worker.c.id == worker_id)
+    return tx.conn.execute(tx.dialect.lock_rows(own)).one_or_none()
+
+
+def request_drain(tx: Transaction, worker_id: str) -> None:
+    """Ask a worker to take no more runs; its next heartbeat finds the request."""
+    values = {"drain_requested": True, "draining": True}
+    tx.conn.execute(update(worker).where(worker.c.id == worker_id).values(**values))
 
 
 def all_rows(conn: Connection) -> Sequence[Row[Any]]:
@@ -134,8 +150,8 @@ def has_stopped(conn: Connection, worker_id: str) -> bool:
 
 def allow_claims(tx: Transaction, worker_id: str) -> bool:
     """Give a worker that had stopped its permission to claim back, unless its row is gone."""
-    own = select(worker.c.id).where(worker.c.id == worker_id)
-    if tx.conn.execute(tx.dialect.lock_rows(own)).scalar() is None:
+    again = update(worker).where(worker.c.id == worker_id).values(drain_requested=False)
+    if tx.conn.execute(again).rowcount == 0:
         return False
     stop_claiming(tx, worker_id)
     tx.conn.execute(insert(claimer), {"worker_id": worker_id})

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from duly.errors import DulyError
 from duly.model import payload
@@ -71,6 +72,8 @@ class WorkerLease:
             be fenced, if it must.
         report: returns what each beat stores about process jobs; ``None``: nothing.
         draining: whether the worker takes no more runs; stored by the next beat.
+        drain_requested: whether it was asked from outside to drain, which holds until it stops.
+        on_drain: called on the thread of the beat that has found that request.
         leaving: whether the worker has stopped, and stays registered only for functions that are
             still executing.
         contact_since: since when, on the steady clock, every beat has reached the database;
@@ -93,7 +96,8 @@ class WorkerLease:
         self.locks = _locks_of(store)
         self.contact_since = 0.0
         self.quiet_until = 0.0
-        self.draining = self.leaving = False
+        self.draining = self.drain_requested = self.leaving = False
+        self.on_drain: Callable[[], None] = lambda: None
         self.supervise: Callable[[], str | None] = lambda: None
         self.report: Callable[[], str | None] = lambda: None
 
@@ -132,7 +136,7 @@ class WorkerLease:
             self._fenced = None
             self._registration = Registration(worker_id, store, server, steady)
             self.contact_since = steady
-            self.draining = self.leaving = False
+            self.draining, self.leaving = self.drain_requested, False
         if self.threaded:
             self._start_threads()
         return worker_id
@@ -224,12 +228,12 @@ class WorkerLease:
         with self._lock:
             if self._registration is not registration:
                 return False
-            self.draining = self.leaving = False
+            self.draining = self.drain_requested = self.leaving = False
         return True
 
     def leave(self) -> None:
         """Stop beating and remove the worker's row; its runs must have been given back before."""
-        self.threaded = self.leaving = False
+        self.threaded = self.leaving = self.drain_requested = False
         registration = self._registration
         if registration is None:
             return
@@ -269,6 +273,7 @@ class WorkerLease:
                 "tzdb": tzdb_version(), "queues": payload.encode(dict(settings.queues)),
                 "started_at": tx.now, "beat_at": tx.now, "server": server,
                 "lease_until": tx.now + timedelta(seconds=self.heartbeat.lease),
+                "draining": self.drain_requested, "drain_requested": self.drain_requested,
             },
         )  # fmt: skip
         if self._fenced is not None:
@@ -290,11 +295,13 @@ class WorkerLease:
             steps.extend(self._store.time.steps())
             tx.now = self._store.time.now()
             lease = tx.now + timedelta(seconds=self.heartbeat.lease)
-            if not workers.beat(
-                tx.conn, registration.id, tx.now, lease,
-                draining=self.draining, process_jobs=report,
-            ):  # fmt: skip
-                return "its row is gone, because another worker declared it dead"
+            renew = partial(
+                workers.beat, tx.conn, registration.id, tx.now, lease, process_jobs=report
+            )
+            if not renew(draining=self.draining):
+                if not renew(draining=True):
+                    return "its row is gone, because another worker declared it dead"
+                self._obey_drain(registration)
             self._record_anomalies(tx, registration, steady, steps)
             return None
 
@@ -302,6 +309,15 @@ class WorkerLease:
         if steps:  # leases written by the old clock prove nothing: see who beats by the new one
             self.contact_since = steady
         return problem
+
+    def _obey_drain(self, registration: Registration) -> None:
+        """Take no more runs from now on, because this worker was asked to drain."""
+        with self._lock:
+            if self._registration is not registration or self.draining:
+                return
+            self.draining = self.drain_requested = True
+        log.info("Worker %s was asked to drain: it takes no more runs.", registration.id)
+        self.on_drain()
 
     def _record_anomalies(
         self, tx: Transaction, registration: Registration, steady: float, steps: list[timedelta]

@@ -112,11 +112,13 @@ class Worker:
         self.process_jobs = ProcessJobs(store, self.execution, process_jobs)
         self.loop = Loop(self._step, self._started, wakeup, listener, store.outage)
         self.lease.supervise = self._supervise
+        self.lease.on_drain = self._drain
         self.lease.report = self.process_jobs.report
         self.shutdown = Shutdown(
             store, self.lease, self.execution, self.process_jobs, self._complete
         )
         self._next_fire: datetime | None = None
+        self._drained = True
         self.last_tick: float | None = None
         self.idle_tick: float | None = None
 
@@ -336,6 +338,7 @@ class Worker:
             wake = Wake(at_once=True)
         self.idle_tick = None if wake.at_once or self.busy else began
         self.last_tick = self._store.clock.monotonic()
+        self._note_drained(worker_id)
         return wake
 
     def _step(self) -> Wake:
@@ -371,6 +374,17 @@ class Worker:
         self.shutdown.go_on()
         return self.loop.supervise()
 
+    def _drain(self) -> None:
+        self._drained = False
+        self.execution.give_back_waiting(0)
+        self.loop.wake()
+
+    def _note_drained(self, worker_id: str) -> None:
+        busy = self.busy or self.process_jobs.busy
+        if not self._drained and not busy:
+            self._drained = True
+            log.info("Worker %s is drained: nothing executes in it.", worker_id)
+
     def _started(self) -> None:
         self._duties.run_at_start()
         self.lease.start()
@@ -386,13 +400,16 @@ class Worker:
         """Query the database for what there is to do."""
         with self._store.read() as conn:
             agenda = self._claims.agenda.read(conn, self._store.time.now())
-        self.process_jobs.switch(stopped=agenda.stopped)
-        if agenda.stopped:
+        stopped = agenda.stopped or self.lease.draining
+        self.process_jobs.switch(stopped=stopped)
+        if stopped:
             return Agenda(None, None, None, waiting=False, feeding=False, stopped=True, ready=())
         return agenda if self._settings.fires else replace(agenda, next_fire=None)
 
     def _fire_foreseen(self, worker_id: str) -> None:
         foreseen, self._next_fire = self._next_fire, None
+        if self.lease.draining:
+            return
         if foreseen is not None and foreseen <= self._store.time.now():
             with self.execution.in_flight.reservation() as reservation:
                 fired = self._firing.fire_jobs(self._on_insert(worker_id, reservation))

@@ -10,7 +10,7 @@ from duly.model.worker import WorkerRecord
 from duly.web.api.paging import PageQuery, page_of_all
 from duly.web.api.schemas import Page
 from duly.web.context import Context
-from duly.web.paths import API_PREFIX
+from duly.web.paths import API_PREFIX, Name
 from duly.web.routes import Routes
 
 routes = Routes(API_PREFIX, tag="workers")
@@ -23,3 +23,10 @@ async def list_workers(
     """List all workers, oldest first."""
     workers: list[WorkerRecord] = await context.scheduler.aio.workers()
     return page_of_all(workers, query, lambda worker: worker.id)
+
+
+@routes.post("/workers/{worker_id}/drain")
+async def drain_worker(context: Context, worker_id: Name) -> WorkerRecord:
+    """Let a worker finish what it executes, and take no more runs until its process stops."""
+    worker: WorkerRecord = await context.scheduler.aio.drain_worker(worker_id, actor=context.actor)
+    return worker

@@ -578,6 +578,7 @@ def upgrade() -> None:
         sa.Column("beat_at", Instant, nullable=False),
         sa.Column("lease_until", Instant, nullable=False),
         sa.Column("draining", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("drain_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("fires", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("app_version", sa.String(length=64), nullable=True),
         sa.Column("server", sa.String(length=64), nullable=True),
