@@ -69,7 +69,7 @@ def act(scheduler: Scheduler, session: Any, name: str = "o") -> str:
     """Everything that one can do on a session; returns the run's id."""
     scheduler.add("work", every(seconds=60), id=f"job {name}", tags=["t"], session=session)
     scheduler.pause(f"job {name}", session=session)
-    scheduler.resume(tag="t", session=session)
+    scheduler.resume(f"job {name}", session=session)
     return scheduler.enqueue("work", n=1, session=session)
 
 

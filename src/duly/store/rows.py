@@ -163,7 +163,8 @@ def definition_of(row: JobRow) -> JobDefinition:
     """Decode a job row's trigger and options."""
     problem = options_problem(row)
     if problem is not None:
-        return JobDefinition(None, JobOptions(queue=row.queue, owner=row.owner), problem)
+        owner = getattr(row, "owner", None)  # which jobs.FIRING leaves out
+        return JobDefinition(None, JobOptions(queue=row.queue, owner=owner), problem)
     options = decode_options(row.options)
     try:
         return JobDefinition(decode(row.trigger), options)

@@ -145,4 +145,4 @@ class Guard:
 def bearer_token(request: Request) -> str | None:
     """Return the bearer token of a request, which browsers never send on their own."""
     scheme, separator, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if separator and scheme.lower() == "bearer" else None
+    return token if separator and scheme.lower() == "bearer" else None
