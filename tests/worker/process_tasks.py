@@ -118,10 +118,11 @@ def huge() -> str:
 
 def orphan(folder: str) -> None:
     """Die while a child process survives and keeps every descriptor open."""
-    if os.fork() == 0:
-        Path(folder, "grandchild").write_text(str(os.getpid()))
+    grandchild = os.fork()
+    if grandchild == 0:
         time.sleep(100)
         os._exit(0)
+    Path(folder, "grandchild").write_text(str(grandchild))
     os._exit(5)
 
 

@@ -248,7 +248,7 @@ def test_a_failure_is_reported_and_logged_as_that_of_any_run(
         step(scheduler, 30)
     line: Any = next(record for record in caplog.records if record.levelno == logging.ERROR)
     assert (line.levelno, line.name) == (logging.ERROR, "duly.worker")
-    assert (line.job_id, line.task, line.attempt) == ("refresh", "refresh", 1)
+    assert (line.duly_job, line.duly_task, line.duly_attempt) == ("refresh", "refresh", 1)
     assert line.exc_info is not None
     assert "in refresh" in line.exc_text
     found = report(scheduler)
