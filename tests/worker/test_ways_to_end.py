@@ -19,10 +19,10 @@ from tests.worker.conftest import World, step
 from tests.worker.internals import die, unwritten
 
 NEW = {
-    "job_id": None, "job_uid": None, "owner": None, "task": "work", "args": "{}", "scheduled_for": None,
+    "job_id": None, "job_uid": None, "task": "work", "args": "{}", "scheduled_for": None,
     "due_at": "born", "cause": "enqueue", "actor": None, "queue": "default", "priority": 0,
     "state": "ready", "attempt": 0, "max_attempts": 1, "crashes": 0, "token": 0, "claim_id": None,
-    "worker_id": None, "occupied": False, "started_at": None, "finished_at": None,
+    "owner": None, "worker_id": None, "occupied": False, "started_at": None, "finished_at": None,
     "expires_at": None, "waits_for_slot": False, "keep_until": None, "cancel_requested": False,
     "reason": None, "result": None, "error_type": None, "error_message": None,
     "progress_done": None, "progress_total": None, "progress_note": None, "counters": None,
