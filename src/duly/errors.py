@@ -21,7 +21,8 @@
     │   ├── CalendarNotFound
     │   ├── KeyNotFound
     │   ├── NoticeNotFound
-    │   └── NoticeRuleNotFound
+    │   ├── NoticeRuleNotFound
+    │   └── WorkerNotFound
     ├── Conflict                the stored state does not allow this now
     │   ├── DuplicateJob        the id is taken and replace=False
     │   ├── DuplicateNoticeRule the name of a notice rule is taken
