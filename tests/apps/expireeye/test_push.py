@@ -315,7 +315,8 @@ async def test_a_follower_that_is_cancelled_in_a_query_ends(
             raise PendingRollbackError("invalid transaction") from error
 
     monkeypatch.setattr(Follower, "poll", query)
-    services.follower._wanted.set()
+    await services.database.create_tables_when_reachable()
+    await services.follower.join(1)
     following = asyncio.create_task(services.follower.run())
     await asking.wait()
     following.cancel()
