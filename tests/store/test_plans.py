@@ -110,7 +110,12 @@ def plans(store: Store, act: Callable[[Transaction], Any]) -> str:
             prefix = "EXPLAIN QUERY PLAN " if store.dialect.name == "sqlite" else "EXPLAIN "
             found = conn.exec_driver_sql(prefix + statement, first)
             if store.dialect.name == "mysql":
-                lines += [f"{row.type} INDEX {row.key} {row.Extra}" for row in found]
+                lines += [
+                    # Reading what an inner query has found is no scan of a table.
+                    f"{'derived' if str(row.table).startswith('<derived') else row.type} "
+                    f"INDEX {row.key} {row.Extra}"
+                    for row in found
+                ]
             else:
                 lines += [str(row[-1]) for row in found]
     return "\n".join(lines)
@@ -174,7 +179,6 @@ def test_the_hot_statements_use_their_indexes(
     assert "SCAN duly_run\n" not in plan + "\n"
     assert "Seq Scan on duly_run " not in plan
     if full.dialect.name == "mysql":
-        plan = re.sub(r"\AALL INDEX None \n", "", plan)  # the bounded rows that a count has found
         assert not re.search(r"^(ALL|index) INDEX .*$", plan, re.MULTILINE), plan
 
 

@@ -1,4 +1,4 @@
-"""Changes of one item, or of all that match a filter: how many is told before they are changed."""
+"""Changes of one item, or of all that match a filter, whose number is shown before the change."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ class Event(Record):
         run_id: the run that it concerns, if any.
         worker_id: the worker that it concerns, if any.
         actor: the user who caused it; ``None`` for Duly itself.
-        reason: why that user did it, if told; reasons of Duly's own are in ``detail``.
-        request_id: the id of the request in which the user did it, if told.
+        reason: why the user did it, if they said so; reasons of Duly's own are in ``detail``.
+        request_id: the id of the request in which the user did it, if there was one.
         detail: further facts, which depend on the kind; JSON values.
         id: its position in the audit trail; ``None`` for kinds that are not stored.
     """
