@@ -21,7 +21,7 @@ def server(children: Children, sqlite_url: str, tmp_path: Path) -> Server:
     """The web application on a scheduler that runs; `door` opens what its tasks wait for."""
     return children.uvicorn(
         "tests.browser.demo:app",
-        ready=f"{MOUNT}/static/duly.css",
+        ready=f"{MOUNT}/static/styles/frame.css",
         env={"DEMO_DATABASE": sqlite_url, "DEMO_DOOR": str(tmp_path / "door")},
     )
 

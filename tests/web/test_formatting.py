@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from duly.web.dashboard import formatting
-from duly.web.dashboard.overview import timeline
+from duly.web.dashboard.charts.timeline import timeline
 from tests.web.site import Site
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -21,6 +21,7 @@ from duly.web.dashboard.rendering import show_problem
 from duly.web.dashboard.static_files import DashboardFiles
 from duly.web.head import HeadAsGet
 from duly.web.headers import SecurityHeaders
+from duly.web.page_updates import PageUpdates
 from duly.web.paths import API, PreserveEncodedSlashes
 from duly.web.request_ids import RequestIds
 from duly.web.routes import GuardedRoute
@@ -63,6 +64,7 @@ def web_app(scheduler: Scheduler, *, access: Access) -> FastAPI:
     )
     app.state.scheduler = scheduler
     app.state.guard = guard
+    app.state.page_updates = PageUpdates(scheduler.clock)
     app.router.routes.extend([Mount("/static", DashboardFiles(), name="static"), *ROUTES])
     return app
 

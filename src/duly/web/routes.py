@@ -22,6 +22,7 @@ from duly.web import csrf
 from duly.web.access import Guard, Principal
 from duly.web.bounded_request import BoundedRequest
 from duly.web.ownership import Scope, refuse_foreign, refuse_foreign_body, scope_of
+from duly.web.page_updates import PageUpdates, Respond, is_update
 from duly.web.problems import describe_problems
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
@@ -78,9 +79,13 @@ class GuardedRoute(APIRoute):
             if self.method not in csrf.SAFE_METHODS:
                 await self.check_body(bounded)
             self.check_query(bounded)
-            return await handle(bounded)
+            return await self.respond(bounded, handle)
 
         return respond
+
+    async def respond(self, request: Request, handle: Respond) -> Response:
+        """Respond to an admitted request by its handler."""
+        return await handle(request)
 
     async def check_body(self, request: BoundedRequest) -> None:
         """Refuse an unsafe request of another site, and a body of another media type."""
@@ -139,6 +144,17 @@ class PageRoute(GuardedRoute):
         await request.refuse_other_media(self.media_type)
         token = (await request.form(max_files=0)).get(csrf.FIELD)
         csrf.refuse_cross_site(request, token if isinstance(token, str) else None)
+
+    async def respond(self, request: Request, handle: Respond) -> Response:
+        """See `GuardedRoute.respond`; an update of an open page is shared."""
+        if self.method not in csrf.SAFE_METHODS or not is_update(request):
+            return await handle(request)
+        updates: PageUpdates = request.app.state.page_updates
+        principal: Principal = request.state.principal
+        base, address = request.scope.get("root_path"), request.scope["path"]
+        of_user = (principal.role, principal.owners)
+        key = (base, address, request.scope["query_string"], *of_user)
+        return await updates.respond(request, key, handle)
 
 
 class Routes:

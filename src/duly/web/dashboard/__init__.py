@@ -1,10 +1,10 @@
-"""The dashboard: pages rendered on the server and refreshed by one small script."""
+"""The dashboard: pages rendered on the server, kept up to date by small scripts."""
 
 from __future__ import annotations
 
 from duly.web.dashboard import actions, pages
 from duly.web.routes import GuardedRoute
 
-ROUTES: tuple[GuardedRoute, ...] = (*pages.routes, *actions.routes)
+ROUTES: tuple[GuardedRoute, ...] = (*pages.ROUTES, *actions.ROUTES)
 
 __all__ = ["ROUTES"]

@@ -14,12 +14,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from duly.model.event import KINDS
 from duly.operations.status import Status
 from duly.web import csrf
 from duly.web.context import RequestContext
 from duly.web.dashboard import formatting
-from duly.web.dashboard.static_files import VERSION
-from duly.web.paths import address, segment
+from duly.web.dashboard.appearance import theme_of
+from duly.web.dashboard.static_files import STYLES, VERSION
+from duly.web.page_updates import is_update
+from duly.web.paths import API_PREFIX, address, segment
 from duly.web.problems import Problem
 
 CONFIRMATIONS = {
@@ -38,6 +41,16 @@ CONFIRMATIONS = {
 }
 """The confirmation of an action by the code in the URL, so that no URL can inject text."""
 
+AREAS = (
+    ("", "Overview", "g o"),
+    ("jobs", "Jobs", "g j"),
+    ("runs", "Runs", "g r"),
+)
+"""The areas of the dashboard: path, title and the keys that open it."""
+
+OF_OWNERS = frozenset({"jobs", "runs"})
+"""The areas that users may see who are restricted to some owners."""
+
 _ACTION = re.compile(r"(/(?:jobs|runs)/[^/]+)/[a-z]+")
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -46,7 +59,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals.update(formatting=formatting, version=VERSION)
+_templates.globals.update(formatting=formatting, styles=STYLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,10 @@ class Links:
         parameters = {name: value for name, value in query.items() if value}
         return f"{path}?{urlencode(parameters)}" if parameters else path
 
+    def file(self, *parts: str) -> str:
+        """Return the path of a static file; it contains the version of the files."""
+        return self.to("static", VERSION, *parts)
+
     def owner(self) -> str | None:
         """Return the path of the job or run that the requested action belongs to, if any."""
         match = _ACTION.fullmatch(self._path.removeprefix(self._base))
@@ -106,31 +123,49 @@ class Links:
 
 
 async def render(
-    context: RequestContext, template: str, *, refresh: float = 5, **values: Any
+    context: RequestContext,
+    template: str,
+    *,
+    refresh: float = 5,
+    eager: bool = False,
+    **values: Any,
 ) -> HTMLResponse:
-    """Return a page of the dashboard.
+    """Return a page of the dashboard, or the parts of it that change, to update an open page.
+
+    An update is shared by all users who may see the same, see `duly.web.page_updates`: what depends
+    on the user's name or browser is not among its parts.
 
     Args:
         context: the request.
         template: the name of the template.
-        refresh: the seconds between two refreshes by the script while the page is visible.
+        refresh: the seconds between two updates while the page is visible and not streamed to.
+        eager: whether to update as often while it is: what it shows changes without an event.
         values: the values for the template; ``status`` is read unless it is given.
     """
+    request = context.request
     status: Status = values.pop("status", None) or await read_status(context)
-    zone = ZoneInfo(context.scheduler.settings.timezone)
+    update = is_update(request)
+    streams = "wsgi_environ" not in request.scope
     text = _templates.get_template(template).render(
         values,
+        layout="layout/update.html" if update else "layout/page.html",
         status=status,
-        times=Times(status.at, zone),
-        links=Links(context.request),
+        times=Times(status.at, ZoneInfo(context.scheduler.settings.timezone)),
+        links=Links(request),
+        areas=[area for area in AREAS if context.owners is None or area[0] in OF_OWNERS],
         principal=context.principal,
-        csrf=csrf.token_of(context.request),
-        done=CONFIRMATIONS.get(context.request.query_params.get("done", "")),
+        csrf="" if update else csrf.token_of(request),
+        theme=theme_of(request),
+        done=CONFIRMATIONS.get(request.query_params.get("done", "")),
         refresh=refresh,
+        eager=eager,
+        events=" ".join(sorted(KINDS)),
+        stream=f"{context.base}{API_PREFIX}/stream" if streams else None,
         alive=[worker for worker in status.workers if worker.lease_until > status.at],
     )
     response = HTMLResponse(text)
-    csrf.keep_token(response, context.request)
+    if not update:
+        csrf.keep_token(response, request)
     return response
 
 
@@ -141,5 +176,7 @@ async def read_status(context: RequestContext) -> Status:
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:
     """Return an error page."""
-    text = _templates.get_template("problem.html").render(problem=problem, links=Links(request))
+    text = _templates.get_template("problem.html").render(
+        problem=problem, links=Links(request), theme=theme_of(request)
+    )
     return HTMLResponse(text, problem.status)

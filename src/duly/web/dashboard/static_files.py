@@ -1,4 +1,4 @@
-"""The static files of the dashboard: a stylesheet, a script and icons."""
+"""The static files of the dashboard: stylesheets, scripts and an icon."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from starlette.types import Scope
 
 FOLDER = Path(__file__).parent / "static"
 VERSION = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(FOLDER.iterdir()))
+    b"".join(path.read_bytes() for path in sorted(FOLDER.rglob("*.*")))
 ).hexdigest()[:12]
-"""A hash of the files: URLs contain it, so that browsers can cache the files forever."""
+"""A hash of the files. It is part of their path, so that browsers can cache them forever, and so
+that a script imports the other scripts of its own version."""
+
+STYLES = ("tokens.css", "frame.css", "states.css", "tables.css", "controls.css", "figures.css")
+"""The stylesheets in the order in which they apply."""
 
 
 class DashboardFiles(StaticFiles):
@@ -22,6 +26,10 @@ class DashboardFiles(StaticFiles):
 
     def __init__(self) -> None:
         super().__init__(directory=FOLDER)
+
+    def lookup_path(self, path: str) -> tuple[str, stat_result | None]:
+        """See `StaticFiles.lookup_path`; the version at the start of a path is no folder."""
+        return super().lookup_path(path.removeprefix(f"{VERSION}/"))
 
     def file_response(
         self,
@@ -32,8 +40,9 @@ class DashboardFiles(StaticFiles):
     ) -> Response:
         """See `StaticFiles.file_response`; sets how long the file may be cached."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        versioned = scope["query_string"] == f"v={VERSION}".encode()
         response.headers["Cache-Control"] = (
-            "public, max-age=31536000, immutable" if versioned else "no-cache"
+            "public, max-age=31536000, immutable"
+            if f"/static/{VERSION}/" in scope["path"]
+            else "no-cache"
         )
         return response

@@ -1,0 +1,15 @@
+"""The actions of the dashboard: forms that respond with a redirect to a page."""
+
+from __future__ import annotations
+
+from duly.web.dashboard.actions import jobs, queues, runs, switch
+from duly.web.routes import GuardedRoute
+
+ROUTES: tuple[GuardedRoute, ...] = (
+    *jobs.routes,
+    *runs.routes,
+    *queues.routes,
+    *switch.routes,
+)
+
+__all__ = ["ROUTES"]

@@ -1,0 +1,1 @@
+"""Charts: what the templates draw as SVG, computed on the server."""

@@ -1,0 +1,16 @@
+"""The pages of the dashboard: one noun in each file."""
+
+from __future__ import annotations
+
+from duly.web.dashboard.pages import job, jobs, overview, run, runs
+from duly.web.routes import GuardedRoute
+
+ROUTES: tuple[GuardedRoute, ...] = (
+    *overview.routes,
+    *jobs.routes,
+    *job.routes,
+    *runs.routes,
+    *run.routes,
+)
+
+__all__ = ["ROUTES"]

@@ -1,0 +1,111 @@
+// Keeps an open page up to date. A stream of events says when to fetch the parts that change;
+// without a stream they are fetched at intervals. A hidden page does neither.
+
+import { morph } from "./morph.js";
+import { setClock } from "./times.js";
+
+const MIN_MS = 1000; // between two updates, however many events there are
+const IDLE_FACTOR = 5; // how much rarer a page is fetched that is streamed to
+const main = document.getElementById("main");
+const offline = document.getElementById("offline");
+const liveness = document.getElementById("liveness");
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
+const listeners = [];
+let source = null; // the stream
+let streaming = false;
+let failures = 0;
+let timer = 0;
+let tag = "";
+let last = 0;
+let busy = false;
+
+// Call `listener` after each update.
+export const onUpdate = (listener) => listeners.push(listener);
+
+function show(page) {
+  for (const field of page.querySelectorAll("[name=csrf_token]"))
+    field.setAttribute("value", meta("csrf-token")); // an update is the same for all users
+  const wanted = [...page.querySelectorAll("[data-live]")];
+  const followed = [...document.querySelectorAll("[data-follow]")].filter(
+    (log) => log.scrollTop + log.clientHeight >= log.scrollHeight - 24,
+  );
+  for (const part of wanted) morph(document.getElementById(part.id), part);
+  document.title = page.title;
+  for (const log of followed) log.scrollTop = log.scrollHeight;
+  for (const listener of listeners) listener();
+}
+
+export async function update() {
+  clearTimeout(timer);
+  if (document.hidden || busy || main.dataset.refresh === undefined) return;
+  busy = true;
+  last = Date.now();
+  try {
+    const answer = await fetch(location.href, {
+      headers: { Accept: "text/html", "X-Duly-Update": "1", "If-None-Match": tag },
+      cache: "no-store",
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (answer.status === 401) return location.reload();
+    if (answer.status !== 304) {
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (page.querySelector("main[data-live]")) show(page);
+      tag = answer.headers.get("ETag") || "";
+      setClock();
+    }
+    failures = 0;
+  } catch {
+    failures += 1;
+  } finally {
+    busy = false;
+  }
+  plan();
+}
+
+function plan(soon = false) {
+  offline.hidden = failures < 2;
+  const rare = streaming && !failures && main.dataset.eager === undefined;
+  const seconds = Number(main.dataset.refresh) * (rare ? IDLE_FACTOR : Math.min(2 ** failures, 16));
+  const wait = soon ? Math.max(0, last + MIN_MS - Date.now()) : Math.min(seconds, 30) * 1000;
+  clearTimeout(timer);
+  timer = setTimeout(update, wait);
+  liveness.hidden = false;
+  const text = failures
+    ? "Not live: the server is not responding."
+    : streaming ? "Live." : `Updated every ${Math.round(seconds)} s.`;
+  if (liveness.textContent !== text) liveness.textContent = text;
+}
+
+function listen() {
+  const address = meta("stream");
+  if (!address || source) return;
+  source = new EventSource(address);
+  source.onopen = () => {
+    streaming = true;
+    plan(true); // something may have happened since the page was made
+  };
+  source.onerror = () => {
+    streaming = false;
+    if (source.readyState === EventSource.CLOSED) source = null;
+    plan();
+  };
+  for (const kind of ["changed", ...meta("events").split(" ")])
+    source.addEventListener(kind, () => plan(true));
+}
+
+function silence() {
+  source?.close();
+  source = null;
+  streaming = false;
+  clearTimeout(timer);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return silence();
+  listen();
+  update();
+});
+window.addEventListener("pagehide", silence);
+if (!document.hidden) listen();
+plan();
