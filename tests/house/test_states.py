@@ -58,7 +58,7 @@ def test_the_database_accepts_every_state(state: str) -> None:
 
 @pytest.mark.parametrize("state", RUN_STATES)
 def test_the_dashboard_shows_every_state_with_a_symbol_and_a_colour(state: str) -> None:
-    """`icons.svg` and `states.css` have an entry for it; a state without one would be left blank."""
+    """`icons.svg` and `states.css` have an entry for it; one without would be left blank."""
     assert f'<symbol id="i-{state}" ' in (DASHBOARD / "templates" / "icons.svg").read_text()
     style = (DASHBOARD / "static" / "styles" / "states.css").read_text()
     assert re.search(
