@@ -15,15 +15,25 @@ from tests.support.processes import Children, Server
 __all__ = ["chromium", "page"]
 MOUNT = "/duly"
 
+in_both_hosts = pytest.mark.parametrize("host", ["asgi", "flask"])
+"""Runs a test in an ASGI host, whose pages are streamed to, and in Flask, where they poll."""
+
 
 @pytest.fixture
-def server(children: Children, sqlite_url: str, tmp_path: Path) -> Server:
+def host() -> str:
+    """The host of the web application; `in_both_hosts` lets a test run in each."""
+    return "asgi"
+
+
+@pytest.fixture
+def server(children: Children, sqlite_url: str, tmp_path: Path, host: str) -> Server:
     """The web application on a scheduler that runs; `door` opens what its tasks wait for."""
-    return children.uvicorn(
-        "tests.browser.demo:app",
-        ready=f"{MOUNT}/static/styles/frame.css",
-        env={"DEMO_DATABASE": sqlite_url, "DEMO_DOOR": str(tmp_path / "door")},
-    )
+    ready = f"{MOUNT}/static/styles/frame.css"
+    env = {"DEMO_DATABASE": sqlite_url, "DEMO_DOOR": str(tmp_path / "door")}
+    if host == "asgi":
+        return children.uvicorn("tests.browser.demo:app", ready=ready, env=env)
+    flask = ("-m", "flask", "--app", "tests.browser.flask_demo", "run", "--port", "0")
+    return children.server(*flask, ready=ready, env=env)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import MOUNT
+from tests.browser.conftest import MOUNT, in_both_hosts
 from tests.browser.demo import KEY
 from tests.support.processes import Server
 
@@ -16,6 +16,14 @@ TURN_AWAY = """(away) => {
     Object.defineProperty(document, "hidden", {value: away, configurable: true});
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
+COUNT_MESSAGES = """
+    window.heard = 0;
+    window.EventSource = class extends EventSource {
+        addEventListener(kind, listener) {
+            super.addEventListener(kind, (event) => { listener(event); window.heard += 1; });
+        }
+    };
+"""
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
 
@@ -35,6 +43,7 @@ def start(page: Page, job: str = "gated") -> None:
     page.wait_for_url("**/runs/*")
 
 
+@in_both_hosts
 def test_a_run_that_finishes_shows_without_a_reload(signed_in: Page, door: Path) -> None:
     """State, result and progress of an open run page follow the run."""
     start(signed_in)
@@ -65,6 +74,7 @@ def test_a_run_that_fails_shows_on_the_overview(
     assert is_same_load(signed_in)
 
 
+@in_both_hosts
 def test_typed_text_survives_a_refresh(signed_in: Page, server: Server) -> None:
     """An open dialog keeps its text and focus while the page is refreshed."""
     signed_in.goto(f"{server.url}{MOUNT}/jobs/gated")
@@ -78,6 +88,42 @@ def test_typed_text_survives_a_refresh(signed_in: Page, server: Server) -> None:
     expect(signed_in.get_by_text("The job was paused.")).to_be_visible()
     expect(signed_in.get_by_text("Paused by local")).to_contain_text("holidays")
     assert "done=" not in signed_in.url
+
+
+def test_a_page_is_updated_when_something_happens(server: Server, page: Page) -> None:
+    """The stream tells of a change, long before the page would ask by itself."""
+    page.add_init_script(COUNT_MESSAGES)
+    page.clock.install()
+    page.goto(f"{server.url}{MOUNT}/jobs/gated?key={KEY}")
+    expect(page.get_by_text("Live.")).to_be_visible()
+    page.clock.pause_at(page.evaluate("Date.now() + 2_000"))
+    mark(page)
+    heard = page.evaluate("window.heard")
+    answer = page.request.post(
+        f"{server.url}{MOUNT}/api/v1/jobs/gated/pause",
+        data={"reason": "holidays"},
+        headers={"Authorization": f"Bearer {KEY}"},
+    )
+    assert answer.ok, answer.text()
+    page.wait_for_function("(before) => window.heard > before", arg=heard)
+    page.clock.run_for(1_000)
+    expect(page.get_by_text("Paused by local")).to_contain_text("holidays")
+    assert is_same_load(page)
+
+
+@pytest.mark.parametrize("host", ["flask"])
+def test_a_page_says_that_it_polls(signed_in: Page) -> None:
+    """Under WSGI there is no stream, and the footer says how often the page is updated."""
+    expect(signed_in.get_by_text("Updated every 2 s.")).to_be_visible()
+
+
+def test_a_page_polls_while_the_stream_is_refused(server: Server, page: Page) -> None:
+    """Proxies that do not let a stream pass only make the page slower."""
+    page.route("**/api/v1/stream", lambda route: route.fulfill(status=204))
+    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+    expect(page.get_by_text("Updated every 2 s.")).to_be_visible()
+    with page.expect_response("**/duly/"):
+        pass
 
 
 def test_a_hidden_page_does_not_refresh(server: Server, page: Page) -> None:

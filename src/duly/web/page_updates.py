@@ -9,7 +9,6 @@ and on nothing else of the user or the browser.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -60,8 +59,6 @@ class PageUpdates:
     async def respond(self, request: Request, key: tuple[Any, ...], respond: Respond) -> Response:
         """Return the response to a request for an update.
 
-        The response has an ETag, and no body if the browser has shown the same update already.
-
         Args:
             request: the request, which has been authorized.
             key: what the response depends on.
@@ -74,20 +71,11 @@ class PageUpdates:
             self._remember(key, update)
         # The first request may be cancelled, for instance because its page was closed.
         response = await asyncio.shield(update.response)
-        return _conditional(request, response)
+        # A copy, because each request adds headers of its own to it.
+        return Response(response.body, response.status_code, dict(response.headers))
 
     def _remember(self, key: tuple[Any, ...], update: _Update) -> None:
         self._updates.pop(key, None)
         while len(self._updates) >= MAX_KEPT:
             del self._updates[next(iter(self._updates))]
         self._updates[key] = update
-
-
-def _conditional(request: Request, response: Response) -> Response:
-    """Return a copy of a response, since each request adds headers of its own to it."""
-    tag = f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:20]}"'
-    if response.status_code == 200 and request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    copy = Response(response.body, response.status_code, media_type=response.media_type)
-    copy.headers["ETag"] = tag
-    return copy

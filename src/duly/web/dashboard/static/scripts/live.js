@@ -6,6 +6,7 @@ import { setClock } from "./times.js";
 
 const MIN_MS = 1000; // between two updates, however many events there are
 const IDLE_FACTOR = 5; // how much rarer a page is fetched that is streamed to
+const MAX_WAIT_S = 30; // while the server does not respond
 const main = document.getElementById("main");
 const offline = document.getElementById("offline");
 const liveness = document.getElementById("liveness");
@@ -15,7 +16,6 @@ let source = null; // the stream
 let streaming = false;
 let failures = 0;
 let timer = 0;
-let tag = "";
 let last = 0;
 let busy = false;
 
@@ -42,18 +42,15 @@ export async function update() {
   last = Date.now();
   try {
     const answer = await fetch(location.href, {
-      headers: { Accept: "text/html", "X-Duly-Update": "1", "If-None-Match": tag },
+      headers: { Accept: "text/html", "X-Duly-Update": "1" },
       cache: "no-store",
       signal: AbortSignal.timeout(10_000),
     });
     if (answer.status === 401) return location.reload();
-    if (answer.status !== 304) {
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (page.querySelector("main[data-live]")) show(page);
-      tag = answer.headers.get("ETag") || "";
-      setClock();
-    }
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (page.querySelector("main[data-live]")) show(page);
+    setClock();
     failures = 0;
   } catch {
     failures += 1;
@@ -65,9 +62,10 @@ export async function update() {
 
 function plan(soon = false) {
   offline.hidden = failures < 2;
-  const rare = streaming && !failures && main.dataset.eager === undefined;
-  const seconds = Number(main.dataset.refresh) * (rare ? IDLE_FACTOR : Math.min(2 ** failures, 16));
-  const wait = soon ? Math.max(0, last + MIN_MS - Date.now()) : Math.min(seconds, 30) * 1000;
+  const refresh = Number(main.dataset.refresh);
+  const rare = streaming && main.dataset.eager === undefined;
+  const seconds = failures ? Math.min(refresh * 2 ** failures, MAX_WAIT_S) : refresh * (rare ? IDLE_FACTOR : 1);
+  const wait = soon ? Math.max(0, last + MIN_MS - Date.now()) : seconds * 1000;
   clearTimeout(timer);
   timer = setTimeout(update, wait);
   liveness.hidden = false;
