@@ -98,14 +98,20 @@ async def test_a_shared_update_is_for_those_who_may_see_it(browser: httpx2.Async
 
 
 async def test_an_update_survives_its_first_reader(
-    browser: httpx2.AsyncClient, readings: list[Status]
+    site: Site, browser: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that is closed while its update is rendered does not spoil it for the others."""
+    begun, status, read = asyncio.Event(), site.scheduler.aio.status, []
+
+    async def slow() -> Status:
+        begun.set()
+        read.append(await status())
+        return read[-1]
+
+    monkeypatch.setattr(site.scheduler.aio, "status", slow)
     first = asyncio.ensure_future(browser.get(**of("viewer")))  # type: ignore[arg-type]
-    while not readings:
-        await asyncio.sleep(0)
+    await begun.wait()
     second = asyncio.ensure_future(browser.get(**of("viewer")))  # type: ignore[arg-type]
-    await asyncio.sleep(0)
     first.cancel()
     assert (await second).status_code == 200
-    assert len(readings) == 1
+    assert len(read) == 1
