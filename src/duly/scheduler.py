@@ -317,6 +317,8 @@ class Scheduler(DirectEnqueue):
     resume = _call(op.jobs.pause.resume)
     remove = _call(op.jobs.pause.remove)
     jobs = _call(op.jobs.find.jobs)
+    job_ids = _call(op.jobs.find.job_ids)
+    count_jobs = _call(op.jobs.find.count_jobs)
     next_fires = _call(op.jobs.find.next_fires)
     missed = _call(op.jobs.find.missed)
 
@@ -334,6 +336,8 @@ class Scheduler(DirectEnqueue):
     wait = _call(op.waiting.wait)
     run = _call(op.runs.run)
     runs = _call(op.runs.runs)
+    run_ids = _call(op.runs.run_ids)
+    count_runs = _call(op.runs.count_runs)
     run_log = _call(op.runs.run_log)
     attempts = _call(op.runs.attempts)
 
@@ -453,6 +457,8 @@ class Aio(AwaitableEnqueue):
     resume = _awaitable(op.jobs.pause.resume)
     remove = _awaitable(op.jobs.pause.remove)
     jobs = _awaitable(op.jobs.find.jobs)
+    job_ids = _awaitable(op.jobs.find.job_ids)
+    count_jobs = _awaitable(op.jobs.find.count_jobs)
     next_fires = _awaitable(op.jobs.find.next_fires)
     missed = _awaitable(op.jobs.find.missed)
 
@@ -471,6 +477,8 @@ class Aio(AwaitableEnqueue):
     wait = _awaitable_wait(op.waiting.wait, op.waiting.wait_async)
     run = _awaitable(op.runs.run)
     runs = _awaitable(op.runs.runs)
+    run_ids = _awaitable(op.runs.run_ids)
+    count_runs = _awaitable(op.runs.count_runs)
     run_log = _awaitable(op.runs.run_log)
     attempts = _awaitable(op.runs.attempts)
 

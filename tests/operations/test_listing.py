@@ -56,6 +56,9 @@ def test_a_task_may_be_given_as_its_function(jobs: Scheduler) -> None:
         ({"text": "FAI"}, [0, 3, 6, 9]),
         ({"tag": "all", "state": "active", "queue": "mail", "task": "work"}, [4, 8]),
         ({"tag": "none"}, []),
+        ({"ids": ["job-05", "job-03", "none"]}, [3, 5]),
+        ({"ids": ["job-05", "job-03"], "state": "paused"}, [5]),
+        ({"ids": []}, []),
         ({"limit": 3}, [0, 1, 2]),
         ({"after": "job-09"}, [10, 11]),
         ({"tag": "third:0", "after": "job-03", "limit": 1}, [6]),
@@ -258,3 +261,29 @@ def test_workers_show_who_takes_part(make: Make, clock: VirtualClock) -> None:
     assert (first.draining, second.draining) == (False, False)
     one.stop(grace=0)
     assert [worker.id for worker in two.workers()] == [second.id]
+
+
+def test_ids_and_counts_are_those_of_the_list(jobs: Scheduler) -> None:
+    """The ids of all that match come in pages, in an order that changes of them do not affect."""
+    assert jobs.job_ids(tag="third:0") == ids(jobs.jobs(tag="third:0"))
+    first = jobs.job_ids(limit=5)
+    assert first.more
+    rest = jobs.job_ids(after=first[-1])
+    assert [*first, *rest] == ids(jobs.jobs())
+    assert not rest.more
+    assert jobs.count_jobs(tag="third:0") == 4
+    runs = [jobs.run_now(f"job-{number:02}").id for number in range(3)]
+    assert jobs.run_ids() == runs
+    assert jobs.run_ids(after=runs[0], limit=1) == [runs[1]]
+    assert jobs.run_ids(job="job-01") == ids(jobs.runs(ids=runs, job="job-01")) == [runs[1]]
+    assert jobs.count_runs(state="ready") == 3
+    assert jobs.count_runs(ids=runs[1:]) == 2
+
+
+@pytest.mark.parametrize("ids", ["job-01", 5, [5], ["x"] * 1001])
+def test_ids_are_a_list_of_at_most_1000(jobs: Scheduler, ids: Any) -> None:
+    """One id alone is a mistake, and a run's id has the form of one."""
+    with pytest.raises(ConfigurationError, match="ids"):
+        jobs.jobs(ids=ids)
+    with pytest.raises(ConfigurationError, match="ids"):
+        jobs.runs(ids=ids)

@@ -11,7 +11,7 @@ from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.job import JOB_STATES, JobState
 from duly.model.run import RUN_STATES, RunState
-from duly.operations.inputs import owner_names, searchable
+from duly.operations.inputs import chosen_ids, owner_names, searchable
 from duly.registry import AnyTask, Registry
 from duly.store.jobs import JobFilter
 from duly.store.runs import RunFilter
@@ -21,6 +21,7 @@ class RunFilters(TypedDict, total=False):
     """Which runs: those that match every given filter. ``None`` counts as not given.
 
     Attributes:
+        ids: their own ids, at most 1000; an empty list matches nothing.
         job: the job's id.
         task: the task's name or function.
         state: one state or several.
@@ -38,6 +39,7 @@ class RunFilters(TypedDict, total=False):
         text: part of the job's id, the task's name or the error.
     """
 
+    ids: Sequence[str] | None
     job: str | None
     task: AnyTask | None
     state: RunState | Sequence[RunState] | None
@@ -59,6 +61,7 @@ class JobFilters(TypedDict, total=False):
     """Which jobs: those that match every given filter. ``None`` counts as not given.
 
     Attributes:
+        ids: their ids, at most 1000; an empty list matches nothing.
         tag: one of their tags.
         state: ``active``, ``paused``, ``finished`` or ``unresolved``.
         task: the task's name or function.
@@ -68,6 +71,7 @@ class JobFilters(TypedDict, total=False):
         failing: whether to choose only jobs whose last finished run failed.
     """
 
+    ids: Sequence[str] | None
     tag: str | None
     state: JobState | None
     task: AnyTask | None
@@ -96,13 +100,10 @@ def run_filter(registry: Registry, given: RunFilters) -> RunFilter:
     for option in ("since", "until", "finished_since", "finished_until"):
         if option in wanted:
             wanted[option] = instant(option, wanted[option])
-    for option in ("queue", "error_type", "unique_key", "text"):
-        if option in wanted:
-            wanted[option] = searchable(wanted[option])
-    if "owners" in wanted:
-        wanted["owners"] = owner_names(wanted["owners"])
-    if "task" in wanted:
-        wanted["task"] = registry.name_of(wanted["task"])
+    _convert(registry, wanted, ("queue", "error_type", "unique_key", "text"))
+    for run_id in wanted.get("ids", ()):
+        if not is_id(run_id):
+            raise ConfigurationError(f"ids contains {run_id!r}, which is not the id of a run")
     return RunFilter(states=_states(wanted.pop("state", None)), **wanted)
 
 
@@ -110,31 +111,34 @@ def job_filter(registry: Registry, given: JobFilters) -> JobFilter:
     """Return the conditions of a query for jobs.
 
     Raises:
-        ConfigurationError: the state is unknown, or ``owners`` is not a list of names.
+        ConfigurationError: the state is unknown, or ``owners`` or ``ids`` is not a list of names.
         UnknownTask: the task is a function that is not registered.
         UnknownOption: there is no such filter.
     """
     wanted = _given(given, JobFilters.__annotations__, "of jobs")
     if wanted.get("state", "active") not in JOB_STATES:
         raise ConfigurationError(f"{wanted['state']!r} is not a job state; known: {JOB_STATES}")
-    for option in ("queue", "text"):
-        if option in wanted:
-            wanted[option] = searchable(wanted[option])
-    if "owners" in wanted:
-        wanted["owners"] = owner_names(wanted["owners"])
-    if "task" in wanted:
-        wanted["task"] = registry.name_of(wanted["task"])
+    _convert(registry, wanted, ("queue", "text"))
     return JobFilter(**wanted)
 
 
 def described(wanted: RunFilter | JobFilter) -> dict[str, Any]:
-    """Return the conditions of a filter as JSON values, for the audit trail."""
+    """Return the conditions of a filter as JSON values, for the audit trail.
+
+    Of ``ids`` it contains the number: each of those jobs or runs has an event of its own.
+    """
     values = {name: getattr(wanted, name) for name in wanted.__slots__}
     return {
-        name: value.isoformat() if isinstance(value, datetime) else value
+        name: _as_json(name, value)
         for name, value in values.items()
         if value not in (None, False, "")
     }
+
+
+def _as_json(name: str, value: Any) -> Any:
+    if name == "ids":
+        return len(value)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def refuse_empty(wanted: RunFilter | JobFilter, everything: bool, change: str) -> None:
@@ -157,6 +161,18 @@ def _given(filters: Mapping[str, Any], known: Iterable[str], of: str) -> dict[st
         if name not in known:
             raise UnknownOption(name, known, f"as a filter {of}")
     return {name: value for name, value in filters.items() if value is not None}
+
+
+def _convert(registry: Registry, wanted: dict[str, Any], texts: Iterable[str]) -> None:
+    """Replace the values of filters by those that queries take."""
+    for option in texts:
+        if option in wanted:
+            wanted[option] = searchable(wanted[option])
+    for option, convert in (
+        ("owners", owner_names), ("ids", chosen_ids), ("task", registry.name_of),
+    ):  # fmt: skip
+        if option in wanted:
+            wanted[option] = convert(wanted[option])
 
 
 def _states(state: Any) -> tuple[str, ...] | None:

@@ -42,16 +42,27 @@ def owner_names(owners: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigurationError: it is not a sequence of names; one name alone is a mistake.
     """
-    given: object = owners
-    if (
-        isinstance(given, str)
-        or not isinstance(given, Iterable)
-        or not all(isinstance(name, str) for name in owners)
-    ):
-        raise ConfigurationError(
-            f"owners={safe_repr(owners, 200)}; give a list of names, such as ['acme']"
-        )
-    return tuple(replace_unstorable(name) for name in owners)
+    return _names("owners", owners, "names, such as ['acme']")
+
+
+def chosen_ids(ids: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids of a filter in a form that every database accepts.
+
+    Raises:
+        ConfigurationError: it is not a sequence of texts, or has more than `MAX_PAGE` of them.
+    """
+    chosen = _names("ids", ids, "ids")
+    if len(chosen) > MAX_PAGE:
+        raise ConfigurationError(f"ids has {len(chosen)} members; give at most {MAX_PAGE}")
+    return chosen
+
+
+def _names(option: str, given: object, of: str) -> tuple[str, ...]:
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        names = tuple(given)
+        if all(isinstance(name, str) for name in names):
+            return tuple(map(replace_unstorable, names))
+    raise ConfigurationError(f"{option}={safe_repr(given, 200)}; give a list of {of}")
 
 
 def with_position(error: E, position: str) -> E:

@@ -20,7 +20,7 @@ from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.page import Page
 from duly.model.policy import JobOptions
-from duly.model.run import AttemptRecord, LogLine, RunRecord, check_move
+from duly.model.run import COUNTED, AttemptRecord, LogLine, RunRecord, check_move
 from duly.model.transition import RunSnapshot
 from duly.operations.core import Core
 from duly.operations.filters import RunFilters, run_filter
@@ -257,9 +257,9 @@ def runs(
         order: ``newest`` first, or ``oldest`` first, by the time of their creation.
         after: the last id of the previous page.
         limit: 1 to 1000.
-        filters: ``job``, ``task``, ``state`` (one or several), ``queue``, ``tag``, ``owners``,
-            ``error_type``, ``worker``, ``parent``, ``unique_key``, ``since``, ``until``,
-            ``finished_since``, ``finished_until``, ``text``: see `RunFilters`.
+        filters: ``ids``, ``job``, ``task``, ``state`` (one or several), ``queue``, ``tag``,
+            ``owners``, ``error_type``, ``worker``, ``parent``, ``unique_key``, ``since``,
+            ``until``, ``finished_since``, ``finished_until``, ``text``: see `RunFilters`.
 
     Raises:
         ConfigurationError: the state or the order is unknown, the limit is out of range, or
@@ -279,6 +279,50 @@ def runs(
             conn, wanted, after=after, limit=size + 1, oldest_first=order == "oldest"
         )
         return Page.of([rows.run_record(row) for row in found], size)
+
+
+def run_ids(
+    core: Core, *, after: str | None = None, limit: int = 1000, **filters: Unpack[RunFilters]
+) -> Page[str]:
+    """Return the ids of the runs that match every given filter, oldest first.
+
+    This is for a change of many runs in parts: call `retry_runs` with each page of ids. The result
+    is a list whose attribute ``more`` tells whether there are more than ``limit``.
+
+    Args:
+        after: the last id of the previous page.
+        limit: 1 to 1000.
+        filters: as in `runs`.
+
+    Raises:
+        ConfigurationError: a filter, the limit or ``after`` is not valid.
+        NaiveDatetimeError: an instant has no time zone.
+        UnknownTask: ``task`` is a function that is not registered.
+        UnknownOption: there is no such filter.
+    """
+    wanted = run_filter(core.registry, filters)
+    if after is not None and not is_id(after):
+        raise ConfigurationError(f"after={after!r} is not valid; it must be the id of a run")
+    size = page_size(limit)
+    with core.store.read() as conn:
+        return Page.of(list(run_rows.ids_page(conn, wanted, after=after, limit=size + 1)), size)
+
+
+def count_runs(core: Core, **filters: Unpack[RunFilters]) -> int:
+    """Count the runs that match every given filter; counting stops at 10,000.
+
+    Args:
+        filters: as in `runs`.
+
+    Raises:
+        ConfigurationError: a filter is not valid.
+        NaiveDatetimeError: an instant has no time zone.
+        UnknownTask: ``task`` is a function that is not registered.
+        UnknownOption: there is no such filter.
+    """
+    wanted = run_filter(core.registry, filters)
+    with core.store.read() as conn:
+        return run_rows.count_up_to(conn, wanted, COUNTED)
 
 
 def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:

@@ -49,6 +49,7 @@ class JobFilter:
     """The conditions of a query for jobs, combined with AND.
 
     Attributes:
+        ids: the ids, one of which it must have.
         text: part of the id or of the task's name, ignoring case.
         failing: only jobs whose last run failed.
     """
@@ -60,6 +61,7 @@ class JobFilter:
     text: str | None = None
     failing: bool = False
     owners: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
 
 
 def add_many(
@@ -208,6 +210,22 @@ def matching(conn: Connection, wanted: JobFilter) -> list[Matched]:
     """Return all matching jobs, in the order of their ids."""
     statement = _filtered(select(job.c.id, job.c.state, job.c.paused_by), wanted)
     return [Matched(*row) for row in conn.execute(statement.order_by(job.c.id))]
+
+
+def ids_page(
+    conn: Connection, wanted: JobFilter, *, after: str | None, limit: int
+) -> Sequence[str]:
+    """Return the ids of the matching jobs that sort after ``after``, in order."""
+    statement = _filtered(select(job.c.id), wanted)
+    if after is not None:
+        statement = statement.where(job.c.id > after)
+    return conn.execute(statement.order_by(job.c.id).limit(limit)).scalars().all()
+
+
+def count_up_to(conn: Connection, wanted: JobFilter, limit: int) -> int:
+    """Count the matching jobs; counting stops at ``limit``."""
+    some = _filtered(select(job.c.id), wanted).limit(limit).subquery()
+    return conn.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -415,8 +433,9 @@ def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
         # Not a subquery: on a caller's session, MariaDB would read an older snapshot of that.
         statement = statement.join(job_tag, job_tag.c.job_id == job.c.id)
         statement = statement.where(job_tag.c.tag == wanted.tag)
-    if wanted.owners is not None:
-        statement = statement.where(job.c.owner.in_(wanted.owners))
+    for listed, values in ((job.c.owner, wanted.owners), (job.c.id, wanted.ids)):
+        if values is not None:
+            statement = statement.where(listed.in_(values))
     if wanted.text:
         matches = job.c.id.icontains(wanted.text, autoescape=True)
         statement = statement.where(matches | job.c.task.icontains(wanted.text, autoescape=True))

@@ -62,6 +62,7 @@ class RunFilter:
     """The conditions of a query for runs, combined with AND.
 
     Attributes:
+        ids: the ids, one of which it must have.
         states: the states, one of which it must have; ``None``: every state.
         parent: the id of the run that triggered them.
         since: only runs created at this instant or later.
@@ -86,6 +87,7 @@ class RunFilter:
     finished_until: datetime | None = None
     text: str | None = None
     owners: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,22 @@ def page(
 def matching(conn: Connection, wanted: RunFilter) -> list[str]:
     """Return the ids of all matching runs, oldest first."""
     return list(conn.execute(_all_matching(select(run.c.id), wanted).order_by(run.c.id)).scalars())
+
+
+def ids_page(
+    conn: Connection, wanted: RunFilter, *, after: str | None, limit: int
+) -> Sequence[str]:
+    """Return the ids of the matching runs that are newer than ``after``, oldest first."""
+    statement = _all_matching(select(run.c.id), wanted)
+    if after is not None:
+        statement = statement.where(run.c.id > after)
+    return conn.execute(statement.order_by(run.c.id).limit(limit)).scalars().all()
+
+
+def count_up_to(conn: Connection, wanted: RunFilter, limit: int) -> int:
+    """Count the matching runs; counting stops at ``limit``."""
+    some = _all_matching(select(run.c.id), wanted).limit(limit).subquery()
+    return conn.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def count(conn: Connection, wanted: RunFilter) -> int:
@@ -411,8 +429,9 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
     if wanted.tag is not None:
         tagged = select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)
         statement = statement.where(run.c.job_id.in_(tagged))
-    if wanted.owners is not None:
-        statement = statement.where(run.c.owner.in_(wanted.owners))
+    for listed, values in ((run.c.owner, wanted.owners), (run.c.id, wanted.ids)):
+        if values is not None:
+            statement = statement.where(listed.in_(values))
     if wanted.text:
         columns = (run.c.job_id, run.c.task, run.c.error_type, run.c.error_message)
         matches = [column.icontains(wanted.text, autoescape=True) for column in columns]

@@ -124,12 +124,16 @@ class Problem:
 
 
 def error_handler(show_page: ShowProblem, api: str) -> Callable[[Request, Exception], Any]:
-    """Return an exception handler that responds with JSON under ``api``, with a page elsewhere."""
+    """Return an exception handler that responds with JSON under ``api``, with a page elsewhere.
+
+    Scripts of pages ask for JSON.
+    """
 
     async def respond(request: Request, error: Exception) -> Response:
         problem = Problem.of(error)
         path = request.scope["path"].removeprefix(request.scope.get("root_path") or "")
-        response = problem.as_json() if path.startswith(api) else show_page(request, problem)
+        as_json = path.startswith(api) or request.headers.get("accept") == "application/json"
+        response = problem.as_json() if as_json else show_page(request, problem)
         if problem.status == 405:
             response.headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
         # Starlette handles unexpected errors outside the middleware that adds these headers.

@@ -14,6 +14,7 @@ from duly.model.checks import instant
 from duly.model.job import JobRecord
 from duly.model.page import Page
 from duly.model.record import Record, SafeText, record
+from duly.model.run import COUNTED
 from duly.operations.core import Core
 from duly.operations.filters import JobFilters, job_filter
 from duly.operations.inputs import page_size
@@ -57,7 +58,7 @@ def jobs(
         after: the last id of the previous page; when ordered by ``next_fire_at``, the last pair
             of ``next_fire_at`` and id.
         limit: 1 to 1000.
-        filters: ``tag``, ``state``, ``task``, ``queue``, ``text``, ``owners``,
+        filters: ``ids``, ``tag``, ``state``, ``task``, ``queue``, ``text``, ``owners``,
             ``failing``: see `JobFilters`.
 
     Raises:
@@ -83,6 +84,46 @@ def jobs(
                 "with order='next_fire_at' the pair (next_fire_at, id)"
             )
         return Page.of(_records(conn, found), size)
+
+
+def job_ids(
+    core: Core, *, after: str | None = None, limit: int = 1000, **filters: Unpack[JobFilters]
+) -> Page[str]:
+    """Return the ids of the jobs that match every given filter, in order.
+
+    This is for a change of many jobs in parts: call `pause` with each page of ids. The result
+    is a list whose attribute ``more`` tells whether there are more than ``limit``.
+
+    Args:
+        after: the last id of the previous page.
+        limit: 1 to 1000.
+        filters: as in `jobs`.
+
+    Raises:
+        ConfigurationError: a filter, the limit is not valid.
+        UnknownTask: ``task`` is a function that is not registered.
+        UnknownOption: there is no such filter.
+    """
+    wanted = job_filter(core.registry, filters)
+    size = page_size(limit)
+    with core.store.read() as conn:
+        return Page.of(list(job_rows.ids_page(conn, wanted, after=after, limit=size + 1)), size)
+
+
+def count_jobs(core: Core, **filters: Unpack[JobFilters]) -> int:
+    """Count the jobs that match every given filter; counting stops at 10,000.
+
+    Args:
+        filters: as in `jobs`.
+
+    Raises:
+        ConfigurationError: a filter is not valid.
+        UnknownTask: ``task`` is a function that is not registered.
+        UnknownOption: there is no such filter.
+    """
+    wanted = job_filter(core.registry, filters)
+    with core.store.read() as conn:
+        return job_rows.count_up_to(conn, wanted, COUNTED)
 
 
 def job(core: Core, job_id: str) -> JobRecord:

@@ -20,26 +20,11 @@ from duly.web import csrf
 from duly.web.context import RequestContext
 from duly.web.dashboard import formatting
 from duly.web.dashboard.appearance import theme_of
+from duly.web.dashboard.confirmations import confirmation
 from duly.web.dashboard.static_files import STYLES, VERSION
 from duly.web.page_updates import is_update
 from duly.web.paths import API_PREFIX, address, segment
 from duly.web.problems import Problem
-
-CONFIRMATIONS = {
-    "paused": "The job was paused.",
-    "was-paused": "Nothing has changed: the job was already paused.",
-    "resumed": "The job was resumed.",
-    "not-paused": "Nothing has changed: the job was not paused.",
-    "started": "The run was created.",
-    "cancelled": "Cancellation was requested.",
-    "retried": "The run will be tried again.",
-    "discarded": "The run was discarded.",
-    "queue-paused": "The queue was paused.",
-    "queue-resumed": "The queue was resumed.",
-    "stopped": "The scheduler was switched off in all workers.",
-    "switched-on": "The scheduler was switched on again.",
-}
-"""The confirmation of an action by the code in the URL, so that no URL can inject text."""
 
 AREAS = (
     ("", "Overview", "g o"),
@@ -126,7 +111,7 @@ async def render(
     context: RequestContext,
     template: str,
     *,
-    refresh: float = 5,
+    refresh: float | None = 5,
     eager: bool = False,
     **values: Any,
 ) -> HTMLResponse:
@@ -138,7 +123,8 @@ async def render(
     Args:
         context: the request.
         template: the name of the template.
-        refresh: the seconds between two updates while the page is visible and not streamed to.
+        refresh: the seconds between two updates while the page is visible and not streamed to;
+            ``None``: it never changes by itself.
         eager: whether to update as often while it is: what it shows changes without an event.
         values: the values for the template; ``status`` is read unless it is given.
     """
@@ -156,7 +142,7 @@ async def render(
         principal=context.principal,
         csrf="" if update else csrf.token_of(request),
         theme=theme_of(request),
-        done=CONFIRMATIONS.get(request.query_params.get("done", "")),
+        done=confirmation(request.query_params.get("done", "")),
         refresh=refresh,
         eager=eager,
         events=" ".join(sorted(KINDS)),

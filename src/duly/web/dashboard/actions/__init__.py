@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from duly.web.dashboard.actions import jobs, queues, runs, switch
+from duly.web.dashboard.actions import bulk_jobs, bulk_runs, jobs, queues, runs, switch
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
     *jobs.routes,
     *runs.routes,
+    *bulk_jobs.routes,
+    *bulk_runs.routes,
     *queues.routes,
     *switch.routes,
 )

@@ -100,10 +100,12 @@ function silence() {
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return silence();
+  if (document.hidden || main.dataset.refresh === undefined) return silence();
   listen();
   update();
 });
 window.addEventListener("pagehide", silence);
-if (!document.hidden) listen();
-plan();
+if (main.dataset.refresh !== undefined) {
+  if (!document.hidden) listen();
+  plan();
+}

@@ -3,6 +3,7 @@
 import "./live.js";
 import "./times.js";
 import "./keyboard.js";
+import "./bulk.js";
 
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
