@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from duly.operations.measures import Load as Load
     from duly.operations.measures import OutcomeCount as OutcomeCount
     from duly.operations.measures import QueueCounts as QueueCounts
+    from duly.operations.outcomes import RunOutcome as RunOutcome
     from duly.operations.status import Health as Health
     from duly.operations.status import QueueStatus as QueueStatus
     from duly.operations.status import Status as Status
@@ -109,6 +110,7 @@ _HOMES = {
     "Run": "duly.context",
     "RunFilters": "duly.operations.filters",
     "RunInterrupted": "duly.errors",
+    "RunOutcome": "duly.operations.outcomes",
     "RunRecord": "duly.model.run",
     "Scheduler": "duly.scheduler",
     "Snooze": "duly.errors",

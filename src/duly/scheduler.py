@@ -338,6 +338,7 @@ class Scheduler(DirectEnqueue):
     runs = _call(op.runs.runs)
     run_ids = _call(op.runs.run_ids)
     count_runs = _call(op.runs.count_runs)
+    last_outcomes = _call(op.outcomes.last_outcomes)
     run_log = _call(op.runs.run_log)
     attempts = _call(op.runs.attempts)
 
@@ -479,6 +480,7 @@ class Aio(AwaitableEnqueue):
     runs = _awaitable(op.runs.runs)
     run_ids = _awaitable(op.runs.run_ids)
     count_runs = _awaitable(op.runs.count_runs)
+    last_outcomes = _awaitable(op.outcomes.last_outcomes)
     run_log = _awaitable(op.runs.run_log)
     attempts = _awaitable(op.runs.attempts)
 

@@ -44,6 +44,7 @@ NAMES = [
     "Run",
     "RunFilters",
     "RunInterrupted",
+    "RunOutcome",
     "RunRecord",
     "Scheduler",
     "Snooze",

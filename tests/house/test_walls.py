@@ -54,6 +54,7 @@ RESULTS = {
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     "duly.store.limits.KeyLimit",
     "duly.operations.bulk.BulkResult",
+    "duly.operations.outcomes.RunOutcome",
     "duly.operations.dead_letters.DeadLetters",
     *(f"duly.operations.events.{name}" for name in ("Activity", "OwnedEvent")),
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),

@@ -7,6 +7,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+MAX_IDS = 1000
+"""The maximum number of ids by which jobs or runs can be chosen."""
+
 
 class Page(list[T]):
     """A list of records that knows whether the limit of its query left any out.

@@ -39,6 +39,12 @@ MOVES: Mapping[str, frozenset[str]] = {
 """The allowed transitions from each state; a test compares them with docs/state_machine.md."""
 
 
+CANCELLABLE = tuple(sorted(state for state in MOVES if "cancelled" in MOVES[state]))
+RETRYABLE = tuple(sorted(state for state in TERMINAL if "ready" in MOVES[state]))
+DISCARDABLE = ("failed",)
+"""The states of runs that users cancel, retry and discard."""
+
+
 def check_move(run_id: str, state: str, to: str) -> None:
     """Raise unless the state machine has a transition from ``state`` to ``to``.
 

@@ -14,7 +14,7 @@ from duly.model import transition
 from duly.model.actor import Actor
 from duly.model.job import Occupancy
 from duly.model.record import Record, record
-from duly.model.run import MOVES, TERMINAL
+from duly.model.run import CANCELLABLE, DISCARDABLE, RETRYABLE
 from duly.model.transition import RunSnapshot
 from duly.operations.batches import in_batches
 from duly.operations.core import Core
@@ -24,10 +24,6 @@ from duly.store.rows import JobRow, RunRow, definition_of, options_problem
 from duly.store.runs import RunFilter
 from duly.store.transaction import Transaction
 from duly.store.transitions import Change
-
-CANCELLABLE = tuple(sorted(state for state in MOVES if "cancelled" in MOVES[state]))
-RETRYABLE = tuple(sorted(state for state in TERMINAL if "ready" in MOVES[state]))
-DISCARDABLE = ("failed",)
 
 Refusals = Counter[str]
 """How many runs were left as they were, by the reason."""

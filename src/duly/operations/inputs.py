@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from duly.errors import ConfigurationError, DulyError
+from duly.model.page import MAX_IDS
 from duly.model.text import replace_unstorable, safe_repr
 
 E = TypeVar("E", bound=DulyError)
@@ -49,11 +50,11 @@ def chosen_ids(ids: Sequence[str]) -> tuple[str, ...]:
     """Return the ids of a filter in a form that every database accepts.
 
     Raises:
-        ConfigurationError: it is not a sequence of texts, or has more than `MAX_PAGE` of them.
+        ConfigurationError: it is not a sequence of texts, or has more than `MAX_IDS` of them.
     """
     chosen = _names("ids", ids, "ids")
-    if len(chosen) > MAX_PAGE:
-        raise ConfigurationError(f"ids has {len(chosen)} members; give at most {MAX_PAGE}")
+    if len(chosen) > MAX_IDS:
+        raise ConfigurationError(f"ids has {len(chosen)} members; give at most {MAX_IDS}")
     return chosen
 
 

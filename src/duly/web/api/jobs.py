@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from duly.errors import JobNotFound, StateError
 from duly.model.backfill import MAX_RUNS, PRIORITY, Backfill
 from duly.model.job import JobRecord
+from duly.model.page import MAX_IDS
 from duly.model.run import RunRecord
 from duly.operations.filters import JobFilters
-from duly.operations.inputs import MAX_PAGE
 from duly.operations.jobs.find import MissedRange
 from duly.web.api.job_bodies import JobBody, JobChanges, NewJob
 from duly.web.api.paging import BodyModel, DryRun, Instant, Limit, PageQuery, QueryModel, Text, page
@@ -34,7 +34,7 @@ routes = Routes(API_PREFIX, tag="jobs")
 class JobFields(BaseModel):
     """Filters for jobs, all of which must match. ``ids`` may be given several times."""
 
-    ids: list[Text] = Field([], max_length=MAX_PAGE, description="Their ids.")
+    ids: list[Text] = Field([], max_length=MAX_IDS, description="Their ids.")
     tag: Text | None = None
     state: Literal["active", "paused", "finished", "unresolved"] | None = None
     task: Text | None = None

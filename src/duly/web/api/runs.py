@@ -7,9 +7,9 @@ from typing import Annotated, Literal, cast
 from fastapi import Query
 from pydantic import BaseModel, Field
 
+from duly.model.page import MAX_IDS
 from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
 from duly.operations.filters import RunFilters
-from duly.operations.inputs import MAX_PAGE
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Instant, Limit, Number, PageQuery, QueryModel, Text, page
 from duly.web.context import Context
@@ -22,7 +22,7 @@ routes = Routes(API_PREFIX, tag="runs")
 class RunFields(BaseModel):
     """Filters for runs, all of which must match. Lists may be given several times."""
 
-    ids: list[Text] = Field([], max_length=MAX_PAGE, description="Their own ids.")
+    ids: list[Text] = Field([], max_length=MAX_IDS, description="Their own ids.")
     job: Text | None = None
     task: Text | None = None
     state: list[RunState] = Field([])

@@ -20,11 +20,27 @@ from duly.web import csrf
 from duly.web.context import RequestContext
 from duly.web.dashboard import formatting
 from duly.web.dashboard.appearance import theme_of
-from duly.web.dashboard.confirmations import confirmation
+from duly.web.dashboard.confirmations import confirmation_of_many
 from duly.web.dashboard.static_files import STYLES, VERSION
 from duly.web.page_updates import is_update
 from duly.web.paths import API_PREFIX, address, segment
 from duly.web.problems import Problem
+
+CONFIRMATIONS = {
+    "paused": "The job was paused.",
+    "was-paused": "Nothing has changed: the job was already paused.",
+    "resumed": "The job was resumed.",
+    "not-paused": "Nothing has changed: the job was not paused.",
+    "started": "The run was created.",
+    "cancelled": "Cancellation was requested.",
+    "retried": "The run will be tried again.",
+    "discarded": "The run was discarded.",
+    "queue-paused": "The queue was paused.",
+    "queue-resumed": "The queue was resumed.",
+    "stopped": "The scheduler was switched off in all workers.",
+    "switched-on": "The scheduler was switched on again.",
+}
+"""The confirmation of an action by the code in the URL, so that no URL can inject text."""
 
 AREAS = (
     ("", "Overview", "g o"),
@@ -130,7 +146,7 @@ async def render(
     """
     request = context.request
     status: Status = values.pop("status", None) or await read_status(context)
-    update = is_update(request)
+    update, code = is_update(request), request.query_params.get("done", "")
     streams = "wsgi_environ" not in request.scope
     text = _templates.get_template(template).render(
         values,
@@ -142,7 +158,7 @@ async def render(
         principal=context.principal,
         csrf="" if update else csrf.token_of(request),
         theme=theme_of(request),
-        done=confirmation(request.query_params.get("done", "")),
+        done=CONFIRMATIONS.get(code) or confirmation_of_many(code),
         refresh=refresh,
         eager=eager,
         events=" ".join(sorted(KINDS)),

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import Form
 from starlette.responses import Response
 
-from duly.model.run import RunRecord
-from duly.operations.bulk import CANCELLABLE, DISCARDABLE, RETRYABLE, BulkResult
+from duly.model.run import CANCELLABLE, DISCARDABLE, RETRYABLE, RunRecord
+from duly.operations.bulk import BulkResult
 from duly.web.api.runs import RunFields
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard.actions.bulk import (
