@@ -93,7 +93,7 @@ async def _change(
     """
     filters: Any = chosen(form, form.filters())
     selected = filters.get("state", default) if form.every else possible
-    filters["state"] = [state for state in selected if state in possible]
+    filters |= {"state": [state for state in selected if state in possible]}
     own: Any = context.own(filters)
     actor = context.because(form.reason)
 
