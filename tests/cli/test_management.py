@@ -192,6 +192,37 @@ def test_an_application_gets_no_tables_by_a_question(tmp_path: Path) -> None:
     assert not (tmp_path / "new.db").exists()
 
 
+def test_the_scheduler_is_switched_off_and_on(small: Shop) -> None:
+    """In all workers, with the reason and the user of the operating system in the audit trail."""
+    done = call("scheduler", "stop", "--url", small.url, "--reason", "restore", "--json")
+    assert json.loads(done.stdout)["stopped"] is True
+    switch = small.scheduler.status().switch
+    assert switch is not None
+    assert (switch.by, switch.reason) == (getpass.getuser(), "restore")
+    done = call("scheduler", "start", "--url", small.url, "--json")
+    assert json.loads(done.stdout)["stopped"] is False
+    assert not small.scheduler.status().stopped
+
+
+def test_the_tables_are_checked_and_expired_history_is_deleted(tmp_path: Path) -> None:
+    """Before ``duly db upgrade`` both commands fail and create nothing."""
+    (tmp_path / "expired.py").write_text(APP.format(url=f"sqlite:///{tmp_path}/old.db", key=KEY))
+    of_app = ("expired:scheduler", "--app-dir", str(tmp_path))
+    for command in ("check", "prune"):
+        refused = call("db", command, *of_app)
+        assert (refused.exit_code, "there is no SQLite file" in refused.stderr) == (1, True)
+    assert not (tmp_path / "old.db").exists()
+    assert call("db", "upgrade", *of_app).exit_code == 0
+    assert "are up to date" in call("db", "check", *of_app).stdout
+    with sqlite3.connect(tmp_path / "old.db") as conn:
+        conn.executemany(
+            "insert into duly_event (at, kind) values (?, 'job.paused')",
+            [("2000-01-01 00:00:00.000000",), ("9000-01-01 00:00:00.000000",)],
+        )
+    assert "Deleted 1 expired row from" in call("db", "prune", *of_app).stdout
+    assert "Deleted 0 expired rows" in call("db", "prune", *of_app).stdout
+
+
 def test_the_audit_trail_is_filtered(small: Shop) -> None:
     """``duly events`` finds what one person did, what happened to one run, and when."""
     small.scheduler.pause("mail", actor="ana")

@@ -1,4 +1,4 @@
-"""``duly queues``, ``limits``, ``calendars``, ``workers``, ``events``: what concerns all jobs."""
+"""``duly scheduler``, ``queues``, ``limits``, ``calendars``, ``workers``, ``events``: what concerns all jobs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,30 @@ EVENTS = {
     "REASON": "reason",
 }  # fmt: skip
 name_argument = click.argument("name", metavar="NAME")
+
+
+@click.group("scheduler")
+def scheduler_command() -> None:
+    """Switch the scheduler off and on in all workers.
+
+    Targets and exit codes: see `duly jobs --help`.
+    """
+
+
+@scheduler_command.command("stop")
+@on_target
+@click.option("--reason", help="Why, for the dashboard and the audit trail")
+def stop_scheduler(client: Client, *, as_json: bool, reason: str | None) -> None:
+    """Fire no job and start no run, in every worker; running ones continue."""
+    body = {} if reason is None else {"reason": reason}
+    print_item(client.post("/scheduler/stop", body), as_json=as_json)
+
+
+@scheduler_command.command("start")
+@on_target
+def start_scheduler(client: Client, *, as_json: bool) -> None:
+    """Fire jobs and start runs again."""
+    print_item(client.post("/scheduler/start"), as_json=as_json)
 
 
 @click.group("queues")

@@ -69,7 +69,7 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
                 Scheduler(url or "", schema=schema) if alone else load_scheduler(app, app_dir)
             )
             try:
-                _require_tables(scheduler)
+                require_tables(scheduler)
                 with Client.in_process(scheduler, _user()) as client:
                     command(client, as_json=as_json, **options)
             finally:
@@ -105,7 +105,7 @@ def _choose(**targets: str | None) -> str:
     raise click.UsageError("give --app MODULE:ATTRIBUTE, --url URL or --api ADDRESS")
 
 
-def _require_tables(scheduler: Scheduler) -> None:
+def require_tables(scheduler: Scheduler) -> None:
     """Refuse a database without Duly's tables: a command creates nothing."""
     url = scheduler.store.url
     if url.get_backend_name() == "sqlite" and not sqlite_file.is_in_memory(url):
