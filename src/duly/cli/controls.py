@@ -1,4 +1,4 @@
-"""``duly scheduler``, ``queues``, ``limits``, ``calendars``, ``workers``, ``events``: what concerns all jobs."""
+"""The commands on what concerns all jobs: the switch, queues, limits, workers, events and more."""
 
 from __future__ import annotations
 
