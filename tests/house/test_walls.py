@@ -53,6 +53,7 @@ RESULTS = {
     "duly.operations.jobs.find.MissedRange",
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     "duly.store.limits.KeyLimit",
+    "duly.operations.measures.QueueCounts",
     "duly.operations.bulk.BulkResult",
     "duly.operations.outcomes.RunOutcome",
     "duly.operations.dead_letters.DeadLetters",

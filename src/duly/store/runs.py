@@ -440,6 +440,8 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
         statement = statement.where(is_wanted)
         if set(NOTABLE_STATES).issuperset(wanted.states):
             statement = statement.where(NOTABLE)  # implied, too
+        if wanted.states == ("running",):
+            statement = statement.where(RUNNING)  # implied, too: few of all runs are
     for column, value in (
         (run.c.job_id, wanted.job),
         (run.c.task, wanted.task),

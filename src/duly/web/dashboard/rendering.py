@@ -37,6 +37,18 @@ CONFIRMATIONS = {
     "discarded": "The run was discarded.",
     "queue-paused": "The queue was paused.",
     "queue-resumed": "The queue was resumed.",
+    "queue-limited": "The limits of the queue were set.",
+    "limit-set": "The limit of the concurrency key was set.",
+    "limit-removed": "The limit of the concurrency key was removed.",
+    "draining": "The worker was asked to drain, which its next heartbeat obeys.",
+    "key-revoked": "The key was revoked: every later request with it is refused.",
+    "rule-added": "The notice rule was added; all processes follow it within 10 seconds.",
+    "rule-removed": "The notice rule was removed.",
+    "notice-sent-again": "The notice will be sent again.",
+    "test-sent": "A test notice was put into the outbox, where you see what becomes of it.",
+    "calendar-set": "The calendar was stored, and the jobs that use it follow it.",
+    "calendar-removed": "The calendar was removed.",
+    "theme-set": "This browser keeps the theme.",
     "stopped": "The scheduler was switched off in all workers.",
     "switched-on": "The scheduler was switched on again.",
 }
@@ -46,10 +58,13 @@ AREAS = (
     ("", "Overview", "g o"),
     ("jobs", "Jobs", "g j"),
     ("runs", "Runs", "g r"),
+    ("workers", "Workers", "g w"),
+    ("audit", "Audit", "g a"),
+    ("settings", "Settings", "g s"),
 )
 """The areas of the dashboard: path, title and the keys that open it."""
 
-OF_OWNERS = frozenset({"jobs", "runs"})
+OF_OWNERS = frozenset({"jobs", "runs", "audit", "settings"})
 """The areas that users may see who are restricted to some owners."""
 
 _ACTION = re.compile(r"(/(?:jobs|runs)/[^/]+)/[a-z]+")
@@ -129,6 +144,7 @@ async def render(
     *,
     refresh: float | None = 5,
     eager: bool = False,
+    code: int = 200,
     **values: Any,
 ) -> HTMLResponse:
     """Return a page of the dashboard, or the parts of it that change, to update an open page.
@@ -142,6 +158,7 @@ async def render(
         refresh: the seconds between two updates while the page is visible and not streamed to;
             ``None``: it never changes by itself.
         eager: whether to update as often while it is: what it shows changes without an event.
+        code: the HTTP status of the response.
         values: the values for the template; ``status`` is read unless it is given.
     """
     request = context.request
@@ -165,7 +182,7 @@ async def render(
         stream=f"{context.base}{API_PREFIX}/stream" if streams else None,
         alive=[worker for worker in status.workers if worker.lease_until > status.at],
     )
-    response = HTMLResponse(text)
+    response = HTMLResponse(text, code)
     if not update:
         csrf.keep_token(response, request)
     return response

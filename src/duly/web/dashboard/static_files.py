@@ -17,7 +17,15 @@ VERSION = hashlib.sha256(
 """A hash of the files. It is part of their path, so that browsers can cache them forever, and so
 that a script imports the other scripts of its own version."""
 
-STYLES = ("tokens.css", "frame.css", "states.css", "tables.css", "controls.css", "figures.css")
+STYLES = (
+    "tokens.css",
+    "frame.css",
+    "states.css",
+    "tables.css",
+    "controls.css",
+    "figures.css",
+    "fleet.css",
+)
 """The stylesheets in the order in which they apply."""
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from duly.web.dashboard.actions import bulk_jobs, bulk_runs, jobs, queues, runs, switch
+from duly.web.dashboard.actions import (
+    bulk_jobs,
+    bulk_runs,
+    jobs,
+    queues,
+    runs,
+    switch,
+    workers,
+)
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
@@ -11,6 +19,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *bulk_jobs.routes,
     *bulk_runs.routes,
     *queues.routes,
+    *workers.routes,
     *switch.routes,
 )
 

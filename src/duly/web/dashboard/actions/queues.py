@@ -18,11 +18,11 @@ async def pause_queue(context: Context, name: Name, form: Action) -> Response:
     await context.scheduler.aio.pause_queue(
         name, reason=form.reason, actor=context.because(form.reason)
     )
-    return redirect(context, form, done="queue-paused")
+    return redirect(context, form, "workers", done="queue-paused")
 
 
 @routes.post("/queues/{name}/resume")
 async def resume_queue(context: Context, name: Name, form: Action) -> Response:
     """Resume a queue."""
     await context.scheduler.aio.resume_queue(name, actor=context.because(form.reason))
-    return redirect(context, form, done="queue-resumed")
+    return redirect(context, form, "workers", done="queue-resumed")

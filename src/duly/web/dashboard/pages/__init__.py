@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duly.web.dashboard.pages import job, jobs, overview, run, runs
+from duly.web.dashboard.pages import job, jobs, limits, overview, run, runs, workers
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
@@ -11,6 +11,8 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *job.routes,
     *runs.routes,
     *run.routes,
+    *workers.routes,
+    *limits.routes,
 )
 
 __all__ = ["ROUTES"]
