@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duly.web.dashboard.pages import job, jobs, limits, overview, run, runs, workers
+from duly.web.dashboard.pages import audit, job, jobs, limits, overview, run, runs, workers
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
@@ -13,6 +13,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *run.routes,
     *workers.routes,
     *limits.routes,
+    *audit.routes,
 )
 
 __all__ = ["ROUTES"]
