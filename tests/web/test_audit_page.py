@@ -50,8 +50,7 @@ def test_every_kind_of_event_has_a_sentence() -> None:
 def test_sentences() -> None:
     """Duly is the actor of what happens by itself; enqueued runs have no job."""
     assert said(Event("job.paused", NOON, job_id="a")) == "Duly paused the job a"
-    run = {"run_id": "1", "job_id": "a"}
-    assert said(Event("run.failed", NOON, **run)) == "A run of the job a failed"
+    assert said(Event("run.failed", NOON, run_id="1", job_id="a")) == "A run of the job a failed"
     assert said(Event("run.failed", NOON, run_id="1")) == "A run of an enqueued task failed"
     changed = Event(
         "job.changed", NOON, job_id="a", actor="ana", detail={"fields": ["tags", "retry"]}

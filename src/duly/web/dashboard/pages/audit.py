@@ -54,10 +54,10 @@ async def show_audit(context: Context, query: Annotated[AuditQuery, Query()]) ->
     zone = ZoneInfo(context.scheduler.settings.timezone)
     found, faults = [], Faults()
     try:
-        filters: dict[str, Any] = query.model_dump(exclude={"since", "until"})
-        period = {name: _instant(getattr(query, name), zone) for name in ("since", "until")}
+        filters: dict[str, Any] = query.model_dump()
+        filters |= {name: _instant(filters[name], zone) for name in ("since", "until")}
         found = await context.scheduler.aio.events(
-            **filters, **period, owners=context.owners, newest=True, limit=PAGE_SIZE + 1
+            **filters, owners=context.owners, newest=True, limit=PAGE_SIZE + 1
         )
     except ValueError:
         faults = Faults(422, general="Write a time as 2026-12-24 18:00.")
