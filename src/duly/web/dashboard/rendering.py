@@ -144,7 +144,7 @@ async def render(
     *,
     refresh: float | None = 5,
     eager: bool = False,
-    code: int = 200,
+    http_status: int = 200,
     **values: Any,
 ) -> HTMLResponse:
     """Return a page of the dashboard, or the parts of it that change, to update an open page.
@@ -158,7 +158,7 @@ async def render(
         refresh: the seconds between two updates while the page is visible and not streamed to;
             ``None``: it never changes by itself.
         eager: whether to update as often while it is: what it shows changes without an event.
-        code: the HTTP status of the response.
+        http_status: the HTTP status of the response.
         values: the values for the template; ``status`` is read unless it is given.
     """
     request = context.request
@@ -182,7 +182,7 @@ async def render(
         stream=f"{context.base}{API_PREFIX}/stream" if streams else None,
         alive=[worker for worker in status.workers if worker.lease_until > status.at],
     )
-    response = HTMLResponse(text, code)
+    response = HTMLResponse(text, http_status)
     if not update:
         csrf.keep_token(response, request)
     return response

@@ -66,7 +66,7 @@ async def show_audit(context: Context, query: Annotated[AuditQuery, Query()]) ->
     return await render(
         context,
         "audit.html",
-        code=faults.code,
+        http_status=faults.code,
         page=page([event.redacted() for event in found], PAGE_SIZE, lambda event: event.id),
         query=query,
         kinds=_kinds(context.owners is None),

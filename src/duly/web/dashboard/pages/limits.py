@@ -47,7 +47,7 @@ async def limit_queue(context: Context, name: Name, form: Annotated[QueueForm, F
     except REFUSED as error:
         faults = Faults.found(error)
         return await render(
-            context, "limit_queue.html", refresh=None, code=faults.code, faults=faults,
+            context, "limit_queue.html", refresh=None, http_status=faults.code, faults=faults,
             name=name, form=form,
         )  # fmt: skip
     return redirect(context, form, "workers", done="queue-limited")
@@ -64,7 +64,12 @@ async def limit_key(context: Context, form: Annotated[KeyForm, Form()]) -> Respo
     except REFUSED as error:
         faults = Faults.found(error)
         return await render(
-            context, "limit_key.html", refresh=None, code=faults.code, faults=faults, form=form
+            context,
+            "limit_key.html",
+            refresh=None,
+            http_status=faults.code,
+            faults=faults,
+            form=form,
         )
     return redirect(context, form, "workers", done="limit-set")
 
