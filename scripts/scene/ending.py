@@ -33,6 +33,10 @@ OTHERS: tuple[dict[str, Any], ...] = (
 )
 
 
+DIGITS = ("048c", "159d", "26ae")
+"""The last digits of the ids of the runs that the first other workers have executed."""
+
+
 def tidy(url: str, now: datetime) -> None:
     """Complete the scene.
 
@@ -64,7 +68,7 @@ def _place_workers(conn: Connection, now: datetime) -> None:
         ids.append(values["id"])
     for number, worker_id in enumerate(ids[:3]):
         last = func.substr(func.cast(run.c.id, run.c.task.type), 36, 1)
-        mine = (run.c.worker_id == own["id"]) & last.in_(["048c", "159d", "26ae"][number])
+        mine = (run.c.worker_id == own["id"]) & last.in_(tuple(DIGITS[number]))
         conn.execute(update(run).where(mine).values(worker_id=worker_id))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import uvicorn
@@ -15,7 +15,7 @@ from duly import Scheduler
 from duly.clock import SystemClock
 from duly.model.key import Role
 from duly.web import local_key, web_app
-from scripts.scene.stage import SceneClock
+from scripts.scene.stage import SceneClock, resources
 from scripts.scene.story import NOW, QUEUES, ZONE
 from scripts.scene.tasks import tasks
 
@@ -55,7 +55,7 @@ def scene_app(url: str, *, still: bool, work: bool, role: Role = "admin") -> Sta
         clock=clock,
         timezone=ZONE,
         queues=QUEUES,
-        resources=lambda: nullcontext(clock),
+        resources=lambda: resources(clock),
     )
     scheduler.include(tasks)
 

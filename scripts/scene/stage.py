@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from duly import Scheduler
 from duly.clock import VirtualClock
@@ -17,6 +17,7 @@ from duly.executors.failure import CallError
 from duly.executors.thread import call_function
 from duly.testing.deferred import DeferredCoroutines
 
+T = TypeVar("T")
 LEAST = timedelta(seconds=1)
 """The shortest time between two steps: what ends in between is noticed together."""
 
@@ -64,6 +65,12 @@ class SceneClock(VirtualClock):
         with self._moved:
             self._now += timedelta(seconds=seconds)
             self._steady += seconds
+
+
+@contextmanager
+def resources(clock: T) -> Iterator[T]:
+    """Give a clock to functions, as ``run.resources``."""
+    yield clock
 
 
 class StagedExecutor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from duly.model import identity
 from duly.model.worker import Heartbeat
 from scripts.scene import cast
 from scripts.scene.ending import tidy
-from scripts.scene.stage import SceneClock, Stage
+from scripts.scene.stage import SceneClock, Stage, resources
 from scripts.scene.tasks import BY_NAME, tasks
 
 NOW = datetime(2026, 11, 24, 14, 23, 20, tzinfo=UTC)
@@ -49,7 +48,7 @@ def play(url: str) -> None:
 def _nights(url: str, clock: SceneClock) -> None:
     scheduler = Scheduler(
         url, name="shop", version="2026.10.2", clock=clock, timezone=ZONE, heartbeat=SLOW,
-        resources=lambda: nullcontext(clock),
+        resources=lambda: resources(clock),
         queues=QUEUES,
     )  # fmt: skip
     _declare(scheduler, legacy=True)
@@ -86,7 +85,7 @@ def _today(url: str, clock: SceneClock) -> None:
 def _process(url: str, clock: SceneClock, version: str, queues: dict[str, int]) -> Stage:
     scheduler = Scheduler(
         url, name="shop", version=version, clock=clock, timezone=ZONE, queues=queues,
-        heartbeat=MINUTELY, resources=lambda: nullcontext(clock),
+        heartbeat=MINUTELY, resources=lambda: resources(clock),
     )  # fmt: skip
     _declare(scheduler, legacy=False)
     return Stage(scheduler, clock, timedelta(seconds=60))
