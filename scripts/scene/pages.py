@@ -7,10 +7,13 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from duly import Scheduler
+from duly.model.run import RunState
 from duly.web.dashboard.pages import ROUTES
 
 JOBS = {"job": "load/refunds", "job-paused": "reconcile/klarna", "job-chain": "pipeline/score"}
 """The jobs that are shown, by the names of their pictures."""
+
+SHOWN: tuple[RunState, ...] = ("failed", "running", "succeeded")
 
 
 class Page(NamedTuple):
@@ -46,7 +49,7 @@ def _pages(path: str, scheduler: Scheduler) -> Iterator[Page]:
     elif "{job_id}" in path:
         yield Page(_name(path), _filled(path, "job_id", JOBS["job"]))
     elif path == "/runs/{run_id}":
-        for state in ("failed", "running", "succeeded"):
+        for state in SHOWN:
             yield Page(f"run-{state}", _filled(path, "run_id", _newest(scheduler, state)))
     elif "{run_id}" in path:
         yield Page(_name(path), _filled(path, "run_id", _newest(scheduler, "failed")))
@@ -54,7 +57,7 @@ def _pages(path: str, scheduler: Scheduler) -> Iterator[Page]:
         yield Page(_name(path), path)
 
 
-def _newest(scheduler: Scheduler, state: str) -> str:
+def _newest(scheduler: Scheduler, state: RunState) -> str:
     """Return the newest run in a state; of failed ones, one that has been tried several times."""
     runs = scheduler.runs(state=state, limit=200)
     return max(runs, key=lambda run: (run.attempt, run.id)).id
