@@ -167,7 +167,18 @@ class DuplicateTask(DulyError, ValueError):
 
 
 class ArgumentsError(DulyError, ValueError):
-    """Arguments do not match the task's signature."""
+    """Arguments do not match the task's signature.
+
+    Attributes:
+        problems: the position of each wrong value, as names and indexes, and what is wrong with it;
+            empty if the arguments as a whole are wrong.
+    """
+
+    def __init__(
+        self, message: str = "", problems: Iterable[tuple[tuple[str | int, ...], str]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class ArgumentsChanged(ArgumentsError):

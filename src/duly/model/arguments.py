@@ -185,10 +185,11 @@ class Arguments:
     def _mismatch(self, error: ValidationError) -> ArgumentsError:
         problems = []
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            where = ".".join(str(part) for part in fault["loc"]) or "arguments"
-            hint = self._hint(where) if fault["type"] == "extra_forbidden" else ""
-            problems.append(f"{where}: {_MESSAGES.get(fault['type'], fault['msg'])}{hint}")
-        return ArgumentsError(f"arguments of task {self._name!r}: {'; '.join(problems)}")
+            name = _dotted(fault["loc"])
+            hint = self._hint(name) if fault["type"] == "extra_forbidden" else ""
+            problems.append((fault["loc"], f"{_MESSAGES.get(fault['type'], fault['msg'])}{hint}"))
+        text = "; ".join(f"{_dotted(position)}: {message}" for position, message in problems)
+        return ArgumentsError(f"arguments of task {self._name!r}: {text}", problems)
 
     def _hint(self, name: str) -> str:
         return f"; {OPTIONS[name]}" if name in OPTIONS else did_you_mean(name, self._names)
@@ -196,6 +197,10 @@ class Arguments:
     def _failed_validator(self, error: Exception) -> ArgumentsError:
         problem = f"{type(error).__name__}: {safe_str(error, 500)}"
         return ArgumentsError(f"arguments of task {self._name!r}: a validator failed: {problem}")
+
+
+def _dotted(position: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, position)) or "arguments"
 
 
 def _lost(given: Any, validated: Any, received: Any) -> Difference | None:

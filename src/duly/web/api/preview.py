@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from duly.scheduler import Scheduler
 from duly.triggers import Explanation, Trigger, explain
 from duly.web.api.job_bodies import TriggerInput, Zone, read_trigger
 from duly.web.api.paging import BodyModel, Instant
@@ -70,15 +72,40 @@ async def preview_trigger(context: Context, body: PreviewBody) -> Preview:
     """Explain a trigger in English, with its next times and with warnings; nothing is stored."""
     trigger = read_trigger(body.trigger, body.tz)
     assert trigger is not None  # noqa: S101 - the member is required
-    calendars = await context.scheduler.aio.calendars()
-    now = context.scheduler.clock.now()
-    zone = context.scheduler.settings.timezone
+    explanation = await explain_trigger(
+        context.scheduler, trigger, after=body.after, count=body.count
+    )
+    return _show(trigger, explanation)
+
+
+async def explain_trigger(
+    scheduler: Scheduler,
+    trigger: Trigger,
+    *,
+    job_id: str = "preview",
+    after: datetime | None = None,
+    count: int = 10,
+) -> Explanation:
+    """Return what a trigger does if a job uses it from now on.
+
+    Args:
+        scheduler: the scheduler, which has the zone and the calendars.
+        trigger: the trigger as given.
+        job_id: the id of the job, which decides what ``H`` in a cron expression stands for.
+        after: the instant after which times are shown; default: now.
+        count: the number of times to show.
+
+    Raises:
+        TriggerError: it excludes a calendar that is not stored, or the search reached its limit.
+    """
+    calendars = await scheduler.aio.calendars()
+    now, zone = scheduler.clock.now(), scheduler.settings.timezone
 
     def preview() -> Explanation:
-        bound = trigger.bind(job_id="preview", tz=zone, anchor=now, calendars=calendars)
-        return explain(bound, body.after or now, body.count, tz=zone)
+        bound = trigger.bind(job_id=job_id, tz=zone, anchor=now, calendars=calendars)
+        return explain(bound, after or now, count, tz=zone)
 
-    return _show(trigger, await run_in_threadpool(preview))
+    return await run_in_threadpool(preview)
 
 
 def _show(trigger: Trigger, explanation: Explanation) -> Preview:

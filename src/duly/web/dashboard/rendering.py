@@ -27,6 +27,9 @@ from duly.web.paths import API_PREFIX, address, segment
 from duly.web.problems import Problem
 
 CONFIRMATIONS = {
+    "created": "The job was created.",
+    "saved": "The changes were saved.",
+    "unchanged": "Nothing has changed.",
     "paused": "The job was paused.",
     "was-paused": "Nothing has changed: the job was already paused.",
     "resumed": "The job was resumed.",

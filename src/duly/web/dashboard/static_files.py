@@ -25,6 +25,7 @@ STYLES = (
     "controls.css",
     "figures.css",
     "fleet.css",
+    "forms.css",
 )
 """The stylesheets in the order in which they apply."""
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from duly.web.dashboard.pages import audit, job, jobs, limits, overview, run, runs, workers
+from duly.web.dashboard.pages import (
+    audit,
+    job,
+    job_form,
+    jobs,
+    limits,
+    overview,
+    run,
+    runs,
+    workers,
+)
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
     *overview.routes,
     *jobs.routes,
     *job.routes,
+    *job_form.routes,
     *runs.routes,
     *run.routes,
     *workers.routes,

@@ -4,6 +4,7 @@ import "./live.js";
 import "./times.js";
 import "./keyboard.js";
 import "./bulk.js";
+import "./preview.js";
 
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
