@@ -28,6 +28,12 @@ BODIES: dict[str, Any] = {
     "send_test_notice": {"to": "pager"},
 }
 
+FORMS: dict[str, dict[str, str]] = {
+    "submit_new_job": {
+        "task": "greet", "id": "new", "trigger.kind": "every", "trigger.every": "1",
+    },
+}  # fmt: skip
+
 
 def path_of(site: Site, route: GuardedRoute) -> str:
     """The path of a route, with ids of what is stored."""
@@ -44,7 +50,8 @@ def send(client: Client, site: Site, route: GuardedRoute) -> Any:
     if isinstance(route, PageRoute):
         if route.method == "GET":
             return client.get(path)
-        return client.post(path, data={"csrf_token": TOKEN, "reason": "why"})
+        fields = FORMS.get(route.endpoint.__name__, {})
+        return client.post(path, data={"csrf_token": TOKEN, "reason": "why", **fields})
     body = BODIES.get(route.endpoint.__name__, {})
     content = {} if route.method in {"GET", "DELETE"} else {"json": body}
     return client.request(route.method, path, headers={"X-CSRF-Token": TOKEN}, **content)

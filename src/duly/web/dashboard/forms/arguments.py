@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from duly.errors import ArgumentsError, DulyError, PayloadError
@@ -151,7 +152,8 @@ def _empty(each: Field) -> Any:
     """Return the value of an input that was emptied."""
     if each.nullable:
         return None
-    return "" if each.type == "string" and each.kind in ("text", "multiline") else ABSENT
+    is_text = each.type == "string" and each.kind in ("text", "multiline")
+    return "" if is_text and not each.required else ABSENT
 
 
 def _scalar(text: str, of: str) -> Any:
@@ -209,14 +211,10 @@ def _marked(value: Any, stored: Any) -> Any:
         other = stored if isinstance(stored, dict) else {}
         return {key: _marked(item, other.get(key)) for key, item in value.items()}
     if isinstance(value, list):
-        other = stored if isinstance(stored, list) else []
-        return [_marked(item, at) for item, at in _paired(value, other)]
+        others = stored if isinstance(stored, list) else []
+        pairs = zip_longest(value, others[: len(value)])
+        return [_marked(item, other) for item, other in pairs]
     return value
-
-
-def _paired(value: list[Any], other: list[Any]) -> Iterator[tuple[Any, Any]]:
-    for index, item in enumerate(value):
-        yield item, other[index] if index < len(other) else None
 
 
 def _secret(quoted: str, text: str) -> str:

@@ -23,7 +23,6 @@ from duly.web.dashboard.forms.options import OPTIONS, option_texts, read_options
 from duly.web.dashboard.forms.texts import Texts, first, lines
 from duly.web.dashboard.forms.triggers import Place, TriggerProblem, read_trigger, trigger_texts
 
-
 MAX_REASON = 200
 
 
@@ -185,7 +184,9 @@ def labels(form: JobForm) -> dict[str, str]:
     """Return what an error summary calls the inputs, by name."""
     trigger = {name: "When it fires" for name in form.initial if name.startswith("trigger.")}
     return {
-        **{"id": "Id", "tags": "Tags", "args": "Arguments"},
+        "id": "Id",
+        "tags": "Tags",
+        "args": "Arguments",
         **trigger,
         **{each.name: each.key for each in every(form.fields)},
         **{option.name: option.label for option in OPTIONS},

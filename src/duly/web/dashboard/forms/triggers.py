@@ -297,7 +297,7 @@ def _excluding(trigger: Trigger, typed: Texts, tz: str | None) -> Trigger:
 def _part_of(kind: str, problem: str) -> str:
     """Return the part that an error is about."""
     if kind == "calendar":
-        parts = {"start": "start", "calendar(": "count"}
+        parts = {"start": "start", "'start'": "start", "calendar(": "count"}
         return next((part for text, part in parts.items() if problem.startswith(text)), "times")
     if kind == "rrule" and problem.startswith("start"):
         return "rule_start"

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from duly.errors import (
     ArgumentsError,
     DependencyError,
-    DuplicateJob,
     DulyError,
+    DuplicateJob,
     JobNotFound,
     PayloadError,
     RevisionConflict,
@@ -235,7 +235,7 @@ def _refused(error: DulyError | HTTPException) -> Answer:
     }
     name = next((name for kind, name in names.items() if isinstance(error, kind)), "form")
     known = problem_of_option(error) if name == "form" else {}
-    return Answer(problem.status, {option: text for option in known} or {name: text})
+    return Answer(problem.status, dict.fromkeys(known, text) or {name: text})
 
 
 async def _show(
