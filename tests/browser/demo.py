@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from enum import Enum
 from pathlib import Path
 
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -44,6 +46,23 @@ def seldom() -> None:
 @scheduler.job(cron("30 2 L * *", tz="America/New_York"), id=LONG, tags=[LONG])
 def long_named() -> None:
     """Has a name that no column is wide enough for."""
+
+
+class Size(Enum):
+    small = "small"
+    large = "large"
+
+
+class Address(BaseModel):
+    """Where it goes."""
+
+    street: str
+    zip: int = 0
+
+
+@scheduler.task()
+def ship(address: Address, size: Size = Size.small, back_to: Address | None = None) -> None:
+    """Ship a parcel."""
 
 
 app = Starlette(
