@@ -46,7 +46,7 @@ def ship(site: Site) -> None:
     site.scheduler.task()(ship)
 
 
-def inputs(page: str) -> dict[str, list[str]]:
+def inputs(page: str) -> dict[str, Any]:
     """What a browser would send for an untouched page."""
     form = page.partition('id="job-form"')[2]
     found: dict[str, list[str]] = {}
@@ -75,10 +75,6 @@ def wrong(page: str) -> dict[str, str]:
     """The messages at the inputs, by the id of the input."""
     found = re.findall(r'<p class="wrong" id="f-([^"]*)-problem">(.*?)</p>', page)
     return {name: html.unescape(text) for name, text in found}
-
-
-def sent(client: Client, path: str, fields: dict[str, Any]) -> Any:
-    return client.submit(path, **fields)
 
 
 def test_the_tasks_are_offered(client: Client) -> None:

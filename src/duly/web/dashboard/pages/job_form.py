@@ -107,11 +107,10 @@ async def submit_new_job(context: Context) -> Response:
 @routes.get("/jobs/{job_id}/edit", role="admin")
 async def show_edit_job(context: Context, job_id: Name) -> Response:
     """Show the form that edits a job."""
-    form = await _edit_form(context, await context.scheduler.aio.job(job_id))
-    explanation = None
-    if form.job is not None and form.job.trigger is not None:
-        explanation = await _explained(context, form.job.trigger, job_id)
-    return await _show(context, form, form.initial, Answer(explanation=explanation))
+    job: JobRecord = await context.scheduler.aio.job(job_id)
+    form, answer = await _edit_form(context, job), Answer()
+    await _explain(context, answer, job.trigger, job_id)
+    return await _show(context, form, form.initial, answer)
 
 
 @routes.post("/jobs/{job_id}/edit", role="admin")
@@ -151,12 +150,9 @@ async def preview_typed_trigger(context: Context) -> Response:
     place = Place(first(posted, "id") or "preview", zone, await context.scheduler.aio.calendars())
     answer = Answer()
     try:
-        trigger = read_trigger(posted, place)
-        answer.explanation = await _explained(context, trigger, place.job_id)
+        await _explain(context, answer, read_trigger(posted, place), place.job_id)
     except TriggerProblem as error:
         answer.problems[error.name] = f"{error}"
-    except DulyError as error:
-        answer.problems["trigger.exclude"] = f"{error}"
     return await render(context, "form/preview.html", answer=answer)
 
 
@@ -185,8 +181,18 @@ async def _place(context: RequestContext, job_id: str) -> Place:
     return Place(job_id, zone, await context.scheduler.aio.calendars())
 
 
-async def _explained(context: RequestContext, trigger: Trigger, job_id: str) -> Explanation | None:
-    return await explain_trigger(context.scheduler, trigger, job_id=job_id, count=FIRES)
+async def _explain(
+    context: RequestContext, answer: Answer, trigger: Trigger | None, job_id: str
+) -> None:
+    """Add to an answer what a trigger does, or why that cannot be told."""
+    if trigger is None:
+        return
+    try:
+        answer.explanation = await explain_trigger(
+            context.scheduler, trigger, job_id=job_id, count=FIRES
+        )
+    except DulyError as error:
+        answer.problems.setdefault("trigger.exclude", f"{error}")
 
 
 async def _previewed(
@@ -200,12 +206,8 @@ async def _previewed(
         if not asked or name.startswith("trigger.")
     }
     answer = Answer(422 if problems else 200, problems)
-    if found.trigger is not None:
-        try:
-            job_id = form.job.id if form.job else found.changes.get("id", "preview")
-            answer.explanation = await _explained(context, found.trigger, job_id)
-        except DulyError as error:
-            answer.problems.setdefault("trigger.exclude", f"{error}")
+    job_id = form.job.id if form.job else found.changes.get("id", "preview")
+    await _explain(context, answer, found.trigger, job_id)
     return answer
 
 
