@@ -73,7 +73,7 @@ def inputs(page: str) -> dict[str, Any]:
 
 def wrong(page: str) -> dict[str, str]:
     """The messages at the inputs, by the id of the input."""
-    found = re.findall(r'<p class="wrong" id="f-([^"]*)-problem">(.*?)</p>', page)
+    found = re.findall(r'<p class="fault" id="f-([^"]*)-problem">(.*?)</p>', page)
     return {name: html.unescape(text) for name, text in found}
 
 

@@ -243,10 +243,11 @@ def _refused(error: DulyError | HTTPException) -> Answer:
 async def _show(
     context: RequestContext, form: JobForm, typed: Mapping[str, Sequence[str]], answer: Answer
 ) -> Response:
-    response = await render(
+    return await render(
         context,
         "job_form.html",
         refresh=REFRESH_S,
+        http_status=answer.status,
         form=form,
         typed=typed,
         answer=answer,
@@ -254,8 +255,6 @@ async def _show(
         options_open=any(name.startswith(("options.", "tags")) for name in answer.problems),
         **_choices(context, await _suggested(context)),
     )
-    response.status_code = answer.status
-    return response
 
 
 def _choices(context: RequestContext, jobs: list[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ let timer = 0;
 let request = null;
 
 function clear(trigger) {
-  for (const problem of trigger.querySelectorAll(".field > .wrong")) problem.remove();
+  for (const problem of trigger.querySelectorAll(".field > .fault")) problem.remove();
   for (const input of trigger.querySelectorAll("[aria-invalid]")) {
     input.removeAttribute("aria-invalid");
     input.removeAttribute("aria-errormessage");
@@ -16,7 +16,7 @@ function clear(trigger) {
 function place(trigger, problem) {
   const input = trigger.querySelector(`[name="${CSS.escape(problem.dataset.problem)}"]:not([type=hidden])`);
   if (!input?.id) return;
-  problem.id = `${input.id}-wrong`;
+  problem.id = `${input.id}-fault`;
   input.setAttribute("aria-invalid", "true");
   input.setAttribute("aria-errormessage", problem.id);
   input.closest(".field")?.append(problem);
