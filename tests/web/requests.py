@@ -30,7 +30,8 @@ BODIES: dict[str, Any] = {
 
 FORMS: dict[str, dict[str, str]] = {
     "submit_new_job": {
-        "task": "greet", "id": "new", "trigger.kind": "every", "trigger.every": "1",
+        "task": "greet", "id": "new", "options.owner": "acme", "trigger.kind": "every",
+        "trigger.every": "1",
     },
 }  # fmt: skip
 

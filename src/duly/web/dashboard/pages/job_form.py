@@ -73,7 +73,7 @@ class Answer:
     overwrites: Sequence[str] = ()
 
 
-@routes.get("/new-job", role="admin", scope="own")
+@routes.get("/new-job", role="admin", scope="shared")
 async def show_new_job(context: Context, query: Annotated[NewJobQuery, Query()]) -> Response:
     """Show the tasks, or the form of a new job of one of them."""
     registry = context.scheduler.registry
