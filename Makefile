@@ -15,10 +15,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types docs build bench chaos simulate format pins clean
+.PHONY: help demo test test-fast lint types docs build bench chaos simulate screenshots format pins clean
 
 help: ## Print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo ## Start the demo application and print its address and what to try
 	$(BIN)/python -m apps.demo
@@ -58,6 +58,9 @@ chaos: $(VENV)/.dev ## Break everything on real databases and check what must ho
 SEEDS  ?= 200
 simulate: $(VENV)/.dev ## Let seeded worlds of crashes live (SEEDS=2000, MUTATE=token, ARGS="--seed 7")
 	$(BIN)/python -m simulation --seeds $(SEEDS) $(if $(MUTATE),--mutate $(MUTATE)) $(ARGS)
+
+screenshots: $(VENV)/.dev ## Take pictures of every page, in the scene, into docs/screenshots
+	$(BIN)/python -m scripts.screenshots $(ARGS)
 
 format: $(VENV)/.dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix-only .

@@ -92,7 +92,8 @@ def fill(url: str, size: Size) -> None:
         _Runs(jobs, workers, size.runs, now).write(writer)
         for statement in indexes:
             writer.query(statement)
-        writer.query("analyze")
+        if not url.startswith("sqlite"):  # where nothing analyses a user's file
+            writer.query("analyze")
 
 
 def _prepare(url: str) -> None:
@@ -382,3 +383,9 @@ class _PostgreSQLWriter:
         for name, _statement in found:
             self.query(f"drop index {name}")
         return [statement for _name, statement in found]
+
+
+def is_filled(url: str) -> bool:
+    """Return whether a database has been filled."""
+    with _writer(url) as writer:
+        return bool(writer.columns("duly_run"))

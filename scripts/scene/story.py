@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 from duly import Scheduler, cron, dates
 from duly.model import identity
 from duly.model.worker import Heartbeat
 from scripts.scene import cast
 from scripts.scene.ending import tidy
+from scripts.scene.incidents import Incident, of_monday, of_today
 from scripts.scene.stage import SceneClock, Stage, resources
 from scripts.scene.tasks import BY_NAME, tasks
 
@@ -29,7 +31,6 @@ SLOW = Heartbeat(interval=7 * 3600, fence=20 * 3600, lease=21 * 3600, rescue=7 *
 """For the weeks before yesterday, in which nothing but time passes between two nights."""
 
 MINUTELY = Heartbeat(interval=60, fence=170, lease=180, rescue=60)
-Incident = tuple[datetime, Callable[[Scheduler], object]]
 
 
 def play(url: str, *, short: bool = False) -> None:
@@ -39,21 +40,25 @@ def play(url: str, *, short: bool = False) -> None:
         url: its URL.
         short: build its last hour only, with all the jobs, which takes a tenth of the time.
     """
-    identity.random_bits = random.Random(2026).getrandbits
+    with patch.object(identity, "random_bits", random.Random(2026).getrandbits):
+        _play_all(url, short=short)
+    tidy(url, NOW)
+
+
+def _play_all(url: str, *, short: bool) -> None:
     if short:
         clock = SceneClock(NOW - HOUR, NOW)
         _begin(url, clock).leave()
         stage = _deploy(url, clock)
-        _play(stage, _of_monday(), NOW - HOUR)
+        _play(stage, of_monday(), NOW - HOUR)
     else:
         clock = SceneClock(BEGIN, NOW)
         _nights(url, clock)
         _monday(url, clock)
         clock.set(REPAIR)
         stage = _process(url, clock, "2026.11.1", QUEUES)
-    _play(stage, _of_today(), NOW)
+    _play(stage, of_today(), NOW)
     stage.scheduler.send_notices()
-    tidy(url, NOW)
 
 
 def _nights(url: str, clock: SceneClock) -> None:
@@ -92,7 +97,7 @@ def _deploy(url: str, clock: SceneClock) -> Stage:
 
 def _monday(url: str, clock: SceneClock) -> None:
     stage = _deploy(url, clock)
-    _play(stage, _of_monday(), OUTAGE)
+    _play(stage, of_monday(), OUTAGE)
     stage.crash()
 
 
@@ -125,100 +130,3 @@ def _play(stage: Stage, incidents: Iterator[Incident], until: datetime) -> None:
         stage.play(moment)
         act(stage.scheduler)
     stage.play(until)
-
-
-def _of_monday() -> Iterator[Incident]:
-    def at(hour: int, minute: int = 0) -> datetime:
-        return datetime(2026, 11, 23, hour, minute, 7, tzinfo=UTC)
-
-    yield (
-        at(14, 32),
-        lambda duly: duly.pause(
-            "newsletter/US", reason="Legal has to look at the new wording first", actor="ana"
-        ),
-    )
-    yield (
-        at(15, 40),
-        lambda duly: duly.edit(
-            "refresh-prices/JP", trigger=cron("*/30 * * * *", tz=cast.TOKYO), actor="björn"
-        ),
-    )
-    yield at(16, 15), lambda duly: duly.edit("load/refunds", timeout=600, priority=5, actor="李雷")
-    yield at(17, 30), lambda duly: duly.run_now("back-up/orders", actor="fatima")
-
-
-def _of_today() -> Iterator[Incident]:
-    def at(hour: int, minute: int = 0) -> datetime:
-        return datetime(2026, 11, 24, hour, minute, 7, tzinfo=UTC)
-
-    charges = random.Random(500)
-
-    def charge(number: int) -> Callable[[Scheduler], object]:
-        calls = [
-            {"order": 812_000 + charges.randrange(9000), "card_token": f"tok_{n}"}
-            for n in range(number)
-        ]
-        return lambda duly: duly.enqueue_many("billing.charge_card", calls)
-
-    for minute, number in ((4, 60), (19, 140), (34, 180), (49, 120)):
-        yield at(2, minute), charge(number)
-    yield (
-        at(6, 55),
-        lambda duly: duly.pause(
-            "reconcile/klarna", reason="Klarna has changed its API; see INC-2291", actor="björn"
-        ),
-    )
-    yield (
-        at(7, 20),
-        lambda duly: duly.pause(
-            tag="dunning",
-            reason="No reminders before the refunds of last week are out",
-            actor="chiara",
-        ),
-    )
-    yield (
-        at(7, 31),
-        lambda duly: duly.create_key(
-            "grafana", role="viewer", expires_in=timedelta(days=90), actor="fatima"
-        ),
-    )
-    yield (
-        at(7, 33),
-        lambda duly: duly.create_key("deploy pipeline", role="operator", rate=600, actor="fatima"),
-    )
-    yield at(7, 34), lambda duly: duly.create_key(
-        "acme gmbh", role="viewer", owners=["acme-gmbh"], expires_in=timedelta(hours=7),
-        actor="fatima",
-    )  # fmt: skip
-    yield at(7, 40), lambda duly: duly.add_notice_rule(
-        "payments", on=["run.failed", "job.failing", "job.recovered"], queues=["payments"],
-        to=["oncall@shop.example", "https://chat.example/hooks/payments?token=3fa9"], every=900,
-        actor="fatima",
-    )  # fmt: skip
-    yield (
-        at(7, 44),
-        lambda duly: duly.add_notice_rule(
-            "silent jobs", on=["run.late", "job.recovered"], to=["data@shop.example"], actor="李雷"
-        ),
-    )
-    yield at(8, 41), lambda duly: duly.backfill(
-        "load/orders", datetime(2026, 11, 22, 0, tzinfo=UTC), datetime(2026, 11, 23, 6, tzinfo=UTC),
-        actor="李雷",
-    )  # fmt: skip
-    yield (
-        at(9, 2),
-        lambda duly: duly.pause_queue(
-            "reports", reason="Mail server is down, reports would be lost", actor="chiara"
-        ),
-    )
-    yield at(9, 58), lambda duly: duly.resume_queue("reports", actor="chiara")
-    yield at(10, 15), lambda duly: duly.discard_runs(
-        reason="Wrong feed, prices come again tonight", state="failed", job="refresh-prices/DE",
-        actor="ana",
-    )  # fmt: skip
-    yield (
-        at(14, 12),
-        lambda duly: duly.enqueue_many(
-            "data.recompute", [{"customer": 40_000 + n} for n in range(380)], actor="ana"
-        ),
-    )
