@@ -32,7 +32,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from bench.support.environments import HOME
-from bench.support.figures import at_share
+from bench.support.figures import at_share, cpu_seconds
 from bench.support.history import Size, fill, is_filled
 from duly import Scheduler
 from duly.web import Principal, web_app
@@ -52,17 +52,19 @@ class Figure(NamedTuple):
         path: its path.
         page: p50 and p95 of the page.
         update: p50 and p95 of an update.
+        cpu: the processor time of this process for a page, in the mean.
         statements: the number of statements of a page.
     """
 
     path: str
     page: tuple[float, float]
     update: tuple[float, float]
+    cpu: float
     statements: int
 
     def row(self) -> str:
         """Return a row of a table in Markdown."""
-        figures = (*self.page, *self.update)
+        figures = (*self.page, *self.update, self.cpu)
         numbers = " | ".join(f"{value:.1f}" for value in figures)
         return f"| `{self.path}` | {numbers} | {self.statements} |"
 
@@ -87,7 +89,8 @@ def main() -> None:
     if not is_filled(options.url):
         fill(options.url, Size(options.jobs, options.runs))
     figures, scans = asyncio.run(_measure(options.url, options.n, options.only))
-    print("| page | p50 | p95 | update p50 | update p95 | statements |\n|---|---|---|---|---|---|")
+    print("| page | p50 | p95 | update p50 | update p95 | CPU | statements |")
+    print("|---|---|---|---|---|---|---|")
     print(*(figure.row() for figure in figures), sep="\n")
     print(f"\nwhole tables read: {len(scans)}", *scans, sep="\n* ")
     if options.seconds > 0:
@@ -132,6 +135,7 @@ async def _measure(url: str, count: int, only: str) -> tuple[list[Figure], list[
         transport=httpx.ASGITransport(app), base_url="http://localhost/duly"
     ) as client:
         for path in paths:
+            await client.get(path)
             statements.clear()
             response = await client.get(path)
             if response.status_code != 200:
@@ -139,9 +143,11 @@ async def _measure(url: str, count: int, only: str) -> tuple[list[Figure], list[
                 continue
             number = len(statements)
             plans.update(_scans(scheduler, path, list(statements)))
+            before = cpu_seconds()
             page = await _time(client, web, path, {}, count)
+            cpu = (cpu_seconds() - before) * 1000 / (count + WARM)
             update = await _time(client, web, path, {HEADER: "1"}, count)
-            figures.append(Figure(path, page, update, number))
+            figures.append(Figure(path, page, update, cpu, number))
             print(figures[-1].row(), file=sys.stderr, flush=True)
     return figures, list(plans.values())
 
