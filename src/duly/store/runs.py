@@ -43,6 +43,7 @@ from duly.store.tables import (
     RUNNING,
     SCHEDULED,
     WAITING,
+    job,
     job_tag,
     run,
 )
@@ -255,14 +256,11 @@ def dead_letters(
 
 def newest_of_jobs(conn: Connection, job_ids: Sequence[str]) -> dict[str, RunRow]:
     """Return the newest run of each of these jobs, by job id; jobs without runs are missing."""
-    of_job = (
-        select(run.c.id)
-        .where(run.c.job_id == bindparam("wanted"))
-        .order_by(run.c.id.desc())
-        .limit(1)
-    )
-    ids = [conn.execute(of_job, {"wanted": job_id}).scalar() for job_id in job_ids]
-    found = select(run).where(among(conn.dialect.name, run.c.id, "ids"))
+    database = conn.dialect.name
+    of_job = select(run.c.id).where(run.c.job_id == job.c.id).order_by(run.c.id.desc()).limit(1)
+    newest = select(of_job.scalar_subquery()).where(among(database, job.c.id, "jobs"))
+    ids = conn.execute(newest, {"jobs": list(job_ids)}).scalars()
+    found = select(run).where(among(database, run.c.id, "ids"))
     rows = run_rows(conn.execute(found, {"ids": [run_id for run_id in ids if run_id]}))
     return {row.job_id: row for row in rows if row.job_id is not None}
 
