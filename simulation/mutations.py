@@ -32,7 +32,7 @@ from duly.store.claims import quarantine as quarantined
 from duly.store.slot_queues import SlotQueue
 from duly.store.tables import QUARANTINED, WAITING, queue, run
 from duly.store.transaction import Transaction
-from duly.store.transitions import Change
+from duly.store.transitions import Change, Executed
 from duly.worker.claims import quarantine
 from duly.worker.lease import WorkerLease
 
@@ -56,9 +56,7 @@ def _forge_tokens() -> Iterator[None]:
             forged.append(change._replace(run=run_now))
         apply(tx, forged)
 
-    def succeed_anyway(
-        tx: Transaction, members: Mapping[str, tuple[str, str]], **others: Any
-    ) -> set[str]:
+    def succeed_anyway(tx: Transaction, members: Mapping[str, Executed], **others: Any) -> set[str]:
         ended = set[str]()
         for run_id, kind in members.items():
             claim = _present_claim(tx, run_id)

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from duly.operations.status import QueueStatus as QueueStatus
     from duly.operations.status import Status as Status
     from duly.operations.task_function import TaskFunction as TaskFunction
+    from duly.operations.throughput import Throughput as Throughput
+    from duly.operations.throughput import ThroughputPeriod as ThroughputPeriod
     from duly.scheduler import Scheduler as Scheduler
     from duly.store.control import Stopped as Stopped
     from duly.store.host.engine import prepare_engine as prepare_engine
@@ -119,6 +121,8 @@ _HOMES = {
     "Stopped": "duly.store.control",
     "SystemClock": "duly.clock",
     "TaskFunction": "duly.operations.task_function",
+    "Throughput": "duly.operations.throughput",
+    "ThroughputPeriod": "duly.operations.throughput",
     "Trigger": "duly.triggers",
     "VirtualClock": "duly.clock",
     "Watch": "duly.model.watch",

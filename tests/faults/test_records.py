@@ -149,7 +149,7 @@ def test_U22_every_class_of_the_reference_of_records_is_one() -> None:
         *("AttemptRecord", "Backfill", "Event", "Finding", "Health", "JobRecord", "KeyLimit"),
         *("LogLine", "MissedRange", "Progress", "QueueStatus", "RunRecord", "Status", "Step"),
         *("ProcessJobRecord", "Stopped", "WorkerRecord", "KeyRecord", "BulkResult", "DeadLetters"),
-        *("Counts", "Load", "OutcomeCount", "QueueCounts"),
+        *("Counts", "Load", "OutcomeCount", "QueueCounts", "Throughput", "ThroughputPeriod"),
     }
 
 

@@ -53,6 +53,8 @@ NAMES = [
     "Stopped",
     "SystemClock",
     "TaskFunction",
+    "Throughput",
+    "ThroughputPeriod",
     "Trigger",
     "VirtualClock",
     "Watch",

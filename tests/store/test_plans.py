@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +19,10 @@ from duly.store import (
     declarations,
     history,
     jobs,
+    outcomes,
     runs,
     slot_queues,
+    throughput,
     transitions,
     workers,
 )
@@ -27,6 +30,7 @@ from duly.store.agenda import AgendaQuery
 from duly.store.dialect import Mark
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.store.transitions import Executed
 from tests.store.conftest import add_job, add_run, claim
 
 if TYPE_CHECKING:
@@ -155,7 +159,7 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: history.prune_jobs(tx, 10), ["duly_job_ended"]),
         (
             lambda tx: transitions.succeed_all(
-                tx, dict.fromkeys([new_id(), new_id()], ("noop", "default")),
+                tx, dict.fromkeys([new_id(), new_id()], Executed("noop", "d", tx.now, tx.now)),
                 claim_id=new_id(), token=1, keep_until=tx.now,
             ),
             ["duly_job_failing"],
@@ -180,6 +184,26 @@ def test_the_hot_statements_use_their_indexes(
     assert "Seq Scan on duly_run " not in plan
     if full.dialect.name == "mysql":
         assert not re.search(r"^(ALL|index) INDEX .*$", plan, re.MULTILINE), plan
+
+
+def _read_throughput(tx: Transaction, periods: throughput.Periods) -> None:
+    throughput.read(tx.conn, periods, 0)
+
+
+def test_the_numbers_of_monitoring_are_read_without_a_scan_of_runs(full: Store) -> None:
+    """The totals of outcomes and the throughput of each window come from tables of their own."""
+    totals = plans(full, lambda tx: outcomes.totals(tx.conn))
+    assert "duly_outcome_count" in totals or full.dialect.name == "mysql", totals
+    assert "duly_run" not in totals, totals
+    for periods in throughput.WINDOWS.values():
+        plan = plans(full, partial(_read_throughput, periods=periods))
+        assert "duly_run" not in plan, plan
+        primary = {
+            "sqlite": r"SEARCH duly_outcome_period USING .*\(width=\? AND start>\?\)",
+            "postgresql": r"(on|using) duly_outcome_period_pkey|Scan on duly_outcome_period_pkey",
+            "mysql": "INDEX PRIMARY",
+        }[full.dialect.name]
+        assert re.search(primary, plan), plan
 
 
 def test_runs_that_wait_are_not_counted_one_by_one(full: Store) -> None:

@@ -23,6 +23,7 @@ from duly.operations import (
     queues,
     runs,
     status,
+    throughput,
     waiting,
     workers,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "queues",
     "runs",
     "status",
+    "throughput",
     "waiting",
     "workers",
 ]

@@ -160,6 +160,22 @@ class StoreDialect(Protocol):
     ) -> None:
         """Insert a row, or overwrite the row with the same keys."""
 
+    def add_counts(
+        self,
+        conn: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        keys: Sequence[str],
+    ) -> None:
+        """Insert rows, or add the ``count`` of each to that of the row with the same keys.
+
+        Args:
+            conn: the connection.
+            table: the table.
+            rows: one or more, sorted, so that two transactions cannot deadlock.
+            keys: the columns of the table's primary key.
+        """
+
     def claim(
         self,
         conn: Connection,

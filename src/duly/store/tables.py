@@ -324,6 +324,18 @@ outcome_count = Table(
     Column("task", Name, nullable=False),
     Column("queue", String(64), nullable=False),
     Column("outcome", String(12), nullable=False),
+    Column("minute", BigInteger),
+    Column("lateness", SmallInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+outcome_period = Table(
+    "duly_outcome_period",
+    metadata,
+    Column("width", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("outcome", String(12), primary_key=True),
+    Column("lateness", SmallInteger, primary_key=True, autoincrement=False),
     Column("count", BigInteger, nullable=False),
 )
 

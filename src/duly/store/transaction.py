@@ -13,6 +13,7 @@ from duly.model import payload
 from duly.model.actor import Actor, storable_reason
 from duly.model.event import Event
 from duly.model.identity import RunIds
+from duly.model.lateness import NEVER
 from duly.store import tables
 from duly.store.dialect import StoreDialect
 from duly.store.sql.bulk_insert import insert_rows
@@ -60,7 +61,7 @@ class Transaction:
         self._request_id = given.request_id if given else None
         self.events: list[Event] = []
         self.on_events: OnEvents | None = None
-        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+        self.outcomes: Counter[tuple[str, str, str, int]] = Counter()
 
     def because(self, reason: str | None) -> str | None:
         """Set the reason of the changes that follow; return it, or the actor's if it is empty."""
@@ -104,9 +105,24 @@ class Transaction:
             reason=self.reason, request_id=self._request_id, detail=detail,
         )  # fmt: skip
 
-    def count_outcome(self, task: str, queue: str, outcome: str, count: int = 1) -> None:
-        """Count runs that this transaction ends; `flush` stores it."""
-        self.outcomes[task, queue, outcome] += count
+    @property
+    def minute(self) -> int:
+        """The minute of its instant, as the seconds from 1970 to the start of that minute."""
+        return int(self.now.timestamp()) // 60 * 60
+
+    def count_outcome(
+        self, task: str, queue: str, outcome: str, count: int = 1, *, lateness: int = NEVER
+    ) -> None:
+        """Count runs that this transaction ends; `flush` stores it.
+
+        Args:
+            task: the name of their task.
+            queue: their queue.
+            outcome: the state in which they end.
+            count: their number.
+            lateness: the bucket of their lateness; see `duly.model.lateness`.
+        """
+        self.outcomes[task, queue, outcome, lateness] += count
 
     def flush(self) -> list[Event]:
         """Store the recorded events and the counted outcomes; return the events."""
@@ -119,7 +135,8 @@ class Transaction:
         if stored and self.on_events is not None:
             self.on_events(self, stored)
         counted, self.outcomes = self.outcomes, Counter()
-        counts = [_count_row(*each) for each in counted.items()]
+        minute = self.minute if counted else None
+        counts = [_count_row(*each, minute) for each in counted.items()]
         insert_rows(self.conn, tables.outcome_count, counts)
         return events
 
@@ -132,9 +149,12 @@ OnEvents = Callable[[Transaction, Sequence[Event]], None]
 """A function that may write more in the transaction that records events."""
 
 
-def _count_row(key: tuple[str, str, str], count: int) -> dict[str, Any]:
-    task, queue, outcome = key
-    return {"task": task, "queue": queue, "outcome": outcome, "count": count}
+def _count_row(key: tuple[str, str, str, int], count: int, minute: int | None) -> dict[str, Any]:
+    task, queue, outcome, lateness = key
+    return {
+        "task": task, "queue": queue, "outcome": outcome, "minute": minute, "lateness": lateness,
+        "count": count,
+    }  # fmt: skip
 
 
 def _event_row(event: Event, detail: str | None) -> dict[str, Any]:

@@ -7,7 +7,6 @@ run that has changed meanwhile is not overwritten; the other statements repeat t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,13 +14,18 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    Double,
     and_,
     bindparam,
     case,
+    cast,
+    extract,
     func,
     insert,
     literal,
+    literal_column,
     null,
     select,
     update,
@@ -29,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from duly.errors import StateError
+from duly.model.lateness import BOUNDS, NEVER, bucket_of
 from duly.model.policy import JobOptions
 from duly.model.run import TERMINAL, Cause
 from duly.model.transition import SUCCESS, RunSnapshot, Transition, cancel
@@ -127,8 +132,16 @@ def _apply(tx: Transaction, changes: Sequence[Change]) -> None:
     )
     for change in changes:
         if change.transition.to in TERMINAL:
-            tx.count_outcome(change.run.task, change.run.queue, change.transition.to)
+            _count(tx, change)
         record(tx, change)
+
+
+def _count(tx: Transaction, change: Change) -> None:
+    """Count a run that ends. One that ends again, or before an attempt starts, is not late."""
+    before, transition = change.run, change.transition
+    executed = before.state == "running" and not transition.unstarted
+    lateness = bucket_of(before.due_at, before.started_at) if executed else NEVER
+    tx.count_outcome(before.task, before.queue, transition.to, lateness=lateness)
 
 
 def record(tx: Transaction, change: Change) -> None:
@@ -172,9 +185,18 @@ def end_occupations(tx: Transaction, worker_id: str) -> None:
     tx.conn.execute(_END_OCCUPATIONS, {"of_worker": worker_id, "now": tx.now})
 
 
+class Executed(NamedTuple):
+    """What is counted of a run that has been executed, beside its outcome."""
+
+    task: str
+    queue: str
+    due_at: datetime
+    started_at: datetime
+
+
 def succeed_all(
     tx: Transaction,
-    members: Mapping[str, tuple[str, str]],
+    members: Mapping[str, Executed],
     *,
     claim_id: str,
     token: int,
@@ -184,7 +206,7 @@ def succeed_all(
 
     Args:
         tx: the transaction.
-        members: the task and the queue of each of these runs, by id.
+        members: what is counted of each of these runs, by id.
         claim_id: their claim.
         token: their token.
         keep_until: until when they are kept.
@@ -198,15 +220,17 @@ def succeed_all(
     }  # fmt: skip
     database, values = tx.dialect.name, parameters | {"keep_until": keep_until}
     if tx.dialect.inserts_with_update:
-        number = sum(tx.conn.execute(_succeed_and_count(database), values).scalars())
+        counted = tx.conn.execute(_succeed_and_count(database), {**values, "minute": tx.minute})
+        number = sum(counted.scalars())
     else:
         number = tx.conn.execute(_succeed(database), values).rowcount
     done = set(members)
     if number != len(members):
         done = set(tx.conn.execute(_succeeded(database), parameters).scalars())
     if not tx.dialect.inserts_with_update:
-        for kind, count in Counter(members[run_id] for run_id in done).items():
-            tx.count_outcome(*kind, SUCCESS.to, count)
+        for run_id in done:
+            task, queue, due_at, started_at = members[run_id]
+            tx.count_outcome(task, queue, SUCCESS.to, lateness=bucket_of(due_at, started_at))
     return done
 
 
@@ -399,10 +423,15 @@ def _succeed(database: str) -> Any:
 @cache
 def _succeed_and_count(database: str) -> Any:
     """Return a statement that also stores how many runs it has ended, and returns that."""
-    done = _succeed(database).returning(run.c.task, run.c.queue).cte("done")
-    kind = (done.c.task, done.c.queue)
-    counts = select(*kind, literal(SUCCESS.to), func.count()).group_by(*kind)
-    stored = insert(outcome_count).from_select(["task", "queue", "outcome", "count"], counts)
+    late = extract("epoch", run.c.started_at - run.c.due_at)
+    bounds: ColumnElement[Any] = literal_column(f"CAST(ARRAY{list(BOUNDS)} AS DOUBLE PRECISION[])")
+    bucket = func.width_bucket(cast(late, Double), bounds).label("lateness")
+    done = _succeed(database).returning(run.c.task, run.c.queue, bucket).cte("done")
+    kind = (done.c.task, done.c.queue, done.c.lateness)
+    minute = bindparam("minute", type_=BigInteger)
+    counts = select(*kind, literal(SUCCESS.to), minute, func.count()).group_by(*kind)
+    columns = ["task", "queue", "lateness", "outcome", "minute", "count"]
+    stored = insert(outcome_count).from_select(columns, counts)
     return stored.add_cte(done).returning(outcome_count.c["count"])
 
 

@@ -144,11 +144,9 @@ class Completions:
         if len(plain) > 1:
             completions.lock(tx, sorted(run_id for members in plain.values() for run_id in members))
         for (claim_id, token, policy), members in plain.items():
-            kinds = {
-                run_id: (each.claim.task, each.claim.queue) for run_id, each in members.items()
-            }
             done = transitions.succeed_all(
-                tx, kinds, claim_id=claim_id, token=token,
+                tx, {run_id: each.claim.executed for run_id, each in members.items()},
+                claim_id=claim_id, token=token,
                 keep_until=policy.keep_until(SUCCESS.to, tx.now),
             )  # fmt: skip
             if policy.ping or tx.has_listener(SUCCESS.event):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from duly.store import history, limits, notices, outcomes
+from duly.store import history, limits, notices, outcomes, throughput
 from duly.store.store import Store
 
 CHUNK = 500
 STEPS = (
     history.prune, history.prune_events, history.prune_ranges, history.prune_jobs,
-    limits.prune_keys, notices.give_up, notices.prune, notices.prune_subjects,
+    limits.prune_keys, throughput.prune, notices.give_up, notices.prune, notices.prune_subjects,
 )  # fmt: skip
 
 

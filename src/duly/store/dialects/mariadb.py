@@ -209,6 +209,19 @@ class MariaDB:
         changed = {name: value for name, value in row.items() if name not in keys}
         conn.execute(insert(table).values(**row).on_duplicate_key_update(changed))
 
+    def add_counts(
+        self,
+        conn: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        keys: Sequence[str],
+    ) -> None:
+        """See `StoreDialect.add_counts`; the database finds the keys itself."""
+        del keys
+        statement = insert(table)
+        total = table.c["count"] + statement.inserted["count"]
+        conn.execute(statement.on_duplicate_key_update(count=total), rows)
+
     def claim(
         self,
         conn: Connection,

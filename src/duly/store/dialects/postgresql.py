@@ -38,7 +38,7 @@ from duly.model.finding import Finding
 from duly.store.dialect import AUTOCOMMIT, IDLE_LIMIT_S, Choice, Mark, in_autocommit
 from duly.store.dialects import postgresql_claim, postgresql_examination
 from duly.store.dialects.dead_connections import replace_dead
-from duly.store.dialects.on_conflict import overwriting
+from duly.store.dialects.on_conflict import adding, overwriting
 from duly.store.dialects.postgresql_notifier import PostgreSQLNotifier
 from duly.store.dialects.read_only import discard_read_only
 from duly.store.notifier import NoticeDialect
@@ -227,6 +227,16 @@ class PostgreSQL:
     ) -> None:
         """See `StoreDialect.upsert`."""
         conn.execute(overwriting(insert(table), row, keys))
+
+    def add_counts(
+        self,
+        conn: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        keys: Sequence[str],
+    ) -> None:
+        """See `StoreDialect.add_counts`."""
+        conn.execute(adding(insert(table), keys), rows)
 
     def claim(
         self,

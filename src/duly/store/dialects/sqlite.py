@@ -35,7 +35,7 @@ from duly.model.finding import Finding
 from duly.store.claims.query import CLAIMED, chosen_runs, claim_order
 from duly.store.dialect import AUTOCOMMIT, Choice, Mark, in_autocommit
 from duly.store.dialects import sqlite_examination
-from duly.store.dialects.on_conflict import overwriting
+from duly.store.dialects.on_conflict import adding, overwriting
 from duly.store.dialects.read_only import discard_read_only
 from duly.store.dialects.sqlite_file_system import refuse_unsafe
 from duly.store.dialects.sqlite_writers import READ_ONLY, WARN_AFTER_S, report_long_writes
@@ -163,6 +163,16 @@ class SQLite:
     ) -> None:
         """See `StoreDialect.upsert`."""
         conn.execute(overwriting(insert(table), row, keys))
+
+    def add_counts(
+        self,
+        conn: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        keys: Sequence[str],
+    ) -> None:
+        """See `StoreDialect.add_counts`."""
+        conn.execute(adding(insert(table), keys), rows)
 
     def claim(
         self,

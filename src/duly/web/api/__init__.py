@@ -20,6 +20,7 @@ from duly.web.api import (
     stream,
     switch,
     tasks,
+    throughput,
     workers,
 )
 from duly.web.routes import GuardedRoute
@@ -28,6 +29,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *document.routes,
     *health.routes,
     *metrics.routes,
+    *throughput.routes,
     *jobs.routes,
     *preview.routes,
     *runs.routes,

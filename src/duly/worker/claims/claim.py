@@ -12,6 +12,7 @@ from duly.model.run import Cause
 from duly.model.transition import RunSnapshot
 from duly.store.completions import Fence
 from duly.store.transaction import Transaction
+from duly.store.transitions import Executed
 
 HeldClaim = tuple[str, str]
 """The id of a run and the id of the claim that its worker holds."""
@@ -102,6 +103,11 @@ class Claim:
             self.worker_id, self.attempt, self.crashes, self.due_at, self.started_at,
             self.unique_key, self.retaken_key, self.policy,
         )  # fmt: skip
+
+    @property
+    def executed(self) -> Executed:
+        """What is counted of the run when it has been executed."""
+        return Executed(self.task, self.queue, self.due_at, self.started_at)
 
     @property
     def tries(self) -> int:

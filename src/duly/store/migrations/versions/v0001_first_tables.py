@@ -322,8 +322,19 @@ def upgrade() -> None:
         sa.Column("task", Name, nullable=False),
         sa.Column("queue", sa.String(length=64), nullable=False),
         sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("minute", sa.BigInteger(), nullable=True),
+        sa.Column("lateness", sa.SmallInteger(), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "duly_outcome_period",
+        sa.Column("width", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("lateness", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("width", "start", "outcome", "lateness"),
     )
     op.create_table(
         "duly_queue",
