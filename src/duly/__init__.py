@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from duly.model.worker import Heartbeat as Heartbeat
     from duly.model.worker import ProcessJobRecord as ProcessJobRecord
     from duly.model.worker import WorkerRecord as WorkerRecord
+    from duly.operations.attention import Attention as Attention
+    from duly.operations.attention import Concern as Concern
     from duly.operations.bulk import BulkResult as BulkResult
     from duly.operations.dead_letters import DeadLetters as DeadLetters
     from duly.operations.filters import JobFilters as JobFilters
@@ -79,10 +81,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Actor": "duly.model.actor",
     "AttemptRecord": "duly.model.run",
+    "Attention": "duly.operations.attention",
     "Backfill": "duly.model.backfill",
     "BulkResult": "duly.operations.bulk",
     "CatchUp": "duly.model.policy",
     "Clock": "duly.clock",
+    "Concern": "duly.operations.attention",
     "Counts": "duly.operations.measures",
     "CreatedKey": "duly.model.key",
     "DeadLetters": "duly.operations.dead_letters",

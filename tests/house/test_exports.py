@@ -11,10 +11,12 @@ import duly
 NAMES = [
     "Actor",
     "AttemptRecord",
+    "Attention",
     "Backfill",
     "BulkResult",
     "CatchUp",
     "Clock",
+    "Concern",
     "Counts",
     "CreatedKey",
     "DeadLetters",

@@ -57,6 +57,11 @@ RESULTS = {
     "duly.operations.bulk.BulkResult",
     "duly.operations.outcomes.RunOutcome",
     "duly.operations.dead_letters.DeadLetters",
+    *(f"duly.operations.attention.{name}" for name in ("Attention", "Concern")),
+    *(
+        f"duly.operations.throughput.{name}"
+        for name in ("Throughput", "ThroughputPeriod", "Window")
+    ),
     *(f"duly.operations.events.{name}" for name in ("Activity", "OwnedEvent")),
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     *(f"duly.operations.status.{name}" for name in ("Health", "QueueStatus", "Status")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from duly.operations import (
     at_start,
+    attention,
     backfill,
     bulk,
     calendars,
@@ -30,6 +31,7 @@ from duly.operations import (
 
 __all__ = [
     "at_start",
+    "attention",
     "backfill",
     "bulk",
     "calendars",

@@ -40,6 +40,9 @@ from duly.store.tables import (
 )
 from duly.store.transaction import Transaction
 
+_STATES = {"active": ACTIVE, "paused": PAUSED, "finished": ENDED, "unresolved": UNRESOLVED}
+"""The conditions of states, word for word, so that they may use partial indexes."""
+
 NEIGHBOURS = 100
 """How many ids of jobs are compared with one that does not exist, in each of three places."""
 
@@ -407,8 +410,7 @@ def set_watch(tx: Transaction, job_id: str, at: datetime, alarm: str | None) -> 
 
 def count_by_state(conn: Connection) -> dict[str, int]:
     """Count the jobs, by state, up to `COUNTED` in each."""
-    states = {"active": ACTIVE, "paused": PAUSED, "finished": ENDED, "unresolved": UNRESOLVED}
-    return bounded_counts(conn, job, states.items())
+    return bounded_counts(conn, job, _STATES.items())
 
 
 def count_failing(conn: Connection) -> int:
@@ -417,10 +419,8 @@ def count_failing(conn: Connection) -> int:
 
 
 def _filtered(statement: Select[Any], wanted: JobFilter) -> Select[Any]:
-    if wanted.state == "active":
-        statement = statement.where(ACTIVE)  # word for word: it may use the partial index
-    elif wanted.state is not None:
-        statement = statement.where(job.c.state == wanted.state)
+    if wanted.state is not None:
+        statement = statement.where(_STATES[wanted.state])
     if wanted.failing:
         statement = statement.where(FAILING)
     for column, value in (

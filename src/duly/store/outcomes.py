@@ -52,7 +52,7 @@ def sum_up(tx: Transaction, limit: int) -> int:
     sums: Counter[Key] = Counter()
     ended: Counter[throughput.Ended] = Counter()
     for row in rows:
-        _id, task, queue, outcome, minute, lateness, count = row
+        task, queue, outcome, minute, lateness, count = row[1:]
         sums[task, queue, outcome] += count
         if minute is not None:
             ended[throughput.Ended(minute, outcome, lateness)] += count

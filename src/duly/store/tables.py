@@ -61,6 +61,7 @@ LIVE = text(
     " (state = 'running' or state = 'ready' or state = 'scheduled'))"
 )
 WATCHED = text("watch_at is not null")
+ALARMED = text("alarm is not null")
 LIMITED = text(
     "concurrency_key is not null and (occupied = true or occupied = false and state = 'running')"
 )
@@ -122,6 +123,7 @@ job = Table(
     ),
     _partial("duly_job_due", "next_fire_at", where=ACTIVE),
     _partial("duly_job_watched", "watch_at", where=WATCHED),
+    _partial("duly_job_alarmed", "alarm", where=ALARMED),
     _partial("duly_job_failing", "id", where=FAILING),
     _partial("duly_job_unresolved", "id", where=UNRESOLVED),
     _partial("duly_job_paused", "paused_at", where=PAUSED),

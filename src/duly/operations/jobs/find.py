@@ -83,7 +83,7 @@ def jobs(
                 f"after={after!r} does not fit order={order!r}; give the id of the last job, or "
                 "with order='next_fire_at' the pair (next_fire_at, id)"
             )
-        return Page.of(_records(conn, found), size)
+        return Page.of(read_jobs(conn, found), size)
 
 
 def job_ids(
@@ -186,10 +186,11 @@ def read_job(conn: Connection, job_id: str) -> JobRecord:
     row = job_rows.find(conn, job_id)
     if row is None:
         raise job_rows.not_found(conn, job_id)
-    return _records(conn, [row])[0]
+    return read_jobs(conn, [row])[0]
 
 
-def _records(conn: Connection, found: Sequence[Any]) -> list[JobRecord]:
+def read_jobs(conn: Connection, found: Sequence[Any]) -> list[JobRecord]:
+    """Return the records of these rows of jobs, in the same order, each with its newest run."""
     ids = [row.id for row in found]
     if not ids:
         return []

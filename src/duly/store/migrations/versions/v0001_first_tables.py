@@ -168,6 +168,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'finished'"),
     )
     op.create_index(
+        "duly_job_alarmed",
+        "duly_job",
+        ["alarm"],
+        unique=False,
+        sqlite_where=sa.text("alarm is not null"),
+        postgresql_where=sa.text("alarm is not null"),
+    )
+    op.create_index(
         "duly_job_failing",
         "duly_job",
         ["id"],

@@ -1,0 +1,63 @@
+"""Find the jobs that do not run although they should, each by an index of few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from duly.store.rows import JobRow, job_rows
+from duly.store.tables import ALARMED, PAUSED, READY, RUNNING, job, run
+
+SOME = 500
+"""The number of waiting or running runs that are looked at."""
+
+
+def alarmed(conn: Connection, limit: int) -> Sequence[JobRow]:
+    """Return jobs that break their watch rules."""
+    return job_rows(
+        conn.execute(select(job).where(ALARMED).order_by(job.c.alarm, job.c.id).limit(limit))
+    )
+
+
+def paused_since(conn: Connection, before: datetime, limit: int) -> Sequence[JobRow]:
+    """Return the jobs that were paused before an instant, the latest pause first."""
+    long = select(job).where(PAUSED, job.c.paused_at < before)
+    return job_rows(conn.execute(long.order_by(job.c.paused_at.desc()).limit(limit)))
+
+
+def waiting(conn: Connection, queue: str, before: datetime, limit: int) -> Sequence[Row[Any]]:
+    """Return the jobs whose runs have waited in a queue since before an instant.
+
+    Each row has ``job_id`` and ``due_at``, when the oldest of its runs was due.
+    """
+    ready = select(run.c.job_id, run.c.due_at).where(
+        READY, run.c.queue == queue, run.c.job_id.is_not(None), run.c.due_at < before
+    )
+    some = ready.limit(SOME).subquery()
+    oldest = func.min(some.c.due_at).label("due_at")
+    statement = (
+        select(some.c.job_id, oldest).group_by(some.c.job_id).order_by(oldest, some.c.job_id)
+    )
+    found: Sequence[Row[Any]] = conn.execute(statement.limit(limit)).all()
+    return found
+
+
+def blocked(conn: Connection, before: datetime, limit: int) -> Sequence[Row[Any]]:
+    """Return active jobs with a run that began before an instant, and later nominal times.
+
+    Each row has ``job_id``, ``run_id`` and ``started_at``; the longest runs are first.
+    """
+    columns = (run.c.id, run.c.job_uid, run.c.started_at, run.c.scheduled_for)
+    running = select(*columns).where(RUNNING, run.c.started_at < before).limit(SOME).subquery().c
+    began = func.coalesce(running.scheduled_for, running.started_at)
+    statement: Select[Any] = (
+        select(job.c.id.label("job_id"), running.id.label("run_id"), running.started_at)
+        .join_from(job, running.id.table, job.c.uid == running.job_uid)
+        .where(job.c.state == "active", job.c.last_nominal > began)
+        .order_by(running.started_at, running.id)
+    )
+    found: Sequence[Row[Any]] = conn.execute(statement.limit(limit)).all()
+    return found
