@@ -92,8 +92,8 @@ def test_a_job_is_blocked_by_a_run_that_does_not_end(make: Make, clock: VirtualC
     """Later times are skipped; the run is named, so that it can be cancelled."""
     scheduler, end = make(queues={"default": 5}, heartbeat="fast"), Event()
     scheduler.task(name="hang")(lambda: end.wait(60) and None)
-    for job_id, overlap in (("j", "skip"), ("parallel", "allow")):
-        scheduler.add("hang", every(minutes=1), id=job_id, overlap=overlap, max_running=1)
+    scheduler.add("hang", every(minutes=1), id="j", overlap="skip")
+    scheduler.add("hang", every(minutes=1), id="parallel", overlap="allow", max_running=1)
     clock.advance(60)
     scheduler.tick(wait=False)
     try:

@@ -38,7 +38,7 @@ def waiting(conn: Connection, queue: str, before: datetime, limit: int) -> Seque
     )
     some = ready.limit(SOME).subquery()
     oldest = func.min(some.c.due_at).label("due_at")
-    statement = (
+    statement: Select[Any] = (
         select(some.c.job_id, oldest).group_by(some.c.job_id).order_by(oldest, some.c.job_id)
     )
     found: Sequence[Row[Any]] = conn.execute(statement.limit(limit)).all()
