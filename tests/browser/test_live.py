@@ -65,7 +65,7 @@ def test_a_run_that_fails_shows_on_the_overview(
     """A failed run appears at the top of an open overview, with its error as text."""
     start(signed_in)
     signed_in.goto(f"{server.url}{MOUNT}/")
-    expect(signed_in.get_by_text("Nothing is late or failing.")).to_be_visible()
+    expect(signed_in.get_by_text("Nothing is late, silent or failing.")).to_be_visible()
     expect(signed_in.locator(".runs").get_by_role("row").nth(1)).to_contain_text("running")
     mark(signed_in)
     door.write_text("fail")

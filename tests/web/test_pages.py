@@ -22,7 +22,7 @@ def test_overview_when_all_is_well(site: Site, client: Client) -> None:
     """The overview says so, and shows the next fires and the newest runs."""
     site.forward(10)
     shown = text_of(client.page("/"))
-    assert "Nothing is late or failing." in shown
+    assert "Nothing is late, silent or failing." in shown
     assert "stock every 10 seconds 01:00:20 in 10 s succeeded" in shown
     assert (
         "letter at 09:00 on Monday to Friday, Europe/Madrid time 09:00:00 in 7 h not run yet"

@@ -107,8 +107,13 @@ class Health(Record):
     problems: list[Finding] = field(default_factory=list)
 
 
-def status(core: Core) -> Status:
-    """Return the status of the whole scheduler: switch, counts, workers and queues."""
+def status(core: Core, *, brief: bool = False) -> Status:
+    """Return the status of the whole scheduler: switch, counts, workers and queues.
+
+    Args:
+        brief: whether to leave out what takes several queries: then ``jobs``, ``live``,
+            ``last_day`` and ``problems`` are empty, and ``dead`` is 0.
+    """
     worker_id = core.worker.worker_id
     with core.store.read() as conn:
         now = core.store.time.now()
@@ -121,13 +126,13 @@ def status(core: Core) -> Status:
             stopped=switch is not None,
             switch=switch,
             worker_id=worker_id,
-            jobs=jobs.count_by_state(conn),
-            live=runs.count_live_by_state(conn),
-            last_day=runs.count_by_state_since(conn, now - timedelta(days=1)),
-            dead=runs.count_failed(conn),
+            jobs={} if brief else jobs.count_by_state(conn),
+            live={} if brief else runs.count_live_by_state(conn),
+            last_day={} if brief else runs.count_by_state_since(conn, now - timedelta(days=1)),
+            dead=0 if brief else runs.count_failed(conn),
             workers=known,
             queues=[_queue_status(name, stored.get(name)) for name in sorted(names)],
-            problems=problems.find(core, conn),
+            problems=[] if brief else problems.find(core, conn),
         )
 
 

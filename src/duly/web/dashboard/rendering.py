@@ -97,6 +97,10 @@ class Times:
         """See `formatting.short_time`."""
         return formatting.short_time(moment, self.now, self.zone)
 
+    def mark(self, moment: datetime, with_day: bool) -> str:
+        """Return the label of a time axis: hours and minutes, perhaps with the day of the week."""
+        return f"{moment.astimezone(self.zone):{'%a %H:%M' if with_day else '%H:%M'}}"
+
     def full(self, moment: datetime) -> str:
         """See `formatting.full_time`."""
         return formatting.full_time(moment, self.zone)
@@ -165,7 +169,7 @@ async def render(
         values: the values for the template; ``status`` is read unless it is given.
     """
     request = context.request
-    status: Status = values.pop("status", None) or await read_status(context)
+    status: Status = values.pop("status", None) or await read_status(context, brief=True)
     update, code = is_update(request), request.query_params.get("done", "")
     streams = "wsgi_environ" not in request.scope
     text = _templates.get_template(template).render(
@@ -191,9 +195,9 @@ async def render(
     return response
 
 
-async def read_status(context: RequestContext) -> Status:
-    """Read the status of the scheduler."""
-    return (await context.scheduler.aio.status()).redacted()
+async def read_status(context: RequestContext, *, brief: bool = False) -> Status:
+    """Read the status of the scheduler; what every page shows of it is brief."""
+    return (await context.scheduler.aio.status(brief=brief)).redacted()
 
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:

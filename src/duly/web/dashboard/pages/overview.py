@@ -1,43 +1,62 @@
-"""The overview: problems first, then the next fires and the newest runs."""
+"""The overview: what needs a person first, then what comes, what was, and who does it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Annotated
 
-from starlette.responses import Response
+from fastapi import Query
+from starlette.responses import RedirectResponse, Response
 
 from duly.model.job import JobRecord
 from duly.model.run import RunRecord
+from duly.operations.attention import Attention
+from duly.operations.measures import Counts
+from duly.operations.throughput import Throughput, Window
+from duly.web.api.paging import QueryModel
 from duly.web.context import Context, RequestContext
-from duly.web.dashboard.charts.timeline import next_fire, timeline
-from duly.web.dashboard.rendering import read_status, render
+from duly.web.dashboard.charts.throughput import OUTCOMES, throughput_chart
+from duly.web.dashboard.charts.timeline import timeline
+from duly.web.dashboard.rendering import Links, read_status, render
 from duly.web.routes import Routes
 
-LATE_AFTER = timedelta(seconds=5)
-MAX_CHECKED = 100
-MAX_UPCOMING = 12
-MAX_RECENT = 15
-MAX_PROBLEMS = 8
-
+MAX_UPCOMING = 20
+MAX_RECENT = 12
+MAX_CONCERNS = 8
+MAX_WORKERS = 6
 
 routes = Routes(tag=None)
 
 
-@routes.get("/")
-async def show_overview(context: Context) -> Response:
-    """Show what is late or failing, the next fires and the newest runs."""
-    status = await read_status(context)
-    overview = await read_overview(context, status.at)
+class OverviewQuery(QueryModel):
+    """The query of the overview: the window of its charts."""
+
+    window: Window = "24h"
+
+
+@routes.get("/", scope="own")
+async def show_overview(context: Context, query: Annotated[OverviewQuery, Query()]) -> Response:
+    """Show what is late, silent or failing, the next fires, and how many runs have ended.
+
+    It is about all jobs: who may see only some of them is led to the page of these.
+    """
+    if context.owners is not None:
+        return RedirectResponse(Links(context.request).to("jobs"), 303)
+    status = await read_status(context, brief=True)
+    overview = await read_overview(context, status.at, query.window)
     return await render(
         context,
         "overview.html",
         refresh=2,
         status=status,
         overview=overview,
+        problems=[each for each in overview.attention.problems if each.check != "switch"],
         timeline=timeline(overview.upcoming, status.at),
-        max_problems=MAX_PROBLEMS,
+        chart=throughput_chart(overview.throughput),
+        outcomes=OUTCOMES,
+        max_workers=MAX_WORKERS,
     )
 
 
@@ -46,39 +65,36 @@ class Overview:
     """The content of the overview.
 
     Attributes:
-        late: active jobs whose next nominal time has passed, the latest first.
-        failing: jobs whose last runs failed.
-        unresolved: jobs that cannot run with the deployed code.
+        attention: what needs a person.
         failed: the newest failed run that was not retried or discarded, if any.
-        upcoming: the jobs that fire next.
+        counts: the scheduler in numbers, and what waits in each queue.
+        throughput: how many runs have ended in the chosen window.
+        upcoming: the jobs that fire next, without those that are late.
         recent: the newest runs.
     """
 
-    late: list[JobRecord]
-    failing: list[JobRecord]
-    unresolved: list[JobRecord]
+    attention: Attention
     failed: list[RunRecord]
+    counts: Counts
+    throughput: Throughput
     upcoming: list[JobRecord]
     recent: list[RunRecord]
 
 
-async def read_overview(context: RequestContext, now: datetime) -> Overview:
+async def read_overview(context: RequestContext, now: datetime, window: Window) -> Overview:
     """Read the content of the overview from the scheduler."""
     scheduler = context.scheduler.aio
-    waiting = _jobs(await scheduler.jobs(state="active", order="next_fire_at", limit=MAX_CHECKED))
-    late = [job for job in waiting if next_fire(job) < now - LATE_AFTER]
+    upcoming = await scheduler.jobs(
+        state="active", order="next_fire_at", after=(now, ""), limit=MAX_UPCOMING
+    )
     return Overview(
-        late=late,
-        failing=_jobs(await scheduler.jobs(failing=True, limit=MAX_PROBLEMS + 1)),
-        unresolved=_jobs(await scheduler.jobs(state="unresolved", limit=MAX_PROBLEMS + 1)),
+        attention=(await scheduler.attention(limit=MAX_CONCERNS)).redacted(),
         failed=_runs(await scheduler.runs(state="failed", limit=1)),
-        upcoming=waiting[len(late) :][:MAX_UPCOMING],
+        counts=await scheduler.counts(),
+        throughput=await scheduler.throughput(window),
+        upcoming=[job.redacted() for job in upcoming],
         recent=_runs(await scheduler.runs(limit=MAX_RECENT)),
     )
-
-
-def _jobs(records: Sequence[JobRecord]) -> list[JobRecord]:
-    return [record.redacted() for record in records]
 
 
 def _runs(records: Sequence[RunRecord]) -> list[RunRecord]:
