@@ -22,10 +22,11 @@ from duly.errors import (
     UnknownOption,
 )
 from duly.model.notice_rule import KINDS
+from duly.model.retention import KEEP_DEAD, KEEP_SENT
 from duly.notify import Notice, QuietHours, email, notify, webhook
 from duly.notify.outbox import LEASE, TRIES, Outbox
 from duly.notify.sender import Sender
-from duly.store.notices import KEEP_DEAD, KEEP_SENT, WAITS_FOR
+from duly.store.notices import WAITS_FOR
 from duly.worker.pruning import prune
 from tests.operations.conftest import START, Make, with_tasks
 from tests.support.waiting import wait_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import (
     Annotated,
     Any,
@@ -14,6 +14,7 @@ from typing import (
     cast,
     dataclass_transform,
     get_args,
+    get_origin,
     get_type_hints,
 )
 
@@ -186,6 +187,9 @@ def _redaction(annotation: Any) -> Callable[[Any], Any] | None:
     """Return how to hide the secrets in a value of this type; ``None`` if it has none."""
     if isinstance(annotation, type) and issubclass(annotation, Record):
         return _redacted
+    if get_origin(annotation) in (list, tuple):
+        hide = _redaction(get_args(annotation)[0])
+        return None if hide is None else partial(_each_redacted, hide)
     for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
         hides = isinstance(part, Shown) and part.redacts
         found = part.convert if hides else _redaction(part)
@@ -194,8 +198,11 @@ def _redaction(annotation: Any) -> Callable[[Any], Any] | None:
     return None
 
 
-def _redacted(value: Any) -> Any:
-    """Return a record, a list of records or ``None``, with its secrets hidden."""
-    if isinstance(value, list):
-        return [each.redacted() for each in value]
+def _redacted(value: Record | None) -> Record | None:
+    """Return a record, or ``None``, with its secrets hidden."""
     return None if value is None else value.redacted()
+
+
+def _each_redacted(hide: Callable[[Any], Any], values: Any) -> Any:
+    """Return a list or a tuple, or ``None``, with the secrets in its items hidden."""
+    return None if values is None else type(values)(map(hide, values))

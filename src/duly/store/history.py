@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 
+from duly.model.retention import KEEP_EVENTS
 from duly.store.sql.columns import Instant
 from duly.store.tables import (
     ENDED,
@@ -23,9 +24,6 @@ from duly.store.tables import (
     run_log,
 )
 from duly.store.transaction import Transaction
-
-KEEP_EVENTS = timedelta(days=90)
-"""How long events, finished jobs and missed ranges are kept."""
 
 
 @dataclass(frozen=True, slots=True)

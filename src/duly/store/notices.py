@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from duly.model import payload
 from duly.model.notice import Happening, Notice, NoticeRecord, NoticeState
+from duly.model.retention import KEEP_DEAD, KEEP_SENT
 from duly.store.sql.bulk_insert import insert_rows
 from duly.store.tables import (
     DEAD,
@@ -27,10 +28,6 @@ from duly.store.transaction import Transaction
 
 Key = tuple[str, str]
 """The application and the name of a rule."""
-
-KEEP_SENT = timedelta(days=30)
-KEEP_DEAD = timedelta(days=90)
-"""How long notices are kept after they were sent or given up, and what is known of a subject."""
 
 WAITS_FOR = timedelta(days=7)
 """How long a due notice waits for a process that can send it."""

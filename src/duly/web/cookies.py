@@ -8,16 +8,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
-def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
-    """Set a session cookie for the path under which this application is mounted."""
+def set_cookie(
+    response: Response, request: Request, name: str, value: str, *, max_age: int | None = None
+) -> None:
+    """Set a cookie for the path under which this application is mounted.
+
+    Args:
+        response: the response that sets it.
+        request: the request.
+        name: its name.
+        value: its value.
+        max_age: seconds for which the browser keeps it; default: until it is closed.
+    """
     response.set_cookie(
         name,
         value,
-        path=request.scope.get("root_path") or "/",
+        max_age=max_age,
+        path=_path(request),
         httponly=True,
         samesite="lax",
         secure=not on_loopback(request.url.hostname or ""),
     )
+
+
+def remove_cookie(response: Response, request: Request, name: str) -> None:
+    """Let the browser forget a cookie that `set_cookie` has set."""
+    response.delete_cookie(name, path=_path(request))
+
+
+def _path(request: Request) -> str:
+    return request.scope.get("root_path") or "/"
 
 
 def on_loopback(host: str) -> bool:

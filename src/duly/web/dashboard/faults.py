@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from duly.errors import DulyError
-from duly.web.problems import Problem, ValueProblem
+from duly.web.problems import Problem
 
 B = TypeVar("B", bound=BaseModel)
 REFUSED = (DulyError, ValidationError)
@@ -38,10 +38,16 @@ class Faults:
             Exception: the error itself, if another input would not help.
         """
         if isinstance(error, ValidationError):
-            problems = [ValueProblem.of({**fault, "loc": ("body", *fault["loc"])})
-                        for fault in error.errors(include_url=False)]  # fmt: skip
-            fields = {each.pointer.split("/")[1]: each.detail for each in problems if each.pointer}
-            general = [each.detail for each in problems if not each.pointer]
+            fields, general = {}, []
+            for fault in error.errors(include_url=False):
+                name, *inside = fault["loc"] or ("",)
+                detail = str(fault["msg"]).removeprefix("Value error, ")
+                if fault["type"] == "missing":
+                    detail = "This is required."
+                if name:
+                    fields[str(name)] = ": ".join([*map(str, inside), detail])
+                else:
+                    general.append(detail)
             return cls(422, fields, " ".join(general))
         problem = Problem.of(error)
         if problem.status not in (409, 422):

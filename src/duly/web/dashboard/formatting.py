@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -102,6 +104,17 @@ def full_time(moment: datetime, zone: ZoneInfo) -> str:
     return (
         f"{local:%A} {local.day} {local:%B} {local.year}, {local:%H:%M:%S} {offset(local)} ({zone})"
     )
+
+
+def day(value: date, now: datetime) -> str:
+    """Return a day, with its year unless that is the current one."""
+    text = f"{value:%a} {value.day} {value:%b}"
+    return text if value.year == now.year else f"{text} {value.year}"
+
+
+def by_month(days: Iterable[date]) -> list[tuple[str, list[date]]]:
+    """Return days in their order, by the name of their month."""
+    return [(month, list(found)) for month, found in groupby(days, lambda each: f"{each:%B %Y}")]
 
 
 def offset(local: datetime) -> str:

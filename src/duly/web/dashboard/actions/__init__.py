@@ -8,6 +8,7 @@ from duly.web.dashboard.actions import (
     jobs,
     queues,
     runs,
+    settings,
     switch,
     workers,
 )
@@ -21,6 +22,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *queues.routes,
     *workers.routes,
     *switch.routes,
+    *settings.routes,
 )
 
 __all__ = ["ROUTES"]

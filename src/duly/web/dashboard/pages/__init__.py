@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from duly.web.dashboard.pages import (
     audit,
+    calendars,
     job,
     job_form,
     jobs,
+    keys,
     limits,
+    notices,
     overview,
     run,
     runs,
+    settings,
     workers,
 )
 from duly.web.routes import GuardedRoute
@@ -25,6 +29,10 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *workers.routes,
     *limits.routes,
     *audit.routes,
+    *settings.routes,
+    *keys.routes,
+    *notices.routes,
+    *calendars.routes,
 )
 
 __all__ = ["ROUTES"]
