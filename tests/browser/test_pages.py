@@ -36,6 +36,8 @@ def addresses(signed_in: Page, server: Server, door: Path) -> list[str]:
     signed_in.wait_for_url("**/runs/*")
     expect(signed_in.locator(".heading")).to_contain_text("failed")
     paths = ["/", "/jobs", "/jobs/gated", f"/jobs/{quote(EVIL, safe='')}", f"/jobs/{LONG}", "/runs"]
+    paths += ["/workers", "/audit", "/settings"]
+    paths += [f"/settings/{name}" for name in ("keys", "notices", "calendars")]
     return [*(server.url + MOUNT + path for path in paths), signed_in.url]
 
 
