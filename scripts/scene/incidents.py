@@ -73,7 +73,7 @@ def of_today() -> Iterator[Incident]:
               state="failed", job="refresh-prices/DE", actor="ana"),
         _call("14:12", "enqueue_many", "data.recompute", customers, actor="ana"),
         _call("14:19", "run_now", "plan-routes/Lyon", actor="ana"),
-        _call("14:21", "run_now", "load/page_views", actor="ana"),
+        _call("14:21", "run_now", "snapshots/eu-03", actor="ana"),
         _call("14:22", "run_now", "invoices/ES", actor="fatima"),
     ):  # fmt: skip
         yield _at(TODAY, *incident)

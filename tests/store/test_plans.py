@@ -206,6 +206,15 @@ def test_the_numbers_of_monitoring_are_read_without_a_scan_of_runs(full: Store) 
         assert re.search(primary, plan), plan
 
 
+@pytest.mark.parametrize("state", ["running", "ready", "scheduled"])
+def test_a_page_of_unfinished_runs_does_not_read_the_history(full: Store, state: str) -> None:
+    """SQLite, which has no statistics, would read all runs in the order of their ids."""
+    if full.dialect.name == "sqlite":
+        wanted = runs.RunFilter(states=(state,))
+        plan = plans(full, lambda tx: runs.page(tx.conn, wanted, limit=500))
+        assert "SCAN duly_run" not in plan, plan
+
+
 def test_runs_that_wait_are_not_counted_one_by_one(full: Store) -> None:
     """The index of unfinished runs leads to those of a job that have a slot."""
     plan = plans(full, lambda tx: slot_queues.lock(tx, [_QUEUE]))

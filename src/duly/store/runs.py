@@ -59,6 +59,9 @@ _CLAIM_ORDER = ("concurrency_key", "priority", "due_at", "id")
 JOBS_AT_ONCE = 50
 """The number of jobs whose last runs one statement reads; SQLite allows 500 parts."""
 
+FEW_LIVE = 2_000
+"""The number of unfinished runs up to which they are found by their own index."""
+
 RECENT = 5_000
 """The number of the newest runs that are counted by state."""
 
@@ -181,6 +184,8 @@ def page(
         oldest_first: whether to return the oldest first; default: the newest.
     """
     statement = _filtered(select(run), wanted)
+    if wanted.states and LIVE_STATES.issuperset(wanted.states):
+        statement = _among_few_live(conn, statement, wanted.states)
     if after is not None:
         statement = statement.where(run.c.id > after if oldest_first else run.c.id < after)
     order = run.c.id if oldest_first else run.c.id.desc()
@@ -429,6 +434,18 @@ def _all_matching(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
     if wanted.states and LIVE_STATES.issuperset(wanted.states):
         statement = statement.where(LIVE)  # implied; word for word, it may use the partial index
     return statement
+
+
+def _among_few_live(conn: Connection, statement: Select[Any], states: Sequence[str]) -> Select[Any]:
+    """Restrict a query to the runs in some states of unfinished runs, if these are few.
+
+    Otherwise SQLite reads the history in the order of ids until it has found enough of them.
+    """
+    live = run.alias("live")
+    ids = select(live.c.id).where(LIVE, live.c.state.in_(states))
+    some = ids.limit(FEW_LIVE + 1).subquery()
+    number: int = conn.execute(select(func.count()).select_from(some)).scalar_one()
+    return statement.where(run.c.id.in_(ids)) if number <= FEW_LIVE else statement
 
 
 def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
