@@ -211,7 +211,7 @@ def test_the_live_preview_is_a_part_of_a_page(site: Site, client: Client) -> Non
     """The script asks for it with what is typed so far."""
     answer = client.submit("/trigger-preview", **NINE)
     assert answer.status_code == 200
-    assert answer.text.lstrip().startswith('<div id="preview"')
+    assert answer.text.lstrip().startswith('<p class="says" id="preview-says" role="status">')
     assert "At 09:00, Europe/Madrid time" in answer.text
     answer = client.submit("/trigger-preview", **{**NINE, "trigger.cron": "0 9 <b>"})
     assert 'data-problem="trigger.cron"' in answer.text

@@ -1,6 +1,7 @@
 // The preview of a trigger follows what is typed; without a script there is a button for it.
 
 const PAUSE_MS = 350; // since the last key
+const PARTS = ["preview-says", "preview-times"];
 let timer = 0;
 let request = null;
 
@@ -34,10 +35,10 @@ async function show(trigger) {
       method: "POST", body, headers: { Accept: "text/html" }, signal: own.signal,
     });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const wanted = page.getElementById("preview");
-    if (!wanted || own !== request) return;
+    if (!page.getElementById(PARTS[0]) || own !== request) return;
     clear(trigger);
-    document.getElementById("preview").replaceChildren(...wanted.childNodes);
+    for (const part of PARTS)
+      document.getElementById(part).replaceChildren(...page.getElementById(part).childNodes);
     for (const problem of trigger.querySelectorAll("[data-problem]")) place(trigger, problem);
   } catch {
     // it was replaced by a later one, or the server does not respond: the page says so
