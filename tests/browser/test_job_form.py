@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import MOUNT
+from tests.browser.demo import KEY
 from tests.browser.test_pages import STICKING_OUT, WIDTHS
 from tests.support.processes import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 NEW = f"{MOUNT}/new-job?task=ship"
 INVALID = re.compile(r"hour field")
+
+
+@pytest.fixture
+def refused(server: Server, chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens signed-in pages, which may be responses with an error."""
+    pages: list[Page] = []
+
+    def open_page(*, script: bool = True) -> Page:
+        page = chromium.new_context(java_script_enabled=script).new_page()
+        pages.append(page)
+        page.goto(f"{server.url}{MOUNT}/?key={KEY}")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
 
 
 def fill_parcel(page: Page) -> None:
@@ -48,8 +66,9 @@ def test_creating_a_job(signed_in: Page, server: Server) -> None:
     expect(signed_in.locator("main")).to_contain_text("Side street")
 
 
-def test_creating_a_job_without_a_script(unscripted: Page, server: Server) -> None:
+def test_creating_a_job_without_a_script(refused: Callable[..., Page], server: Server) -> None:
     """What is wrong comes back at its input, and nothing that was typed is lost."""
+    unscripted = refused(script=False)
     unscripted.goto(f"{server.url}{NEW}")
     fill_parcel(unscripted)
     unscripted.get_by_label("Cron expression").fill("0 25 * * *")
@@ -105,8 +124,9 @@ def test_the_form_works_by_keyboard(signed_in: Page, server: Server) -> None:
     expect(signed_in.locator("main")).to_contain_text("every 3 hours")
 
 
-def test_typed_text_survives_updates(signed_in: Page, server: Server) -> None:
+def test_typed_text_survives_updates(refused: Callable[..., Page], server: Server) -> None:
     """The page is updated around the form, also after problems were shown."""
+    signed_in = refused()
     signed_in.goto(f"{server.url}{NEW}")
     fill_parcel(signed_in)
     signed_in.get_by_label("Cron expression").fill("x")

@@ -114,12 +114,11 @@ class JobForm:
     def typed(self, posted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         """Return what the inputs contain; one that was not sent is unchanged.
 
-        Boxes are sent with an empty text beside them, so that one without a tick is sent too.
+        Args:
+            posted: what was sent, without empty texts. Boxes are sent with an empty text beside
+                them, so that the name of one without a tick is sent too.
         """
-        return {
-            name: [text for text in posted[name] if text] if name in posted else texts
-            for name, texts in self.initial.items()
-        }
+        return {name: list(posted.get(name, texts)) for name, texts in self.initial.items()}
 
     def read(self, typed: Texts) -> TypedJob:
         """Return the job that was typed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -157,11 +157,13 @@ async def preview_typed_trigger(context: Context) -> Response:
 
 
 async def _posted(context: RequestContext) -> dict[str, list[str]]:
+    """Return the texts that were sent, without the empty ones."""
     form = await context.request.form()
     posted: dict[str, list[str]] = {}
     for name, value in form.multi_items():
-        if isinstance(value, str):
-            posted.setdefault(name, []).append(value)
+        texts = posted.setdefault(name, [])
+        if isinstance(value, str) and value:
+            texts.append(value)
     return posted
 
 
@@ -250,6 +252,7 @@ async def _show(
         http_status=answer.status,
         form=form,
         typed=typed,
+        text_of=partial(first, typed),
         answer=answer,
         labels=labels(form),
         options_open=any(name.startswith(("options.", "tags")) for name in answer.problems),
