@@ -326,7 +326,8 @@ def test_a_restricted_admin_chooses_one_of_their_owners(site: Site) -> None:
 
 def test_a_job_whose_task_is_not_here(site: Site, client: Client) -> None:
     """The page tells why it cannot be edited."""
-    other = Scheduler(site.scheduler.store.url, clock=site.clock)
+    url = site.scheduler.store.url.render_as_string(hide_password=False)
+    other = Scheduler(url, clock=site.clock)
     other.task(name="elsewhere")(lambda: None)
     other.add("elsewhere", every(hours=1), id="foreign")
     other.stop(grace=0)
