@@ -50,13 +50,13 @@ def blocked(conn: Connection, before: datetime, limit: int) -> Sequence[Row[Any]
 
     Each row has ``job_id``, ``run_id`` and ``started_at``; the longest runs are first.
     """
-    columns = (run.c.id, run.c.job_uid, run.c.started_at, run.c.scheduled_for)
+    columns = (run.c.id, run.c.job_id, run.c.job_uid, run.c.started_at, run.c.scheduled_for)
     running = select(*columns).where(RUNNING, run.c.started_at < before).limit(SOME).subquery().c
     began = func.coalesce(running.scheduled_for, running.started_at)
     statement: Select[Any] = (
         select(job.c.id.label("job_id"), running.id.label("run_id"), running.started_at)
-        .join_from(job, running.id.table, job.c.uid == running.job_uid)
-        .where(job.c.state == "active", job.c.last_nominal > began)
+        .join_from(job, running.id.table, job.c.id == running.job_id)
+        .where(job.c.uid == running.job_uid, job.c.state == "active", job.c.last_nominal > began)
         .order_by(running.started_at, running.id)
     )
     found: Sequence[Row[Any]] = conn.execute(statement.limit(limit)).all()
