@@ -111,7 +111,7 @@ def _paths(scheduler: Scheduler) -> list[str]:
     job = max(scheduler.jobs(limit=50), key=lambda each: each.id).id
     [failed] = scheduler.runs(state="failed", limit=1)
     found = [
-        route.path.format(job_id="job-000007", run_id=failed.id)
+        route.path.format(job_id="job-000007", run_id=failed.id, name="holidays")
         for route in ROUTES
         if route.method == "GET"
     ]

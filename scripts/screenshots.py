@@ -33,6 +33,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SCREENS = {360: 760, 1280: 860, 2560: 1280}
 """The height of the picture for each width: what is seen before scrolling."""
 
+WIDE, SHOWN_WIDE = 2560, ("overview", "jobs", "job", "run-failed", "workers")
+"""The pages whose wide pictures are kept: each takes as much space as a page's others."""
+
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LIMIT_MB = 6
 QUALITY = 0.75
@@ -116,6 +119,8 @@ def take(chromium: Browser, base: str, path: str, target: Path) -> None:
         page.goto(f"{base}/?key={KEY}")
         page.goto(base + path)
         for width, height in SCREENS.items():
+            if width == WIDE and target.name not in SHOWN_WIDE:
+                continue
             picture(page, encoder, width, height, Path(f"{target}-{theme}-{width}.webp"))
         context.close()
         encoder.close()

@@ -13,6 +13,7 @@ from duly.web.dashboard.pages import ROUTES
 JOBS = {"job": "load/refunds", "job-paused": "reconcile/klarna", "job-chain": "pipeline/score"}
 """The jobs that are shown, by the names of their pictures."""
 
+CALENDAR = "company holidays"
 SHOWN: tuple[RunState, ...] = ("failed", "running", "succeeded")
 
 
@@ -53,6 +54,8 @@ def _pages(path: str, scheduler: Scheduler) -> Iterator[Page]:
             yield Page(f"run-{state}", _filled(path, "run_id", _newest(scheduler, state)))
     elif "{run_id}" in path:
         yield Page(_name(path), _filled(path, "run_id", _newest(scheduler, "failed")))
+    elif "{name}" in path:
+        yield Page(f"{_name(path)}-one", _filled(path, "name", CALENDAR))
     else:
         yield Page(_name(path), path)
 
