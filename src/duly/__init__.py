@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from duly.model.backfill import Backfill as Backfill
     from duly.model.event import Event as Event
     from duly.model.finding import Finding as Finding
+    from duly.model.job import JobDeclaration as JobDeclaration
     from duly.model.job import JobRecord as JobRecord
     from duly.model.key import CreatedKey as CreatedKey
     from duly.model.key import KeyRecord as KeyRecord
@@ -47,11 +48,16 @@ if TYPE_CHECKING:
     from duly.operations.filters import RunFilters as RunFilters
     from duly.operations.groups import JobGroup as JobGroup
     from duly.operations.jobs.find import MissedRange as MissedRange
+    from duly.operations.jobs.neighbours import JobLink as JobLink
+    from duly.operations.jobs.neighbours import Neighbours as Neighbours
     from duly.operations.measures import Counts as Counts
     from duly.operations.measures import Load as Load
     from duly.operations.measures import OutcomeCount as OutcomeCount
     from duly.operations.measures import QueueCounts as QueueCounts
     from duly.operations.outcomes import RunOutcome as RunOutcome
+    from duly.operations.run_counts import BackfillProgress as BackfillProgress
+    from duly.operations.run_counts import RunCounts as RunCounts
+    from duly.operations.run_counts import UnfinishedRuns as UnfinishedRuns
     from duly.operations.status import Health as Health
     from duly.operations.status import QueueStatus as QueueStatus
     from duly.operations.status import Status as Status
@@ -83,6 +89,7 @@ _HOMES = {
     "AttemptRecord": "duly.model.run",
     "Attention": "duly.operations.attention",
     "Backfill": "duly.model.backfill",
+    "BackfillProgress": "duly.operations.run_counts",
     "BulkResult": "duly.operations.bulk",
     "CatchUp": "duly.model.policy",
     "Clock": "duly.clock",
@@ -96,15 +103,18 @@ _HOMES = {
     "Finding": "duly.model.finding",
     "Health": "duly.operations.status",
     "Heartbeat": "duly.model.worker",
+    "JobDeclaration": "duly.model.job",
     "JobDefaults": "duly.model.policy",
     "JobFilters": "duly.operations.filters",
     "JobGroup": "duly.operations.groups",
+    "JobLink": "duly.operations.jobs.neighbours",
     "JobRecord": "duly.model.job",
     "KeyLimit": "duly.store.limits",
     "KeyRecord": "duly.model.key",
     "Load": "duly.operations.measures",
     "LogLine": "duly.model.run",
     "MissedRange": "duly.operations.jobs.find",
+    "Neighbours": "duly.operations.jobs.neighbours",
     "OutcomeCount": "duly.operations.measures",
     "Page": "duly.model.page",
     "ProcessJobRecord": "duly.model.worker",
@@ -114,6 +124,7 @@ _HOMES = {
     "Retry": "duly.model.policy",
     "RetryAfter": "duly.errors",
     "Run": "duly.context",
+    "RunCounts": "duly.operations.run_counts",
     "RunFilters": "duly.operations.filters",
     "RunInterrupted": "duly.errors",
     "RunOutcome": "duly.operations.outcomes",
@@ -128,6 +139,7 @@ _HOMES = {
     "Throughput": "duly.operations.throughput",
     "ThroughputPeriod": "duly.operations.throughput",
     "Trigger": "duly.triggers",
+    "UnfinishedRuns": "duly.operations.run_counts",
     "VirtualClock": "duly.clock",
     "Watch": "duly.model.watch",
     "WorkerRecord": "duly.model.worker",

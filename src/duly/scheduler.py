@@ -321,6 +321,8 @@ class Scheduler(DirectEnqueue):
     count_jobs = _call(op.jobs.find.count_jobs)
     next_fires = _call(op.jobs.find.next_fires)
     missed = _call(op.jobs.find.missed)
+    declaration = _call(op.jobs.declaration.declaration)
+    neighbours = _call(op.jobs.neighbours.neighbours)
 
     # Runs
     run_now = _call(op.runs.run_now)
@@ -341,6 +343,8 @@ class Scheduler(DirectEnqueue):
     last_outcomes = _call(op.outcomes.last_outcomes)
     run_log = _call(op.runs.run_log)
     attempts = _call(op.runs.attempts)
+    run_counts = _call(op.run_counts.run_counts)
+    unfinished = _call(op.run_counts.unfinished)
 
     # Calendars
     calendars = _call(op.calendars.calendars)
@@ -464,6 +468,8 @@ class Aio(AwaitableEnqueue):
     count_jobs = _awaitable(op.jobs.find.count_jobs)
     next_fires = _awaitable(op.jobs.find.next_fires)
     missed = _awaitable(op.jobs.find.missed)
+    declaration = _awaitable(op.jobs.declaration.declaration)
+    neighbours = _awaitable(op.jobs.neighbours.neighbours)
 
     # Runs
     run_now = _awaitable(op.runs.run_now, waits=lambda options: options.get("wait") is not None)
@@ -485,6 +491,8 @@ class Aio(AwaitableEnqueue):
     last_outcomes = _awaitable(op.outcomes.last_outcomes)
     run_log = _awaitable(op.runs.run_log)
     attempts = _awaitable(op.runs.attempts)
+    run_counts = _awaitable(op.run_counts.run_counts)
+    unfinished = _awaitable(op.run_counts.unfinished)
 
     # Calendars
     calendars = _awaitable(op.calendars.calendars)

@@ -64,6 +64,8 @@ RESULTS = {
     ),
     *(f"duly.operations.events.{name}" for name in ("Activity", "OwnedEvent")),
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
+    *(f"duly.operations.jobs.neighbours.{name}" for name in ("JobLink", "Neighbours")),
+    *(f"duly.operations.run_counts.{name}" for name in ("RunCounts", "UnfinishedRuns")),
     *(f"duly.operations.status.{name}" for name in ("Health", "QueueStatus", "Status")),
 }
 # What an application may import beside the door: what the design names, and the values that the

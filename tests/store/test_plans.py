@@ -20,6 +20,7 @@ from duly.store import (
     history,
     jobs,
     outcomes,
+    run_counts,
     runs,
     slot_queues,
     throughput,
@@ -165,12 +166,20 @@ def index_used(name: str, plan: str) -> bool:
             ["duly_job_failing"],
         ),
         (lambda tx: runs.queue_depth(tx.conn, "default"), ["duly_run_ready"]),
+        (
+            lambda tx: run_counts.of_periods(
+                tx.conn, "j", [tx.now - timedelta(days=1), tx.now, tx.now + timedelta(days=1)], 200
+            ),
+            ["duly_run_of_job"],
+        ),
+        (lambda tx: run_counts.unfinished(tx.conn, "j", new_id()), ["duly_run_live"]),
     ],
     ids=[
         "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "next waiting",
         "unique key",
         "pruning", "cancel requests", "agenda", "newest run", "log",
         "orphans", "unresolved jobs", "pruning of jobs", "success", "depth of a queue",
+        "counts of days", "unfinished runs",
     ],
 )  # fmt: skip
 def test_the_hot_statements_use_their_indexes(

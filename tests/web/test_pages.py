@@ -134,7 +134,7 @@ def test_job_page(site: Site, client: Client) -> None:
     assert "Fires every 10 seconds" in shown
     assert "Thu 1 Jan, 01:01:10 UTC+01:00 in 10 s" in shown
     assert "If the last run has not finished skip the new run" in shown
-    assert "01:00:20 01:00:50 4 only the newest missed time runs" in shown
+    assert "4 times missed 01:00:20 to 01:00:50 only the newest missed time runs" in shown
     assert "counted" in shown
 
 

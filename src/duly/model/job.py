@@ -113,6 +113,25 @@ class JobRecord(Record):
         return self.options.owner
 
 
+@record
+class JobDeclaration(Record):
+    """A job as code declares it, without what was edited manually.
+
+    Attributes:
+        task: the name of the task.
+        args: the arguments of the task.
+        trigger: as it was declared; the zone and the start that it leaves open are not filled in.
+        options: the effective options.
+        tags: the labels by which it can be found.
+    """
+
+    task: str
+    args: SafeArguments
+    trigger: Annotated[Trigger | None, Shown(_show_trigger, ShownTrigger | None)]
+    options: JobOptions
+    tags: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Occupancy:
     """The number of unfinished runs of a job.

@@ -73,6 +73,47 @@ def connected(conn: Connection, job_ids: Collection[str]) -> dict[str, set[str]]
     return found
 
 
+class Link(NamedTuple):
+    """A dependency between two jobs.
+
+    Attributes:
+        outcome: the outcome of the parent's runs that counts.
+    """
+
+    child: str
+    parent: str
+    outcome: str
+
+
+def links(
+    conn: Connection,
+    job_ids: Collection[str],
+    *,
+    upward: bool,
+    limit: int,
+    owners: Sequence[str] | None = None,
+) -> list[Link]:
+    """Return the dependencies of these jobs, in the order of the other jobs' ids.
+
+    Args:
+        conn: the connection.
+        job_ids: the ids of the jobs.
+        upward: whether to return those on their parents; otherwise those of their children.
+        limit: the maximum number of dependencies.
+        owners: leave out those on jobs, and of jobs, that do not belong to these owners.
+    """
+    near, far = dependency.c.child_id, dependency.c.parent_id
+    if not upward:
+        near, far = far, near
+    columns = dependency.c.child_id, dependency.c.parent_id, dependency.c.outcome
+    statement = select(*columns).where(among(conn.dialect.name, near, "ids"))
+    if owners is not None:
+        own = select(job.c.id).where(job.c.id == far, job.c.owner.in_(owners))
+        statement = statement.where(own.exists())
+    rows = conn.execute(statement.order_by(far, near).limit(limit), {"ids": list(job_ids)})
+    return [Link(*row) for row in rows]
+
+
 def link(tx: Transaction, child: str, parents: Iterable[str], outcome: str) -> None:
     """Make a job depend on further jobs."""
     rows = [{"child_id": child, "parent_id": parent, "outcome": outcome} for parent in parents]

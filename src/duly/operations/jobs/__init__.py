@@ -1,7 +1,7 @@
-"""Operations on jobs: add, find, edit, pause, resume and remove."""
+"""Operations on jobs: add, find, edit, pause, resume and remove; and the jobs around them."""
 
 from __future__ import annotations
 
-from duly.operations.jobs import add, edit, find, pause
+from duly.operations.jobs import add, declaration, edit, find, neighbours, pause
 
-__all__ = ["add", "edit", "find", "pause"]
+__all__ = ["add", "declaration", "edit", "find", "neighbours", "pause"]

@@ -117,6 +117,11 @@ def by_month(days: Iterable[date]) -> list[tuple[str, list[date]]]:
     return [(month, list(found)) for month, found in groupby(days, lambda each: f"{each:%B %Y}")]
 
 
+def clock(local: datetime) -> str:
+    """Return the time of day without seconds, unless there are any."""
+    return f"{local:%H:%M:%S}".removesuffix(":00")
+
+
 def offset(local: datetime) -> str:
     """Return the UTC offset, such as "UTC+02:00", which shows whether it is summer time."""
     minutes = (local.utcoffset() or timedelta()) // timedelta(minutes=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -35,6 +35,10 @@ CONFIRMATIONS = {
     "resumed": "The job was resumed.",
     "not-paused": "Nothing has changed: the job was not paused.",
     "started": "The run was created.",
+    "backfilled": "The runs of the backfill were created.",
+    "nothing-to-backfill": "Nothing has changed: all times of that period have run.",
+    "reset": "The job was reset to its declaration in code.",
+    "removed": "The job was removed.",
     "cancelled": "Cancellation was requested.",
     "retried": "The run will be tried again.",
     "discarded": "The run was discarded.",
@@ -105,6 +109,14 @@ class Times:
         """See `formatting.full_time`."""
         return formatting.full_time(moment, self.zone)
 
+    def wall(self, moment: datetime) -> str:
+        """Return the wall time to the second, as a field for dates and times takes it."""
+        return f"{moment.astimezone(self.zone):%Y-%m-%dT%H:%M:%S}"
+
+    def wall_after(self, moment: datetime) -> str:
+        """Return the wall time a second later."""
+        return self.wall(moment + timedelta(seconds=1))
+
     def away(self, moment: datetime) -> str:
         """See `formatting.relative`."""
         return formatting.relative(moment, self.now)
@@ -152,6 +164,7 @@ async def render(
     refresh: float | None = 5,
     eager: bool = False,
     http_status: int = 200,
+    zone: ZoneInfo | None = None,
     **values: Any,
 ) -> HTMLResponse:
     """Return a page of the dashboard, or the parts of it that change, to update an open page.
@@ -164,6 +177,7 @@ async def render(
         template: the name of the template.
         refresh: the seconds between two updates while the page is visible and not streamed to;
             ``None``: it never changes by itself.
+        zone: the time zone of the page; default: the scheduler's.
         eager: whether to update as often while it is: what it shows changes without an event.
         http_status: the HTTP status of the response.
         values: the values for the template; ``status`` is read unless it is given.
@@ -176,7 +190,7 @@ async def render(
         values,
         layout="layout/update.html" if update else "layout/page.html",
         status=status,
-        times=Times(status.at, ZoneInfo(context.scheduler.settings.timezone)),
+        times=Times(status.at, zone or ZoneInfo(context.scheduler.settings.timezone)),
         links=Links(request),
         areas=[area for area in AREAS if context.owners is None or area[0] in OF_OWNERS],
         principal=context.principal,

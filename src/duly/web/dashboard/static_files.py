@@ -27,6 +27,7 @@ STYLES = (
     "charts.css",
     "fleet.css",
     "forms.css",
+    "job.css",
 )
 """The stylesheets in the order in which they apply."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from duly.web.dashboard.pages import (
     audit,
+    backfill,
     calendars,
     job,
     job_form,
@@ -24,6 +25,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     *jobs.routes,
     *job.routes,
     *job_form.routes,
+    *backfill.routes,
     *runs.routes,
     *run.routes,
     *workers.routes,
