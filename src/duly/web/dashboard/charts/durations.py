@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import NamedTuple
 
 from duly.model.run import RunRecord
+from duly.web.dashboard import formatting
 
 WIDTH = 1000
 """The width of the drawing."""
@@ -20,6 +22,9 @@ _FEWEST = 40
 """Fewer runs than these leave space at the left."""
 
 HEIGHT, DEPTH = 120, 40
+AXIS = 126
+"""The line between durations and lateness."""
+
 _LEAST = 3
 _CAP = 4
 """Longer durations than the 95th percentile times this are cut off, so that the others show."""
@@ -29,21 +34,29 @@ _CAP = 4
 class DurationBar:
     """The bar of one run.
 
+    The shapes are paths, as in the attribute ``d``: a page has a hundred of each.
+
     Attributes:
         run: the run.
-        x: its left edge.
-        height: the height of its duration; ``0`` if it has not started.
-        depth: the depth of its lateness.
-        cut: whether its duration is cut off.
-        late: how late it started; ``None`` if it has not started.
+        area: the whole height, which can be clicked.
+        shape: its duration; a dot if it has not started.
+        late_shape: its lateness; empty if there was none.
+        took: its duration, as text.
+        late: how late it started, as text; empty if it has not started.
     """
 
     run: RunRecord
-    x: float
-    height: int
-    depth: int
-    cut: bool
-    late: timedelta | None
+    area: str
+    shape: str
+    late_shape: str
+    took: str
+    late: str
+
+    @property
+    def text(self) -> str:
+        """What the bar shows, in words."""
+        took = f", took {self.took}" if self.took else ""
+        return f"{self.run.state}{took}{f', started {self.late} late' if self.late else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,6 @@ class Durations:
         late: the lateness that 95 % of the started runs do not exceed.
         lines: the heights of the lines at ``median`` and ``high``.
         states: the number of runs by state, the most frequent first.
-        slot: the width of a run.
     """
 
     bars: list[DurationBar]
@@ -66,7 +78,6 @@ class Durations:
     late: timedelta | None
     lines: tuple[int, int]
     states: Sequence[tuple[str, int]]
-    slot: float
 
     @property
     def summary(self) -> str:
@@ -85,7 +96,7 @@ def durations_of(newest_first: Sequence[RunRecord], now: datetime) -> Durations:
     slot = WIDTH / max(_FEWEST, len(runs))
     first = WIDTH - len(runs) * slot
     bars = [
-        _bar(run, round(first + number * slot, 1), top, deepest, now)
+        _bar(run, _Place(first + number * slot, slot), (top, deepest), now)
         for number, run in enumerate(runs)
     ]
     return Durations(
@@ -95,7 +106,6 @@ def durations_of(newest_first: Sequence[RunRecord], now: datetime) -> Durations:
         late=_quantile(waits, 0.95),
         lines=(_scaled(median, top, HEIGHT), _scaled(high, top, HEIGHT)),
         states=Counter(run.state for run in runs).most_common(),
-        slot=slot,
     )
 
 
@@ -106,16 +116,40 @@ def lateness(run: RunRecord) -> timedelta | None:
     return max(timedelta(), run.started_at - run.due_at)
 
 
+class _Place(NamedTuple):
+    """The left edge and the width of a bar."""
+
+    x: float
+    width: float
+
+    def box(self, y: int, height: int, share: float = 0.8) -> str:
+        """Return the path of a box that takes a share of the width."""
+        x, width = self.x + self.width * (1 - share) / 2, self.width * share
+        return f"M{x:.1f} {y}h{width:.1f}v{height}h-{width:.1f}z"
+
+
 def _bar(
-    run: RunRecord, x: float, top: timedelta, deepest: timedelta, now: datetime
+    run: RunRecord, place: _Place, tops: tuple[timedelta, timedelta], now: datetime
 ) -> DurationBar:
-    took = run.duration
+    took, late = run.duration, lateness(run)
     if took is None and run.state == "running" and run.started_at is not None:
         took = now - run.started_at
-    height = 0 if took is None else max(_LEAST, min(HEIGHT, _scaled(took, top, HEIGHT)))
-    late = lateness(run)
-    depth = 0 if not late else max(1, _scaled(late, deepest, DEPTH))
-    return DurationBar(run, x, height, depth, took is not None and took > top > timedelta(), late)
+    if took is None:
+        shape = place.box(AXIS - 6, 6, share=0.5)
+    else:
+        height = max(_LEAST, min(HEIGHT, _scaled(took, tops[0], HEIGHT)))
+        shape = place.box(AXIS - height, height)
+        if took > tops[0] > timedelta():  # a gap shows that it is cut off
+            shape = f"{place.box(AXIS - HEIGHT, 6)}{place.box(AXIS - HEIGHT + 9, HEIGHT - 9)}"
+    depth = max(1, _scaled(late, tops[1], DEPTH)) if late else 0
+    return DurationBar(
+        run=run,
+        area=place.box(0, AXIS + DEPTH + 12, share=1),
+        shape=shape,
+        late_shape=place.box(AXIS + 6, depth) if depth else "",
+        took=formatting.span(run.duration),
+        late=formatting.span(late),
+    )
 
 
 def _scaled(value: timedelta | None, top: timedelta, height: int) -> int:

@@ -19,7 +19,7 @@ from duly.model.run import RunRecord
 from duly.operations.jobs.find import MissedRange
 from duly.web.api.paging import QueryModel
 from duly.web.context import Context, RequestContext
-from duly.web.dashboard.charts.durations import SLOTS, durations_of, lateness
+from duly.web.dashboard.charts.durations import SLOTS, durations_of
 from duly.web.dashboard.charts.job_graph import job_graph
 from duly.web.dashboard.charts.month import (
     Day,
@@ -43,7 +43,7 @@ MAX_RANGES = 8
 MAX_CHANGES = 15
 EXAMINED_EVENTS = 300
 EXAMINED_RANGES = 100
-COUNTED_A_DAY = 200
+COUNTED_A_DAY = 150
 
 routes = Routes(tag=None)
 
@@ -80,7 +80,6 @@ async def show_job(
         fires=await scheduler.next_fires(job_id, MAX_FIRES),
         month=await _month(context, job, _month_to_show(query, status.at, zone), ranges),
         chart=durations_of(runs, status.at),
-        lateness=lateness,
         runs=[run.redacted() for run in runs[:MAX_RUNS]],
         undone=_undone(runs),
         ranges=ranges[:MAX_RANGES],
