@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from duly import Run, Scheduler, cron, every
+from duly import Retry, Run, Scheduler, cron, every
 from duly.web import local_key, web_app
 
 KEY = "key-of-the-browser-tests"
@@ -29,7 +29,12 @@ def gated(api_token: str, run: Run) -> str:
     run.progress(1, 4, "at the door")
     run.log.info("waiting <b>here</b>")
     never = threading.Event()
+    knocked = False
     while not run.cancelled:
+        if not knocked and DOOR.with_name("knock").exists():
+            knocked = True
+            run.progress(2, 4, "somebody knocks")
+            run.log.warning("a knock")
         if DOOR.exists():
             if DOOR.read_text() == "fail":
                 raise ValueError("<script>alert('from an error')</script>")
@@ -63,6 +68,13 @@ class Address(BaseModel):
 @scheduler.task()
 def ship(address: Address, size: Size = Size.small, back_to: Address | None = None) -> None:
     """Ship a parcel."""
+
+
+@scheduler.task(retry=Retry(attempts=1))
+def knock(number: int) -> None:
+    """Fail while the door is closed."""
+    if not DOOR.exists():
+        raise ConnectionError(f"nobody opens to number {number}; token=geheim")
 
 
 app = Starlette(

@@ -38,6 +38,44 @@ def redact(value: Any) -> Any:
     return redact_text(value) if isinstance(value, str) else value
 
 
+def restore(shown: Any, stored: Any) -> Any:
+    """Return an edited copy of a redacted JSON value, with what was hidden as it is stored.
+
+    A text that is hidden as a whole or in part is only restored where it was not changed, at its
+    own position.
+
+    Args:
+        shown: the edited copy.
+        stored: the value before it was redacted.
+
+    Raises:
+        ValueError: the copy has hidden text elsewhere; the message is its position.
+    """
+    return _restored(shown, stored, redact(stored), "")
+
+
+def _restored(shown: Any, stored: Any, redacted: Any, path: str) -> Any:
+    if isinstance(shown, Mapping):
+        of = isinstance(stored, Mapping) and isinstance(redacted, Mapping)
+        before, hidden = (stored, redacted) if of else ({}, {})
+        return {
+            key: _restored(item, before.get(key), hidden.get(key), f"{path}/{key}")
+            for key, item in shown.items()
+        }
+    if isinstance(shown, list):
+        pairs = list(zip(stored, redacted, strict=True)) if isinstance(redacted, list) else []
+        pairs += [(None, None)] * (len(shown) - len(pairs))
+        return [
+            _restored(item, *pair, f"{path}/{index}")
+            for index, (item, pair) in enumerate(zip(shown, pairs, strict=False))
+        ]
+    if isinstance(shown, str) and shown == redacted:
+        return stored
+    if isinstance(shown, str) and HIDDEN in shown:
+        raise ValueError(path)
+    return shown
+
+
 def _shown(key: object, item: Any) -> Any:
     return HIDDEN if _KEY.search(str(key)) and item not in (None, "") else redact(item)
 

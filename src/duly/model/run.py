@@ -106,6 +106,7 @@ class RunRecord(Record):
         parent_run_id: the id of the run after which it runs, if there is one.
         owner: whom it belongs to: the owner that its job had when it was created, or that the call
             named; ``None``: no one.
+        traceparent: the W3C trace context of the span in which it was requested, if there was one.
     """
 
     id: str
@@ -134,6 +135,7 @@ class RunRecord(Record):
     counters: dict[str, int] = field(default_factory=dict)
     parent_run_id: str | None = None
     owner: str | None = None
+    traceparent: str | None = None
 
     @property
     def duration(self) -> Annotated[timedelta | None, Shown(_seconds, float | None)]:

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Unpack
 
 from duly.errors import ConfigurationError
+from duly.model.checks import whole
 from duly.model.page import Page
 from duly.model.record import Record, record
 from duly.model.run import RunRecord
 from duly.operations.core import Core
 from duly.operations.filters import RunFilters, run_filter
-from duly.operations.inputs import page_size
+from duly.operations.inputs import MAX_ROW_NUMBER, page_size
 from duly.store import rows, runs
 
 
@@ -45,7 +46,7 @@ class DeadLetters(Record):
 
 
 def dead_letters(
-    core: Core, *, limit: int = 100, **filters: Unpack[RunFilters]
+    core: Core, *, limit: int = 100, newest: int | None = None, **filters: Unpack[RunFilters]
 ) -> Page[DeadLetters]:
     """Return the failed runs that match every given filter, grouped by task and type of error.
 
@@ -54,10 +55,12 @@ def dead_letters(
 
     Args:
         limit: 1 to 1000.
+        newest: group only this many of the newest matching runs, so that it takes no longer with a
+            million of them; default: all.
         filters: as in `runs`, except for ``state``.
 
     Raises:
-        ConfigurationError: a filter or the limit is not valid.
+        ConfigurationError: a filter, the limit or ``newest`` is not valid.
         NaiveDatetimeError: an instant has no time zone.
         UnknownTask: ``task`` is a function that is not registered.
         UnknownOption: there is no such filter.
@@ -66,8 +69,9 @@ def dead_letters(
     if set(wanted.states or ()) - {"failed"}:
         raise ConfigurationError("dead letters are runs that have failed; leave state= out")
     size = page_size(limit)
+    most = None if newest is None else whole(1, MAX_ROW_NUMBER)("newest", newest)
     with core.store.read() as conn:
-        found = runs.dead_letters(conn, wanted, core.store.time.now(), size + 1)
+        found = runs.dead_letters(conn, wanted, core.store.time.now(), size + 1, most)
         groups = [
             DeadLetters(
                 group.task, group.error_type or "", group.last_hour, group.last_day,

@@ -10,7 +10,12 @@ from typing import Any, Literal, Unpack
 
 from sqlalchemy import Connection
 
-from duly.decisions.existing_runs import cancel_replaced, cancel_unstarted, revive_run
+from duly.decisions.existing_runs import (
+    apply_revival,
+    cancel_replaced,
+    cancel_unstarted,
+    revival,
+)
 from duly.decisions.new_runs import admit_new
 from duly.decisions.policy import admit
 from duly.errors import ConfigurationError, OverlapError, RunNotFound, StateError
@@ -117,12 +122,19 @@ def cancel(
 
 
 def retry(
-    core: Core, run_id: str, *, session: HostSession | None = None, actor: str | Actor | None = None
+    core: Core,
+    run_id: str,
+    *,
+    args: Mapping[str, Any] | None = None,
+    session: HostSession | None = None,
+    actor: str | Actor | None = None,
 ) -> RunRecord:
     """Start a failed, missed or skipped run again, with as many attempts as it had at first.
 
     Args:
         run_id: the run's id.
+        args: arguments that replace all of the run's; default: the run's. The event of the retry
+            keeps those that were replaced.
         session: see `add`.
         actor: who acts, for the audit trail.
 
@@ -135,10 +147,12 @@ def retry(
             now, which it would take again: a key until it is done, or the key of a run that has
             never started. The message names that run.
         OverlapError: the job's overlap policy does not allow another run now.
+        UnknownTask: ``args`` are given, and the run's task is not registered here.
+        ArgumentsError: ``args`` do not match the task's signature.
     """
 
     def store(tx: Transaction) -> RunRecord:
-        _retry(tx, run_id)
+        _retry(tx, run_id, core, args)
         return _read_run(tx.conn, run_id)
 
     return core.transact(store, session=session, actor=actor)
@@ -403,7 +417,7 @@ def await_beside(core: Core, run_id: str, until: datetime) -> RunRecord:
         executing = run_id in core.worker.in_flight()
 
 
-def _retry(tx: Transaction, run_id: str) -> None:
+def _retry(tx: Transaction, run_id: str, core: Core, args: Mapping[str, Any] | None) -> None:
     found = run_rows.find(tx.conn, run_id) if is_id(run_id) else None
     job = _lock_if_stored(tx, found.job_id) if found is not None else None
     row = _lock_run(tx, run_id)
@@ -417,7 +431,14 @@ def _retry(tx: Transaction, run_id: str) -> None:
         refuse_unknown_options(job)
         _refuse_overlap(tx, job)
     feeds = job is not None and job.feeds
-    revive_run(tx, row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
+    change = revival(row, cause="retry_by_hand", actor=tx.actor, feeds=feeds)
+    if args is not None:
+        encoded = core.registry.get(row.task).signature.encode(args)
+        replaced = {"replaced_args": rows.run_record(row).args}
+        change = change._replace(
+            also={**change.also, "args": encoded}, detail={**change.detail, **replaced}
+        )
+    apply_revival(tx, row, change)
 
 
 def _lock_if_stored(tx: Transaction, job_id: str | None) -> JobRow | None:

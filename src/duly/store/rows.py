@@ -105,6 +105,7 @@ class RunRow(Protocol):
     cause_key: str | None
     feeds: bool
     quarantined: bool
+    traceparent: str | None
 
 
 def job_rows(result: Result[Any]) -> Sequence[JobRow]:
@@ -209,7 +210,7 @@ def run_record(row: RunRow) -> RunRecord:
         result=_read(row.result),
         error_type=row.error_type, error_message=row.error_message, progress=progress,
         counters=_read(row.counters) or {},
-        parent_run_id=row.parent_run_id, owner=row.owner,
+        parent_run_id=row.parent_run_id, owner=row.owner, traceparent=row.traceparent,
     )  # fmt: skip
 
 

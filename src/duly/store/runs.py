@@ -229,25 +229,37 @@ def jobs_of(conn: Connection, run_ids: Sequence[str]) -> list[str]:
 
 
 def dead_letters(
-    conn: Connection, wanted: RunFilter, now: datetime, limit: int
+    conn: Connection, wanted: RunFilter, now: datetime, limit: int, newest: int | None = None
 ) -> list[DeadLetterCounts]:
-    """Group the matching failed runs by task and type of error, the largest groups first."""
-    number, ended = func.count(), run.c.finished_at
+    """Group the matching failed runs by task and type of error, the largest groups first.
+
+    Args:
+        conn: the connection.
+        wanted: the conditions.
+        now: the current instant.
+        limit: the maximum number of groups.
+        newest: the number of the newest matching runs that are grouped; ``None``: all.
+    """
+    columns = run.c.id, run.c.task, run.c.error_type, run.c.finished_at
+    chosen = _filtered(select(*columns), replace(wanted, states=("failed",)))
+    if newest is not None:
+        chosen = chosen.order_by(run.c.id.desc()).limit(newest)
+    failed = chosen.subquery().c
+    number, ended = func.count(), failed.finished_at
     recent = {
         name: func.sum(case((ended >= now - timedelta(hours=hours), 1), else_=0)).label(name)
         for name, hours in (("last_hour", 1), ("last_day", 24), ("last_week", 7 * 24))
     }
-    columns: list[ColumnElement[Any]] = [
-        run.c.task, run.c.error_type, *recent.values(), number.label("total"),
+    counts: list[ColumnElement[Any]] = [
+        failed.task, failed.error_type, *recent.values(), number.label("total"),
         func.min(ended).label("first_at"), func.max(ended).label("last_at"),
-        func.max(cast(run.c.id, String(36))).label("example"),  # older PostgreSQL has no max(uuid)
+        func.max(cast(failed.id, String(36))).label("example"),  # older PostgreSQL: no max(uuid)
     ]  # fmt: skip
-    chosen = _filtered(select(*columns), replace(wanted, states=("failed",)))
-    grouped = chosen.group_by(run.c.task, run.c.error_type)
-    ordered = grouped.order_by(number.desc(), run.c.task, run.c.error_type).limit(limit)
+    grouped = select(*counts).group_by(failed.task, failed.error_type)
+    ordered = grouped.order_by(number.desc(), failed.task, failed.error_type).limit(limit)
     groups = conn.execute(ordered).all()
-    newest = select(run).where(among(conn.dialect.name, run.c.id, "ids"))
-    found = run_rows(conn.execute(newest, {"ids": [group.example for group in groups]}))
+    last = select(run).where(among(conn.dialect.name, run.c.id, "ids"))
+    found = run_rows(conn.execute(last, {"ids": [group.example for group in groups]}))
     examples = {row.id: row for row in found}
     return [
         DeadLetterCounts(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from fastapi import Query
+from fastapi import Body, Query
 from pydantic import BaseModel, Field
 
+from duly.errors import ArgumentsError
 from duly.model.page import MAX_IDS
+from duly.model.redaction import HIDDEN, restore
 from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
 from duly.operations.filters import RunFilters
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Instant, Limit, Number, PageQuery, QueryModel, Text, page
-from duly.web.context import Context
+from duly.web.context import Context, RequestContext
 from duly.web.paths import API_PREFIX, Name
 from duly.web.routes import Routes
 
@@ -74,6 +76,12 @@ class Discard(BodyModel):
     reason: Annotated[Text, Field(min_length=1)]
 
 
+class Retry(BodyModel):
+    """The arguments that replace the run's; default: those that it has."""
+
+    args: dict[str, Any] | None = None
+
+
 @routes.get("/runs", scope="own")
 async def list_runs(
     context: Context, query: Annotated[RunsQuery, Query()]
@@ -117,9 +125,36 @@ async def cancel_run(context: Context, run_id: Name) -> RunRecord:
 
 
 @routes.post("/runs/{run_id}/retry")
-async def retry_run(context: Context, run_id: Name) -> RunRecord:
-    """Retry a failed run, or run a missed or skipped one."""
-    return await context.scheduler.aio.retry(run_id, actor=context.actor)
+async def retry_run(
+    context: Context, run_id: Name, body: Annotated[Retry, Body(default_factory=Retry)]
+) -> RunRecord:
+    """Retry a failed run, or run a missed or skipped one, with its arguments or with others.
+
+    Text that is shown as ``[hidden]`` keeps its stored value if it is sent as it was shown.
+    """
+    args = await stored_arguments(context, run_id, body.args)
+    return await context.scheduler.aio.retry(run_id, args=args, actor=context.actor)
+
+
+async def stored_arguments(
+    context: RequestContext, run_id: str, shown: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """Return arguments that a user has edited, with what is hidden from users as it is stored.
+
+    Raises:
+        ArgumentsError: hidden text was moved or changed.
+    """
+    if shown is None:
+        return None
+    stored = (await context.scheduler.aio.run(run_id)).args
+    try:
+        restored: dict[str, Any] = restore(shown, stored)
+    except ValueError as error:
+        raise ArgumentsError(
+            f"{error}: {HIDDEN} stands for text that is not shown, and keeps it only where it "
+            "was; leave it there unchanged, or write the text itself"
+        ) from None
+    return restored
 
 
 @routes.post("/runs/{run_id}/discard")

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from duly.model.event import Event
 from duly.model.policy import JobOptions
 from duly.model.run import COUNTED, RunRecord
 
@@ -41,6 +42,14 @@ CATCH_UPS = {
     "latest": "run the newest missed time",
     "all": "run every missed time",
     "none": "run no missed time",
+}
+DEEDS = {
+    "run.requested": "requested it",
+    "run.revived": "started it over",
+    "run.cancel_requested": "asked it to stop",
+    "run.cancelled": "cancelled it",
+    "run.discarded": "discarded it",
+    "run.rescheduled": "gave it another time",
 }
 REASONS = {
     "catch_up=latest": "only the newest missed time runs",
@@ -173,6 +182,17 @@ def last_line(run: RunRecord) -> str:
 def reason_text(reason: str) -> str:
     """Return why a run or a nominal time did not run, in words instead of the option's name."""
     return REASONS.get(reason, reason)
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """Return the id of the trace in a W3C trace context; ``None``: there is none."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 else None
+
+
+def deed(event: Event) -> str:
+    """Return what a user did to a run: "cancelled it"."""
+    return DEEDS.get(event.kind, event.kind)
 
 
 def breakable(name: str) -> Markup:

@@ -65,13 +65,14 @@ AREAS = (
     ("", "Overview", "g o"),
     ("jobs", "Jobs", "g j"),
     ("runs", "Runs", "g r"),
+    ("dead-letters", "Dead letters", "g d"),
     ("workers", "Workers", "g w"),
     ("audit", "Audit", "g a"),
     ("settings", "Settings", "g s"),
 )
 """The areas of the dashboard: path, title and the keys that open it."""
 
-OF_OWNERS = frozenset({"jobs", "runs", "audit", "settings"})
+OF_OWNERS = frozenset({"jobs", "runs", "dead-letters", "audit", "settings"})
 """The areas that users may see who are restricted to some owners."""
 
 _ACTION = re.compile(r"(/(?:jobs|runs)/[^/]+)/[a-z]+")
@@ -207,6 +208,18 @@ async def render(
     if not update:
         csrf.keep_token(response, request)
     return response
+
+
+def render_part(context: RequestContext, template: str, **values: Any) -> HTMLResponse:
+    """Return a part of a page, which a script adds to an open page.
+
+    Args:
+        context: the request.
+        template: the name of the template, which has no layout.
+        values: the values for the template.
+    """
+    times = Times(context.scheduler.clock.now(), ZoneInfo(context.scheduler.settings.timezone))
+    return HTMLResponse(_templates.get_template(template).render(values, times=times))
 
 
 async def read_status(context: RequestContext, *, brief: bool = False) -> Status:

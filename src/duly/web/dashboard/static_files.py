@@ -24,6 +24,7 @@ STYLES = (
     "tables.css",
     "controls.css",
     "figures.css",
+    "run.css",
     "charts.css",
     "fleet.css",
     "forms.css",

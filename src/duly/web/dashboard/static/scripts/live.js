@@ -26,12 +26,8 @@ function show(page) {
   for (const field of page.querySelectorAll("[name=csrf_token]"))
     field.setAttribute("value", meta("csrf-token")); // an update is the same for all users
   const wanted = [...page.querySelectorAll("[data-live]")];
-  const followed = [...document.querySelectorAll("[data-follow]")].filter(
-    (log) => log.scrollTop + log.clientHeight >= log.scrollHeight - 24,
-  );
   for (const part of wanted) morph(document.getElementById(part.id), part);
   document.title = page.title;
-  for (const log of followed) log.scrollTop = log.scrollHeight;
   for (const listener of listeners) listener();
 }
 

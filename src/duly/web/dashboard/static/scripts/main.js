@@ -5,6 +5,7 @@ import "./times.js";
 import "./keyboard.js";
 import "./bulk.js";
 import "./preview.js";
+import "./log.js";
 
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
