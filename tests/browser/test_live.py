@@ -83,7 +83,7 @@ def test_typed_text_survives_a_refresh(signed_in: Page, server: Server) -> None:
     with signed_in.expect_response(lambda answer: answer.url.endswith("/jobs/gated")):
         pass
     signed_in.keyboard.type("days")
-    expect(signed_in.get_by_label("Reason")).to_have_value("holidays")
+    expect(signed_in.get_by_role("dialog").get_by_label("Reason")).to_have_value("holidays")
     signed_in.get_by_role("dialog").get_by_role("button", name="Pause").click()
     expect(signed_in.get_by_text("The job was paused.")).to_be_visible()
     expect(signed_in.get_by_text("Paused by local")).to_contain_text("holidays")
