@@ -53,7 +53,7 @@ RESULTS = {
     "duly.operations.jobs.find.MissedRange",
     *(f"duly.operations.filters.{name}" for name in ("JobFilters", "RunFilters")),
     "duly.store.limits.KeyLimit",
-    "duly.operations.measures.QueueCounts",
+    *(f"duly.operations.measures.{name}" for name in ("Counts", "QueueCounts")),
     "duly.operations.bulk.BulkResult",
     "duly.operations.outcomes.RunOutcome",
     "duly.operations.dead_letters.DeadLetters",

@@ -66,7 +66,7 @@ def test_a_job_without_the_success_that_is_expected_is_silent(
     assert concerns(found) == [("silent", "j"), ("silent", "new")]
     last, never = found.concerns
     assert (last.what, last.since) == ("last succeeded", success)
-    assert last.why == never.why == "a success is expected every 3600 s"
+    assert last.why == never.why == "a success is expected every 1 h"
     assert never.what == "has not succeeded since it was added"
 
 

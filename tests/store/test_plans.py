@@ -15,6 +15,7 @@ from duly.clock import VirtualClock
 from duly.model.identity import new_id
 from duly.operations.declare import has_unresolved
 from duly.store import (
+    attention,
     completions,
     declarations,
     history,
@@ -173,6 +174,14 @@ def index_used(name: str, plan: str) -> bool:
             ["duly_run_of_job"],
         ),
         (lambda tx: run_counts.unfinished(tx.conn, "j", new_id()), ["duly_run_live"]),
+        (lambda tx: attention.waiting(tx.conn, "default", tx.now, 9), ["duly_run_ready"]),
+        (lambda tx: attention.blocked(tx.conn, tx.now, 9), []),
+        (lambda tx: attention.alarmed(tx.conn, 9), ["duly_job_alarmed"]),
+        (lambda tx: attention.paused_since(tx.conn, tx.now, 9), ["duly_job_paused"]),
+        (
+            lambda tx: jobs.page(tx.conn, jobs.JobFilter(state="unresolved"), limit=9),
+            ["duly_job_unresolved"],
+        ),
     ],
     ids=[
         "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "next waiting",
@@ -180,6 +189,7 @@ def index_used(name: str, plan: str) -> bool:
         "pruning", "cancel requests", "agenda", "newest run", "log",
         "orphans", "unresolved jobs", "pruning of jobs", "success", "depth of a queue",
         "counts of days", "unfinished runs",
+        "waiting jobs", "blocked jobs", "alarmed jobs", "paused jobs", "page of unresolved jobs",
     ],
 )  # fmt: skip
 def test_the_hot_statements_use_their_indexes(

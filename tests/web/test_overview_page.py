@@ -38,7 +38,7 @@ def test_a_job_without_its_expected_success_is_run_by_one_click(site: Site, clie
         site.forward(1900)
     page = client.page("/")
     assert "silent quiet has not succeeded since it was added 1 h ago" in text_of(page)
-    assert "a success is expected every 3600 s" in text_of(page)
+    assert "a success is expected every 1 h" in text_of(page)
     assert client.submit("/jobs/quiet/run", back=f"{MOUNT}/").status_code == 303
     site.forward(1)
     site.forward(60)

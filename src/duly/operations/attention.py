@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
@@ -31,12 +32,12 @@ class Concern(Record):
     """A job that does not run as it should.
 
     Attributes:
-        kind: ``late``: its next nominal time has passed; ``silent``: it breaks its watch rule of
-            when it runs or succeeds; ``waiting``: its runs wait in a queue that is paused or that
-            no worker serves; ``blocked``: later times are skipped, or wait, because a run has not
-            ended for an hour; ``overrun``: it breaks its watch rule of how long it runs;
-            ``unresolved``: it cannot run with the deployed code; ``failing``: its last run failed;
-            ``paused``: for more than a day.
+        kind: ``late``: its next nominal time has passed; ``waiting``: its runs wait in a queue that
+            is paused or that no worker serves; ``blocked``: later times are skipped, or wait,
+            because a run has not ended for an hour; ``silent``: it breaks its watch rule of when it
+            starts or succeeds, for none of these reasons; ``overrun``: it breaks its watch rule of
+            how long it runs; ``unresolved``: it cannot run with the deployed code; ``failing``: its
+            last run failed; ``paused``: for more than a day.
         job: the job with its newest run.
         what: what happened, at ``since``: "should have fired", "last succeeded".
         since: when that was; ``None``: it is not known.
@@ -96,127 +97,161 @@ def attention(core: Core, *, limit: int = 8) -> Attention:
     size = page_size(limit)
     with core.store.read() as conn:
         now = core.store.time.now()
-        concerns, more, known = list[Concern](), list[Kind](), set[str]()
+        search = _Search(conn, now, size + 1)
+        cases, more, known = list[tuple[Kind, JobRow, _Case]](), list[Kind](), set[str]()
         for kind, find in _KINDS.items():
-            found = {row.id: (row, case) for row, case in find(conn, now, size + 1)}
+            found = {row.id: (kind, row, case) for row, case in find(search)}
             if kind in _SILENT:  # one reason is enough
                 found = {key: each for key, each in found.items() if key not in known}
                 known |= found.keys()
             if len(found) > size:
                 more.append(kind)
-            some = list(found.values())[:size]
-            records = read_jobs(conn, [row for row, _case in some])
-            concerns += [
-                Concern(kind, record, *case)
-                for record, (_row, case) in zip(records, some, strict=True)
-                if kind != "blocked" or record.options.overlap in ("skip", "queue")
-            ]
+            cases += list(found.values())[:size]
+        records = read_jobs(conn, [row for _kind, row, _case in cases])
+        concerns = [
+            Concern(kind, record, *case)
+            for record, (kind, _row, case) in zip(records, cases, strict=True)
+        ]
         return Attention(now, problems.find(core, conn), concerns, more)
 
 
-def _late(conn: Connection, now: datetime, limit: int) -> _Found:
-    if control.stopped(conn) is None:
+class _Search:
+    """Finds the jobs of each kind.
+
+    Args:
+        conn: the connection.
+        now: the present instant.
+        limit: the maximum number of jobs of each kind.
+    """
+
+    def __init__(self, conn: Connection, now: datetime, limit: int) -> None:
+        self._conn = conn
+        self._now = now
+        self._limit = limit
+
+    def late(self) -> _Found:
+        """Find active jobs whose next nominal time has passed."""
+        if self._is_stopped:
+            return
         active = jobs.JobFilter(state="active")
-        for row in jobs.page_by_next_fire(conn, active, limit=limit):
-            if row.next_fire_at is not None and row.next_fire_at < now - LATE_AFTER:
+        for row in jobs.page_by_next_fire(self._conn, active, limit=self._limit):
+            if row.next_fire_at is not None and row.next_fire_at < self._now - LATE_AFTER:
                 yield row, _Case("should have fired", row.next_fire_at)
 
+    def waiting(self) -> _Found:
+        """Find jobs whose runs wait in a queue that is paused or that no worker serves."""
+        if self._is_stopped:
+            return
+        queues = control.queues(self._conn)
+        paused = {name: row for name, row in queues.items() if row.paused_at is not None}
+        workers = examination.live_workers(self._conn, self._now)
+        serving = [worker_record(row) for row in workers if not row.draining]
+        served = {name for worker in serving for name in worker.queues}
+        for name in examination.ready_queues(self._conn):
+            if name in served and name not in paused:
+                continue
+            why = f"no worker serves its queue {name!r}"
+            if name in paused:
+                why = f"its queue {name!r} is paused"
+                why += f" by {paused[name].paused_by}" if paused[name].paused_by else ""
+                why += f": {paused[name].paused_reason}" if paused[name].paused_reason else ""
+            before = self._now - problems.PATIENCE
+            found = rows.waiting(self._conn, name, before, self._limit)
+            yield from self._with_rows(
+                {row.job_id: _Case("has a run that was due", row.due_at, why) for row in found}
+            )
 
-def _silent(conn: Connection, now: datetime, limit: int) -> _Found:
-    del now
-    for row, performance, watch, alarms in _alarmed(conn, limit):
-        due = min(filter(None, (performance.next_fire_at, performance.waiting_since)), default=None)
-        if "run.late" not in alarms:
-            continue
-        if watch.expected_every is None:
-            yield row, _Case("was due", due, "it has not started")
-        else:
-            wanted = f"a success is expected every {watch.expected_every:g} s"
+    def blocked(self) -> _Found:
+        """Find jobs that skip later times because a run has not ended for long."""
+        why = "it has not ended, so that later times do not run"
+        found = rows.blocked(self._conn, self._now - LONG_RUN, self._limit)
+        cases = {
+            row.job_id: _Case("started a run", row.started_at, why, row.run_id) for row in found
+        }
+        for row, case in self._with_rows(cases):
+            if definition_of(row).options.overlap in ("skip", "queue"):
+                yield row, case
+
+    def silent(self) -> _Found:
+        """Find jobs that have not started or succeeded when their watch rules expected it."""
+        for row, performance, watch in self._alarmed:
+            if "run.late" not in (row.alarm or ""):
+                continue
+            if watch.expected_every is None:
+                due = performance.waiting_since or performance.next_fire_at
+                yield row, _Case("was due", due, "it has not started")
+                continue
+            wanted = f"a success is expected every {_words(watch.expected_every)}"
             success = performance.last_success_at
             what = "last succeeded" if success else "has not succeeded since it was added"
             yield row, _Case(what, success or performance.since, wanted)
 
+    def overrun(self) -> _Found:
+        """Find jobs with a run that takes longer than their watch rules expect."""
+        for row, performance, watch in self._alarmed:
+            if "run.overrun" in (row.alarm or "") and watch.overrun_after is not None:
+                wanted = f"it is expected to take at most {_words(watch.overrun_after)}"
+                yield row, _Case("started its run", performance.running_since, wanted)
 
-def _overrun(conn: Connection, now: datetime, limit: int) -> _Found:
-    del now
-    for row, performance, watch, alarms in _alarmed(conn, limit):
-        if "run.overrun" in alarms:
-            wanted = f"it is expected to take at most {watch.overrun_after:g} s"
-            yield row, _Case("has been running since", performance.running_since, wanted)
+    def unresolved(self) -> _Found:
+        """Find jobs that cannot run with the deployed code."""
+        chosen = jobs.JobFilter(state="unresolved")
+        for row in jobs.page(self._conn, chosen, limit=self._limit):
+            why = row.unresolved_reason or "its task is not registered"
+            yield row, _Case("cannot run", None, why)
 
+    def failing(self) -> _Found:
+        """Find jobs whose last run failed."""
+        for row in jobs.page(self._conn, jobs.JobFilter(failing=True), limit=self._limit):
+            number = row.consecutive_failures
+            yield row, _Case(f"{number:,} {'failure' if number == 1 else 'failures'} in a row")
 
-def _alarmed(conn: Connection, limit: int) -> Iterator[tuple[JobRow, Performance, Watch, set[str]]]:
-    for row in rows.alarmed(conn, limit):
-        watch = definition_of(row).options.watch
-        if watch is not None:
-            yield row, watched.performance(conn, row), watch, set((row.alarm or "").split())
+    def paused(self) -> _Found:
+        """Find jobs that were paused long ago."""
+        for row in rows.paused_since(self._conn, self._now - LONG_PAUSE, self._limit):
+            by = f"by {row.paused_by}" if row.paused_by else None
+            why = ": ".join(filter(None, (by, row.paused_reason)))
+            yield row, _Case("was paused", row.paused_at, why or None)
 
+    @cached_property
+    def _is_stopped(self) -> bool:
+        return control.stopped(self._conn) is not None
 
-def _waiting(conn: Connection, now: datetime, limit: int) -> _Found:
-    if control.stopped(conn) is not None:
-        return
-    paused = {name: row for name, row in control.queues(conn).items() if row.paused_at is not None}
-    workers = [row for row in examination.live_workers(conn, now) if not row.draining]
-    served = {name for row in workers for name in worker_record(row).queues}
-    for name in examination.ready_queues(conn):
-        if name in served and name not in paused:
-            continue
-        why = f"no worker serves its queue {name!r}"
-        if name in paused:
-            by = f" by {paused[name].paused_by}" if paused[name].paused_by else ""
-            reason = f": {paused[name].paused_reason}" if paused[name].paused_reason else ""
-            why = f"its queue {name!r} is paused{by}{reason}"
-        found = rows.waiting(conn, name, now - problems.PATIENCE, limit)
-        yield from _with_rows(
-            conn, {each.job_id: _Case("has a run that was due", each.due_at, why) for each in found}
-        )
+    @cached_property
+    def _alarmed(self) -> list[tuple[JobRow, Performance, Watch]]:
+        found = [
+            (row, definition_of(row).options.watch) for row in rows.alarmed(self._conn, self._limit)
+        ]
+        return [
+            (row, watched.performance(self._conn, row), watch)
+            for row, watch in found
+            if watch is not None
+        ]
 
-
-def _blocked(conn: Connection, now: datetime, limit: int) -> _Found:
-    why = "it has not ended, so that later times do not run"
-    cases = {
-        found.job_id: _Case("started a run", found.started_at, why, found.run_id)
-        for found in rows.blocked(conn, now - LONG_RUN, limit)
-    }
-    yield from _with_rows(conn, cases)
-
-
-def _unresolved(conn: Connection, now: datetime, limit: int) -> _Found:
-    del now
-    for row in jobs.page(conn, jobs.JobFilter(state="unresolved"), limit=limit):
-        yield row, _Case("cannot run", None, row.unresolved_reason or "its task is not registered")
+    def _with_rows(self, cases: Mapping[str, _Case]) -> _Found:
+        found = {row.id: row for row in jobs.find_many(self._conn, cases)} if cases else {}
+        for job_id, case in cases.items():
+            if job_id in found:
+                yield found[job_id], case
 
 
-def _failing(conn: Connection, now: datetime, limit: int) -> _Found:
-    del now
-    for row in jobs.page(conn, jobs.JobFilter(failing=True), limit=limit):
-        number = row.consecutive_failures
-        yield row, _Case(f"{number:,} {'failure' if number == 1 else 'failures'} in a row")
+def _words(seconds: float) -> str:
+    """Return a duration in one unit: "4 h", "90 s"."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
-def _paused(conn: Connection, now: datetime, limit: int) -> _Found:
-    for row in rows.paused_since(conn, now - LONG_PAUSE, limit):
-        by = f"by {row.paused_by}" if row.paused_by else None
-        why = ": ".join(filter(None, (by, row.paused_reason)))
-        yield row, _Case("was paused", row.paused_at, why or None)
-
-
-def _with_rows(conn: Connection, cases: Mapping[str, _Case]) -> _Found:
-    found = {row.id: row for row in jobs.find_many(conn, cases)}
-    for job_id, case in cases.items():
-        if job_id in found:
-            yield found[job_id], case
-
-
-_KINDS: dict[Kind, Callable[[Connection, datetime, int], _Found]] = {
-    "late": _late,
-    "silent": _silent,
-    "waiting": _waiting,
-    "blocked": _blocked,
-    "overrun": _overrun,
-    "unresolved": _unresolved,
-    "failing": _failing,
-    "paused": _paused,
+_KINDS: dict[Kind, Callable[[_Search], _Found]] = {
+    "late": _Search.late,
+    "waiting": _Search.waiting,
+    "blocked": _Search.blocked,
+    "silent": _Search.silent,
+    "overrun": _Search.overrun,
+    "unresolved": _Search.unresolved,
+    "failing": _Search.failing,
+    "paused": _Search.paused,
 }
-_SILENT: tuple[Kind, ...] = ("late", "silent", "waiting", "blocked")
-"""Kinds of which a job is listed under the first only."""
+_SILENT: tuple[Kind, ...] = ("late", "waiting", "blocked", "silent")
+"""Kinds of which a job is listed under the first only, which tells most of why it is silent."""

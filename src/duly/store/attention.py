@@ -36,7 +36,9 @@ def waiting(conn: Connection, queue: str, before: datetime, limit: int) -> Seque
     ready = select(run.c.job_id, run.c.due_at).where(
         READY, run.c.queue == queue, run.c.job_id.is_not(None), run.c.due_at < before
     )
-    some = ready.limit(SOME).subquery()
+    # In the order of the index, which MariaDB would otherwise not choose.
+    order = (run.c.concurrency_key, run.c.priority, run.c.due_at, run.c.id)
+    some = ready.order_by(*order).limit(SOME).subquery()
     oldest = func.min(some.c.due_at).label("due_at")
     statement: Select[Any] = (
         select(some.c.job_id, oldest).group_by(some.c.job_id).order_by(oldest, some.c.job_id)
@@ -55,7 +57,7 @@ def blocked(conn: Connection, before: datetime, limit: int) -> Sequence[Row[Any]
     began = func.coalesce(running.scheduled_for, running.started_at)
     statement: Select[Any] = (
         select(job.c.id.label("job_id"), running.id.label("run_id"), running.started_at)
-        .join_from(job, running.id.table, job.c.id == running.job_id)
+        .join_from(running.id.table, job, job.c.id == running.job_id)
         .where(job.c.uid == running.job_uid, job.c.state == "active", job.c.last_nominal > began)
         .order_by(running.started_at, running.id)
     )
