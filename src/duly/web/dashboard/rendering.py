@@ -133,7 +133,7 @@ class Links:
     def __init__(self, request: Request) -> None:
         self._base = request.scope.get("root_path") or ""
         self._path = address(request.scope)
-        self._query = dict(request.query_params)
+        self._query = request.query_params.multi_items()
 
     def to(self, *parts: str, **query: str | None) -> str:
         """Return the path of a page; each part is encoded as one segment."""
@@ -152,10 +152,10 @@ class Links:
 
     def here(self, **changed: str | None) -> str:
         """Return the path of this page, with some query parameters changed or removed."""
-        query = {**self._query, **changed}
-        query.pop("done", None)
-        parameters = {name: value for name, value in query.items() if value}
-        return f"{self._path}?{urlencode(parameters)}" if parameters else self._path
+        changed = {**changed, "done": None}
+        kept = [(name, value) for name, value in self._query if value and name not in changed]
+        query = kept + [(name, value) for name, value in changed.items() if value]
+        return f"{self._path}?{urlencode(query)}" if query else self._path
 
 
 async def render(

@@ -29,6 +29,7 @@ STYLES = (
     "fleet.css",
     "forms.css",
     "job.css",
+    "lists.css",
 )
 """The stylesheets in the order in which they apply."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from duly.web.api.paging import Text
 from duly.web.context import RequestContext
 from duly.web.dashboard.actions.form import ActionForm, redirect
+from duly.web.dashboard.filters import ListFilters
 from duly.web.dashboard.rendering import render
 
 PART = 1000
@@ -36,6 +36,7 @@ class BulkForm(ActionForm):
 
     Attributes:
         every: whether to change all that match the filter; otherwise only what was selected.
+        owner: a part of the filter: the owner.
         confirmed: whether the user has seen how many will change.
         stop: whether to stop before the next part.
         after: the last id of the part before.
@@ -44,6 +45,7 @@ class BulkForm(ActionForm):
     """
 
     every: bool = False
+    owner: Text | None = None
     confirmed: bool = False
     stop: bool = False
     after: Text | None = None
@@ -94,14 +96,14 @@ class Change:
 
     Attributes:
         wording: how it is called.
-        filters: which ones, as the operations take it.
+        filters: which ones.
         count: counts those that would change.
         examples: returns some of them.
         take: changes the next part, after an id.
     """
 
     wording: Wording
-    filters: Mapping[str, Any]
+    filters: ListFilters
     count: Callable[[], Awaitable[int]]
     examples: Callable[[], Awaitable[Sequence[Any]]]
     take: Callable[[str | None], Awaitable[Part]]
@@ -134,7 +136,7 @@ class Change:
         )
 
     async def _ask(self, context: RequestContext, form: BulkForm) -> Response:
-        selected = form.every or bool(self.filters.get("ids"))
+        selected = form.every or bool(self.filters.given.get("ids"))
         return await render(
             context,
             "bulk.html",
@@ -142,25 +144,18 @@ class Change:
             wording=self.wording,
             form=form,
             selected=selected,
-            fields=list(_fields(self.filters)) if selected else [],
+            fields=list(self.filters.fields()) if selected else [],
             count=await self.count() if selected else 0,
             examples=[each.redacted() for each in await self.examples()] if selected else [],
         )
 
 
-def chosen(form: BulkForm, filters: Mapping[str, Any]) -> dict[str, Any]:
+def chosen(form: BulkForm, filters: Mapping[str, Any]) -> ListFilters:
     """Return the filters of a form: the selected ids alone, or all but those."""
-    given = {name: value for name, value in filters.items() if value not in (None, "", [], False)}
-    if form.every:
-        given.pop("ids", None)
-        return given
-    return {"ids": given.get("ids", [])}
-
-
-def _fields(filters: Mapping[str, Any]) -> Any:
-    """Return the filters as the names and values of form fields."""
-    for name, value in filters.items():
-        for each in value if isinstance(value, list | tuple) else [value]:
-            text = each.isoformat() if isinstance(each, datetime) else str(each)
-            if name != "owners" and each is not None:
-                yield name, text
+    given = {**filters, "owner": form.owner}
+    ids = given.pop("ids", [])
+    if not form.every:
+        return ListFilters({"ids": ids})
+    return ListFilters(
+        {name: value for name, value in given.items() if value not in (None, "", [], False)}
+    )

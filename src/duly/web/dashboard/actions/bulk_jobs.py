@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Form
 from starlette.responses import Response
@@ -86,8 +86,8 @@ async def _change(
         act: changes the jobs that match a filter.
         at_once: whether they are changed by one call, which changes all of them or none.
     """
-    filters: Any = chosen(form, form.filters())
-    own: Any = context.own(filters)
+    filters = chosen(form, form.filters())
+    own = filters.own(context)
     everything = not filters
     actor = context.because(form.reason)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Form
 from starlette.responses import Response
@@ -91,10 +91,10 @@ async def _change(
         possible: the states of runs that it can change.
         default: those that it changes of a filter that names none.
     """
-    filters: Any = chosen(form, form.filters())
-    selected = filters.get("state", default) if form.every else possible
-    filters |= {"state": [state for state in selected if state in possible]}
-    own: Any = context.own(filters)
+    filters = chosen(form, form.filters())
+    selected = filters.given.get("state", default) if form.every else possible
+    filters = filters.with_states([state for state in selected if state in possible])
+    own = filters.own(context)
     actor = context.because(form.reason)
 
     async def count() -> int:

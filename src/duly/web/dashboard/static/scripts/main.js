@@ -6,6 +6,7 @@ import "./keyboard.js";
 import "./bulk.js";
 import "./preview.js";
 import "./log.js";
+import "./select.js";
 
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
