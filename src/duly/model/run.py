@@ -22,6 +22,7 @@ Cause = Literal[
 ]
 
 RUN_STATES: tuple[RunState, ...] = get_args(RunState)
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 LIVE: frozenset[str] = frozenset({"scheduled", "ready", "running"})
 TERMINAL: frozenset[str] = frozenset(RUN_STATES) - LIVE
 

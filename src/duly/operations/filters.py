@@ -10,7 +10,7 @@ from duly.errors import ConfigurationError, UnknownOption
 from duly.model.checks import instant
 from duly.model.identity import is_id
 from duly.model.job import JOB_STATES, JobState
-from duly.model.run import RUN_STATES, RunState
+from duly.model.run import CAUSES, RUN_STATES, Cause, RunState
 from duly.operations.inputs import chosen_ids, owner_names, searchable
 from duly.registry import AnyTask, Registry
 from duly.store.jobs import JobFilter
@@ -25,6 +25,7 @@ class RunFilters(TypedDict, total=False):
         job: the job's id.
         task: the task's name or function.
         state: one state or several.
+        cause: why they were created, or started over, such as ``schedule``.
         queue: the queue's name.
         tag: a tag of their job.
         owners: one of their owners; an empty list matches nothing.
@@ -43,6 +44,7 @@ class RunFilters(TypedDict, total=False):
     job: str | None
     task: AnyTask | None
     state: RunState | Sequence[RunState] | None
+    cause: Cause | None
     queue: str | None
     tag: str | None
     owners: Sequence[str] | None
@@ -85,8 +87,8 @@ def run_filter(registry: Registry, given: RunFilters) -> RunFilter:
     """Return the conditions of a query for runs.
 
     Raises:
-        ConfigurationError: a state is unknown, an id is not that of a run or worker, or ``owners``
-            is not a list of names.
+        ConfigurationError: a state or cause is unknown, an id is not that of a run or worker, or
+            ``owners`` is not a list of names.
         NaiveDatetimeError: an instant has no time zone.
         UnknownTask: the task is a function that is not registered.
         UnknownOption: there is no such filter.
@@ -100,6 +102,8 @@ def run_filter(registry: Registry, given: RunFilters) -> RunFilter:
     for option in ("since", "until", "finished_since", "finished_until"):
         if option in wanted:
             wanted[option] = instant(option, wanted[option])
+    if wanted.get("cause", "schedule") not in CAUSES:
+        raise ConfigurationError(f"{wanted['cause']!r} is not a cause of runs; known: {CAUSES}")
     _convert(registry, wanted, ("queue", "error_type", "unique_key", "text"))
     for run_id in wanted.get("ids", ()):
         if not is_id(run_id):

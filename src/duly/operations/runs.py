@@ -271,8 +271,8 @@ def runs(
         order: ``newest`` first, or ``oldest`` first, by the time of their creation.
         after: the last id of the previous page.
         limit: 1 to 1000.
-        filters: ``ids``, ``job``, ``task``, ``state`` (one or several), ``queue``, ``tag``,
-            ``owners``, ``error_type``, ``worker``, ``parent``, ``unique_key``, ``since``,
+        filters: ``ids``, ``job``, ``task``, ``state`` (one or several), ``cause``, ``queue``,
+            ``tag``, ``owners``, ``error_type``, ``worker``, ``parent``, ``unique_key``, ``since``,
             ``until``, ``finished_since``, ``finished_until``, ``text``: see `RunFilters`.
 
     Raises:

@@ -84,6 +84,7 @@ class RunFilter:
     job: str | None = None
     task: str | None = None
     states: tuple[str, ...] | None = None
+    cause: str | None = None
     queue: str | None = None
     tag: str | None = None
     error_type: str | None = None
@@ -472,6 +473,7 @@ def _filtered(statement: Select[Any], wanted: RunFilter) -> Select[Any]:
     for column, value in (
         (run.c.job_id, wanted.job),
         (run.c.task, wanted.task),
+        (run.c.cause, wanted.cause),
         (run.c.queue, wanted.queue),
         (run.c.error_type, wanted.error_type),
         (run.c.worker_id, wanted.worker),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from duly.errors import ArgumentsError
 from duly.model.page import MAX_IDS
 from duly.model.redaction import HIDDEN, restore
-from duly.model.run import AttemptRecord, LogLine, RunRecord, RunState
+from duly.model.run import AttemptRecord, Cause, LogLine, RunRecord, RunState
 from duly.operations.filters import RunFilters
 from duly.web.api import schemas
 from duly.web.api.paging import BodyModel, Instant, Limit, Number, PageQuery, QueryModel, Text, page
@@ -28,6 +28,7 @@ class RunFields(BaseModel):
     job: Text | None = None
     task: Text | None = None
     state: list[RunState] = Field([])
+    cause: Cause | None = None
     queue: Text | None = None
     tag: Text | None = None
     error_type: Text | None = None

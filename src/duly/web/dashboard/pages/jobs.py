@@ -119,10 +119,7 @@ async def _strips(
     found = await context.scheduler.aio.last_outcomes(
         ids, limit=MAX_OUTCOMES, owners=context.owners
     )
-    return {
-        job_id: outcome_strip(runs, MAX_OUTCOMES) if runs else None
-        for job_id, runs in found.items()
-    }
+    return {job_id: outcome_strip(runs) if runs else None for job_id, runs in found.items()}
 
 
 def _other_zones(context: RequestContext, jobs: Sequence[JobRecord]) -> dict[str, str]:
