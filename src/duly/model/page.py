@@ -16,13 +16,26 @@ class Page(list[T]):
 
     Attributes:
         more: whether there are more records; ``after=page[-1].id`` asks for them.
+        looked: with ``look``, the id at which the search has ended before the limit was reached;
+            ``after=page.looked`` continues it. Otherwise ``None``.
     """
 
-    def __init__(self, records: Iterable[T] = (), *, more: bool = False) -> None:
+    def __init__(
+        self, records: Iterable[T] = (), *, more: bool = False, looked: str | None = None
+    ) -> None:
         super().__init__(records)
         self.more = more
+        self.looked = looked
 
     @classmethod
-    def of(cls, records: list[T], limit: int) -> Page[T]:
-        """Return the page of a query that asked for one record more than ``limit``."""
-        return cls(records[:limit], more=len(records) > limit)
+    def of(cls, records: list[T], limit: int, looked: str | None = None) -> Page[T]:
+        """Return the page of a query that asked for one record more than ``limit``.
+
+        Args:
+            records: the records.
+            limit: the size of the page.
+            looked: the id at which the search ended, if it ended before all were seen.
+        """
+        if len(records) > limit:
+            return cls(records[:limit], more=True)
+        return cls(records, more=looked is not None, looked=looked)

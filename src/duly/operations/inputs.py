@@ -11,6 +11,7 @@ from duly.model.text import replace_unstorable, safe_repr
 
 E = TypeVar("E", bound=DulyError)
 MAX_PAGE = 1000
+MAX_SEARCH = 1_000_000
 MAX_ROW_NUMBER = 2**63 - 1
 
 
@@ -25,6 +26,19 @@ def page_size(limit: int) -> int:
     if not is_number or not 1 <= limit <= MAX_PAGE:
         raise ConfigurationError(f"limit={limit!r}; it must be 1 to {MAX_PAGE}")
     return limit
+
+
+def search_size(look: int) -> int:
+    """Return a number of rows to look at unchanged if it is valid.
+
+    Raises:
+        ConfigurationError: it is not from 1 to 1,000,000.
+    """
+    given: object = look
+    is_number = isinstance(given, int) and not isinstance(given, bool)
+    if not is_number or not 1 <= look <= MAX_SEARCH:
+        raise ConfigurationError(f"look={look!r}; it must be 1 to {MAX_SEARCH}")
+    return look
 
 
 def row_number(number: int) -> int:

@@ -29,7 +29,7 @@ from duly.model.run import COUNTED, AttemptRecord, LogLine, RunRecord, check_mov
 from duly.model.transition import RunSnapshot
 from duly.operations.core import Core
 from duly.operations.filters import RunFilters, run_filter
-from duly.operations.inputs import page_size, row_number
+from duly.operations.inputs import page_size, row_number, search_size
 from duly.operations.jobs.change import lock_job, refuse_unknown_options
 from duly.registry import Task
 from duly.store import history, jobs, rows, transitions
@@ -261,16 +261,21 @@ def runs(
     order: Literal["newest", "oldest"] = "newest",
     after: str | None = None,
     limit: int = 50,
+    look: int | None = None,
     **filters: Unpack[RunFilters],
 ) -> Page[RunRecord]:
     """Return the runs that match every given filter, newest first.
 
     The result is a list whose attribute ``more`` tells whether there are more than ``limit``.
+    No index has runs by task, queue or error: with ``look``, a search for a few of five million
+    runs looks at some of them, and can be continued after ``looked``.
 
     Args:
         order: ``newest`` first, or ``oldest`` first, by the time of their creation.
         after: the last id of the previous page.
         limit: 1 to 1000.
+        look: the number of runs to look at, of the job, the owner or the unsuccessful state that
+            the filters name, if any; default: all.
         filters: ``ids``, ``job``, ``task``, ``state`` (one or several), ``cause``, ``queue``,
             ``tag``, ``owners``, ``error_type``, ``worker``, ``parent``, ``unique_key``, ``since``,
             ``until``, ``finished_since``, ``finished_until``, ``text``: see `RunFilters`.
@@ -287,12 +292,17 @@ def runs(
         raise ConfigurationError(f"order={order!r} is not valid; give 'newest' or 'oldest'")
     if after is not None and not is_id(after):
         raise ConfigurationError(f"after={after!r} is not valid; it must be the id of a run")
-    size = page_size(limit)
+    size, oldest_first = page_size(limit), order == "oldest"
     with core.store.read() as conn:
+        end = None
+        if look is not None:
+            end = run_rows.search_end(
+                conn, wanted, look=search_size(look), after=after, oldest_first=oldest_first
+            )
         found = run_rows.page(
-            conn, wanted, after=after, limit=size + 1, oldest_first=order == "oldest"
+            conn, wanted, after=after, limit=size + 1, oldest_first=oldest_first, until=end
         )
-        return Page.of([rows.run_record(row) for row in found], size)
+        return Page.of([rows.run_record(row) for row in found], size, end)
 
 
 def run_ids(

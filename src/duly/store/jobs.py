@@ -168,13 +168,50 @@ def lock_outdated(tx: Transaction, after: str, limit: int, release: str) -> Sequ
 
 
 def page(
-    conn: Connection, wanted: JobFilter, *, after: str | None = None, limit: int = 100
+    conn: Connection,
+    wanted: JobFilter,
+    *,
+    after: str | None = None,
+    limit: int = 100,
+    until: str | None = None,
 ) -> Sequence[JobRow]:
-    """Return the matching jobs whose ids sort after ``after``, in the order of their ids."""
+    """Return the matching jobs whose ids sort after ``after``, in the order of their ids.
+
+    Args:
+        conn: the connection.
+        wanted: the conditions.
+        after: the id of the last job of the previous page.
+        limit: the maximum number of jobs.
+        until: the id of the last job to look at; see `search_end`.
+    """
     statement = _filtered(select(job), wanted)
     if after is not None:
         statement = statement.where(job.c.id > after)
+    if until is not None:
+        statement = statement.where(job.c.id <= until)
     return job_rows(conn.execute(statement.order_by(job.c.id).limit(limit)))
+
+
+def search_end(
+    conn: Connection, wanted: JobFilter, *, look: int, after: str | None = None
+) -> str | None:
+    """Return the id of the last job that a search may look at; ``None`` if fewer are left.
+
+    Only those jobs count that an index finds by their tag or owner.
+
+    Args:
+        conn: the connection.
+        wanted: the conditions.
+        look: the number of jobs to look at.
+        after: as in `page`.
+    """
+    one = wanted.owners if wanted.owners is not None and len(wanted.owners) == 1 else None
+    indexed = JobFilter(tag=wanted.tag) if wanted.tag is not None else JobFilter(owners=one)
+    statement = _filtered(select(job.c.id), indexed)
+    if after is not None:
+        statement = statement.where(job.c.id > after)
+    end: str | None = conn.execute(statement.order_by(job.c.id).offset(look - 1).limit(1)).scalar()
+    return end
 
 
 def page_by_next_fire(

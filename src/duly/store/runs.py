@@ -174,6 +174,7 @@ def page(
     after: str | None = None,
     limit: int = 50,
     oldest_first: bool = False,
+    until: str | None = None,
 ) -> Sequence[RunRow]:
     """Return the matching runs in the order of their ids, which is that of their creation.
 
@@ -183,14 +184,57 @@ def page(
         after: the id of the last run of the previous page.
         limit: the maximum number of runs.
         oldest_first: whether to return the oldest first; default: the newest.
+        until: the id of the last run to look at; see `search_end`.
     """
     statement = _filtered(select(run), wanted)
     if wanted.states and LIVE_STATES.issuperset(wanted.states):
         statement = _among_few_live(conn, statement, wanted.states)
     if after is not None:
         statement = statement.where(run.c.id > after if oldest_first else run.c.id < after)
+    if until is not None:
+        statement = statement.where(run.c.id <= until if oldest_first else run.c.id >= until)
     order = run.c.id if oldest_first else run.c.id.desc()
     return run_rows(conn.execute(statement.order_by(order).limit(limit)))
+
+
+def search_end(
+    conn: Connection,
+    wanted: RunFilter,
+    *,
+    look: int,
+    after: str | None = None,
+    oldest_first: bool = False,
+) -> str | None:
+    """Return the id of the last run that a search may look at; ``None`` if fewer are left.
+
+    Only those runs count that an index finds by one of the conditions.
+
+    Args:
+        conn: the connection.
+        wanted: the conditions.
+        look: the number of runs to look at.
+        after: as in `page`.
+        oldest_first: as in `page`.
+    """
+    statement = _filtered(select(run.c.id), _indexed(wanted))
+    if after is not None:
+        statement = statement.where(run.c.id > after if oldest_first else run.c.id < after)
+    order = run.c.id if oldest_first else run.c.id.desc()
+    end: str | None = conn.execute(statement.order_by(order).offset(look - 1).limit(1)).scalar()
+    return end
+
+
+def _indexed(wanted: RunFilter) -> RunFilter:
+    """Return the conditions by which an index has runs in the order of their ids."""
+    times = RunFilter(since=wanted.since, until=wanted.until)
+    if wanted.job is not None:
+        return replace(times, job=wanted.job)
+    if wanted.owners is not None and len(wanted.owners) == 1:
+        return replace(times, owners=wanted.owners)
+    if wanted.states is not None and len(wanted.states) == 1:
+        states = wanted.states if wanted.states[0] in NOTABLE_STATES else None
+        return replace(times, states=states)
+    return times
 
 
 def matching(conn: Connection, wanted: RunFilter) -> list[str]:

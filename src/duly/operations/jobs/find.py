@@ -17,7 +17,7 @@ from duly.model.record import Record, SafeText, record
 from duly.model.run import COUNTED
 from duly.operations.core import Core
 from duly.operations.filters import JobFilters, job_filter
-from duly.operations.inputs import page_size
+from duly.operations.inputs import page_size, search_size
 from duly.store import history, rows, runs
 from duly.store import jobs as job_rows
 
@@ -47,17 +47,21 @@ def jobs(
     order: Literal["id", "next_fire_at"] = "id",
     after: str | tuple[datetime, str] | None = None,
     limit: int = 100,
+    look: int | None = None,
     **filters: Unpack[JobFilters],
 ) -> Page[JobRecord]:
     """Return the jobs that match every given filter, each with its newest run.
 
     The result is a list whose attribute ``more`` tells whether there are more than ``limit``.
+    No index has jobs by part of their id, by task or by queue: with ``look``, a search for a few of
+    a million jobs looks at some of them, and can be continued after ``looked``.
 
     Args:
         order: ``id``; or ``next_fire_at``: only jobs that will fire again, soonest first.
         after: the last id of the previous page; when ordered by ``next_fire_at``, the last pair
             of ``next_fire_at`` and id.
         limit: 1 to 1000.
+        look: the number of jobs to look at, when ordered by ``id``; default: all.
         filters: ``ids``, ``tag``, ``state``, ``task``, ``queue``, ``text``, ``owners``,
             ``failing``: see `JobFilters`.
 
@@ -71,10 +75,12 @@ def jobs(
     wanted = job_filter(core.registry, filters)
     if order not in ("id", "next_fire_at"):
         raise ConfigurationError(f"order={order!r} is not valid; give 'id' or 'next_fire_at'")
-    size = page_size(limit)
+    size, end = page_size(limit), None
     with core.store.read() as conn:
         if order == "id" and (after is None or isinstance(after, str)):
-            found = job_rows.page(conn, wanted, after=after, limit=size + 1)
+            if look is not None:
+                end = job_rows.search_end(conn, wanted, look=search_size(look), after=after)
+            found = job_rows.page(conn, wanted, after=after, limit=size + 1, until=end)
         elif order == "next_fire_at" and not isinstance(after, str):
             position = None if after is None else (instant("after", after[0]), after[1])
             found = job_rows.page_by_next_fire(conn, wanted, after=position, limit=size + 1)
@@ -83,7 +89,7 @@ def jobs(
                 f"after={after!r} does not fit order={order!r}; give the id of the last job, or "
                 "with order='next_fire_at' the pair (next_fire_at, id)"
             )
-        return Page.of(read_jobs(conn, found), size)
+        return Page.of(read_jobs(conn, found), size, end)
 
 
 def job_ids(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from duly.model.job import JobRecord
+from duly.model.page import Page
+from duly.model.run import RunRecord
+from duly.web.api import schemas
 from duly.web.context import RequestContext
+
+MAX_SEARCHED = 20_000
+"""The number of jobs or runs that one page looks at, so that a search for few takes no longer."""
+
+R = TypeVar("R", JobRecord, RunRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +50,9 @@ class ListFilters:
         for name, value in self.given.items():
             for each in value if isinstance(value, list | tuple) else [value]:
                 yield name, each.isoformat() if isinstance(each, datetime) else str(each)
+
+
+def page_of(found: Page[R], cursor: Callable[[R], str] = lambda item: item.id) -> schemas.Page[R]:
+    """Return a page of redacted records, with the position of the next page if there is one."""
+    position = found.looked or (cursor(found[-1]) if found.more else None)
+    return schemas.Page(items=[item.redacted() for item in found], next=position)

@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from duly.model.job import JOB_STATES, JobRecord, JobState
-from duly.web.api.paging import QueryModel, Text, page
+from duly.web.api.paging import QueryModel, Text
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard import formatting
 from duly.web.dashboard.charts.outcome_strip import OutcomeStrip, outcome_strip
-from duly.web.dashboard.filters import ListFilters
+from duly.web.dashboard.filters import MAX_SEARCHED, ListFilters, page_of
 from duly.web.dashboard.rendering import render
 from duly.web.routes import Routes
 
@@ -63,15 +63,17 @@ async def show_jobs(context: Context, query: Annotated[JobsPageQuery, Query()]) 
         **own,
         order="next_fire_at" if query.order == "next" else "id",
         after=_position(query),
-        limit=PAGE_SIZE + 1,
+        limit=PAGE_SIZE,
+        look=MAX_SEARCHED,
     )
-    jobs = page([job.redacted() for job in found], PAGE_SIZE, _cursor(query))
+    jobs = page_of(found, _cursor(query))
     return await render(
         context,
         "jobs.html",
         page=jobs,
         query=query,
         filters=filters,
+        searched=MAX_SEARCHED if found.looked else None,
         states=JOB_STATES,
         total=await _total(context, query, own, None if jobs.next else len(jobs.items)),
         strips=await _strips(context, jobs.items),

@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from duly.model.run import CAUSES, LIVE, RUN_STATES, TERMINAL, Cause, RunState
-from duly.web.api.paging import QueryModel, Text, page
+from duly.web.api.paging import QueryModel, Text
 from duly.web.context import Context, RequestContext
-from duly.web.dashboard.filters import ListFilters
+from duly.web.dashboard.filters import MAX_SEARCHED, ListFilters, page_of
 from duly.web.dashboard.rendering import render
 from duly.web.routes import Routes
 
@@ -93,14 +93,17 @@ async def show_runs(context: Context, query: Annotated[RunsPageQuery, Query()]) 
     zone = ZoneInfo(context.scheduler.settings.timezone)
     filters = query.filters(context.scheduler.clock.now(), zone)
     own = filters.own(context)
-    found = await context.scheduler.aio.runs(**own, after=query.after, limit=PAGE_SIZE + 1)
-    runs = page([run.redacted() for run in found], PAGE_SIZE, lambda run: run.id)
+    found = await context.scheduler.aio.runs(
+        **own, after=query.after, limit=PAGE_SIZE, look=MAX_SEARCHED
+    )
+    runs = page_of(found)
     return await render(
         context,
         "runs.html",
         page=runs,
         query=query,
         filters=filters,
+        searched=MAX_SEARCHED if found.looked else None,
         states=RUN_STATES,
         causes=CAUSES,
         periods=PERIODS,
