@@ -287,3 +287,53 @@ def test_ids_are_a_list_of_at_most_1000(jobs: Scheduler, ids: Any) -> None:
         jobs.jobs(ids=ids)
     with pytest.raises(ConfigurationError, match="ids"):
         jobs.runs(ids=ids)
+
+
+def test_a_search_looks_at_some_and_continues(jobs: Scheduler) -> None:
+    """With ``look``, a page may be empty although there are more; ``looked`` leads on."""
+    first = jobs.jobs(task="fail", look=3)
+    assert (ids(first), first.more, first.looked) == (["job-00"], True, "job-02")
+    rest = jobs.jobs(task="fail", after=first.looked, look=100)
+    assert (ids(rest), rest.more, rest.looked) == (["job-03", "job-06", "job-09"], False, None)
+    full = jobs.jobs(task="fail", look=12, limit=2)
+    assert (ids(full), full.more, full.looked) == (["job-00", "job-03"], True, None)
+
+
+def test_a_search_of_runs_looks_in_their_order(jobs: Scheduler) -> None:
+    """Newest first or oldest first; of one job, only its own runs count."""
+    runs = [jobs.run_now(f"job-{number:02}").id for number in (0, 1, 2, 4)]
+    found = jobs.runs(task="fail", look=2)
+    assert (ids(found), found.looked) == ([], runs[2])
+    assert ids(jobs.runs(task="fail", look=2, after=found.looked)) == [runs[0]]
+    oldest = jobs.runs(task="fail", look=1, order="oldest")
+    assert (ids(oldest), oldest.looked) == ([runs[0]], runs[0])
+    assert ids(jobs.runs(job="job-00", queue="mail", look=2)) == [runs[0]]
+    assert ids(jobs.runs(cause="manual", queue="mail", look=9)) == [runs[3], runs[0]]
+    assert jobs.runs(cause="schedule") == []
+
+
+@pytest.mark.parametrize("wrong", [{"look": 0}, {"look": True}, {"look": 10**7}])
+def test_a_search_has_bounds(jobs: Scheduler, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="look"):
+        jobs.jobs(**wrong)
+    with pytest.raises(ConfigurationError, match="look"):
+        jobs.runs(**wrong)
+
+
+def test_the_last_outcomes_of_jobs(scheduler: Scheduler, clock: VirtualClock) -> None:
+    """Of each job the newest runs, newest first; an owner restricts them."""
+    for name, owner in (("a", None), ("b", "acme"), ("c", None)):
+        scheduler.add("fail" if name == "b" else "work", every(seconds=10), id=name, owner=owner)
+    for _ in range(3):
+        clock.advance(10)
+        scheduler.tick()
+    found = scheduler.last_outcomes(["a", "b", "none"], limit=2)
+    assert [run.id for run in found["a"]] == ids(scheduler.runs(job="a", limit=2))
+    assert {run.state for run in found["a"]} == {"succeeded"}
+    assert (found["none"], len(found["b"]), found["a"][0].duration is not None) == ([], 2, True)
+    own = scheduler.last_outcomes(["a", "b"], owners=["acme"])
+    assert (own["a"], [run.state for run in own["b"]][-1]) == ([], "failed")
+    many = scheduler.last_outcomes([f"x{number}" for number in range(120)])
+    assert not any(many.values())
+    with pytest.raises(ConfigurationError, match="limit"):
+        scheduler.last_outcomes(["a"], limit=51)

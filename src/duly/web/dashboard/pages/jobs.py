@@ -64,7 +64,7 @@ async def show_jobs(context: Context, query: Annotated[JobsPageQuery, Query()]) 
         order="next_fire_at" if query.order == "next" else "id",
         after=_position(query),
         limit=PAGE_SIZE,
-        look=MAX_SEARCHED,
+        look=MAX_SEARCHED if _is_search(query) else None,
     )
     jobs = page_of(found, _cursor(query))
     return await render(
@@ -79,6 +79,11 @@ async def show_jobs(context: Context, query: Annotated[JobsPageQuery, Query()]) 
         strips=await _strips(context, jobs.items),
         zones=_other_zones(context, jobs.items),
     )
+
+
+def _is_search(query: JobsPageQuery) -> bool:
+    """Return whether no index has the jobs that match."""
+    return bool(query.text or query.task or query.queue)
 
 
 def _position(query: JobsPageQuery) -> Any:
@@ -108,7 +113,7 @@ async def _total(
     """Count all jobs that match, up to a bound; ``None`` if no index serves that."""
     if query.after is None and all_shown is not None:
         return all_shown
-    if query.text or query.task or query.queue:
+    if _is_search(query):
         return None
     return await context.scheduler.aio.count_jobs(**own)
 

@@ -30,6 +30,9 @@ PERIODS = {
 RARE = TERMINAL - {"succeeded"}
 """The finished states that an index has, so that their runs can be counted."""
 
+INDEXED = {"owners", "state", "job", "since", "until"}
+"""The filters of runs that an index serves."""
+
 routes = Routes(tag=None)
 
 
@@ -93,9 +96,8 @@ async def show_runs(context: Context, query: Annotated[RunsPageQuery, Query()]) 
     zone = ZoneInfo(context.scheduler.settings.timezone)
     filters = query.filters(context.scheduler.clock.now(), zone)
     own = filters.own(context)
-    found = await context.scheduler.aio.runs(
-        **own, after=query.after, limit=PAGE_SIZE, look=MAX_SEARCHED
-    )
+    look = MAX_SEARCHED if _is_search(own) else None
+    found = await context.scheduler.aio.runs(**own, after=query.after, limit=PAGE_SIZE, look=look)
     runs = page_of(found)
     return await render(
         context,
@@ -110,6 +112,12 @@ async def show_runs(context: Context, query: Annotated[RunsPageQuery, Query()]) 
         local=_local(query, filters, zone),
         total=await _total(context, query, own, None if runs.next else len(runs.items)),
     )
+
+
+def _is_search(own: dict[str, Any]) -> bool:
+    """Return whether no index has the runs that match, in their order."""
+    several = any(len(own.get(name) or ()) > 1 for name in ("state", "owners"))
+    return several or bool(own.keys() - INDEXED)
 
 
 def _local(query: RunsPageQuery, filters: ListFilters, zone: ZoneInfo) -> dict[str, str]:
@@ -128,8 +136,7 @@ async def _total(
     """Count all runs that match, up to a bound; ``None`` if no index serves that."""
     if query.after is None and all_shown is not None:
         return all_shown
-    others = own.keys() - {"owners", "state", "job", "since", "until"}
     states = set(own.get("state", ()))
-    if others or not (states <= RARE or states <= LIVE):
+    if own.keys() - INDEXED or not (states <= RARE or states <= LIVE):
         return None
     return await context.scheduler.aio.count_runs(**own)
