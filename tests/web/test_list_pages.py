@@ -70,7 +70,7 @@ def test_jobs_are_sorted_by_their_next_fire(fleet: Site) -> None:
     sorted_page = client.get(link(page, "Next")).text
     first = rows(sorted_page)
     rest = rows(client.get(link(sorted_page, "More jobs")).text)
-    fires = [fleet.scheduler.job(name).next_fire_at for name in first + rest]
+    fires = [str(fleet.scheduler.job(name).next_fire_at) for name in first + rest]
     assert fires == sorted(fires)
     assert len({*first, *rest}) == 60
     assert client.get(f"{MOUNT}/jobs?order=next&after=nonsense").status_code == 422
