@@ -66,7 +66,11 @@ def test_a_large_change_shows_its_progress(signed_in: Page, server: Server) -> N
     signed_in.get_by_role("checkbox", name="all 1 that match").check()
     signed_in.get_by_role("button", name="Pause…").click()
     held: list[Route] = []
-    signed_in.route("**/bulk/jobs/pause", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    signed_in.route("**/bulk/jobs/pause", hold)
     signed_in.get_by_role("button", name="Pause 1 job").click()
     signed_in.wait_for_function("document.querySelector('[data-stop]').hidden === false")
 
