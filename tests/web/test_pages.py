@@ -106,7 +106,7 @@ def test_jobs_page(site: Site, client: Client) -> None:
     site.forward(60)
     site.scheduler.pause("letter", reason="holidays")
     shown = text_of(client.page("/jobs"))
-    assert "prices fetch_prices every minute 01:02:00 in 1 min failed now" in shown
+    assert "prices fetch_prices every minute 01:02:00 in 1 min 1 failed failed now" in shown
     assert "paused holidays" in shown
     assert "stock" not in text_of(client.page("/jobs", text="pri"))
     assert "prices" not in text_of(client.page("/jobs", state="paused"))
