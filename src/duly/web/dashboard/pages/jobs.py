@@ -50,7 +50,7 @@ class JobsPageQuery(QueryModel):
         """Return the filters that were given."""
         given = self.model_dump(exclude={"order", "after"}, exclude_defaults=True)
         if self.order == "next":  # an index has the next fires of the active ones
-            given["state"] = "active"
+            given |= {"state": "active"}
         return ListFilters(given)
 
 
