@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from duly.store import (
 )
 from duly.store.agenda import AgendaQuery
 from duly.store.dialect import Mark
+from duly.store.jobs import JobFilter
+from duly.store.runs import RunFilter
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Executed
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from tests.support.mariadb import MariaDatabases
     from tests.support.postgresql import Databases
 
+FAILED = RunFilter(states=("failed",))
 _QUEUE = slot_queues.SlotQueue("j", new_id(), exists=True, options=None, executing=0)
 
 
@@ -166,6 +170,23 @@ def index_used(name: str, plan: str) -> bool:
             ),
             ["duly_job_failing"],
         ),
+        (
+            lambda tx: runs.last_of_jobs(tx.conn, ["j", "idle 001", "idle 002"], 20, None),
+            ["duly_run_of_job"],
+        ),
+        (lambda tx: runs.count_up_to(tx.conn, FAILED, 1000), ["duly_run_notable"]),
+        (
+            lambda tx: runs.search_end(tx.conn, RunFilter(job="j", task="x"), look=9),
+            ["duly_run_of_job"],
+        ),
+        (
+            lambda tx: runs.search_end(tx.conn, replace(FAILED, text="x"), look=9),
+            ["duly_run_notable"],
+        ),
+        (
+            lambda tx: jobs.count_up_to(tx.conn, JobFilter(failing=True), 1000),
+            ["duly_job_failing"],
+        ),
         (lambda tx: runs.queue_depth(tx.conn, "default"), ["duly_run_ready"]),
         (
             lambda tx: run_counts.of_periods(
@@ -187,7 +208,9 @@ def index_used(name: str, plan: str) -> bool:
         "claim", "due jobs", "occupancy", "promotion", "expiry", "waiting", "next waiting",
         "unique key",
         "pruning", "cancel requests", "agenda", "newest run", "log",
-        "orphans", "unresolved jobs", "pruning of jobs", "success", "depth of a queue",
+        "orphans", "unresolved jobs", "pruning of jobs", "success", "last outcomes",
+        "count of failed runs", "search of a job's runs", "search of failed runs",
+        "count of failing jobs", "depth of a queue",
         "counts of days", "unfinished runs",
         "waiting jobs", "blocked jobs", "alarmed jobs", "paused jobs", "page of unresolved jobs",
     ],
@@ -232,6 +255,24 @@ def test_a_page_of_unfinished_runs_does_not_read_the_history(full: Store, state:
         wanted = runs.RunFilter(states=(state,))
         plan = plans(full, lambda tx: runs.page(tx.conn, wanted, limit=500))
         assert "SCAN duly_run" not in plan, plan
+
+
+def test_a_search_reads_a_bounded_part_of_the_history(full: Store) -> None:
+    """The ids at both ends lead to a range of the primary key; what an index lacks is compared."""
+    middle = new_id()
+
+    def search(tx: Transaction) -> None:
+        end = runs.search_end(tx.conn, RunFilter(text="nothing"), look=50)
+        assert end is not None
+        runs.page(tx.conn, RunFilter(text="nothing"), after=middle, until=end)
+
+    plan = plans(full, search)
+    if full.dialect.name == "sqlite":
+        assert "sqlite_autoindex_duly_run_1 (id>? AND id<?)" in plan, plan
+    elif full.dialect.name == "postgresql":
+        assert re.search(r"Index Cond: \(\(id < .* AND \(id >= ", plan), plan
+    else:
+        assert re.search(r"^range INDEX PRIMARY", plan, re.MULTILINE), plan
 
 
 def test_runs_that_wait_are_not_counted_one_by_one(full: Store) -> None:
