@@ -7,6 +7,7 @@ import re
 import pytest
 from sqlalchemy import select
 
+from duly import every
 from duly.store import tables
 from duly.triggers import dates, weekends
 from tests.web.site import API, MOUNT, Client, Site
@@ -301,3 +302,25 @@ def test_only_admins_change_calendars(site: Site) -> None:
         assert "weekends" in operator.page(path)
         assert "<textarea" not in operator.page(path)
         assert operator.submit(path, name="a", definition="{}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("action", "page"),
+    [
+        ("/settings/calendars/rest/remove", "/settings/calendars/rest"),
+        ("/settings/keys/none/revoke", "/settings/keys"),
+        ("/settings/notices/none/remove", "/settings/notices"),
+        ("/settings/outbox/none/retry", "/settings/notices"),
+        ("/workers/none/drain", "/workers"),
+        ("/limits/none/remove", "/workers"),
+        ("/jobs/none/pause", "/jobs/none"),
+    ],
+)
+def test_a_refused_action_leads_back(site: Site, client: Client, action: str, page: str) -> None:
+    """The error page has a link to the page that the button was on."""
+    site.scheduler.set_calendar("rest", weekends())
+    rested = every(hours=1).excluding("rest")
+    site.scheduler.add("greet", rested, id="rested")
+    answer = client.submit(action)
+    assert answer.status_code in {404, 409}
+    assert f'href="{MOUNT}{page}">Back</a>' in answer.text

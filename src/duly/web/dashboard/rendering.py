@@ -75,7 +75,14 @@ AREAS = (
 OF_OWNERS = frozenset({"jobs", "runs", "dead-letters", "audit", "settings"})
 """The areas that users may see who are restricted to some owners."""
 
-_ACTION = re.compile(r"(/(?:jobs|runs)/[^/]+)/[a-z]+")
+_ACTIONS = (
+    (re.compile(r"(/(?:jobs|runs|settings/calendars)/[^/]+)/[a-z]+"), r"\1"),
+    (re.compile(r"(/settings/(?:keys|notices))/.+"), r"\1"),
+    (re.compile(r"/settings/outbox/.+"), "/settings/notices"),
+    (re.compile(r"/(?:workers|queues|limits)/.+"), "/workers"),
+)
+"""The paths of actions, and the page to go back to if one is refused."""
+
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -146,9 +153,13 @@ class Links:
         return self.to("static", VERSION, *parts)
 
     def owner(self) -> str | None:
-        """Return the path of the job or run that the requested action belongs to, if any."""
-        match = _ACTION.fullmatch(self._path.removeprefix(self._base))
-        return self._base + match[1] if match else None
+        """Return the path of the page that the requested action belongs to, if any."""
+        path = self._path.removeprefix(self._base)
+        for action, page in _ACTIONS:
+            match = action.fullmatch(path)
+            if match:
+                return self._base + match.expand(page)
+        return None
 
     def here(self, **changed: str | None) -> str:
         """Return the path of this page, with some query parameters changed or removed."""
