@@ -77,7 +77,7 @@ class Discard(BodyModel):
     reason: Annotated[Text, Field(min_length=1)]
 
 
-class Retry(BodyModel):
+class RetryRun(BodyModel):
     """The arguments that replace the run's; default: those that it has."""
 
     args: dict[str, Any] | None = None
@@ -127,7 +127,7 @@ async def cancel_run(context: Context, run_id: Name) -> RunRecord:
 
 @routes.post("/runs/{run_id}/retry")
 async def retry_run(
-    context: Context, run_id: Name, body: Annotated[Retry, Body(default_factory=Retry)]
+    context: Context, run_id: Name, body: Annotated[RetryRun, Body(default_factory=RetryRun)]
 ) -> RunRecord:
     """Retry a failed run, or run a missed or skipped one, with its arguments or with others.
 
