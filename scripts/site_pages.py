@@ -32,6 +32,7 @@ TOP = {
 }
 FILES = ("bench/results.svg",)
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+PICTURE = re.compile(r'(\b(?:src|srcset)=")docs/')
 CODE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
 
@@ -61,6 +62,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         opening, path, anchor, closing = link.groups()
         return f"{opening}{_target(path, source, here, config)}{anchor or ''}{closing}"
 
+    if source in TOP:
+        markdown = PICTURE.sub(r"\1", markdown)
     parts = CODE.split(markdown)  # code is at the odd places
     parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
     return "".join(parts)
