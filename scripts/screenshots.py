@@ -33,6 +33,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SCREENS = {360: 760, 1280: 860, 2560: 1280}
 """The height of the picture for each width: what is seen before scrolling."""
 
+TALL = {("overview", 1280): 1640}
+"""The heights of pictures that show more, because the documentation begins with them."""
+
 WIDE, SHOWN_WIDE = 2560, ("overview", "jobs", "job", "run-failed", "workers")
 """The pages whose wide pictures are kept: each takes as much space as a page's others."""
 
@@ -121,6 +124,7 @@ def take(chromium: Browser, base: str, path: str, target: Path) -> None:
         for width, height in SCREENS.items():
             if width == WIDE and target.name not in SHOWN_WIDE:
                 continue
+            height = TALL.get((target.name, width), height)
             picture(page, encoder, width, height, Path(f"{target}-{theme}-{width}.webp"))
         context.close()
         encoder.close()
