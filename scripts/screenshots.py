@@ -124,8 +124,8 @@ def take(chromium: Browser, base: str, path: str, target: Path) -> None:
         for width, height in SCREENS.items():
             if width == WIDE and target.name not in SHOWN_WIDE:
                 continue
-            height = TALL.get((target.name, width), height)
-            picture(page, encoder, width, height, Path(f"{target}-{theme}-{width}.webp"))
+            shown = TALL.get((target.name, width), height)
+            picture(page, encoder, width, shown, Path(f"{target}-{theme}-{width}.webp"))
         context.close()
         encoder.close()
 
