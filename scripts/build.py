@@ -98,6 +98,7 @@ def _try_demo(folder: Path) -> None:
             ]
         finally:
             demo.send_signal(signal.SIGINT)
+            demo.communicate()  # it prints a line when it stops, and fails if the pipe is closed
     if demo.returncode != 0 or rows[0] != rows[1] or rows[0].count("\n") < 2:
         sys.exit(f"the demo of the wheel: exit code {demo.returncode}, rows {rows}")
 
