@@ -82,9 +82,7 @@ def test_the_id_is_the_task_s_name_unless_given(make: Make) -> None:
      any_of(every(seconds=77), cron("0 9 * * *"))],
     ids=lambda trigger: trigger.kind,
 )  # fmt: skip
-def test_restarts_postpone_nothing(
-    start: Program, clock: VirtualClock, trigger: Trigger
-) -> None:
+def test_restarts_postpone_nothing(start: Program, clock: VirtualClock, trigger: Trigger) -> None:
     """One job, same cursor, same revision, no event, however often the program starts."""
     first = start(trigger, timezone="Europe/Madrid").job("j")
     for _ in range(3):

@@ -19,6 +19,7 @@ from duly.store import (
     attention,
     completions,
     declarations,
+    examination,
     history,
     jobs,
     outcomes,
@@ -122,7 +123,7 @@ def plans(store: Store, act: Callable[[Transaction], Any]) -> str:
             if store.dialect.name == "mysql":
                 lines += [
                     # Reading what an inner query has found is no scan of a table.
-                    f"{'derived' if str(row.table).startswith('<derived') else row.type} "
+                    f"{'derived' if str(row.table).startswith('<') else row.type} "
                     f"INDEX {row.key} {row.Extra}"
                     for row in found
                 ]
@@ -187,7 +188,8 @@ def index_used(name: str, plan: str) -> bool:
             lambda tx: jobs.count_up_to(tx.conn, JobFilter(failing=True), 1000),
             ["duly_job_failing"],
         ),
-        (lambda tx: runs.queue_depth(tx.conn, "default"), ["duly_run_ready"]),
+        (lambda tx: runs.queue_depths(tx.conn, ["default", "mail"]), ["duly_run_ready"]),
+        (lambda tx: examination.ready_queues(tx.conn), ["duly_run_ready"]),
         (
             lambda tx: run_counts.of_periods(
                 tx.conn, "j", [tx.now - timedelta(days=1), tx.now, tx.now + timedelta(days=1)], 200
@@ -210,7 +212,7 @@ def index_used(name: str, plan: str) -> bool:
         "pruning", "cancel requests", "agenda", "newest run", "log",
         "orphans", "unresolved jobs", "pruning of jobs", "success", "last outcomes",
         "count of failed runs", "search of a job's runs", "search of failed runs",
-        "count of failing jobs", "depth of a queue",
+        "count of failing jobs", "depths of queues", "ready queues",
         "counts of days", "unfinished runs",
         "waiting jobs", "blocked jobs", "alarmed jobs", "paused jobs", "page of unresolved jobs",
     ],

@@ -112,7 +112,7 @@ def counts(core: Core) -> Counts:
             workers[alive if row.lease_until > now else "silent"] += 1
         names |= {queue for _task, queue, _outcome in ended}
         paused = {name for name, row in known.items() if row.paused_at is not None}
-        depths = {name: runs.queue_depth(conn, name) for name in sorted(names)}
+        depths = runs.queue_depths(conn, sorted(names))
         unfinished = dict.fromkeys(("scheduled", "ready", "running"), 0)
         return Counts(
             at=now,

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Row,
+    Select,
     Table,
     UniqueConstraint,
-    bindparam,
     func,
     inspect,
     select,
@@ -36,15 +36,20 @@ def ready_queues(conn: Connection) -> list[str]:
 
     Each is found by its own look into the index, however many runs it has.
     """
-    following = bindparam("following", type_=run.c.queue.type)
-    next_name = select(func.min(run.c.queue)).where(READY, run.c.queue > following)
-    names: list[str] = []
-    while len(names) < MOST:
-        name = conn.execute(next_name, {"following": names[-1] if names else ""}).scalar()
-        if name is None:
-            break
-        names.append(name)
-    return names
+    return list(conn.execute(_READY_QUEUES).scalars())
+
+
+def _ready_queues() -> Select[str]:
+    first = select(func.min(run.c.queue)).where(READY).scalar_subquery()
+    found = select(first.label("name")).cte("found", recursive=True)
+    following = select(func.min(run.c.queue)).where(READY, run.c.queue > found.c.name)
+    found = found.union_all(
+        select(following.correlate(found).scalar_subquery()).where(found.c.name.is_not(None))
+    )
+    return select(found.c.name).where(found.c.name.is_not(None)).limit(MOST)
+
+
+_READY_QUEUES = _ready_queues()
 
 
 def waiting_runs(conn: Connection, queue: str, before: datetime) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    literal,
     select,
     union_all,
     update,
@@ -54,6 +55,9 @@ UNEXECUTED = frozenset({"missed", "skipped"})
 
 DEEP = 100_000
 """The number at which the runs of a queue stop being counted."""
+
+QUEUES_AT_ONCE = 50
+"""The number of queues whose depths one statement reads."""
 
 _CLAIM_ORDER = ("concurrency_key", "priority", "due_at", "id")
 JOBS_AT_ONCE = 50
@@ -440,15 +444,26 @@ def count_live_by_state(conn: Connection) -> dict[str, int]:
     return bounded_counts(conn, run, states)
 
 
-def queue_depth(conn: Connection, queue: str) -> tuple[int, datetime | None]:
-    """Count the ready runs of a queue, up to `DEEP`, and return when the first of them was due.
+def queue_depths(conn: Connection, queues: Sequence[str]) -> dict[str, tuple[int, datetime | None]]:
+    """Count the ready runs of queues, up to `DEEP` each, and tell when the first of each was due.
 
     Of a deeper queue, those are looked at that would be claimed first.
     """
+    depths = dict[str, tuple[int, datetime | None]]()
+    for first in range(0, len(queues), QUEUES_AT_ONCE):
+        statement = union_all(*map(_depth, queues[first : first + QUEUES_AT_ONCE]))
+        depths |= {row.queue: (row.number, row.first) for row in conn.execute(statement)}
+    return depths
+
+
+def _depth(queue: str) -> Select[str, int, Any]:
     ready = select(run.c.due_at).where(READY, run.c.queue == queue)
     some = ready.order_by(*(run.c[name] for name in _CLAIM_ORDER)).limit(DEEP).subquery()
-    number, first = conn.execute(select(func.count(), func.min(some.c.due_at))).one()
-    return number, first
+    return select(
+        literal(queue).label("queue"),
+        func.count().label("number"),
+        func.min(some.c.due_at).label("first"),
+    )
 
 
 def count_by_state_since(conn: Connection, since: datetime) -> dict[str, int]:
