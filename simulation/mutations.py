@@ -121,12 +121,11 @@ def _lose_places() -> Any:
 def _revive_without_key() -> Any:
     """Let a run start over without its unique key."""
 
-    def revive(tx: Transaction, row: Any, *, waits: bool = False, **values: Any) -> None:
+    def revival(row: Any, *, waits: bool = False, **values: Any) -> Change:
         transition = transitions_of_runs.revive(waits_for_slot=waits)
-        detail = {"was": row.state}
-        transitions.apply(tx, [Change(RunSnapshot.of(row), transition, values, detail)])
+        return Change(RunSnapshot.of(row), transition, values, {"was": row.state})
 
-    return patch.object(operations, "revive_run", revive)
+    return patch.object(operations, "revival", revival)
 
 
 def _prune_parents() -> Any:

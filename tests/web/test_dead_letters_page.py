@@ -181,3 +181,13 @@ def test_without_dead_letters_the_page_says_so(site: Site, client: Client) -> No
     page = client.page("/dead-letters")
     assert "There are no dead letters." in page
     assert "/bulk/" not in page
+
+
+def test_a_group_whose_messages_were_not_read_shows_its_newest(
+    letters: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages are read of the newest runs only, among which a group may have none."""
+    monkeypatch.setattr("duly.web.dashboard.pages.dead_letters.READ", 1)
+    groups = shown_groups(letters.client("viewer").page("/dead-letters"))
+    assert len(groups) == 3
+    assert all("last run" in group for group in groups)

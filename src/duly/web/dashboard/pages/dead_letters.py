@@ -56,5 +56,5 @@ async def show_dead_letters(
         all_grouped=sum(group.total for group in groups) < GROUPED,
         grouped=GROUPED,
         messages=messages_of(run.redacted() for run in newest),
-        none=Messages(),
+        no_messages=Messages(),
     )

@@ -75,7 +75,7 @@ async def show_jobs(context: Context, query: Annotated[JobsPageQuery, Query()]) 
         filters=filters,
         searched=MAX_SEARCHED if found.looked else None,
         states=JOB_STATES,
-        total=await _total(context, query, own, None if jobs.next else len(jobs.items)),
+        total=await _number_of_matches(context, query, own, None if jobs.next else len(jobs.items)),
         strips=await _strips(context, jobs.items),
         zones=_other_zones(context, jobs.items),
     )
@@ -107,7 +107,7 @@ def _cursor(query: JobsPageQuery) -> Any:
     return lambda job: f"{job.next_fire_at.isoformat()} {job.id}"
 
 
-async def _total(
+async def _number_of_matches(
     context: RequestContext, query: JobsPageQuery, own: Mapping[str, Any], all_shown: int | None
 ) -> int | None:
     """Count all jobs that match, up to a bound; ``None`` if no index serves that."""

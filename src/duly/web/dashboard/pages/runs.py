@@ -110,7 +110,7 @@ async def show_runs(context: Context, query: Annotated[RunsPageQuery, Query()]) 
         causes=CAUSES,
         periods=PERIODS,
         local=_local(query, filters, zone),
-        total=await _total(context, query, own, None if runs.next else len(runs.items)),
+        total=await _number_of_matches(context, query, own, None if runs.next else len(runs.items)),
     )
 
 
@@ -130,7 +130,7 @@ def _local(query: RunsPageQuery, filters: ListFilters, zone: ZoneInfo) -> dict[s
     }
 
 
-async def _total(
+async def _number_of_matches(
     context: RequestContext, query: RunsPageQuery, own: dict[str, Any], all_shown: int | None
 ) -> int | None:
     """Count all runs that match, up to a bound; ``None`` if no index serves that."""
