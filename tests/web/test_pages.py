@@ -40,7 +40,7 @@ def test_overview_shows_trouble_first(site: Site, client: Client) -> None:
     assert "failing prices 1 failure in a row: ConnectionError: no answer from feed" in shown
     assert "dead letters 1 failed run" in shown
     assert page.index("Needs attention") < page.index("Active jobs") < page.index("Next to fire")
-    assert f'href="{MOUNT}/runs?state=failed"' in page
+    assert f'href="{MOUNT}/dead-letters"' in page
 
 
 def test_overview_says_when_it_does_not_show_all(site: Site, client: Client) -> None:
