@@ -150,7 +150,8 @@ def test_U22_every_class_of_the_reference_of_records_is_one() -> None:
         *("LogLine", "MissedRange", "Progress", "QueueStatus", "RunRecord", "Status", "Step"),
         *("ProcessJobRecord", "Stopped", "WorkerRecord", "KeyRecord", "BulkResult", "DeadLetters"),
         *("Counts", "Load", "OutcomeCount", "QueueCounts", "Throughput", "ThroughputPeriod"),
-        *("Attention", "Concern"),
+        *("Attention", "Concern", "RunCounts", "UnfinishedRuns", "BackfillProgress"),
+        *("JobDeclaration", "JobLink", "Neighbours", "RunOutcome"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -80,17 +81,20 @@ def test_reasons_are_shown_without_secrets(site: Site, client: Client) -> None:
 def test_charts_show_the_chosen_window(
     site: Site, client: Client, window: str, periods: int
 ) -> None:
-    """Columns by outcome, lines of lateness, and a table with the same figures."""
+    """Columns by outcome and lines of lateness; a page has the same figures as a table."""
     site.forward(60)
     page = client.page("/", window=window)
     assert f'viewBox="0 0 {periods} 100"' in page
-    assert 'rect class="is-succeeded"' in page
-    assert 'rect class="is-failed"' in page
+    assert 'class="area is-succeeded"' in page
+    assert 'class="area is-failed"' in page
     assert f'window={window}" aria-current="true"' in page
     shown = text_of(page)
     assert "succeeded 1 missed 5 failed 1" in shown.replace(" ,", "")
     assert "99 % at most 10 ms" in shown
-    assert "From Succeeded Missed Failed Half late by 99 % late by" in shown
+    assert f'href="{MOUNT}/throughput?window={window}"' in page
+    figures = text_of(client.page("/throughput", window=window))
+    assert "From Succeeded Missed Failed Half late by 99 % late by" in figures
+    assert re.search(r"From .* 1 5 1 10 ms 10 ms", figures)
 
 
 def test_an_unknown_window_is_refused(client: Client) -> None:

@@ -96,14 +96,18 @@ class Load(Record):
     connections: int
 
 
-def counts(core: Core) -> Counts:
+def counts(core: Core, *, brief: bool = False) -> Counts:
     """Return the numbers that monitoring collects about the whole scheduler.
 
     Every process returns the same: let one of them report it, and not the sum of all.
+
+    Args:
+        brief: whether to leave ``outcomes`` empty, which are as many as tasks, queues and ways to
+            end together.
     """
     with core.store.read() as conn:
         now = core.store.time.now()
-        ended = outcomes.totals(conn)
+        ended = {} if brief else outcomes.totals(conn)
         known = control.queues(conn)
         workers: Counter[str] = Counter(alive=0, draining=0, silent=0)
         names = {*core.settings.queues, *known, *examination.ready_queues(conn)}

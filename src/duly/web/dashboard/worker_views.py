@@ -11,8 +11,11 @@ from typing import Literal
 from duly.model.run import RunRecord
 from duly.model.worker import WorkerRecord
 
-MAX_SHOWN = 5
-"""The number of runs that are listed of one worker."""
+MIN_SHOWN, MAX_SHOWN = 2, 5
+"""The number of runs that are listed of one worker, if there are many workers, and if few."""
+
+MAX_LISTED = 50
+"""The number of runs from which fewer are listed of each worker."""
 
 WorkerState = Literal["alive", "draining", "silent"]
 
@@ -58,6 +61,7 @@ def worker_views(
 ) -> list[WorkerView]:
     """Return the workers with the running runs that they execute."""
     newest = max((worker.tzdb for worker in workers if worker.tzdb[:1].isdigit()), default="")
+    shown = max(MIN_SHOWN, min(MAX_SHOWN, MAX_LISTED // max(1, len(workers))))
     views = []
     for worker in workers:
         runs = [run for run in reversed(running) if run.worker_id == worker.id]
@@ -67,7 +71,7 @@ def worker_views(
                 worker,
                 state_of(worker, now),
                 [Slots(name, used[name], total) for name, total in sorted(worker.queues.items())],
-                runs[:MAX_SHOWN],
+                runs[:shown],
                 len(runs),
                 newest if worker.tzdb < newest or not worker.tzdb[:1].isdigit() else None,
             )

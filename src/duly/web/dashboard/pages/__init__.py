@@ -19,12 +19,14 @@ from duly.web.dashboard.pages import (
     run_retry,
     runs,
     settings,
+    throughput,
     workers,
 )
 from duly.web.routes import GuardedRoute
 
 ROUTES: tuple[GuardedRoute, ...] = (
     *overview.routes,
+    *throughput.routes,
     *jobs.routes,
     *job.routes,
     *job_form.routes,

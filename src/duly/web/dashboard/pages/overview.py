@@ -15,10 +15,10 @@ from duly.model.run import RunRecord
 from duly.operations.attention import Attention
 from duly.operations.measures import Counts
 from duly.operations.throughput import Throughput, Window
-from duly.web.api.paging import QueryModel
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard.charts.throughput import OUTCOMES, throughput_chart
 from duly.web.dashboard.charts.timeline import timeline
+from duly.web.dashboard.pages.throughput import WINDOWS, WindowQuery
 from duly.web.dashboard.rendering import Links, read_status, render
 from duly.web.routes import Routes
 
@@ -30,14 +30,8 @@ MAX_WORKERS = 6
 routes = Routes(tag=None)
 
 
-class OverviewQuery(QueryModel):
-    """The query of the overview: the window of its charts."""
-
-    window: Window = "24h"
-
-
 @routes.get("/", scope="own")
-async def show_overview(context: Context, query: Annotated[OverviewQuery, Query()]) -> Response:
+async def show_overview(context: Context, query: Annotated[WindowQuery, Query()]) -> Response:
     """Show what is late, silent or failing, the next fires, and how many runs have ended.
 
     It is about all jobs: who may see only some of them is led to the page of these.
@@ -57,6 +51,7 @@ async def show_overview(context: Context, query: Annotated[OverviewQuery, Query(
         chart=throughput_chart(overview.throughput),
         outcomes=OUTCOMES,
         max_workers=MAX_WORKERS,
+        windows=WINDOWS,
     )
 
 
@@ -90,7 +85,7 @@ async def read_overview(context: RequestContext, now: datetime, window: Window) 
     return Overview(
         attention=(await scheduler.attention(limit=MAX_CONCERNS)).redacted(),
         failed=_runs(await scheduler.runs(state="failed", limit=1)),
-        counts=await scheduler.counts(),
+        counts=await scheduler.counts(brief=True),
         throughput=await scheduler.throughput(window),
         upcoming=[job.redacted() for job in upcoming],
         recent=_runs(await scheduler.runs(limit=MAX_RECENT)),

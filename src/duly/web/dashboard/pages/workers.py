@@ -24,8 +24,9 @@ routes = Routes(tag=None)
 @routes.get("/workers")
 async def show_workers(context: Context) -> Response:
     """Show the workers and what they execute, and the queues and what waits in them."""
-    status = await read_status(context)
-    counts = await context.scheduler.aio.counts()
+    status = await read_status(context, brief=True)
+    counts = await context.scheduler.aio.counts(brief=True)
+    health = (await context.scheduler.aio.health()).redacted()
     running = await _running(context)
     workers = worker_views(status.workers, running, status.at)
     return await render(
@@ -37,7 +38,7 @@ async def show_workers(context: Context) -> Response:
         limits=await context.scheduler.aio.limits(),
         running=len(running),
         is_bounded=len(running) == MAX_RUNNING,
-        findings=[finding for finding in status.problems if finding.check in OWN_CHECKS],
+        findings=[finding for finding in health.problems if finding.check in OWN_CHECKS],
         faults=Faults(),
     )
 
