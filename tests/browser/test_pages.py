@@ -21,7 +21,8 @@ STICKING_OUT = """() => {
     const page = wide.scrollWidth > wide.clientWidth ? ["the page"] : [];
     const parts = [...document.querySelectorAll("table, dl, ol, ul, .heading")];
     return page.concat(parts
-        .filter((part) => part.offsetWidth && part.scrollWidth > part.parentElement.clientWidth + 1)
+        .filter((part) => part.checkVisibility())
+        .filter((part) => part.scrollWidth > part.parentElement.clientWidth + 1)
         .map((part) => part.className || part.tagName));
 }"""
 EVIL = "seldom <script>alert('from an id')</script>"

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from duly import Retry, Scheduler
 from tests.browser.conftest import MOUNT, in_both_hosts
+from tests.browser.demo import KEY
 from tests.browser.test_live import is_same_load, mark, start
 from tests.support.processes import Server
 from tests.support.waiting import wait_until
@@ -79,11 +80,14 @@ def test_dead_letters_are_retried_with_progress(
 
 
 def test_a_failed_run_is_handled_without_javascript(
-    unscripted: Page, server: Server, scheduler: Scheduler, door: Path
+    chromium: Browser, server: Server, scheduler: Scheduler
 ) -> None:
     """Its log is searched, its arguments are edited, and it is discarded with its group."""
     first = scheduler.enqueue("knock", 1)
-    page, base = unscripted, f"{server.url}{MOUNT}"
+    base = f"{server.url}{MOUNT}"
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()  # the browser tells of a form that is refused, as it should
+    page.goto(f"{base}/?key={KEY}")
     wait_until(lambda: scheduler.run(first).state == "failed")
     page.goto(f"{base}/runs/{first}")
     expect(page.get_by_text("token=[hidden]").first).to_be_visible()
@@ -104,3 +108,4 @@ def test_a_failed_run_is_handled_without_javascript(
     page.get_by_role("button", name="Discard 1 run").click()
     expect(page.get_by_text("There are no dead letters.")).to_be_visible()
     assert scheduler.run(first).state == "discarded"
+    context.close()
