@@ -66,7 +66,11 @@ def test_a_large_change_shows_its_progress(signed_in: Page, server: Server) -> N
     signed_in.get_by_role("checkbox", name="all 1 that match").check()
     signed_in.get_by_role("button", name="Pause…").click()
     held: list[Route] = []
-    signed_in.route("**/bulk/jobs/pause", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    signed_in.route("**/bulk/jobs/pause", hold)
 
     def next_part() -> Route:
         while not held:
@@ -91,7 +95,6 @@ def test_a_large_change_shows_its_progress(signed_in: Page, server: Server) -> N
     second.fulfill(body=json.dumps(part), content_type="application/json")
     last = next_part()
     assert sent(last)["stop"] == ["1"]
-    signed_in.unroute("**/bulk/jobs/pause")
     last.continue_()
     expect(signed_in.get_by_text("1 job was paused.")).to_be_visible()
 
