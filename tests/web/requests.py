@@ -33,6 +33,12 @@ FORMS: dict[str, dict[str, str]] = {
         "task": "greet", "id": "new", "options.owner": "acme", "trigger.kind": "every",
         "trigger.every": "1",
     },
+    "backfill_job": {**PERIOD, "limit": "100"},
+    "limit_key": {"key": "shop", "max_running": "2"},
+    "create_key": {"name": "deploy"},
+    "add_rule": {"name": "new", "on": "run.failed", "to": "pager"},
+    "send_test": {"to": "pager"},
+    "add_calendar": {"name": "rest", "definition": '{"kind": "weekends"}'},
 }  # fmt: skip
 
 
