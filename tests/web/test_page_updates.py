@@ -28,8 +28,8 @@ def readings(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[Status]:
     read: list[Status] = []
     status = site.scheduler.aio.status
 
-    async def counted() -> Status:
-        read.append(await status())
+    async def counted(*, brief: bool) -> Status:
+        read.append(await status(brief=brief))
         return read[-1]
 
     monkeypatch.setattr(site.scheduler.aio, "status", counted)
@@ -103,9 +103,9 @@ async def test_an_update_survives_its_first_reader(
     """A page that is closed while its update is rendered does not spoil it for the others."""
     begun, status, read = asyncio.Event(), site.scheduler.aio.status, []
 
-    async def slow() -> Status:
+    async def slow(*, brief: bool) -> Status:
         begun.set()
-        read.append(await status())
+        read.append(await status(brief=brief))
         return read[-1]
 
     monkeypatch.setattr(site.scheduler.aio, "status", slow)
