@@ -43,7 +43,7 @@ def _progress_bar(name: str) -> Iterator[Callable[[Any], None]]:
         yield lambda _run: None
         return
     from rich.markup import escape  # noqa: PLC0415 - a pipe needs none, and it takes 80 ms
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415 - as above
 
     with Progress(transient=True) as bar:
         task = bar.add_task(escape(name), total=None)

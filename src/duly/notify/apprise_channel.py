@@ -39,7 +39,7 @@ class AppriseChannel:
 def apprise(url: SecretText, *, name: str | None = None) -> AppriseChannel:
     """Return a channel of a service that apprise knows; needs ``duly[apprise]``.
 
-    The service cannot be told that a notice is sent again, which happens in rare cases.
+    The service does not learn that a notice is sent again, which happens in rare cases.
 
     Args:
         url: the service's URL, such as ``slack://…``; ``secret("NAME")``, or a function that

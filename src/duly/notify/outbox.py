@@ -95,7 +95,7 @@ class Outbox:
         return min((outage.until for outage in self._outages.values()), default=None)
 
     def route(self) -> None:
-        """Create notices of what rules have matched, as far as it is to be told now."""
+        """Create notices of what rules have matched, as far as it is due now."""
         with self._store.read() as conn:
             keys = notices.rules_with_items(conn)
         for key in keys:

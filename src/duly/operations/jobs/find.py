@@ -106,7 +106,7 @@ def job_ids(
         filters: as in `jobs`.
 
     Raises:
-        ConfigurationError: a filter, the limit is not valid.
+        ConfigurationError: a filter or the limit is not valid.
         UnknownTask: ``task`` is a function that is not registered.
         UnknownOption: there is no such filter.
     """
