@@ -144,7 +144,7 @@ class NoticeRule(Record):
         queues: names of queues.
         owners: owners of jobs and runs.
         every: seconds between two notices about the same subject at least; what happens meanwhile
-            is told in the next one. 0: a notice for each event.
+            is part of the next one. 0: a notice for each event.
         quiet: the hours in which only what is urgent is sent.
         urgent: the kinds of events that are sent in quiet hours too.
         app: the application whose code declares it; empty if it was added by a call.

@@ -1,4 +1,4 @@
-"""Decide what becomes of the events that a rule has matched: which are told now, and together."""
+"""Decide which of the events that a rule has matched are sent now, and which together."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Routed:
 def route(
     rule: NoticeRule, subject: Subject | None, items: Sequence[Item], now: datetime
 ) -> Routed:
-    """Decide what a rule tells about one subject now.
+    """Decide what a rule sends about one subject now.
 
-    A recovery is told at once if its alarm was sent, together with what is held back. If the alarm
-    itself is held back, both are told together later; if there was no alarm, nothing is told.
+    A recovery is sent at once if its alarm was sent, together with the events that wait. If the
+    alarm itself still waits, both are sent together later; without an alarm, nothing is sent.
 
     Args:
         rule: the rule.
@@ -57,13 +57,13 @@ def route(
     alarmed = subject is not None and subject.alarmed
     passed, waiting = list[Item](), list[Item]()
     for item in items:
-        may_be_told = not quiet or item.kind in rule.urgent
+        may_be_sent = not quiet or item.kind in rule.urgent
         if item.kind not in RECOVERIES:
-            passes = may_be_told and not throttled
+            passes = may_be_sent and not throttled
             alarmed = alarmed or (passes and item.kind in ALARMS)
             (passed if passes else waiting).append(item)
-        elif alarmed and may_be_told:
-            passed += [*waiting, item]  # what was held back would come too late otherwise
+        elif alarmed and may_be_sent:
+            passed += [*waiting, item]  # the others would arrive after the recovery
             waiting, alarmed = [], False
         elif alarmed or any(other.kind in ALARMS for other in waiting):
             waiting.append(item)
