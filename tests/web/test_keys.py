@@ -180,8 +180,8 @@ def test_a_key_that_is_not_valid_is_not_created(client: Client, site: Site, body
     assert site.scheduler.keys() == []
 
 
-WITHOUT_EVENT = {"tick", "send_test_notice"}
-"""What a tick does is Duly's own work; a test notice is a row of the outbox and changes nothing."""
+WITHOUT_EVENT = {"tick"}
+"""What a tick does is Duly's own work."""
 
 UNSAFE = [route for route in GUARDED if route.method != "GET"]
 

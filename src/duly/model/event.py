@@ -34,7 +34,7 @@ KINDS = frozenset(
         "queue.changed", "limit.changed", "limit.removed",
         "scheduler.stopped", "scheduler.started",
         "notice.sent", "notice.failed", "notice.dead", "notice.refused", "notice.retried",
-        "notice_rule.added", "notice_rule.removed",
+        "notice.tested", "notice_rule.added", "notice_rule.removed",
     }
 )  # fmt: skip
 

@@ -245,7 +245,10 @@ def send_test_notice(core: Core, to: str, *, actor: str | Actor | None = None) -
     def store(tx: Transaction) -> str:
         happening = Happening(TEST, tx.now, detail={"reason": "no job is concerned"})
         sent = Notice("", TEST, TEST, [happening])
-        return rows.add(tx, "", sent, [recipient(checked)])[0]
+        channel, address = recipient(checked)
+        added = rows.add(tx, "", sent, [(channel, address)])[0]
+        tx.record("notice.tested", notice=added, channel=channel)
+        return added
 
     notice_id = core.transact(store, actor=actor)
     core.notices.wake()

@@ -71,6 +71,7 @@ SENTENCES: Mapping[str, str] = {
     "notice.dead": "A notice could not be sent and was given up",
     "notice.refused": "A notice of the rule {rule} was refused for good",
     "notice.retried": "{actor} sent a notice of the rule {rule} again",
+    "notice.tested": "{actor} sent a test notice by the channel {channel}",
     "notice_rule.added": "{actor} added the notice rule {rule}",
     "notice_rule.removed": "{actor} removed the notice rule {rule}",
 }
