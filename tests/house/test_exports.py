@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 
 import pytest
 
 import duly
+from duly import notify, triggers
 
 NAMES = [
     "Actor",
@@ -98,7 +100,16 @@ def test_each_name_exists_and_is_documented(name: str) -> None:
     assert name in dir(duly)
 
 
-def test_an_unknown_name_raises_as_usual() -> None:
+@pytest.mark.parametrize("package", [duly, notify, triggers], ids=lambda each: each.__name__)
+def test_an_unknown_name_raises_as_usual(package: ModuleType) -> None:
     """A name that does not exist raises AttributeError, although names are loaded lazily."""
-    with pytest.raises(AttributeError, match="no_such_name"):
-        duly.no_such_name  # noqa: B018
+    name = "no_such_name"
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute '{name}'"):
+        getattr(package, name)
+
+
+@pytest.mark.parametrize("package", [duly, notify, triggers], ids=lambda each: each.__name__)
+def test_each_listed_name_can_be_imported(package: ModuleType) -> None:
+    """``dir`` lists the names that the package exports, and each of them exists."""
+    assert dir(package) == sorted(package.__all__)
+    assert [name for name in dir(package) if not hasattr(package, name)] == []

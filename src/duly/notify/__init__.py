@@ -6,8 +6,9 @@ Names are imported on first use (PEP 562), since every scheduler has notices, bu
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from duly.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from duly.model.notice import Happening as Happening
@@ -38,12 +39,5 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are listed once, in _HOMES
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'duly.notify' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

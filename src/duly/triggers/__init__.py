@@ -5,9 +5,9 @@ What all triggers share is imported at once; each kind is imported when it is fi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from duly.lazy_names import lazy_names
 from duly.triggers.base import Trigger as Trigger
 from duly.triggers.codec import decode as decode
 from duly.triggers.codec import encode as encode
@@ -50,38 +50,38 @@ if TYPE_CHECKING:
 # No module or folder may have the name of an export: importing it would shadow that name, so the
 # folder of `cron` is called ``crontab``, that of `rrule` ``recurrence``.
 _HOMES = {
-    "After": "dependency",
-    "AllOf": "combine",
-    "AnyOf": "combine",
-    "At": "once",
-    "Calendar": "calendars.base",
-    "CalendarInterval": "calendar_interval",
-    "Cron": "crontab.trigger",
-    "Every": "interval",
-    "Excluding": "excluding",
-    "Explanation": "explanation",
-    "Fire": "explanation",
-    "Frequency": "frequencies.trigger",
-    "RRule": "recurrence.trigger",
-    "all_of": "combine",
-    "any_of": "combine",
-    "at": "once",
-    "blackout": "calendars.blackouts",
-    "calendar": "calendar_interval",
-    "closed_hours": "calendars.blackouts",
-    "cron": "crontab.trigger",
-    "dates": "calendars.days",
-    "decode_calendar": "calendars.codec",
-    "encode_calendar": "calendars.codec",
-    "every": "interval",
-    "explain": "explanation",
-    "frequency": "frequencies.trigger",
-    "holidays": "calendars.holidays",
-    "lint": "linting",
-    "parse_trigger": "text",
-    "rrule": "recurrence.trigger",
-    "union": "calendars.base",
-    "weekends": "calendars.days",
+    "After": "duly.triggers.dependency",
+    "AllOf": "duly.triggers.combine",
+    "AnyOf": "duly.triggers.combine",
+    "At": "duly.triggers.once",
+    "Calendar": "duly.triggers.calendars.base",
+    "CalendarInterval": "duly.triggers.calendar_interval",
+    "Cron": "duly.triggers.crontab.trigger",
+    "Every": "duly.triggers.interval",
+    "Excluding": "duly.triggers.excluding",
+    "Explanation": "duly.triggers.explanation",
+    "Fire": "duly.triggers.explanation",
+    "Frequency": "duly.triggers.frequencies.trigger",
+    "RRule": "duly.triggers.recurrence.trigger",
+    "all_of": "duly.triggers.combine",
+    "any_of": "duly.triggers.combine",
+    "at": "duly.triggers.once",
+    "blackout": "duly.triggers.calendars.blackouts",
+    "calendar": "duly.triggers.calendar_interval",
+    "closed_hours": "duly.triggers.calendars.blackouts",
+    "cron": "duly.triggers.crontab.trigger",
+    "dates": "duly.triggers.calendars.days",
+    "decode_calendar": "duly.triggers.calendars.codec",
+    "encode_calendar": "duly.triggers.calendars.codec",
+    "every": "duly.triggers.interval",
+    "explain": "duly.triggers.explanation",
+    "frequency": "duly.triggers.frequencies.trigger",
+    "holidays": "duly.triggers.calendars.holidays",
+    "lint": "duly.triggers.linting",
+    "parse_trigger": "duly.triggers.text",
+    "rrule": "duly.triggers.recurrence.trigger",
+    "union": "duly.triggers.calendars.base",
+    "weekends": "duly.triggers.calendars.days",
 }
 
 __all__ = [  # noqa: PLE0604 - the rest is in _HOMES
@@ -89,12 +89,5 @@ __all__ = [  # noqa: PLE0604 - the rest is in _HOMES
     *_HOMES,
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"duly.triggers.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'duly.triggers' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from duly import JobGroup, Run, Scheduler, cron, every, secret
+import duly
+from duly import JobGroup, Run, Scheduler, cron, every, notify, secret, triggers
 
 scheduler = Scheduler("sqlite:///app.db")
 Scheduler("sqlite:///app.db", heartbeat="quick")  # error
@@ -21,6 +22,11 @@ def send(order: int, text: str = "") -> str:
 async def fetch(run: Run, url: str) -> int:
     return len(url)
 
+
+# Names of what the packages export
+duly.Schedular  # error
+notify.mail_to  # error
+triggers.crontabs  # error
 
 # Options of tasks and jobs
 scheduler.task(retri=3)  # error
