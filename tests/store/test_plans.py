@@ -27,6 +27,7 @@ from duly.store import (
     runs,
     slot_queues,
     throughput,
+    totals,
     transitions,
     workers,
 )
@@ -188,7 +189,7 @@ def index_used(name: str, plan: str) -> bool:
             lambda tx: jobs.count_up_to(tx.conn, JobFilter(failing=True), 1000),
             ["duly_job_failing"],
         ),
-        (lambda tx: runs.queue_depths(tx.conn, ["default", "mail"]), ["duly_run_ready"]),
+        (lambda tx: totals.queue_depths(tx.conn, ["default", "mail"]), ["duly_run_ready"]),
         (lambda tx: examination.ready_queues(tx.conn), ["duly_run_ready"]),
         (
             lambda tx: run_counts.of_periods(

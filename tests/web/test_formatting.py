@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from duly.web.dashboard import formatting
+from duly.web.dashboard import elements, formatting
 from duly.web.dashboard.charts.timeline import timeline
 from tests.web.site import Site
 
@@ -64,7 +64,7 @@ def test_offsets(name: str, offset: str) -> None:
 
 def test_names_may_be_broken() -> None:
     """Names may be broken after separators, and are escaped."""
-    assert formatting.breakable("a_b.c&d<e") == "a_<wbr>b.<wbr>c&amp;d&lt;e"
+    assert elements.breakable("a_b.c&d<e") == "a_<wbr>b.<wbr>c&amp;d&lt;e"
 
 
 def test_the_timeline_contains_every_job(site: Site) -> None:

@@ -147,6 +147,7 @@ class _Search:
         workers = examination.live_workers(self._conn, self._now)
         serving = [worker_record(row) for row in workers if not row.draining]
         served = {name for worker in serving for name in worker.queues}
+        cases = dict[str, _Case]()
         for name in examination.ready_queues(self._conn):
             if name in served and name not in paused:
                 continue
@@ -157,9 +158,8 @@ class _Search:
                 why += f": {paused[name].paused_reason}" if paused[name].paused_reason else ""
             before = self._now - problems.PATIENCE
             found = rows.waiting(self._conn, name, before, self._limit)
-            yield from self._with_rows(
-                {row.job_id: _Case("has a run that was due", row.due_at, why) for row in found}
-            )
+            cases |= {row.job_id: _Case("has a run that was due", row.due_at, why) for row in found}
+        yield from self._with_rows(cases)
 
     def blocked(self) -> _Found:
         """Find jobs that skip later times because a run has not ended for long."""

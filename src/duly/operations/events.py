@@ -13,7 +13,7 @@ from duly.model.event_position import MAX_MISSING, EventPosition
 from duly.model.record import Record, record
 from duly.operations.core import Core
 from duly.operations.inputs import owner_names, page_size, row_number, searchable
-from duly.store import history, runs
+from duly.store import history, runs, totals
 from duly.store.history import EventFilter
 from duly.store.rows import event_record
 
@@ -123,7 +123,7 @@ def activity(core: Core) -> Activity:
     are some. The counts stop at 10,000.
     """
     with core.store.read() as conn:
-        return Activity(runs.newest_id(conn), runs.count_live_by_state(conn))
+        return Activity(runs.newest_id(conn), totals.live_by_state(conn))
 
 
 @record

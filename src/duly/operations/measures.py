@@ -9,7 +9,7 @@ from datetime import datetime
 from duly.hooks import Observer
 from duly.model.record import Record, record
 from duly.operations.core import Core
-from duly.store import control, examination, jobs, outcomes, runs
+from duly.store import control, examination, jobs, outcomes, totals
 from duly.store import workers as worker_rows
 
 
@@ -116,7 +116,7 @@ def counts(core: Core, *, brief: bool = False) -> Counts:
             workers[alive if row.lease_until > now else "silent"] += 1
         names |= {queue for _task, queue, _outcome in ended}
         paused = {name for name, row in known.items() if row.paused_at is not None}
-        depths = runs.queue_depths(conn, sorted(names))
+        depths = totals.queue_depths(conn, sorted(names))
         unfinished = dict.fromkeys(("scheduled", "ready", "running"), 0)
         return Counts(
             at=now,
@@ -125,10 +125,10 @@ def counts(core: Core, *, brief: bool = False) -> Counts:
                 QueueCounts(name, ready, _age(first, now), name in paused)
                 for name, (ready, first) in depths.items()
             ],
-            unfinished=unfinished | runs.count_live_by_state(conn),
+            unfinished=unfinished | totals.live_by_state(conn),
             jobs=jobs.count_by_state(conn),
             failing_jobs=jobs.count_failing(conn),
-            dead=runs.count_failed(conn),
+            dead=totals.failed(conn),
             workers=dict(workers),
             stopped=control.stopped(conn) is not None,
         )

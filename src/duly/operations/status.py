@@ -13,7 +13,7 @@ from duly.model.record import Record, SafeText, record
 from duly.model.worker import WorkerRecord
 from duly.operations import problems
 from duly.operations.core import Core
-from duly.store import control, jobs, runs
+from duly.store import control, jobs, totals
 from duly.store import workers as worker_rows
 from duly.worker.loop import State
 
@@ -127,9 +127,9 @@ def status(core: Core, *, brief: bool = False) -> Status:
             switch=switch,
             worker_id=worker_id,
             jobs={} if brief else jobs.count_by_state(conn),
-            live={} if brief else runs.count_live_by_state(conn),
-            last_day={} if brief else runs.count_by_state_since(conn, now - timedelta(days=1)),
-            dead=0 if brief else runs.count_failed(conn),
+            live={} if brief else totals.live_by_state(conn),
+            last_day={} if brief else totals.by_state_since(conn, now - timedelta(days=1)),
+            dead=0 if brief else totals.failed(conn),
             workers=known,
             queues=[_queue_status(name, stored.get(name)) for name in sorted(names)],
             problems=[] if brief else problems.find(core, conn),

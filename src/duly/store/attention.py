@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from duly.store.rows import JobRow, job_rows
+from duly.store.sql.columns import Instant
 from duly.store.tables import ALARMED, PAUSED, READY, RUNNING, job, run
 
 SOME = 500
 """The number of waiting or running runs that are looked at."""
+
+BEFORE = bindparam("before", type_=Instant)
 
 
 def alarmed(conn: Connection, limit: int) -> Sequence[JobRow]:
@@ -33,17 +36,8 @@ def waiting(conn: Connection, queue: str, before: datetime, limit: int) -> Seque
 
     Each row has ``job_id`` and ``due_at``, when the oldest of its runs was due.
     """
-    ready = select(run.c.job_id, run.c.due_at).where(
-        READY, run.c.queue == queue, run.c.job_id.is_not(None), run.c.due_at < before
-    )
-    # In the order of the index, which MariaDB would otherwise not choose.
-    order = (run.c.concurrency_key, run.c.priority, run.c.due_at, run.c.id)
-    some = ready.order_by(*order).limit(SOME).subquery()
-    oldest = func.min(some.c.due_at).label("due_at")
-    statement: Select[Any] = (
-        select(some.c.job_id, oldest).group_by(some.c.job_id).order_by(oldest, some.c.job_id)
-    )
-    found: Sequence[Row[Any]] = conn.execute(statement.limit(limit)).all()
+    values = {"in_queue": queue, "before": before, "most": limit}
+    found: Sequence[Row[Any]] = conn.execute(_WAITING, values).all()
     return found
 
 
@@ -52,14 +46,37 @@ def blocked(conn: Connection, before: datetime, limit: int) -> Sequence[Row[Any]
 
     Each row has ``job_id``, ``run_id`` and ``started_at``; the longest runs are first.
     """
+    found: Sequence[Row[Any]] = conn.execute(_BLOCKED, {"before": before, "most": limit}).all()
+    return found
+
+
+def _waiting() -> Select[Any]:
+    ready = select(run.c.job_id, run.c.due_at).where(
+        READY,
+        run.c.queue == bindparam("in_queue"),
+        run.c.job_id.is_not(None),
+        run.c.due_at < BEFORE,
+    )
+    # In the order of the index, which MariaDB would otherwise not choose.
+    order = (run.c.concurrency_key, run.c.priority, run.c.due_at, run.c.id)
+    some = ready.order_by(*order).limit(SOME).subquery()
+    oldest = func.min(some.c.due_at).label("due_at")
+    grouped: Select[Any] = select(some.c.job_id, oldest).group_by(some.c.job_id)
+    return grouped.order_by(oldest, some.c.job_id).limit(bindparam("most"))
+
+
+def _blocked() -> Select[Any]:
     columns = (run.c.id, run.c.job_id, run.c.job_uid, run.c.started_at, run.c.scheduled_for)
-    running = select(*columns).where(RUNNING, run.c.started_at < before).limit(SOME).subquery().c
+    running = select(*columns).where(RUNNING, run.c.started_at < BEFORE).limit(SOME).subquery().c
     began = func.coalesce(running.scheduled_for, running.started_at)
-    statement: Select[Any] = (
+    return (
         select(job.c.id.label("job_id"), running.id.label("run_id"), running.started_at)
         .join_from(running.id.table, job, job.c.id == running.job_id)
         .where(job.c.uid == running.job_uid, job.c.state == "active", job.c.last_nominal > began)
         .order_by(running.started_at, running.id)
+        .limit(bindparam("most"))
     )
-    found: Sequence[Row[Any]] = conn.execute(statement.limit(limit)).all()
-    return found
+
+
+_WAITING = _waiting()
+_BLOCKED = _blocked()

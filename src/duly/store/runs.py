@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -14,12 +15,10 @@ from sqlalchemy import (
     Connection,
     Select,
     String,
-    and_,
     bindparam,
     case,
     cast,
     func,
-    literal,
     select,
     union_all,
     update,
@@ -30,7 +29,6 @@ from duly.model.job import Occupancy
 from duly.model.run import LIVE as LIVE_STATES
 from duly.store import transitions
 from duly.store.rows import RunRow, run_rows
-from duly.store.sql.bounded_count import bounded_counts
 from duly.store.sql.bulk_insert import insert_rows
 from duly.store.sql.columns import Instant
 from duly.store.sql.long_lists import among, in_parts
@@ -39,11 +37,8 @@ from duly.store.tables import (
     LIVE,
     NOTABLE,
     NOTABLE_STATES,
-    OCCUPIED,
-    READY,
     RUNNING,
     SCHEDULED,
-    WAITING,
     job,
     job_tag,
     run,
@@ -53,21 +48,11 @@ from duly.store.transaction import Transaction
 UNEXECUTED = frozenset({"missed", "skipped"})
 """The states of new runs that are not to be executed."""
 
-DEEP = 100_000
-"""The number at which the runs of a queue stop being counted."""
-
-QUEUES_AT_ONCE = 50
-"""The number of queues whose depths one statement reads."""
-
-_CLAIM_ORDER = ("concurrency_key", "priority", "due_at", "id")
 JOBS_AT_ONCE = 50
 """The number of jobs whose last runs one statement reads; SQLite allows 500 parts."""
 
 FEW_LIVE = 2_000
 """The number of unfinished runs up to which they are found by their own index."""
-
-RECENT = 5_000
-"""The number of the newest runs that are counted by state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,10 +329,11 @@ def last_of_jobs(
         some = job_ids[first : first + JOBS_AT_ONCE]
         values = {f"job_{number}": job_id for number, job_id in enumerate(some)}
         statement = _last_of_jobs(len(some), owners is not None)
-        for row in conn.execute(statement, {**values, "limit": limit, "owners": owners or ()}):
+        parameters = {**values, "limit": limit, "owners": owners or ()}
+        for row in conn.execute(statement, parameters).all():
             found[row.job_id].append(row)
     for rows in found.values():
-        rows.sort(key=lambda row: row.id, reverse=True)
+        rows.sort(key=attrgetter("id"), reverse=True)
     return found
 
 
@@ -431,61 +417,6 @@ def expired(tx: Transaction, limit: int) -> Sequence[RunRow]:
         .limit(limit)
     )
     return run_rows(tx.conn.execute(tx.dialect.lock_rows(statement, skip_locked=True)))
-
-
-def count_live_by_state(conn: Connection) -> dict[str, int]:
-    """Count the scheduled, ready and running runs, by state, up to `COUNTED` in each."""
-    # The rest: runs whose earlier attempt still executes, and which are due later.
-    rest = and_(OCCUPIED, run.c.state == "scheduled", ~run.c.waits_for_slot)
-    states = (
-        ("ready", READY), ("running", RUNNING), ("scheduled", SCHEDULED), ("scheduled", WAITING),
-        ("scheduled", rest),
-    )  # fmt: skip
-    return bounded_counts(conn, run, states)
-
-
-def queue_depths(conn: Connection, queues: Sequence[str]) -> dict[str, tuple[int, datetime | None]]:
-    """Count the ready runs of queues, up to `DEEP` each, and tell when the first of each was due.
-
-    Of a deeper queue, those are looked at that would be claimed first.
-    """
-    depths = dict[str, tuple[int, datetime | None]]()
-    for first in range(0, len(queues), QUEUES_AT_ONCE):
-        statement = union_all(*map(_depth, queues[first : first + QUEUES_AT_ONCE]))
-        depths |= {row.queue: (row.number, row.first) for row in conn.execute(statement)}
-    return depths
-
-
-def _depth(queue: str) -> Select[str, int, Any]:
-    ready = select(run.c.due_at).where(READY, run.c.queue == queue)
-    some = ready.order_by(*(run.c[name] for name in _CLAIM_ORDER)).limit(DEEP).subquery()
-    return select(
-        literal(queue).label("queue"),
-        func.count().label("number"),
-        func.min(some.c.due_at).label("first"),
-    )
-
-
-def count_by_state_since(conn: Connection, since: datetime) -> dict[str, int]:
-    """Count the runs created since an instant, by state.
-
-    No index serves the states that runs have most: of these, only the newest `RECENT` runs are
-    counted. The others are counted up to `COUNTED` in each.
-    """
-    is_recent = run.c.id >= floor_id(since)
-    newest = select(run.c.state).where(is_recent).order_by(run.c.id.desc()).limit(RECENT)
-    some = newest.subquery()
-    statement = select(some.c.state, func.count().label("number")).group_by(some.c.state)
-    found = {row.state: row.number for row in conn.execute(statement)}
-    notable = ((state, and_(NOTABLE, run.c.state == state, is_recent)) for state in NOTABLE_STATES)
-    return found | bounded_counts(conn, run, notable)
-
-
-def count_failed(conn: Connection) -> int:
-    """Count the failed runs, the dead letters, up to `COUNTED`."""
-    return bounded_counts(conn, run, [("failed", and_(NOTABLE, run.c.state == "failed"))]).get(
-        "failed", 0
-    )
 
 
 def previous_success(conn: Connection, job_id: str, before: str) -> datetime | None:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup, escape
-
 from duly.model.event import Event
 from duly.model.policy import JobOptions
 from duly.model.run import COUNTED, RunRecord
 
 SECOND = timedelta(seconds=1)
-# After a separator between the parts of a name, but not inside an HTML entity.
-_SEPARATOR = re.compile(r"([_./:-])(?=\w)")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 CAUSES = {
@@ -193,11 +188,6 @@ def trace_id(traceparent: str | None) -> str | None:
 def deed(event: Event) -> str:
     """Return what a user did to a run: "cancelled it"."""
     return DEEDS.get(event.kind, event.kind)
-
-
-def breakable(name: str) -> Markup:
-    """Return a name that may be broken after its separators in a narrow column."""
-    return Markup(_SEPARATOR.sub(r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped just before
 
 
 def host(name: str) -> str:

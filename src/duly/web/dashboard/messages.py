@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from duly.model.redaction import redact_text
 from duly.model.run import RunRecord
 
 GAP = "…"
@@ -55,7 +56,7 @@ class Messages:
 
     def add(self, run: RunRecord) -> None:
         """Count a run; the first one of a pattern is its example."""
-        pattern = pattern_of(run.error_message)
+        pattern = pattern_of(redact_text(run.error_message or ""))
         message = self.by_pattern.setdefault(pattern, Message(pattern, common_part(pattern), run))
         message.number += 1
         self.read += 1

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,12 +14,14 @@ from duly.model.event import KINDS
 from duly.operations.status import Status
 from duly.web import csrf
 from duly.web.context import RequestContext
-from duly.web.dashboard import formatting
+from duly.web.dashboard import elements, formatting
 from duly.web.dashboard.appearance import theme_of
 from duly.web.dashboard.confirmations import confirmation_of_many
-from duly.web.dashboard.static_files import STYLES, VERSION
+from duly.web.dashboard.links import Links
+from duly.web.dashboard.static_files import STYLES
+from duly.web.dashboard.times import Times
 from duly.web.page_updates import is_update
-from duly.web.paths import API_PREFIX, address, segment
+from duly.web.paths import API_PREFIX
 from duly.web.problems import Problem
 
 CONFIRMATIONS = {
@@ -75,14 +73,6 @@ AREAS = (
 OF_OWNERS = frozenset({"jobs", "runs", "dead-letters", "audit", "settings"})
 """The areas that users may see who are restricted to some owners."""
 
-_ACTIONS = (
-    (re.compile(r"(/(?:jobs|runs|settings/calendars)/[^/]+)/[a-z]+"), r"\1"),
-    (re.compile(r"(/settings/(?:keys|notices))/.+"), r"\1"),
-    (re.compile(r"/settings/outbox/.+"), "/settings/notices"),
-    (re.compile(r"/(?:workers|queues|limits)/.+"), "/workers"),
-)
-"""The paths of actions, and the page to go back to if one is refused."""
-
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -90,83 +80,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals.update(formatting=formatting, styles=STYLES)
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Formats the times of a page.
-
-    Attributes:
-        now: the scheduler's current time, which relative times refer to.
-        zone: the time zone of absolute times.
-    """
-
-    now: datetime
-    zone: ZoneInfo
-
-    def short(self, moment: datetime) -> str:
-        """See `formatting.short_time`."""
-        return formatting.short_time(moment, self.now, self.zone)
-
-    def mark(self, moment: datetime, with_day: bool) -> str:
-        """Return the label of a time axis: hours and minutes, perhaps with the day of the week."""
-        return f"{moment.astimezone(self.zone):{'%a %H:%M' if with_day else '%H:%M'}}"
-
-    def full(self, moment: datetime) -> str:
-        """See `formatting.full_time`."""
-        return formatting.full_time(moment, self.zone)
-
-    def wall(self, moment: datetime) -> str:
-        """Return the wall time to the second, as a field for dates and times takes it."""
-        return f"{moment.astimezone(self.zone):%Y-%m-%dT%H:%M:%S}"
-
-    def wall_after(self, moment: datetime) -> str:
-        """Return the wall time a second later."""
-        return self.wall(moment + timedelta(seconds=1))
-
-    def away(self, moment: datetime) -> str:
-        """See `formatting.relative`."""
-        return formatting.relative(moment, self.now)
-
-
-class Links:
-    """Builds the paths of pages under this mount.
-
-    Args:
-        request: the request for the page that contains the links.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self._base = request.scope.get("root_path") or ""
-        self._path = address(request.scope)
-        self._query = request.query_params.multi_items()
-
-    def to(self, *parts: str, **query: str | None) -> str:
-        """Return the path of a page; each part is encoded as one segment."""
-        path = f"{self._base}/{'/'.join(map(segment, parts))}"
-        parameters = {name: value for name, value in query.items() if value}
-        return f"{path}?{urlencode(parameters)}" if parameters else path
-
-    def file(self, *parts: str) -> str:
-        """Return the path of a static file; it contains the version of the files."""
-        return self.to("static", VERSION, *parts)
-
-    def owner(self) -> str | None:
-        """Return the path of the page that the requested action belongs to, if any."""
-        path = self._path.removeprefix(self._base)
-        for action, page in _ACTIONS:
-            match = action.fullmatch(path)
-            if match:
-                return self._base + match.expand(page)
-        return None
-
-    def here(self, **changed: str | None) -> str:
-        """Return the path of this page, with some query parameters changed or removed."""
-        changed = {**changed, "done": None}
-        kept = [(name, value) for name, value in self._query if value and name not in changed]
-        query = kept + [(name, value) for name, value in changed.items() if value]
-        return f"{self._path}?{urlencode(query)}" if query else self._path
+_templates.globals.update(elements=elements, formatting=formatting, styles=STYLES)
 
 
 async def render(

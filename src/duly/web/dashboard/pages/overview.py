@@ -18,8 +18,9 @@ from duly.operations.throughput import Throughput, Window
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard.charts.throughput import OUTCOMES, throughput_chart
 from duly.web.dashboard.charts.timeline import timeline
+from duly.web.dashboard.links import Links
 from duly.web.dashboard.pages.throughput import WINDOWS, WindowQuery
-from duly.web.dashboard.rendering import Links, read_status, render
+from duly.web.dashboard.rendering import read_status, render
 from duly.web.routes import Routes
 
 MAX_UPCOMING = 20
