@@ -176,7 +176,7 @@ def index_used(name: str, plan: str) -> bool:
             lambda tx: runs.last_of_jobs(tx.conn, ["j", "idle 001", "idle 002"], 20, None),
             ["duly_run_of_job"],
         ),
-        (lambda tx: runs.count_up_to(tx.conn, FAILED, 1000), ["duly_run_notable"]),
+        (lambda tx: runs.count_some(tx.conn, FAILED, 1000), ["duly_run_notable"]),
         (
             lambda tx: runs.search_end(tx.conn, RunFilter(job="j", task="x"), look=9),
             ["duly_run_of_job"],
@@ -186,7 +186,7 @@ def index_used(name: str, plan: str) -> bool:
             ["duly_run_notable"],
         ),
         (
-            lambda tx: jobs.count_up_to(tx.conn, JobFilter(failing=True), 1000),
+            lambda tx: jobs.count_some(tx.conn, JobFilter(failing=True), 1000),
             ["duly_job_failing"],
         ),
         (lambda tx: totals.queue_depths(tx.conn, ["default", "mail"]), ["duly_run_ready"]),

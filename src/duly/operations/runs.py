@@ -346,7 +346,7 @@ def count_runs(core: Core, **filters: Unpack[RunFilters]) -> int:
     """
     wanted = run_filter(core.registry, filters)
     with core.store.read() as conn:
-        return run_rows.count_up_to(conn, wanted, COUNTED)
+        return run_rows.count_some(conn, wanted, COUNTED)
 
 
 def run_log(core: Core, run_id: str, *, after: int = 0, limit: int | None = None) -> list[LogLine]:

@@ -23,10 +23,11 @@ from duly.errors import DatabaseBusy, JobNotFound
 from duly.model.job import JobState
 from duly.store.control import STOPPED
 from duly.store.rows import JobRow, job_rows
-from duly.store.sql.bounded_count import bounded_counts
+from duly.store.sql.bounded_count import bounded_counts, count_up_to
 from duly.store.sql.bulk_insert import insert_rows
 from duly.store.sql.bulk_update import update_rows
 from duly.store.sql.columns import Instant
+from duly.store.sql.id_page import ids_after
 from duly.store.sql.long_lists import among, in_parts
 from duly.store.tables import (
     ACTIVE,
@@ -256,16 +257,12 @@ def ids_page(
     conn: Connection, wanted: JobFilter, *, after: str | None, limit: int
 ) -> Sequence[str]:
     """Return the ids of the matching jobs that sort after ``after``, in order."""
-    statement = _filtered(select(job.c.id), wanted)
-    if after is not None:
-        statement = statement.where(job.c.id > after)
-    return conn.execute(statement.order_by(job.c.id).limit(limit)).scalars().all()
+    return ids_after(conn, _filtered(select(job.c.id), wanted), job.c.id, after, limit)
 
 
-def count_up_to(conn: Connection, wanted: JobFilter, limit: int) -> int:
+def count_some(conn: Connection, wanted: JobFilter, limit: int) -> int:
     """Count the matching jobs; counting stops at ``limit``."""
-    some = _filtered(select(job.c.id), wanted).limit(limit).subquery()
-    return conn.execute(select(func.count()).select_from(some)).scalar_one()
+    return count_up_to(conn, _filtered(select(job.c.id), wanted), limit)
 
 
 def tags_of(conn: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:

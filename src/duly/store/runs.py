@@ -29,8 +29,10 @@ from duly.model.job import Occupancy
 from duly.model.run import LIVE as LIVE_STATES
 from duly.store import transitions
 from duly.store.rows import RunRow, run_rows
+from duly.store.sql.bounded_count import count_up_to
 from duly.store.sql.bulk_insert import insert_rows
 from duly.store.sql.columns import Instant
+from duly.store.sql.id_page import ids_after
 from duly.store.sql.long_lists import among, in_parts
 from duly.store.tables import (
     EXPIRING,
@@ -235,16 +237,12 @@ def ids_page(
     conn: Connection, wanted: RunFilter, *, after: str | None, limit: int
 ) -> Sequence[str]:
     """Return the ids of the matching runs that are newer than ``after``, oldest first."""
-    statement = _all_matching(select(run.c.id), wanted)
-    if after is not None:
-        statement = statement.where(run.c.id > after)
-    return conn.execute(statement.order_by(run.c.id).limit(limit)).scalars().all()
+    return ids_after(conn, _all_matching(select(run.c.id), wanted), run.c.id, after, limit)
 
 
-def count_up_to(conn: Connection, wanted: RunFilter, limit: int) -> int:
+def count_some(conn: Connection, wanted: RunFilter, limit: int) -> int:
     """Count the matching runs; counting stops at ``limit``."""
-    some = _all_matching(select(run.c.id), wanted).limit(limit).subquery()
-    return conn.execute(select(func.count()).select_from(some)).scalar_one()
+    return count_up_to(conn, _all_matching(select(run.c.id), wanted), limit)
 
 
 def count(conn: Connection, wanted: RunFilter) -> int:

@@ -129,7 +129,7 @@ def count_jobs(core: Core, **filters: Unpack[JobFilters]) -> int:
     """
     wanted = job_filter(core.registry, filters)
     with core.store.read() as conn:
-        return job_rows.count_up_to(conn, wanted, COUNTED)
+        return job_rows.count_some(conn, wanted, COUNTED)
 
 
 def job(core: Core, job_id: str) -> JobRecord:

@@ -41,6 +41,12 @@ def bounded_counts(
     return found
 
 
+def count_up_to(conn: Connection, statement: Select[Any], limit: int) -> int:
+    """Count the rows of a statement; counting stops at ``limit``."""
+    some = statement.limit(limit).subquery()
+    return conn.execute(select(func.count()).select_from(some)).scalar_one()
+
+
 def _up_to(table: Table, condition: Condition) -> ColumnElement[int]:
     some: Select[Any] = (
         select(literal_column("1")).select_from(table).where(condition).limit(COUNTED)

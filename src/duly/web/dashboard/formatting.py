@@ -50,6 +50,8 @@ REASONS = {
     "catch_up=latest": "only the newest missed time runs",
     "catch_up=none": "missed times do not run",
     "overlap=skip: an earlier run is unfinished": "an earlier run had not finished",
+    "overlap=queue: an earlier run is unfinished": "another run was waiting already",
+    "overlap=cancel_running": "a newer run replaced it",
 }
 
 
