@@ -19,8 +19,9 @@ import pytest
 from hypothesis import settings
 
 from tests.support.processes import Children, kill_orphans
-from tests.support.session import close_session, only_one, open_session, session_folder
-from tests.support.template import prepare_template
+from tests.support.session import close_session, open_session, session_folder
+from tests.support.statements import share_statements
+from tests.support.template import prepared_file
 
 if TYPE_CHECKING:
     from tests.support.mariadb import MariaDatabases
@@ -38,7 +39,8 @@ DIALECTS = ["sqlite", *SERVERS]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In the first process, open the session's folder."""
+    """Prepare every process; in the first one, open the session's folder."""
+    share_statements()
     if is_first(config):
         open_session()
         keep_files_in_memory()
@@ -170,14 +172,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def prepared_sqlite_url(tmp_path: Path) -> str:
     """The URL of an SQLite file as `prepare_template` leaves it."""
-    template = session_folder() / "template.db"
-    with only_one("template"):
-        if not template.exists():
-            draft = session_folder() / "draft.db"
-            prepare_template(f"sqlite:///{draft}")
-            draft.rename(template)
-    shutil.copy(template, tmp_path / "duly.db")
-    return f"sqlite:///{tmp_path / 'duly.db'}"
+    return prepared_file(tmp_path)
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from duly.clock import SystemClock
 from duly.store.store import Store
+from tests.support.session import only_one, session_folder
 
 
 def prepare_template(url: str) -> None:
@@ -18,3 +22,15 @@ def prepare_template(url: str) -> None:
         store.prepare()
     finally:
         store.dispose()
+
+
+def prepared_file(folder: Path) -> str:
+    """Copy the session's prepared SQLite file to a folder, and return the URL of the copy."""
+    template = session_folder() / "template.db"
+    with only_one("template"):
+        if not template.exists():
+            draft = session_folder() / "draft.db"
+            prepare_template(f"sqlite:///{draft}")
+            draft.rename(template)
+    shutil.copy(template, folder / "duly.db")
+    return f"sqlite:///{folder / 'duly.db'}"

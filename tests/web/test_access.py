@@ -17,36 +17,55 @@ from duly.web.routes import GuardedRoute
 from tests.web.requests import send
 from tests.web.site import Site
 
-EVERY = pytest.mark.parametrize(
-    "endpoint",
-    [route for route in ROUTES if route.role is not None],
-    ids=lambda held: f"{held.method} {held.path}",
-)
+GUARDED = [route for route in ROUTES if route.role is not None]
 
 
-@EVERY
-def test_every_endpoint_requires_signing_in(site: Site, endpoint: GuardedRoute) -> None:
+def matrix(routes: list[GuardedRoute], *, enough: bool) -> pytest.MarkDecorator:
+    """Every route with each role that suffices for it, or with each that does not."""
+    chosen = [
+        pytest.param(route, role, id=f"{role}-{route.method} {route.path}")
+        for route in routes
+        for role in ROLES
+        if (ROLES.index(role) >= ROLES.index(route.role or "viewer")) == enough
+    ]
+    return pytest.mark.parametrize(("endpoint", "role"), chosen)
+
+
+@pytest.mark.parametrize("endpoint", GUARDED, ids=lambda held: f"{held.method} {held.path}")
+def test_every_endpoint_requires_signing_in(shared_site: Site, endpoint: GuardedRoute) -> None:
     """Without signing in, every endpoint responds with 401 and changes nothing."""
-    site.forward(10)
-    before = site.scheduler.events()
-    assert send(site.client(None), site, endpoint).status_code == 401
-    assert site.scheduler.events() == before
+    assert_unchanged(shared_site, None, endpoint, {401})
 
 
-@EVERY
-@pytest.mark.parametrize("role", ROLES)
-def test_each_endpoint_requires_its_role(site: Site, endpoint: GuardedRoute, role: str) -> None:
-    """An insufficient role gets 403 and changes nothing; a sufficient one succeeds."""
+@matrix(GUARDED, enough=False)
+def test_an_insufficient_role_is_refused(
+    shared_site: Site, endpoint: GuardedRoute, role: str
+) -> None:
+    """It gets 403 and changes nothing."""
+    assert_unchanged(shared_site, role, endpoint, {403})
+
+
+@matrix([route for route in GUARDED if route.method == "GET"], enough=True)
+def test_a_sufficient_role_reads(shared_site: Site, endpoint: GuardedRoute, role: str) -> None:
+    """Whatever is read, nothing changes."""
+    assert_unchanged(shared_site, role, endpoint, {200, 303, 404, 503})
+
+
+@matrix([route for route in GUARDED if route.method != "GET"], enough=True)
+def test_a_sufficient_role_is_admitted(site: Site, endpoint: GuardedRoute, role: str) -> None:
+    """The request succeeds, unless what it is about is not in the right state for it."""
     site.forward(10)
-    assert endpoint.role is not None
-    enough = ROLES.index(role) >= ROLES.index(endpoint.role)
-    before = site.scheduler.events()
     status = send(site.client(role), site, endpoint).status_code
-    if enough:
-        assert status in {200, 201, 202, 204, 303, 404, 409, 503}
-    else:
-        assert status == 403
-        assert site.scheduler.events() == before
+    assert status in {200, 201, 202, 204, 303, 404, 409, 503}
+
+
+def assert_unchanged(
+    site: Site, role: str | None, endpoint: GuardedRoute, expected: set[int]
+) -> None:
+    """Send a valid request, which gets an expected response and leaves no event."""
+    before = site.scheduler.events()
+    assert send(site.client(role), site, endpoint).status_code in expected
+    assert site.scheduler.events() == before
 
 
 def test_viewers_can_change_nothing() -> None:

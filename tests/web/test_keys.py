@@ -78,25 +78,36 @@ def test_a_key_is_restricted_to_its_owners(site: Site) -> None:
     assert client.post(f"{API}/keys", json={"name": "b", "role": "admin"}).status_code == 403
 
 
+@pytest.fixture(scope="module")
+def invalid_keys(shared_site: Site) -> dict[str, str]:
+    """A key for each reason for which it is invalid."""
+    scheduler = shared_site.scheduler
+    expired, revoked, valid = (
+        scheduler.create_key(name, role="admin", expires_in=60 + 60 * (name != "expired"))
+        for name in ("expired", "revoked", "valid")
+    )
+    scheduler.revoke_key(revoked.record.id)
+    shared_site.clock.advance(60)
+    return {
+        "expired": expired.key, "revoked": revoked.key, "mutilated": valid.key[:-1],
+        "unknown": "duly_" + "x" * 43,
+    }  # fmt: skip
+
+
 @EVERY
 @pytest.mark.parametrize("state", ["expired", "revoked", "unknown", "mutilated"])
-def test_no_route_admits_an_invalid_key(site: Site, route: GuardedRoute, state: str) -> None:
+def test_no_route_admits_an_invalid_key(
+    shared_site: Site, invalid_keys: dict[str, str], route: GuardedRoute, state: str
+) -> None:
     """It is refused with 401, by every route, and nothing changes."""
-    site.forward(10)
-    created = site.scheduler.create_key("k", role="admin", expires_in=60)
-    secret = created.key
-    if state == "revoked":
-        site.scheduler.revoke_key(created.record.id)
-    elif state == "expired":
-        site.clock.advance(60)
-    else:
-        secret = secret[:-1] if state == "mutilated" else "duly_" + "x" * 43
-    before = site.scheduler.events(limit=1000)
-    answer = program(site, secret).request(route.method, path_of(site, route))
+    before = shared_site.scheduler.events(limit=1000)
+    client = program(shared_site, invalid_keys[state])
+    answer = client.request(route.method, path_of(shared_site, route))
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert site.scheduler.events(limit=1000) == before
-    assert site.scheduler.keys()[0].last_used_at is None
+    assert shared_site.scheduler.events(limit=1000) == before
+    stored = shared_site.scheduler.keys()
+    assert [key.last_used_at for key in stored] == [None] * 3
 
 
 def test_a_key_is_valid_until_it_expires(site: Site) -> None:

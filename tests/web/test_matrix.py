@@ -41,9 +41,9 @@ def send(client: Client, method: str, path: str, content: bytes, headers: dict[s
 
 
 @EVERY
-def test_foreign_requests_change_nothing(site: Site, endpoint: GuardedRoute) -> None:
+def test_foreign_requests_change_nothing(shared_site: Site, endpoint: GuardedRoute) -> None:
     """Whatever another site makes a browser send is refused with 403, by every endpoint."""
-    site.forward(10)
+    site = shared_site
     before, path = site.scheduler.events(), path_of(site, endpoint)
     for name, headers in FOREIGN.items():
         assert send(site.client("admin"), endpoint.method, path, b"", headers).status_code == 403, (
@@ -53,9 +53,9 @@ def test_foreign_requests_change_nothing(site: Site, endpoint: GuardedRoute) -> 
 
 
 @EVERY
-def test_odd_content_types_are_refused(site: Site, endpoint: GuardedRoute) -> None:
+def test_odd_content_types_are_refused(shared_site: Site, endpoint: GuardedRoute) -> None:
     """A body is only read as what the endpoint accepts; nothing changes."""
-    site.forward(10)
+    site = shared_site
     before, path = site.scheduler.events(), path_of(site, endpoint)
     for kind in CONTENT_TYPES:
         answer = send(
@@ -66,9 +66,9 @@ def test_odd_content_types_are_refused(site: Site, endpoint: GuardedRoute) -> No
 
 
 @EVERY
-def test_path_tricks_reach_no_endpoint(site: Site, endpoint: GuardedRoute) -> None:
+def test_path_tricks_reach_no_endpoint(shared_site: Site, endpoint: GuardedRoute) -> None:
     """A path that is written in another way is not found, or refused; nobody gets in by it."""
-    site.forward(10)
+    site = shared_site
     before, path = site.scheduler.events(), path_of(site, endpoint)
     for trick in TRICKS:
         odd = MOUNT + trick + path.removeprefix(MOUNT + "/")
