@@ -22,6 +22,7 @@ from duly.model.event_position import FORGET_AFTER, MAX_MISSING, EventPosition
 from duly.store import tables
 from duly.web import Principal, web_app
 from tests.operations.conftest import Make, clock, make
+from tests.support.databases import ON_SQLITE
 from tests.support.processes import Children
 
 __all__ = ["clock", "make"]
@@ -175,6 +176,7 @@ class Stream:
         raise EOFError
 
 
+@ON_SQLITE
 @pytest.mark.timeout(120)
 def test_a_stream_continues_in_another_process_and_ends_with_its_server(
     served: Any, make: Make, prepared_sqlite_url: str
@@ -205,6 +207,7 @@ def test_a_stream_continues_in_another_process_and_ends_with_its_server(
     assert second.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
+@ON_SQLITE
 @pytest.mark.timeout(120)
 def test_runs_that_come_and_go_are_told_as_a_change(
     served: Any, make: Make, prepared_sqlite_url: str
@@ -222,6 +225,7 @@ def test_runs_that_come_and_go_are_told_as_a_change(
     assert (told[0], told[1]["newest_run"]) == ("changed", run_id)
 
 
+@ON_SQLITE
 def test_the_number_of_streams_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with ``Retry-After``."""
     from duly.web import event_hub
@@ -245,6 +249,7 @@ def test_clients_that_poll_get_what_is_there(make: Make) -> None:
     assert f"event: job.added\nid: {scheduler.events()[0].id}" in text
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("query", "headers"),
     [({"kind": "run.exploded"}, {}), ({}, {"Last-Event-ID": "x"}), ({"after": "1~9"}, {})],
