@@ -24,8 +24,8 @@ FOUND_BY = {
 """The bugs that can be planted, each with the number of the invariant that does not hold then."""
 
 FINDERS = {
-    "token": 4, "limits": 0, "decisions": 0, "cursor": 0, "stop": 0, "place": 4, "key": 0,
-    "prune": 1, "rate": 7, "quarantine": 17, "waiting": 43,
+    "token": 4, "limits": 0, "decisions": 0, "cursor": 0, "stop": 0, "place": 10, "key": 0,
+    "prune": 1, "rate": 7, "quarantine": 37, "waiting": 41,
     "count": 0,
 }  # fmt: skip
 """For each bug a seed that has found it; others are tried only if it no longer does."""
