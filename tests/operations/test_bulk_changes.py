@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from duly.model.policy import Overlap
 from duly.operations import batches
 from duly.store.transaction import Transaction
 from tests.operations.conftest import START, Make, after, with_tasks
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -105,16 +105,18 @@ def test_unfinished_runs_are_cancelled(scheduler: Scheduler) -> None:
 
 def test_a_running_function_is_asked_to_stop_once(scheduler: Scheduler) -> None:
     """A second call finds that it has been asked already."""
-    results: list[Any] = []
+    entered, leave = Event(), Event()
 
     @scheduler.task()
-    def cancels_itself() -> None:
-        results.extend(scheduler.cancel_runs(task="cancels_itself") for _ in range(2))
+    def lasts() -> None:
+        entered.set()
+        leave.wait(30)
 
-    scheduler.enqueue("cancels_itself")
-    scheduler.run_due()  # which does not wait for a function whose run is cancelled
-    wait_until(lambda: len(results) == 2, what="both calls")
-    first, second = results
+    scheduler.enqueue("lasts")
+    scheduler.tick(wait=False)
+    assert entered.wait(30)
+    first, second = (scheduler.cancel_runs(task="lasts") for _ in range(2))
+    leave.set()
     assert (first.matched, first.changed, first.refused) == (1, 1, {})
     assert (second.matched, second.changed, second.refused) == (1, 0, {"already asked to stop": 1})
 
