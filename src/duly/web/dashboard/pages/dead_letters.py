@@ -13,11 +13,11 @@ from duly.web.dashboard.messages import Messages, messages_of
 from duly.web.dashboard.rendering import render
 from duly.web.routes import Routes
 
-GROUPED = 20_000
+GROUPED = 5_000
 """The number of the newest dead letters that are grouped, so that the page stays fast."""
 
 MAX_GROUPS = 50
-READ = 300
+READ = 200
 """The number of the newest dead letters whose messages are compared."""
 
 REFRESH_S = 10.0
