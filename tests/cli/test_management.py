@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import make_url
 
 from duly import Scheduler, every
 from duly.cli import output
@@ -115,6 +116,23 @@ def test_each_target_prints_the_same(shop: Shop, children: Children) -> None:
     assert [line.split("\t")[1:4] for line in listed] == [
         ["STATE", "JOB", "TASK"], ["failed", "mail", "mail"],
     ]  # fmt: skip
+
+
+def test_a_command_ends_after_it_has_woken_the_workers(
+    prepared_postgresql_url: str, tmp_path: Path
+) -> None:
+    """Its process ends then, and with it the thread that notifies the others."""
+    import psycopg
+
+    made = Shop(prepared_postgresql_url, tmp_path)
+    made.scheduler.add("mail", every(hours=1), id="mail")
+    made.scheduler.stop()
+    address = make_url(prepared_postgresql_url).set(drivername="postgresql")
+    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as conn:
+        conn.execute("listen duly")
+        assert call("jobs", "run", "mail", *made.app).exit_code == 0
+        conn.execute("select 1")  # reads what has arrived until now
+        assert list(conn.notifies(timeout=0, stop_after=1))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
                 with Client.in_process(scheduler, _user()) as client:
                     command(client, as_json=as_json, **options)
             finally:
-                scheduler.store.dispose()
+                scheduler.stop()  # waits until other processes have been woken
 
     decorated: Any = called
     for option in reversed(_OPTIONS):
