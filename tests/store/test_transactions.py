@@ -309,3 +309,17 @@ def test_a_pool_without_a_free_connection_is_unavailable(
     with store.engine.connect(), pytest.raises(DatabaseUnavailable, match="no free connection"):
         read()
     read()
+
+
+def test_a_connection_that_is_in_use_is_closed_when_it_is_returned(
+    prepared_database_url: str, open_store: Open
+) -> None:
+    """No connection is left to garbage collection, whatever a thread does while a store closes."""
+    store = open_store(prepared_database_url)
+    closed: list[object] = []
+    event.listen(store.engine.pool, "close", lambda driver, _entry: closed.append(driver))
+    with store.read() as conn:
+        driver = conn.connection.driver_connection
+        store.dispose()
+        assert driver not in closed
+    assert closed[-1] is driver

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Pool, inspect, make_url, select
+from sqlalchemy import Connection, Engine, Pool, event, inspect, make_url, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from duly.clock import Clock
 from duly.errors import (
@@ -94,7 +95,7 @@ class Store:
         except ModuleNotFoundError as error:
             raise missing_driver(self.url, error) from error
         self.outage = Outage(str(self), clock)
-        self.outage.at_end(self.engine.dispose)  # what is pooled may lead to the server before
+        self.outage.at_end(self.dispose)  # what is pooled may lead to the server before
         self.announce: Callable[[list[Event]], None] = lambda _events: None
         self.has_listener: Callable[[str], bool] = lambda _kind: False
         self.on_events: OnEvents | None = None
@@ -271,8 +272,11 @@ class Store:
         return checked_out()
 
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections; one that is in use is closed when it is returned."""
+        pool = self.engine.pool
         self.engine.dispose()
+        event.listen(pool, "checkin", _close_returned)
+        pool.dispose()  # what has been returned meanwhile
 
     def before_fork(self) -> None:
         """Wait until no transaction is open, and block new ones."""
@@ -388,6 +392,11 @@ class Store:
             return SchemaError(f"Duly's tables are missing in {self}: {error.orig}")
         kind = DataRefused if isinstance(error, DataError | IntegrityError) else StoreError
         return kind(f"the database {self} refused: {error.orig}")
+
+
+def _close_returned(_driver: object, entry: ConnectionPoolEntry) -> None:
+    """Close a connection that is returned to a pool which nobody uses any more."""
+    entry.invalidate()
 
 
 def _known_id(conn: Connection) -> str | None:
