@@ -15,8 +15,6 @@ from starlette.staticfiles import StaticFiles
 from apps.expireeye import problems
 from apps.expireeye.api import auth, health, notifications, operator, products, socket
 from apps.expireeye.jobs import declare_jobs
-from apps.expireeye.logs import set_up_logging
-from apps.expireeye.middleware import BodyLimit, SecurityHeaders
 from apps.expireeye.pages import account, member
 from apps.expireeye.pages import operator as operator_page
 from apps.expireeye.pages.browser import FOLDER, SignInFirst, visitor
@@ -24,6 +22,8 @@ from apps.expireeye.pages.session import visit_of
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import Services
 from apps.expireeye.settings import Settings
+from apps.logs import set_up_logging
+from apps.middleware import BodyLimit, SecurityHeaders
 from duly import Clock, DulyError
 from duly.web import Principal, web_app
 
@@ -57,7 +57,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         app.include_router(page.router)
     app.mount("/duly", web_app(services.scheduler, access=_operators_of(services)), name="duly")
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, refuse=problems.too_large)
     app.add_middleware(SecurityHeaders)
 
     async def problem_page(request: Request, problem: Problem) -> Response:

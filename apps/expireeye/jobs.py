@@ -7,8 +7,8 @@ from datetime import datetime
 
 from apps.expireeye.expiry import Batch, DueItem, due_items, expire_batch
 from apps.expireeye.frequency import interval
-from apps.expireeye.logs import log_run_id
 from apps.expireeye.services import Services
+from apps.logs import log_run_id
 from duly import Run
 
 log = logging.getLogger(__name__)

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, Literal
 
-from sqlalchemy import CheckConstraint, DateTime, Dialect, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
 
+from apps.columns import Instant
 from apps.rate_limits import rate_limit_table
 
 ItemStatus = Literal["active", "expired"]
 Role = Literal["member", "operator"]
-
-
-class Instant(TypeDecorator[datetime]):
-    """A column of aware datetimes in UTC; naive ones are refused."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """See `TypeDecorator`."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; give an aware datetime")
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """See `TypeDecorator`."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):

@@ -50,6 +50,11 @@ def not_found(what: str) -> Problem:
     return Problem(404, "not_found", f"This {what} does not exist.")
 
 
+def too_large(message: str) -> JSONResponse:
+    """Return the response to a request whose body is too large."""
+    return Problem(413, "too_large", message).response()
+
+
 _CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 Respond = Callable[[Request, Problem], Awaitable[Response]]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from duly.context import Run as Run
     from duly.errors import Discard as Discard
     from duly.errors import DulyError as DulyError
+    from duly.errors import Fail as Fail
     from duly.errors import RetryAfter as RetryAfter
     from duly.errors import RunInterrupted as RunInterrupted
     from duly.errors import Snooze as Snooze
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from duly.operations.jobs.find import MissedRange as MissedRange
     from duly.operations.jobs.neighbours import JobLink as JobLink
     from duly.operations.jobs.neighbours import Neighbours as Neighbours
+    from duly.operations.jobs.sync import SyncResult as SyncResult
     from duly.operations.measures import Counts as Counts
     from duly.operations.measures import Load as Load
     from duly.operations.measures import OutcomeCount as OutcomeCount
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from duly.store.host.engine import prepare_engine as prepare_engine
     from duly.store.limits import KeyLimit as KeyLimit
     from duly.triggers import Trigger as Trigger
+    from duly.triggers import after as after
     from duly.triggers import all_of as all_of
     from duly.triggers import any_of as any_of
     from duly.triggers import at as at
@@ -101,6 +104,7 @@ _HOMES = {
     "Discard": "duly.errors",
     "DulyError": "duly.errors",
     "Event": "duly.model.event",
+    "Fail": "duly.errors",
     "Finding": "duly.model.finding",
     "Health": "duly.operations.status",
     "Heartbeat": "duly.model.worker",
@@ -135,6 +139,7 @@ _HOMES = {
     "Status": "duly.operations.status",
     "Step": "duly.model.step",
     "Stopped": "duly.store.control",
+    "SyncResult": "duly.operations.jobs.sync",
     "SystemClock": "duly.clock",
     "TaskFunction": "duly.operations.task_function",
     "Throughput": "duly.operations.throughput",
@@ -144,6 +149,7 @@ _HOMES = {
     "VirtualClock": "duly.clock",
     "Watch": "duly.model.watch",
     "WorkerRecord": "duly.model.worker",
+    "after": "duly.triggers",
     "all_of": "duly.triggers",
     "any_of": "duly.triggers",
     "at": "duly.triggers",

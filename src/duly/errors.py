@@ -46,12 +46,13 @@
     ├── RunFailed               a run failed without an exception of its function
     └── SignatureError          a webhook's signature is not valid               (also ValueError)
 
-A task's function may raise one of three signals to control its own run. They are not errors, so
+A task's function may raise one of four signals to control its own run. They are not errors, so
 they have a separate base class:
 
     RunSignal
     ├── RetryAfter              try again after a delay
     ├── Snooze                  postpone the run without using up an attempt
+    ├── Fail                    fail now, although attempts are left
     └── Discard                 give up the run for good, for a reason
 
 `RunInterrupted` ends the function of a run that must stop. It is not an `Exception`, so that
@@ -141,11 +142,20 @@ class FrequencyError(TriggerError):
 
     Attributes:
         field: the invalid key, such as ``"dayOfWeek"``.
+        index: the position of the invalid item in the list of that key; ``None``: it has none.
+        problem: what is wrong, without the key.
     """
 
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"invalid frequency: {field} {problem}")
+    def __init__(self, field: str, problem: str, index: int | None = None) -> None:
         self.field = field
+        self.index = index
+        self.problem = problem
+        super().__init__(f"invalid frequency: {self.path}: {problem}")
+
+    @property
+    def path(self) -> str:
+        """The invalid key or item, such as ``"dayOfWeek[1]"``."""
+        return self.field if self.index is None else f"{self.field}[{self.index}]"
 
 
 class NaiveDatetimeError(DulyError, ValueError):
@@ -441,6 +451,21 @@ class Snooze(RunSignal):
         self.until = until
         self.delay = None if seconds is None else timedelta(seconds=seconds)
         super().__init__(f"snoozed until {until}" if until else f"snoozed for {self.delay}")
+
+
+class Fail(RunSignal):
+    """Fail the run now, although attempts are left: another attempt would fail in the same way.
+
+    The run becomes a dead letter, which a person can retry. With ``raise Fail from error``, the
+    type, the message and the traceback of ``error`` are stored.
+
+    Args:
+        reason: stored as the error's message, unless the signal has a cause.
+    """
+
+    def __init__(self, reason: str = "failed for good") -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class Discard(RunSignal):

@@ -311,6 +311,7 @@ class Scheduler(DirectEnqueue):
     # Jobs
     add = _call(op.jobs.add.add)
     add_many = _call(op.jobs.add.add_many)
+    sync = _call(op.jobs.sync.sync)
     edit = _call(op.jobs.edit.edit)
     reset = _call(op.jobs.edit.reset)
     pause = _call(op.jobs.pause.pause)
@@ -458,6 +459,7 @@ class Aio(AwaitableEnqueue):
     # Jobs
     add = _awaitable(op.jobs.add.add)
     add_many = _awaitable(op.jobs.add.add_many)
+    sync = _awaitable(op.jobs.sync.sync)
     edit = _awaitable(op.jobs.edit.edit)
     reset = _awaitable(op.jobs.edit.reset)
     pause = _awaitable(op.jobs.pause.pause)

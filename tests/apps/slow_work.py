@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import argon2
 import httpx
 import jinja2
 import pytest
@@ -27,7 +28,8 @@ from sqlalchemy import Connection, Engine, event
 from starlette.websockets import WebSocket
 
 SLOW: tuple[tuple[Any, str], ...] = (
-    (hashlib, "scrypt"),
+    (argon2.PasswordHasher, "hash"),
+    (argon2.PasswordHasher, "verify"),
     (hashlib, "pbkdf2_hmac"),
     (time, "sleep"),
     (asyncio, "sleep"),

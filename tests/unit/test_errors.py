@@ -18,6 +18,7 @@ from duly.errors import (
     Discard,
     DulyError,
     DuplicateJob,
+    Fail,
     JobNotFound,
     NaiveDatetimeError,
     NotFound,
@@ -136,6 +137,7 @@ def test_naive_errors_name_the_value() -> None:
         Snooze(NOON),
         RetryAfter(5),
         Discard("why"),
+        Fail("why"),
         errors.StoreError("x"),
     ],
     ids=lambda error: type(error).__name__,
@@ -170,6 +172,6 @@ def test_snooze_takes_exactly_one_of_two() -> None:
 
 def test_signals_are_not_swallowed_with_duly_s_errors() -> None:
     """``except DulyError`` in a task does not catch the signals that it raises."""
-    for signal in (RetryAfter(1), Snooze(seconds=1), Discard("x")):
+    for signal in (RetryAfter(1), Snooze(seconds=1), Fail("x"), Discard("x")):
         assert not isinstance(signal, DulyError)
         assert isinstance(signal, RunSignal)

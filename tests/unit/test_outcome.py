@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duly import Discard, Retry, RetryAfter, Snooze
+from duly import Discard, Fail, Retry, RetryAfter, Snooze
 from duly.errors import ArgumentsError, UnknownTask
 from duly.executors.base import CallResult
 from duly.executors.failure import CallError
@@ -58,6 +58,20 @@ def test_returning_is_success() -> None:
     assert (
         ended(claim(), value={"b": 1, "a": [NOON]}).result == '{"a":["2026-05-04T12:00:00Z"],"b":1}'
     )
+
+
+def test_a_failure_for_good_is_not_retried() -> None:
+    """``raise Fail from error`` ends a run that has attempts left, with the facts of the error."""
+    outcome = ended(claim(RETRYING), error=Fail("no such account"))
+    assert (outcome.to, outcome.due_at) == ("failed", None)
+    assert outcome.error is not None
+    assert outcome.error[:2] == ("Fail", "no such account")
+    signal = Fail()
+    signal.__cause__ = ValueError("bad")
+    caused = ended(claim(RETRYING), error=signal)
+    assert caused.to == "failed"
+    assert caused.error is not None
+    assert caused.error[:2] == ("ValueError", "bad")
 
 
 def test_raising_without_a_retry_is_failure() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from duly import Scheduler, every
+from duly import Scheduler, after, every
 from duly.model.run import RunState
 from duly.store import runs, tables
 from duly.worker.resolving import resolve
@@ -52,6 +52,31 @@ def ran(scheduler: Scheduler, job: str = "c") -> list[tuple[str, str | None]]:
 
 
 # ------------------------------------------------------------------------- when a child runs
+
+
+def test_with_each_a_child_runs_for_every_parent(world: World) -> None:
+    """It waits for no other parent, and a parent that fails skips only its own run of the child."""
+    scheduler = world.scheduler()
+    parents = Parents(scheduler)
+    parents.failing.add("b")
+
+    @scheduler.job(after(["a", "b"], each=True), overlap="allow")
+    def c() -> None: ...
+
+    scheduler.tick()
+    world.forward(scheduler, 10)
+    world.forward(scheduler, 10)
+    assert sorted(ran(scheduler)) == [
+        ("skipped", "b"), ("skipped", "b"), ("succeeded", "a"), ("succeeded", "a")
+    ]  # fmt: skip
+    parents.failing.clear()
+    (skipped, *_rest) = scheduler.runs(job="c", state="skipped")
+    scheduler.retry(skipped.parent_run_id or "")
+    scheduler.tick()
+    assert scheduler.run(skipped.id).state == "succeeded"
+    trigger = scheduler.job("c").trigger
+    assert trigger == after(["b", "a"], each=True)
+    assert trigger.describe() == "after a or b succeeded"
 
 
 def test_rule_20_a_child_runs_once_for_each_run_of_its_parent(world: World) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from duly.clock import aware_utc
-from duly.errors import ArgumentsError, Discard, RetryAfter, Snooze
+from duly.errors import ArgumentsError, Discard, Fail, RetryAfter, Snooze
 from duly.model.checks import LATEST
 from duly.model.text import safe_str, storable_text
 from duly.model.transition import ErrorFacts
@@ -95,7 +95,9 @@ def describe(error: BaseException, hide: Hide = str) -> ErrorFacts:
 
 
 def _read(error: BaseException, hide: Hide) -> CallError:
-    facts = describe(error, hide)
+    facts = describe((isinstance(error, Fail) and error.__cause__) or error, hide)
+    if isinstance(error, Fail):
+        return CallError(facts, "permanent")
     if isinstance(error, Discard):
         return CallError(facts, "discard")
     if isinstance(error, Snooze):
@@ -108,7 +110,7 @@ def _read(error: BaseException, hide: Hide) -> CallError:
 
 
 def _is_signal(error: BaseException) -> bool:
-    return isinstance(error, Discard | Snooze | RetryAfter)
+    return isinstance(error, Discard | Fail | Snooze | RetryAfter)
 
 
 def _instant(until: datetime) -> datetime:

@@ -146,15 +146,21 @@ def trigger_of(
             raise ConfigurationError(f"on={on!r} needs after=[…], the jobs that it refers to")
         if trigger is None:
             raise ConfigurationError("give a trigger, such as every(hours=1), or after=['job id']")
+        if isinstance(trigger, After):
+            _refuse_times(options)
         return check_trigger(trigger)
     if trigger is not None:
         raise ConfigurationError(
             "give either a trigger or after=[…]: a job that runs after others has no times"
         )
+    _refuse_times(options)
+    return After(tuple(after) if not isinstance(after, str) else after, on or "success")  # type: ignore[arg-type]
+
+
+def _refuse_times(options: Mapping[str, Any]) -> None:
     for name in TIMED:
         if options.get(name) is not None:
             raise ConfigurationError(f"{name}= needs a trigger with times; after= has none")
-    return After(tuple(after) if not isinstance(after, str) else after, on or "success")  # type: ignore[arg-type]
 
 
 def refuse_at_start(options: Mapping[str, Any]) -> None:

@@ -253,6 +253,13 @@ def matching(conn: Connection, wanted: JobFilter) -> list[Matched]:
     return [Matched(*row) for row in conn.execute(statement.order_by(job.c.id))]
 
 
+def with_tags(conn: Connection, tags: Sequence[str]) -> set[str]:
+    """Return the ids of the jobs that have one of these tags."""
+    chosen = among(conn.dialect.name, job_tag.c.tag, "tags")
+    statement = select(job_tag.c.job_id).where(chosen)
+    return set(conn.execute(statement, {"tags": list(tags)}).scalars())
+
+
 def ids_page(
     conn: Connection, wanted: JobFilter, *, after: str | None, limit: int
 ) -> Sequence[str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duly.triggers.crontab.trigger import Cron as Cron
     from duly.triggers.crontab.trigger import cron as cron
     from duly.triggers.dependency import After as After
+    from duly.triggers.dependency import after as after
     from duly.triggers.excluding import Excluding as Excluding
     from duly.triggers.explanation import Explanation as Explanation
     from duly.triggers.explanation import Fire as Fire
@@ -63,6 +64,7 @@ _HOMES = {
     "Fire": "duly.triggers.explanation",
     "Frequency": "duly.triggers.frequencies.trigger",
     "RRule": "duly.triggers.recurrence.trigger",
+    "after": "duly.triggers.dependency",
     "all_of": "duly.triggers.combine",
     "any_of": "duly.triggers.combine",
     "at": "duly.triggers.once",

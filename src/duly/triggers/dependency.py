@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -23,18 +23,20 @@ _STATES = {"success": "succeeded", "failure": "failed"}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class After(Trigger):
-    """Runs after other jobs. Created by ``after=`` of ``scheduler.job`` and ``scheduler.add``.
+    """Runs after other jobs. Created by `after`, and by ``after=`` of ``scheduler.job`` and others.
 
     Attributes:
         parents: the ids of the parent jobs, sorted.
         on: the outcome of the parents' runs that counts: ``"success"`` (default), ``"failure"`` or
             ``"always"``.
+        each: whether it runs once for each run of any parent, instead of once when all have run.
     """
 
     kind: ClassVar[str] = "after"
 
     parents: tuple[str, ...]
     on: Outcome = "success"
+    each: bool = False
 
     def __post_init__(self) -> None:
         given: object = self.parents
@@ -48,6 +50,8 @@ class After(Trigger):
         if self.on not in OUTCOMES:
             hint = did_you_mean(str(self.on)[:20], OUTCOMES)
             raise TriggerError(f"on={str(self.on)[:20]!r} is not a valid outcome{hint}")
+        if not isinstance(self.each, bool):
+            raise TriggerError(f"each={str(self.each)[:20]!r} must be true or false")
         object.__setattr__(self, "parents", tuple(parents))
 
     def next_after(self, moment: datetime) -> datetime | None:
@@ -57,22 +61,42 @@ class After(Trigger):
 
     def describe(self) -> str:
         """See `Trigger.describe`."""
-        return f"after {join(self.parents)} {_WORDS[self.on]}"
+        word = "or" if self.each else "and"
+        return f"after {join(self.parents, word)} {_WORDS[self.on]}"
 
     def to_json(self) -> dict[str, Any]:
         """See `Trigger.to_json`."""
-        return {"kind": self.kind, "parents": list(self.parents), "on": self.on}
+        data = {"kind": self.kind, "parents": list(self.parents), "on": self.on}
+        return {**data, "each": True} if self.each else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], child: ReadChild) -> Self:
         """See `Trigger.from_json`."""
-        check_keys(cls.kind, data, required=("parents",), optional=("on",))
+        check_keys(cls.kind, data, required=("parents",), optional=("on", "each"))
         if not isinstance(data["parents"], list):
             raise TriggerError(f"'parents' must be a list, not {str(data['parents'])[:60]!r}")
-        return cls(tuple(data["parents"]), data.get("on", "success"))
+        return cls(tuple(data["parents"]), data.get("on", "success"), data.get("each", False))
 
     def __repr__(self) -> str:
-        return f"After({list(self.parents)!r}, on={self.on!r})"
+        each = ", each=True" if self.each else ""
+        return f"after({list(self.parents)!r}, on={self.on!r}{each})"
+
+
+def after(parents: Sequence[str], *, on: Outcome = "success", each: bool = False) -> After:
+    """Create the trigger of a job that runs after other jobs.
+
+    ``after=[…]`` and ``on=`` of ``scheduler.job`` and ``scheduler.add`` create it too.
+
+    Args:
+        parents: the ids of the jobs, 1 to 100.
+        on: the outcome of their runs that counts: ``success``, ``failure`` or ``always``.
+        each: whether the job runs once for each run of any of them. By default it runs once when
+            all of them have run since it last did.
+
+    Raises:
+        TriggerError: an argument is not valid.
+    """
+    return After(parents, on, each)  # type: ignore[arg-type]  # sorted and checked there
 
 
 def releases(on: str, state: str) -> bool:

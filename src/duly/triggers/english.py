@@ -29,9 +29,9 @@ def describe_span(span: timedelta) -> str:
     return text[2:] if len(parts) == 1 and text.startswith("1 ") else text
 
 
-def join(words: Sequence[str]) -> str:
+def join(words: Sequence[str], conjunction: str = "and") -> str:
     """Return words as an English list: "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def ordinal(number: int) -> str:

@@ -22,6 +22,7 @@ from duly.store.rows import JobRow, RunRow, definition_of
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run
+from duly.triggers import After
 from duly.triggers.dependency import releases
 
 BATCH = 200
@@ -89,6 +90,7 @@ class _Resolver:
         self._tx = tx
         self._ended = ended
         self._jobs = {row.id: row for row in locked}
+        self._each = {row.id for row in self._jobs.values() if _runs_for_each(row)}
         self._children = dependencies.children_of(tx.conn, {row.job_id for row in ended})
         self._parents: dict[str, dict[str, _Parent]] = {}
         for row in dependencies.parent_rows(tx.conn, self._jobs):
@@ -121,6 +123,8 @@ class _Resolver:
         own = parents[run.job_id]
         if run.job_uid != own.parent_uid:  # of a job that was removed and added again since
             return
+        if child.id in self._each:
+            parents = {run.job_id: own}
         fits = releases(own.outcome, run.state)
         existing = self._decisions.get((child.uid, run.id))
         if len(parents) == 1:
@@ -180,6 +184,11 @@ class _Resolver:
     def _store_rows(self) -> None:
         rows, self._rows = self._rows, []
         runs.add(self._tx, rows)
+
+
+def _runs_for_each(child: JobRow) -> bool:
+    trigger = definition_of(child).trigger
+    return isinstance(trigger, After) and trigger.each
 
 
 def _refusal(child: JobRow, problem: str | None, blocker: _Parent | None) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 
 from apps.expireeye import accounts
 from apps.expireeye.accounts import authenticate
-from apps.expireeye.passwords import hash_password, verify_password
+from apps.passwords import hash_password, verify_password
 from tests.apps.expireeye.world import Person, World, world_on
 
 PASSWORD = "milk-and-honey"
@@ -101,10 +101,10 @@ def test_ten_failed_logins_block_the_address_for_a_quarter_of_an_hour(world: Wor
 
 
 def test_passwords_are_hashed(world: World) -> None:
-    """With scrypt and a salt; what is stored lets nobody in but who knows the password."""
+    """With Argon2 and a salt; what is stored lets nobody in but who knows the password."""
     first, second = hash_password(PASSWORD), hash_password(PASSWORD)
     assert first != second
-    assert first.startswith("scrypt$")
+    assert first.startswith("$argon2id$")
     assert PASSWORD not in first
     assert verify_password(PASSWORD, first)
     assert not verify_password(first, first)

@@ -134,7 +134,7 @@ def test_18_shutdown_during_a_run_leaves_nothing_half_done(
 
     def threads() -> set[threading.Thread]:
         """Return those that are alive, without the pool that hashes passwords in any world."""
-        pool = "expireeye-passwords"
+        pool = "passwords"
         return {each for each in threading.enumerate() if not each.name.startswith(pool)}
 
     before = threads()

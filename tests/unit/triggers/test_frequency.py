@@ -206,6 +206,28 @@ def test_an_error_names_the_invalid_key(rule, field):
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ({"type": "weekly", "time": "09:00", "dayOfWeek": [1, 9]},
+         "dayOfWeek[1]: 9 is not a day of the week; give 0 to 7"),
+        ({"type": "monthly", "time": "09:00", "dayOfMonth": [0]},
+         "dayOfMonth[0]: 0 is not a day of the month; give 1 to 31"),
+        ({"type": "daily", "times": ["09:00", "24:00"]},
+         "times[1]: '24:00' is not a time from 00:00 to 23:59"),
+        ({"type": "daily", "time": "24:00"}, "time: '24:00' is not a time from 00:00 to 23:59"),
+        ({"type": "daily", "time": "09:00", "excludeDates": ["2026-01-01", "x"]},
+         "excludeDates[1]: 'x' is not a date such as '2026-12-31'"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_invalid_item_of_a_list(rule, problem):
+    """The path has the position of the item, so that a form can point at it."""
+    with pytest.raises(FrequencyError) as caught:
+        frequency(rule)
+    assert f"{caught.value.path}: {caught.value.problem}" == problem
+    assert str(caught.value) == f"invalid frequency: {problem}"
+
+
 def test_equivalent_frequencies_are_equal():
     """Order, duplicates, single values and the default zone make no difference."""
     one = frequency({"type": "weekly", "time": "10:00", "dayOfWeek": [5, 1, 1]})

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from duly.operations.jobs import add, declaration, edit, find, neighbours, pause
+from duly.operations.jobs import add, declaration, edit, find, neighbours, pause, sync
 
-__all__ = ["add", "declaration", "edit", "find", "neighbours", "pause"]
+__all__ = ["add", "declaration", "edit", "find", "neighbours", "pause", "sync"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from duly.decisions.policy import first_fire
 from duly.errors import ConfigurationError, DulyError, DuplicateJob, JobNotFound
@@ -109,7 +109,7 @@ def add(
     def store(tx: Transaction) -> JobRecord:
         new = store_jobs(
             tx, [wanted], app=core.settings.name, origin="api", replace=replace, revision=revision
-        )
+        ).added
         if wanted.id in new and not wanted.paused:
             return new_job_record(new[wanted.id], wanted.tags)
         return read_job(tx.conn, wanted.id)
@@ -148,14 +148,8 @@ def add_many(
         DulyError: any error of `add`. Its message begins with the position and the id of the job:
             ``jobs[3] ('remind-7'): …``.
     """
-    wanted = _define_all(core, list(jobs))
+    wanted = define_all(core, list(jobs))
     positions = {definition.id: index for index, definition in enumerate(wanted)}
-    if len(positions) < len(wanted):
-        index = next(i for i, definition in enumerate(wanted) if positions[definition.id] != i)
-        job_id = wanted[index].id
-        raise ConfigurationError(
-            f"jobs[{index}] ({job_id!r}): jobs[{positions[job_id]}] has the same id"
-        )
 
     def store(tx: Transaction) -> None:
         store_jobs(tx, wanted, app=core.settings.name, origin="api", replace=replace)
@@ -169,9 +163,15 @@ def add_many(
     return list(positions)
 
 
-def _define_all(core: Core, items: Sequence[Any]) -> list[Definition]:
+def define_all(core: Core, items: Sequence[Any]) -> list[Definition]:
+    """Return the definitions of jobs that are given as the arguments of `add`.
+
+    Raises:
+        ConfigurationError: two jobs have the same id, or an item is not a job.
+        DulyError: any error of `add`, with the position and the id of the job in front.
+    """
     resolved: Resolved = {}
-    wanted = []
+    wanted: list[Definition] = []
     for index, item in enumerate(items):
         try:
             wanted.append(_define(core, item, resolved))
@@ -179,6 +179,13 @@ def _define_all(core: Core, items: Sequence[Any]) -> list[Definition]:
             job_id = item.get("id") if isinstance(item, Mapping) else None
             position = f"jobs[{index}]" if job_id is None else f"jobs[{index}] ({job_id!r})"
             raise with_position(error, position)  # noqa: B904 - it is the same error
+    positions = {definition.id: index for index, definition in enumerate(wanted)}
+    for index, definition in enumerate(wanted):
+        if positions[definition.id] != index:
+            raise ConfigurationError(
+                f"jobs[{index}] ({definition.id!r}): jobs[{positions[definition.id]}] "
+                "has the same id"
+            )
     return wanted
 
 
@@ -217,6 +224,18 @@ def _resolve(core: Core, task: Task, options: Mapping[str, Any], resolved: Resol
     return effective
 
 
+class Stored(NamedTuple):
+    """What storing jobs has done.
+
+    Attributes:
+        added: the rows of the new jobs, by id.
+        changed: the ids of those that existed and differed.
+    """
+
+    added: dict[str, dict[str, Any]]
+    changed: list[str]
+
+
 def store_jobs(
     tx: Transaction,
     wanted: Sequence[Definition],
@@ -225,11 +244,8 @@ def store_jobs(
     origin: Origin,
     replace: bool,
     revision: int | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> Stored:
     """Store jobs with different ids, or change those that exist already.
-
-    Returns:
-        The rows of the new jobs, by id.
 
     Raises:
         DuplicateJob: an id is taken and ``replace`` is false; it names the first such job.
@@ -237,10 +253,10 @@ def store_jobs(
         DependencyError: a job cannot run after the jobs that it names.
     """
     with _relinked(tx, wanted, replace):
-        new = put(tx, wanted, app=app, origin=origin, replace=replace, revision=revision)
-    if revision is not None and new:
-        raise JobNotFound(next(iter(new)))
-    return new
+        stored = put(tx, wanted, app=app, origin=origin, replace=replace, revision=revision)
+    if revision is not None and stored.added:
+        raise JobNotFound(next(iter(stored.added)))
+    return stored
 
 
 def put(
@@ -251,7 +267,7 @@ def put(
     origin: Origin,
     replace: bool,
     revision: int | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> Stored:
     """Store jobs as `store_jobs` does, inside the caller's `relinked`."""
     by_id = {job.id: job for job in sorted(wanted, key=lambda job: job.id)}
     options = {id(job.options): job.options for job in wanted}  # many jobs usually share one value
@@ -279,8 +295,9 @@ def put(
     refuse_changed(locked, revision)
     tx.record_jobs("job.added", (job.id for job in wanted if job.id in rows), origin=origin)
     _pause_new(tx, [by_id[job_id] for job_id in rows], CODE if origin == "code" else tx.actor)
-    _record_changes(tx, change_all(tx, locked, by_id) if locked else {})
-    return rows
+    changes = change_all(tx, locked, by_id) if locked else {}
+    _record_changes(tx, changes)
+    return Stored(rows, [job_id for job_id, fields in changes.items() if fields])
 
 
 def _pause_new(tx: Transaction, added: Iterable[Definition], actor: str | None) -> None:

@@ -174,7 +174,7 @@ def remove(
     def remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
         if revision is not None:
             refuse_changed(jobs.lock(tx, job_ids), revision)
-        return _remove_jobs(tx, job_ids)
+        return remove_all(tx, job_ids)
 
     if session is not None:
         return _change(core, chosen, remove_jobs, "jobs.removed", session=session, actor=actor)
@@ -344,7 +344,12 @@ def _cancel_most(core: Core, job_ids: Sequence[str], actor: str | Actor | None) 
         pass
 
 
-def _remove_jobs(tx: Transaction, job_ids: Sequence[str]) -> int:
+def remove_all(tx: Transaction, job_ids: Sequence[str]) -> int:
+    """Remove jobs, cancel their runs that have not started, and return the number of jobs.
+
+    Raises:
+        JobInUse: another job runs after one of them.
+    """
     removed = [row.id for row in jobs.lock(tx, job_ids)]
     if removed:
         refuse_in_use(tx, removed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -27,6 +27,11 @@ KEYS = {
 }
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _LAST_WEEK = -1
+_NUMBERS = {
+    "dayOfWeek": (0, 7, "day of the week"),
+    "dayOfMonth": (1, 31, "day of the month"),
+    "months": (1, 12, "month"),
+}
 _MAX_DATES = 1000
 
 
@@ -88,31 +93,34 @@ def _zone(value: Any) -> str:
     return str(value)
 
 
-def _time(key: str, value: Any) -> str:
+def _time(key: str, value: Any, index: int | None = None) -> str:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
-        raise FrequencyError(key, f"must be a time from 00:00 to 23:59, not {str(value)[:20]!r}")
+        problem = f"{str(value)[:20]!r} is not a time from 00:00 to 23:59"
+        raise FrequencyError(key, problem, index)
     return value
 
 
 def _times(key: str, value: Any) -> list[str]:
-    return sorted({_time(key, item) for item in _list(key, value, str, 96)})
+    items = _list(key, value, str, 96)
+    return sorted({_time(key, item, index) for index, item in enumerate(items)})
 
 
 def _numbers(key: str, value: Any) -> list[int]:
-    low, high = {"dayOfWeek": (0, 7), "dayOfMonth": (1, 31), "months": (1, 12)}[key]
+    low, high, unit = _NUMBERS[key]
     numbers = _list(key, value, int, 100)
-    for number in numbers:
+    for index, number in enumerate(numbers):
         if not low <= number <= high:
-            raise FrequencyError(key, f"must be between {low} and {high}, not {str(number)[:20]}")
+            problem = f"{str(number)[:20]} is not a {unit}; give {low} to {high}"
+            raise FrequencyError(key, problem, index)
     return sorted({number % 7 if key == "dayOfWeek" else number for number in numbers})
 
 
 def _weeks(key: str, value: Any) -> list[int]:
     weeks = _list(key, _LAST_WEEK if value == "last" else value, int, 10)
-    for week in weeks:
+    for index, week in enumerate(weeks):
         if week != _LAST_WEEK and not 1 <= week <= 5:
-            problem = "must be between 1 and 5, or -1 for the last, not"
-            raise FrequencyError(key, f"{problem} {str(week)[:20]}")
+            problem = "is not a week of the month; give 1 to 5, or -1 for the last"
+            raise FrequencyError(key, f"{str(week)[:20]} {problem}", index)
     return sorted(set(weeks))
 
 
@@ -120,26 +128,27 @@ def _list(key: str, value: Any, kind: type, limit: int) -> list[Any]:
     items = value if isinstance(value, list | tuple) else [value]
     if not 0 < len(items) <= limit:
         raise FrequencyError(key, f"must have 1 to {limit} values")
-    for item in items:
+    for index, item in enumerate(items):
         if type(item) is not kind:
-            wanted = "integers" if kind is int else "strings"
-            raise FrequencyError(key, f"must contain only {wanted}, not {str(item)[:20]!r}")
+            wanted = "an integer" if kind is int else "a string"
+            raise FrequencyError(key, f"{str(item)[:20]!r} is not {wanted}", index)
     return list(items)
 
 
-def _date(key: str, value: Any) -> str:
+def _date(key: str, value: Any, index: int | None = None) -> str:
     try:
         if isinstance(value, str) and len(value) == 10:
             return date.fromisoformat(value).isoformat()
     except ValueError:
         pass
-    raise FrequencyError(key, f"must be a date such as 2026-12-31, not {str(value)[:20]!r}")
+    problem = f"{str(value)[:20]!r} is not a date such as '2026-12-31'"
+    raise FrequencyError(key, problem, index)
 
 
 def _dates(key: str, value: Any) -> list[str]:
     if not isinstance(value, list | tuple) or len(value) > _MAX_DATES:
         raise FrequencyError(key, f"must be a list of at most {_MAX_DATES} dates")
-    return sorted({_date(key, item) for item in value})
+    return sorted({_date(key, item, index) for index, item in enumerate(value)})
 
 
 def _instant(key: str, value: Any) -> str:
@@ -177,7 +186,7 @@ def _expression(key: str, value: Any) -> str:
     return trigger.expression
 
 
-_READERS = {
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "time": _time,
     "times": _times,
     "dayOfWeek": _numbers,

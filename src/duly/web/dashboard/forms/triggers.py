@@ -172,7 +172,7 @@ def _parts(trigger: Trigger, zone: ZoneInfo) -> dict[str, Any]:
     if isinstance(trigger, At):
         local = trigger.instant.astimezone(zone).replace(tzinfo=None)
         return {"kind": "at", "instant": local.isoformat()}
-    if isinstance(trigger, After):
+    if isinstance(trigger, After) and not trigger.each:
         return {"kind": "after", "parents": trigger.parents, "on": trigger.on}
     if not isinstance(trigger, Cron | CalendarInterval | RRule):
         return {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from apps.expireeye.problems import Problem
 
 MAX_BODY = 64 * 1024
 _TOO_BIG = f"The body is larger than {MAX_BODY} bytes."
@@ -44,10 +45,17 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses request bodies over 64 KiB, whether or not their length is announced."""
+    """Refuses request bodies over 64 KiB, whether or not their length is announced.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: the application.
+        refuse: returns the response to a request whose announced length is over the limit; it
+            receives the message.
+    """
+
+    def __init__(self, app: ASGIApp, refuse: Callable[[str], Response]) -> None:
         self._app = app
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -65,6 +73,5 @@ class BodyLimit:
 
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdecimal() and int(announced) > MAX_BODY:
-            refusal = Problem(413, "too_large", _TOO_BIG).response()
-            return await refusal(scope, receive, send)
+            return await self._refuse(_TOO_BIG)(scope, receive, send)
         return await self._app(scope, limited, send)

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from duly import Run
 
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s%(run)s: %(message)s"
-_current: ContextVar[str] = ContextVar("expireeye_run", default="")
+_current: ContextVar[str] = ContextVar("run", default="")
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Alerts on the figures of advertising clients, each with a schedule of its own."""

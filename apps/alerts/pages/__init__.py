@@ -1,0 +1,1 @@
+"""The pages of client users and of operators."""
