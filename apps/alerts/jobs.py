@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 RECONCILE = "reconcile_alert_jobs"
 SYSTEM = str(SYSTEM_USER)
-_TRANSIENT = (OSError, TimeoutError, OperationalError, InterfaceError)
+_TRANSIENT = (ConnectionError, TimeoutError, OperationalError, InterfaceError)
 _TRANSIENT_STATES = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available."""
 
@@ -43,15 +43,15 @@ def declare_jobs(services: Services) -> None:
     _declare_executions(services)
     _declare_notices(services)
 
-    @services.scheduler.job(cron("* * * * *"), id=RECONCILE, at_start=True, misfire_grace=30)
-    async def reconcile_alert_jobs(run: Run) -> dict[str, int]:
-        """Compare alerts with their jobs: all at the start, then those that are known to differ."""
-        repair = reload if run.cause == "start" else reconcile
-        changes = await repair(services, SYSTEM)
-        return {
-            "added": changes.added, "updated": changes.updated, "removed": changes.removed,
-            "errors": len(changes.errors),
-        }  # fmt: skip
+    @services.scheduler.job(cron("* * * * *"), id=RECONCILE, misfire_grace=30)
+    async def reconcile_alert_jobs() -> dict[str, int]:
+        """Repair the alerts whose jobs are known to differ from their rows."""
+        return (await reconcile(services, SYSTEM)).counts()
+
+    @services.scheduler.job(cron("0 4 * * *"), id="reload_alert_jobs", at_start=True)
+    async def reload_alert_jobs() -> dict[str, int]:
+        """Compare all alerts with their jobs."""
+        return (await reload(services, SYSTEM)).counts()
 
 
 def _declare_executions(services: Services) -> None:

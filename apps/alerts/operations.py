@@ -107,10 +107,7 @@ async def reload_jobs(services: Services, user: User) -> dict[str, Any]:
     return {
         "message": "Alert jobs reloaded.",
         "job_count": await services.scheduler.aio.count_jobs(tag=ALERTS),
-        "added": changes.added,
-        "updated": changes.updated,
-        "removed": changes.removed,
-        "unchanged": changes.unchanged,
+        **changes.counts(),
         "errors": [{"alert_id": alert, "detail": detail} for alert, detail in changes.errors],
     }
 

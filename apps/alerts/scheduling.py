@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -252,6 +252,10 @@ class Changes:
     removed: int = 0
     unchanged: int = 0
     errors: list[tuple[UUID, str]] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers, with that of the errors."""
+        return {**asdict(self), "errors": len(self.errors)}
 
     def __iadd__(self, other: Changes) -> Changes:
         """Add the changes of another part."""

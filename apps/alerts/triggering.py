@@ -33,6 +33,10 @@ class AlreadyTriggered(Exception):
     """There is an instance for this time, or for this run of the alert before it."""
 
 
+class NotPermitted(Exception):
+    """The actor may not trigger alerts of the client."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Who or what triggers an alert.
@@ -59,10 +63,10 @@ async def trigger_alert(
 
     Raises:
         AlreadyTriggered: this has been done before.
-        PermissionError: the actor may not trigger alerts of this client.
+        NotPermitted: the actor may not trigger alerts of this client.
     """
     if not await may_trigger(session, cause.actor, alert.client_id):
-        raise PermissionError(f"user {cause.actor} may not trigger alerts of this client")
+        raise NotPermitted(f"user {cause.actor} may not trigger alerts of this client")
     value = await observe(session, alert, cause.at)
     met = value is not None and _OPERATORS[alert.operator](value, alert.threshold)
     instance = Instance(

@@ -72,7 +72,7 @@ RESULTS = {
 # facade takes and returns.
 PUBLIC = {
     *("duly.web", "duly.notify", "duly.integrations", "duly.forecast", "duly.errors"),
-    *("duly.triggers", "duly.model", "duly.clock"),
+    *("duly.triggers", "duly.model", "duly.clock", "duly.observe"),
 }
 
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from apps.alerts.frequencies import describe, schedule_of
 from apps.alerts.models import Alert, Operator, Outcome
 from apps.alerts.scheduling import job_id, next_run_time
 from apps.alerts.services import Services
-from duly import JobRecord, Retry
+from duly import JobRecord
 from duly.errors import TriggerError
-
-
-def _retry(value: dict[str, float]) -> dict[str, float]:
-    Retry(**value)  # type: ignore[arg-type]
-    return value
-
-
-def _spell(value: dict[str, float]) -> dict[str, float]:
-    names = {"max_attempts": "attempts", "base_seconds": "wait", "max_seconds": "max_wait"}
-    return _retry({names.get(name, name): number for name, number in value.items()})
-
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
@@ -32,10 +21,6 @@ Recipients = Annotated[list[Address], Field(max_length=50)]
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Lookback = Annotated[timedelta, Field(ge=timedelta(minutes=1), le=timedelta(days=366))]
-RetryPolicy = Annotated[
-    dict[Literal["max_attempts", "base_seconds", "factor", "max_seconds", "jitter"], float],
-    AfterValidator(_spell),
-]
 
 
 class Body(BaseModel):
@@ -50,6 +35,16 @@ class TaskTemplate(Body):
     title: Name
     body: Annotated[str, Field(max_length=5000)] = ""
     assignee: Address | None = None
+
+
+class RetryPolicy(Body):
+    """How often, and when, a run that failed for a transient reason is tried again."""
+
+    attempts: int = Field(3, alias="max_attempts", ge=1, le=20)
+    wait: float = Field(30, alias="base_seconds", ge=0, le=86_400)
+    factor: float = Field(2, ge=1, le=10)
+    max_wait: float = Field(900, alias="max_seconds", ge=0, le=86_400)
+    jitter: float = Field(0.2, ge=0, le=1)
 
 
 class NewAlert(Body):

@@ -1,0 +1,237 @@
+"""The alert system as it is served: items 14, 16 to 18, 24 and 28 of the checklist."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
+from uuid import UUID
+
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+
+from apps.alerts.models import Alert
+from apps.alerts.scheduling import reload
+from apps.alerts.tokens import ACCESS, Tokens
+from duly import RunRecord, SystemClock, VirtualClock
+from tests.apps.alerts.world import SECRET, Person, World, alert_body, world_on
+from tests.support.processes import Children, Server
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.processes
+
+LEASE = 3
+opener = build_opener(ProxyHandler({}))
+
+
+class Site:
+    """One database, the processes that serve it, and a world that only looks and writes."""
+
+    def __init__(self, url: str, world: World, children: Children) -> None:
+        self.url = url
+        self.world = world
+        self._children = children
+
+    def serve(self, **env: Any) -> Server:
+        """Start a process."""
+        usual = {
+            "DATABASE_URL": self.url, "JWT_SECRET": SECRET, "LEASE_SECONDS": LEASE,
+            "LOG_LEVEL": "WARNING",
+        }  # fmt: skip
+        given = {**usual, **{name.upper(): value for name, value in env.items()}}
+        return self._children.uvicorn(
+            "apps.alerts.app:from_environment",
+            "--factory",
+            ready="/health",
+            env={name: str(value) for name, value in given.items()},
+        )
+
+    def add(self, person: Person, times: Sequence[datetime]) -> None:
+        """Store an alert for each of these times, and its job."""
+        now = datetime.now(UTC)
+        values = {
+            **alert_body(person.client), "client_id": person.client, "lookback": timedelta(days=1),
+            "recipients": [], "created_by": person.id, "created_at": now, "updated_at": now,
+        }  # fmt: skip
+        rows = [Alert(**{**values, "frequency": {"type": "once", "at": str(at)}}) for at in times]
+        self.world.add(*rows)
+        self.world.wait_for(reload, self.world.services, "test")
+
+    def instances(self) -> list[UUID]:
+        return [instance.alert_id for instance in self.world.instances()]
+
+    def runs(self, **filters: Any) -> list[RunRecord]:
+        return self.world.scheduler.runs(queue="alerts", limit=1000, **filters)
+
+
+@contextmanager
+def site_at(url: str, children: Children, clock: Any = None) -> Iterator[Site]:
+    with world_on(url, clock=clock or SystemClock()) as world:
+        world.wait_for(world.scheduler.aio.stop)
+        yield Site(url, world, children)
+
+
+@pytest.fixture
+def site(database_url: str, children: Children) -> Iterator[Site]:
+    with site_at(database_url, children) as site:
+        yield site
+
+
+def soon(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def assert_one_each(site: Site, count: int) -> None:
+    made = site.instances()
+    assert len(made) == len(set(made)) == count
+    assert [run for run in site.runs() if run.state != "succeeded"] == []
+
+
+def fetch(server: Server, person: Person, path: str, method: str = "GET") -> Any:
+    token = Tokens(SECRET, SystemClock()).issue("access", person.id, ACCESS)
+    request = Request(
+        f"{server.url}/api/v1/alerts{path}", method=method,
+        headers={"authorization": f"Bearer {token}"},
+    )  # fmt: skip
+    with opener.open(request, timeout=240) as answer:
+        return json.loads(answer.read())
+
+
+def test_14_a_stop_holds_in_every_process(site: Site) -> None:
+    """Two processes execute nothing until start; the overdue run then runs once."""
+    ana, otto = site.world.person(), site.world.admin()
+    servers = [site.serve(), site.serve()]
+    assert fetch(servers[0], otto, "/scheduler/stop", "POST")["status"] == "stopped"
+    site.add(ana, [soon(0.5)])
+    (job,) = fetch(servers[1], otto, "/scheduler/status")["jobs"]
+    due = datetime.fromisoformat(job["next_run_time"])
+    wait_until(lambda: datetime.now(UTC) > due + timedelta(seconds=2), what="the due time")
+    assert site.runs() == []
+    assert fetch(servers[1], otto, "/scheduler/start", "POST")["status"] == "running"
+    wait_until(lambda: len(site.instances()) == 1, what="the overdue run")
+    assert_one_each(site, 1)
+
+
+def test_16_three_processes_execute_200_alerts_once(site: Site) -> None:
+    """All of them are due at the same instant: 200 instances, made by several processes."""
+    servers = [site.serve() for _ in range(3)]
+    site.add(site.world.person(), [soon(3)] * 200)
+    wait_until(lambda: len(site.instances()) >= 200, what="200 instances")
+    wait_until(lambda: not site.runs(state="running"), what="the end of all runs")
+    assert_one_each(site, 200)
+    pids = {worker.id: worker.pid for worker in site.world.scheduler.workers()}
+    executed = {pids.get(run.worker_id or "") for run in site.runs()}
+    assert executed <= {server.pid for server in servers}
+    assert len(executed) > 1
+
+
+def test_17_killing_a_process_loses_and_doubles_nothing(site: Site) -> None:
+    """The other one takes over within the lease and 5 s, and every time is executed once."""
+    servers = {server.pid: server for server in (site.serve(), site.serve())}
+    site.add(site.world.person(), [soon(3 + number / 20) for number in range(120)])
+    wait_until(lambda: len(site.instances()) >= 20, what="some instances")
+    workers = {worker.id: worker.pid for worker in site.world.scheduler.workers()}
+    newest = next(run for run in site.runs() if run.worker_id in workers)
+    servers[workers[newest.worker_id or ""]].kill()
+    killed = time.monotonic()
+    last = max(run.scheduled_for for run in site.runs() if run.scheduled_for)
+    wait_until(
+        lambda: any(run.scheduled_for and run.scheduled_for > last for run in site.runs()),
+        what="a run after the kill",
+    )
+    assert time.monotonic() - killed < LEASE + 5
+    wait_until(lambda: len(site.instances()) == 120, what="120 instances")
+    wait_until(lambda: not site.runs(state="running"), what="the end of all runs")
+    assert_one_each(site, 120)
+
+
+def test_18_a_restart_across_a_due_time(database_url: str, children: Children) -> None:
+    """Within the grace it runs once after the restart; beyond it, it is recorded as missed."""
+    now = datetime.now(UTC)
+    with site_at(database_url, children, VirtualClock(now - timedelta(minutes=20))) as past:
+        ana = past.world.person()
+        server = past.serve()
+        server.terminate()
+        past.add(ana, [now - timedelta(minutes=10), now - timedelta(minutes=1)])
+    with site_at(database_url, children) as site:
+        site.serve(scheduler_misfire_grace_seconds=300)
+        wait_until(lambda: len(site.instances()) == 1, what="the overdue run")
+        wait_until(lambda: len(site.runs()) == 2, what="both decisions")
+        late, early = sorted(site.runs(), key=lambda run: run.state)
+        assert (early.state, late.state) == ("succeeded", "missed")
+        assert (early.scheduled_for, late.scheduled_for) == (
+            now - timedelta(minutes=1), now - timedelta(minutes=10),
+        )  # fmt: skip
+
+
+@pytest.mark.timeout(600)
+def test_24_500_alerts_at_once_hold_up_no_request(site: Site) -> None:
+    """Connections stay within the limit, and the list of alerts answers within 250 ms.
+
+    The best of three, for the machine may be busy with other tests.
+    """
+    ana = site.world.person()
+    server = site.serve()
+    worst: list[float] = []
+    for attempt in range(1, 4):
+        site.add(ana, [soon(2)] * 500)
+        worst.append(max(_latencies_until(site, server, ana, 500 * attempt)))
+        if worst[-1] < 0.25:
+            break
+    assert min(worst) < 0.25, worst
+    assert_one_each(site, 500 * len(worst))
+
+
+def test_28_a_stop_during_a_run_ends_in_time(site: Site) -> None:
+    """The process ends, the run is given back, no connection stays, and another one finishes it."""
+    ana = site.world.person()
+    server = site.serve(shutdown_grace_seconds=0.5)
+    blocker = create_engine(site.url.replace("postgresql://", "postgresql+psycopg://"))
+    with blocker.connect() as connection:
+        if blocker.dialect.name == "postgresql":
+            connection.execute(text("lock table app.client_metrics"))
+            site.add(ana, [soon(0.5)])
+            wait_until(lambda: site.runs(state="running"), what="a run that waits for the lock")
+        else:
+            site.add(ana, [soon(0.5)])
+            wait_until(site.runs, what="the run")
+        asked = time.monotonic()
+        server.terminate(timeout=240)
+        assert time.monotonic() - asked < 20
+        if blocker.dialect.name == "postgresql":
+            others = "select count(*) from pg_stat_activity where datname = current_database()"
+            mine = "and pid <> pg_backend_pid() and query like '%client_metrics%'"
+            found = connection.execute(text(f"{others} {mine}"))
+            assert found.scalar_one() == 0
+        connection.rollback()
+    blocker.dispose()
+    site.serve()
+    wait_until(lambda: len(site.instances()) == 1, what="the instance")
+    assert_one_each(site, 1)
+
+
+def _latencies_until(site: Site, server: Server, person: Person, count: int) -> list[float]:
+    """Return the durations of requests until there are so many instances."""
+    latencies, deadline = [], time.monotonic() + 100
+    limit = 10 + 5 + 25  # runs, requests, and those of Duly
+    while len(site.instances()) < count:
+        asked = time.monotonic()
+        fetch(server, person, "/?limit=20")
+        latencies.append(time.monotonic() - asked)
+        assert asked < deadline, f"{len(site.instances())} of {count} instances"
+        assert _connections(site, server) <= limit
+    return latencies
+
+
+def _connections(site: Site, server: Server) -> int:
+    """Return the number of connections to the database that a process holds."""
+    process = psutil.Process(server.pid)
+    if site.url.startswith("sqlite"):
+        name = site.url.rpartition("/")[2]
+        return sum(file.path.endswith(name) for file in process.open_files())
+    return sum(one.raddr != () and one.status == "ESTABLISHED" for one in process.net_connections())
