@@ -126,8 +126,10 @@ def test_22_an_unreadable_frequency_stops_nobody(database_url: str) -> None:
         bad, good = ana.alert(name="bad"), ana.alert(name="good")
         broken = '{"type": "weekly", "time": "10:00", "dayOfWeek": [1, 9]}'.replace(":", "\\:")
         world.execute(f"update app.alerts set frequency = '{broken}' where name = 'bad'")
-    with world_on(database_url, DUE, scheduler_enabled=True) as world:
-        wait_until(lambda: world.instances() and world.notices(), what="the first steps")
+    with world_on(database_url, DUE - timedelta(minutes=1), scheduler_enabled=True) as world:
+        wait_until(world.notices, what="the notice")
+        world.clock.advance(60)
+        wait_until(world.instances, what="the run of the other alert")
         olga = world.person("olga@example.com", role="admin")
         (listed,) = olga.get("/scheduler/status")["unschedulable"]
         assert (listed["alert_id"], listed["name"]) == (bad["id"], "bad")
