@@ -138,7 +138,7 @@ def test_22_an_unreadable_frequency_stops_nobody(database_url: str) -> None:
         assert [str(one.alert_id) for one in world.instances()] == [good["id"]]
         told = [notice.title for notice in world.notices() if notice.user_id == otto.id]
         assert told == ["bad cannot be scheduled"]
-        eve = world.person("eve@example.com")
+        eve = world.person("eve@example.com", client=ana.client)
         shown = eve.get(f"/{bad['id']}")
         assert shown["scheduling"]["state"] == "error"
         assert shown["scheduling"]["detail"] == listed["detail"]
