@@ -38,7 +38,10 @@ def describe_api(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """Return the OpenAPI document of those of the routes that belong to the REST API."""
     own = [route for route in routes if isinstance(route, ApiRoute)]
     document: dict[str, Any] = get_openapi(
-        title="Duly", version=VERSION, description=DESCRIPTION, routes=own
+        title="Duly",
+        version=VERSION,
+        description=DESCRIPTION,
+        routes=[route.api_route for route in own],
     )
     schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"].setdefault("schemas", {})

@@ -15,6 +15,9 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from duly.errors import did_you_mean
 from duly.model.key import Role
@@ -30,7 +33,7 @@ ANYBODY = Principal("anybody")
 """The sender of a request that needs no role."""
 
 
-class GuardedRoute(APIRoute):
+class GuardedRoute(Route):
     """A route of the web application, which cannot be made without a rule of who may use it.
 
     Args:
@@ -59,29 +62,44 @@ class GuardedRoute(APIRoute):
         scope: Scope,
         **documentation: Any,
     ) -> None:
+        super().__init__(path, handler, methods=[method])
+        self.methods = {method}  # without HEAD, which `HeadAsGet` answers
+        self.app = self._serve
         self.method = method
         self.role = role
         self.scope = scope
         self.creates = False
-        super().__init__(path, handler, methods=[method], **documentation)
+        self._documentation = documentation
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what responds to a request: see `APIRoute.get_route_handler`."""
-        handle = super().get_route_handler()
+    @cached_property
+    def api_route(self) -> APIRoute:
+        """What FastAPI makes of the handler; created when it is first needed.
 
-        async def respond(request: Request) -> Response:
-            guard: Guard = request.app.state.guard
-            bounded = BoundedRequest(request.scope, request.receive)
-            admitted = await guard.admit(bounded, self.role) if self.role else ANYBODY
-            bounded.state.principal = admitted
-            aio = request.app.state.scheduler.aio
-            await refuse_foreign(admitted, self.scope, request.path_params, aio)
-            if self.method not in csrf.SAFE_METHODS:
-                await self.check_body(bounded)
-            self.check_query(bounded)
-            return await self.respond(bounded, handle)
+        FastAPI reads the signature and builds models. For all routes together, that takes longer
+        than all other code of the web application takes to be imported.
+        """
+        return _CheckedRoute(self, **self._documentation)
 
-        return respond
+    async def _serve(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        await self.api_route.app(scope, receive, send)
+
+    async def admit(self, request: Request, handle: Respond) -> Response:
+        """Respond to a request if its sender may send it.
+
+        Args:
+            request: the request.
+            handle: what FastAPI has made of the handler.
+        """
+        guard: Guard = request.app.state.guard
+        bounded = BoundedRequest(request.scope, request.receive)
+        admitted = await guard.admit(bounded, self.role) if self.role else ANYBODY
+        bounded.state.principal = admitted
+        aio = request.app.state.scheduler.aio
+        await refuse_foreign(admitted, self.scope, request.path_params, aio)
+        if self.method not in csrf.SAFE_METHODS:
+            await self.check_body(bounded)
+        self.check_query(bounded)
+        return await self.respond(bounded, handle)
 
     async def respond(self, request: Request, handle: Respond) -> Response:
         """Respond to an admitted request by its handler."""
@@ -93,6 +111,23 @@ class GuardedRoute(APIRoute):
 
     def check_query(self, request: Request) -> None:
         """Refuse query parameters that the handler would not see."""
+
+
+class _CheckedRoute(APIRoute):
+    """FastAPI's view of a guarded route, which checks a request before the handler is called."""
+
+    def __init__(self, guarded: GuardedRoute, **documentation: Any) -> None:
+        self._guarded = guarded
+        super().__init__(guarded.path, guarded.endpoint, methods=[guarded.method], **documentation)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what responds to a request: see `APIRoute.get_route_handler`."""
+        handle = super().get_route_handler()
+
+        async def respond(request: Request) -> Response:
+            return await self._guarded.admit(request, handle)
+
+        return respond
 
 
 class ApiRoute(GuardedRoute):
@@ -125,7 +160,9 @@ class ApiRoute(GuardedRoute):
     @cached_property
     def query_parameters(self) -> dict[str, bool]:
         """The names of the query parameters, and whether they may be given several times."""
-        models: list[Any] = [field.field_info.annotation for field in self.dependant.query_params]
+        models: list[Any] = [
+            field.field_info.annotation for field in self.api_route.dependant.query_params
+        ]
         return {
             name: get_origin(field.annotation) is list
             for model in models
