@@ -395,7 +395,7 @@ class Store:
 
 
 def _close_returned(_driver: object, entry: ConnectionPoolEntry) -> None:
-    """Close a connection that is returned to a pool which nobody uses any more."""
+    """Close a connection that is returned to a pool after `Store.dispose`."""
     entry.invalidate()
 
 
