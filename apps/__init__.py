@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -34,3 +36,11 @@ class Demo:
     running: Callable[[], AbstractAsyncContextManager[None]]
     accounts: Sequence[tuple[str, str, str]] = ()
     hints: Sequence[str] = ()
+
+
+def kept_secret(file: Path) -> str:
+    """Return a persistent key, so that a restart does not sign users out."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(32))
+    return file.read_text()

@@ -21,11 +21,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from apps import Demo
+from apps.alerts.demo import demo as alerts
 from apps.expireeye.demo import demo as expireeye
 from duly.web import local_key, web_app
 
 APPLICATIONS: Sequence[Callable[[Path], Demo]] = (
     expireeye,
+    alerts,
 )  # fmt: skip - one line for each application
 FOLDER = Path("var") / "demo"
 

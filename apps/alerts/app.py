@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from apps.alerts.api import alerts, auth, health, scheduler
 from apps.alerts.jobs import declare_jobs
+from apps.alerts.pages.site import add_pages
 from apps.alerts.services import Services
 from apps.alerts.settings import Settings
 from apps.logs import set_up_logging
@@ -44,6 +45,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     for part in (auth, scheduler, alerts, health):  # static paths before those with an id
         app.include_router(part.router)
+    add_pages(app, services)
     app.add_middleware(BodyLimit, refuse=lambda text: JSONResponse({"detail": text}, 413))
     app.add_middleware(SecurityHeaders)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from fastapi import HTTPException
 from sqlalchemy import select
@@ -13,34 +15,38 @@ from apps.alerts.models import Alert, User
 from apps.alerts.scheduling import ALERTS, Changes, next_run_time, reload, reloading, trigger_text
 from apps.alerts.services import Services
 from duly import JobRecord, RunRecord, Status, WorkerRecord
+from duly.model.identity import is_id
 
 log = logging.getLogger(__name__)
+
+_IDS_AT_ONCE = 1000
 
 
 async def status(services: Services) -> dict[str, Any]:
     """Return the status of the scheduler with all jobs of alerts."""
     state = await services.scheduler.aio.status(brief=True)
     jobs = await all_jobs(services)
-    columns = (Alert.id, Alert.name, Alert.frequency, Alert.is_active, Alert.problem)
-    async with services.database.session() as session:
-        rows = (await session.execute(select(*columns).where(Alert.deleted_at.is_(None)))).all()
-    alerts = {str(row.id): row for row in rows}
     return {
         "status": word_for(state),
         "job_count": len(jobs),
-        "jobs": [_show_job(job, alerts) for job in jobs],
+        "jobs": await show_jobs(services, jobs),
         "leader": next((worker.id for worker in alive_workers(state)), None),
-        "unschedulable": [
-            {
-                "alert_id": row.id,
-                "name": row.name,
-                "frequency": row.frequency,
-                "detail": row.problem,
-            }
-            for row in rows
-            if row.is_active and row.problem
-        ],
+        "unschedulable": await unschedulable(services),
     }
+
+
+async def unschedulable(services: Services) -> list[dict[str, Any]]:
+    """Return the active alerts that cannot be scheduled, with the reasons."""
+    columns = (Alert.id, Alert.name, Alert.frequency, Alert.problem)
+    query = select(*columns).where(
+        Alert.deleted_at.is_(None), Alert.is_active, Alert.problem.is_not(None)
+    )
+    async with services.database.session() as session:
+        rows = (await session.execute(query.order_by(Alert.name, Alert.id))).all()
+    return [
+        {"alert_id": row.id, "name": row.name, "frequency": row.frequency, "detail": row.problem}
+        for row in rows
+    ]
 
 
 def word_for(state: Status) -> str:
@@ -67,12 +73,45 @@ async def all_jobs(services: Services) -> list[JobRecord]:
         after = page[-1].id
 
 
-def _show_job(job: JobRecord, alerts: dict[str, Any]) -> dict[str, Any]:
-    alert = alerts.get(str(job.args.get("alert_id")))
-    name = f"Alert: {alert.name}" if alert else job.id
-    if job.after:
-        parent = alerts.get(str(job.args.get("parent_id")))
-        name += f" (after {parent.name})" if parent else ""
+async def job_page(
+    services: Services, *, after: str | None = None, limit: int = 100
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return some jobs of alerts by id, and whether more follow.
+
+    Args:
+        services: the services of the application.
+        after: the last id of the former page.
+        limit: how many.
+    """
+    page = await services.scheduler.aio.jobs(tag=ALERTS, after=after, limit=limit)
+    return await show_jobs(services, page), page.more
+
+
+async def show_jobs(services: Services, jobs: Sequence[JobRecord]) -> list[dict[str, Any]]:
+    """Return jobs as the API and the operator's page show them."""
+    ids = [job.args.get(name) for job in jobs for name in ("alert_id", "parent_id")]
+    names = await names_of(services, ids)
+    return [_show_job(job, names) for job in jobs]
+
+
+async def names_of(services: Services, ids: Iterable[str | None]) -> dict[str, str]:
+    """Return the names of alerts by their ids."""
+    wanted = sorted({UUID(one) for one in ids if one})
+    found: dict[str, str] = {}
+    async with services.database.session() as session:
+        for start in range(0, len(wanted), _IDS_AT_ONCE):
+            part = Alert.id.in_(wanted[start : start + _IDS_AT_ONCE])
+            rows = await session.execute(select(Alert.id, Alert.name).where(part))
+            found |= {str(row.id): row.name for row in rows}
+    return found
+
+
+def _show_job(job: JobRecord, names: Mapping[str, str]) -> dict[str, Any]:
+    alert = str(job.args.get("alert_id"))
+    name = f"Alert: {names[alert]}" if alert in names else job.id
+    parent = names.get(str(job.args.get("parent_id")))
+    if job.after and parent:
+        name += f" (after {parent})"
     return {
         "id": job.id,
         "name": name,
@@ -187,3 +226,14 @@ async def _refuse_others(services: Services, run_id: str) -> None:
 def actor_of(user: User) -> str:
     """Return a user's name for the audit trail: an id, not an e-mail address."""
     return str(user.id)
+
+
+def run_id(text: str | None) -> str | None:
+    """Return the id of a run that a query names.
+
+    Raises:
+        HTTPException: 422, it is not one.
+    """
+    if text is not None and not is_id(text):
+        raise HTTPException(422, "after: this is not the id of a run")
+    return text

@@ -14,12 +14,15 @@ from datetime import datetime
 from string import Template
 from uuid import UUID
 
+from fastapi import HTTPException
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from apps.alerts.accounts import may_trigger
-from apps.alerts.models import Alert, Instance, Metric, Task
+from apps.alerts.alerts import find
+from apps.alerts.models import Alert, Instance, Metric, Task, User
+from apps.alerts.scheduling import tag_of
 from apps.alerts.services import Services
 
 log = logging.getLogger(__name__)
@@ -90,6 +93,21 @@ async def trigger_alert(
     if met:
         await _follow_up(services, session, alert, instance)
     return instance
+
+
+async def trigger_by_hand(services: Services, user: User, alert_id: UUID) -> Instance:
+    """Trigger an alert as a user.
+
+    Raises:
+        HTTPException: 404, it is not an alert of the user; 409, a run of it is executing.
+    """
+    running = await services.scheduler.aio.runs(tag=tag_of(alert_id), state="running", limit=1)
+    async with services.database.begin() as session:
+        alert = await find(session, user, alert_id, change=True)
+        if running:
+            raise HTTPException(409, "The alert is running.")
+        cause = Cause(user.id, "manual", services.clock.now())
+        return await trigger_alert(services, session, alert, cause)
 
 
 async def observe(session: AsyncSession, alert: Alert, now: datetime) -> float | None:

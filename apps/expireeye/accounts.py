@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from apps.expireeye.database import Database
-from apps.expireeye.dates import is_time_zone
 from apps.expireeye.models import Role, User
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import Services
 from apps.passwords import DUMMY_HASH, hash_password, in_background, verify_password
 from apps.rate_limits import Limit, RateLimited, address_key
+from apps.zones import is_time_zone
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 200

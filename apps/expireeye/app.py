@@ -10,20 +10,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from starlette.staticfiles import StaticFiles
 
 from apps.expireeye import problems
 from apps.expireeye.api import auth, health, notifications, operator, products, socket
 from apps.expireeye.jobs import declare_jobs
 from apps.expireeye.pages import account, member
 from apps.expireeye.pages import operator as operator_page
-from apps.expireeye.pages.browser import FOLDER, SignInFirst, visitor
+from apps.expireeye.pages.browser import FOLDER, visitor
 from apps.expireeye.pages.session import visit_of
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import Services
 from apps.expireeye.settings import Settings
 from apps.logs import set_up_logging
 from apps.middleware import BodyLimit, SecurityHeaders
+from apps.web.page import SignInFirst, mount_static
 from duly import Clock, DulyError
 from duly.web import Principal, web_app
 
@@ -56,13 +56,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     for page in (account, member, operator_page):
         app.include_router(page.router)
     app.mount("/duly", web_app(services.scheduler, access=_operators_of(services)), name="duly")
-    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    mount_static(app, FOLDER)
     app.add_middleware(BodyLimit, refuse=problems.too_large)
     app.add_middleware(SecurityHeaders)
 
     async def problem_page(request: Request, problem: Problem) -> Response:
         browser = await visitor(request, services)
-        return await browser.show("problem.html", status=problem.status, problem=problem)
+        return await browser.show("problem.html", status=problem.status, message=problem.message)
 
     problems.install(app, problem_page)
 

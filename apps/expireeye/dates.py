@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 _BARE = re.compile(r"\d{4}-\d\d-\d\d")
 _FULL = re.compile(
@@ -71,14 +70,3 @@ def last_good_day(expiry: Expiry, zone: str) -> date:
 def to_wire(moment: datetime) -> str:
     """Return an instant as the API writes it: in UTC with ``Z``, with a fraction if it has one."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-@cache
-def time_zones() -> tuple[str, ...]:
-    """Return the names of all time zones that a user may choose, sorted."""
-    return tuple(sorted(available_timezones() - {"localtime", "Factory"}))
-
-
-def is_time_zone(name: str) -> bool:
-    """Return whether a name is that of a known IANA time zone."""
-    return name in time_zones()

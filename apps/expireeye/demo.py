@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from apps import Demo
+from apps import Demo, kept_secret
 from apps.expireeye.app import create_app
 from apps.expireeye.seed import MEMBER, OPERATOR, seed
 from apps.expireeye.services import Services
@@ -19,7 +18,7 @@ def demo(folder: Path) -> Demo:
     settings = Settings(
         database_url=f"sqlite:///{folder / 'expireeye.db'}",
         scheduler_heartbeat="fast",
-        jwt_secret=_kept_secret(folder / "expireeye.key"),
+        jwt_secret=kept_secret(folder / "expireeye.key"),
     )
     app = create_app(settings)
     services: Services = app.state.services
@@ -46,11 +45,3 @@ def demo(folder: Path) -> Demo:
             "restart the demo, and see that the change is kept.",
         ),
     )
-
-
-def _kept_secret(file: Path) -> str:
-    """Return a persistent key, so that a restart does not sign users out."""
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(32))
-    return file.read_text()

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from apps.expireeye.dates import is_time_zone
 from apps.expireeye.frequency import Frequency, frequency
+from apps.zones import is_time_zone
 from duly.errors import TriggerError
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query
-from sqlalchemy import select
 
 from apps.alerts import alerts as service
+from apps.alerts import evaluations
 from apps.alerts.api.access import Member, ServicesDep
 from apps.alerts.api.schemas import AlertChange, FrequencyBody, NewAlert, Parents, show_alerts
 from apps.alerts.frequencies import check_frequency, describe, next_times
@@ -16,7 +16,7 @@ from apps.alerts.history import show_run
 from apps.alerts.models import Alert, Instance, Task, User
 from apps.alerts.scheduling import tag_of
 from apps.alerts.services import Services
-from apps.alerts.triggering import Cause, trigger_alert
+from apps.alerts.triggering import trigger_by_hand
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 
@@ -91,13 +91,7 @@ async def delete_alert(user: Member, alert_id: UUID, services: ServicesDep) -> N
 @router.post("/{alert_id}/trigger")
 async def trigger(user: Member, alert_id: UUID, services: ServicesDep) -> dict[str, Any]:
     """Trigger an alert now, and return the instance; 409 while a run of it is executing."""
-    running = await services.scheduler.aio.runs(tag=tag_of(alert_id), state="running", limit=1)
-    async with services.database.begin() as session:
-        alert = await service.find(session, user, alert_id, change=True)
-        if running:
-            raise HTTPException(409, "The alert is running.")
-        cause = Cause(user.id, "manual", services.clock.now())
-        return show_instance(await trigger_alert(services, session, alert, cause))
+    return show_instance(await trigger_by_hand(services, user, alert_id))
 
 
 @router.get("/{alert_id}/instances")
@@ -106,18 +100,11 @@ async def instances(
 ) -> list[dict[str, Any]]:
     """List the evaluations of an alert, newest first, with their tasks."""
     await _find(services, user, alert_id)
-    query = select(Instance).where(Instance.alert_id == alert_id)
-    query = query.order_by(Instance.triggered_at.desc(), Instance.id).limit(limit).offset(offset)
     async with services.database.session() as session:
-        found = list(await session.scalars(query))
-        ids = [instance.id for instance in found]
-        tasks = list(await session.scalars(select(Task).where(Task.alert_instance_id.in_(ids))))
+        found = await evaluations.recent(session, alert_id, limit=limit, offset=offset)
     return [
-        {
-            **show_instance(instance),
-            "tasks": [_show_task(task) for task in tasks if task.alert_instance_id == instance.id],
-        }
-        for instance in found
+        {**show_instance(instance), "tasks": [_show_task(task) for task in tasks]}
+        for instance, tasks in found
     ]
 
 

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 
 from apps.alerts import operations
 from apps.alerts.api.access import Admin, ServicesDep
 from apps.alerts.history import STATES, RunOutcome, show_dead_letter, show_run
 from apps.alerts.scheduling import ALERTS, tag_of
-from duly.model.identity import is_id
 
 router = APIRouter(prefix="/api/v1/alerts/scheduler", tags=["scheduler"])
 
@@ -61,7 +60,7 @@ async def runs(  # noqa: PLR0917 - the filters of a query
         state=None if outcome is None else STATES[outcome],
         since=since,
         until=until,
-        after=_run_id(after),
+        after=operations.run_id(after),
         limit=limit,
     )
     return {"items": [show_run(run) for run in found], "more": found.more}
@@ -77,7 +76,7 @@ async def dead_letters(
 ) -> dict[str, Any]:
     """List failed runs that wait for a person, or those that were closed, newest first."""
     found = await operations.dead_letters(
-        services, discarded=status == "discarded", limit=limit, after=_run_id(after)
+        services, discarded=status == "discarded", limit=limit, after=operations.run_id(after)
     )
     return {"items": [show_dead_letter(run) for run in found]}
 
@@ -111,9 +110,3 @@ async def pause(user: Admin, job_id: str, services: ServicesDep) -> None:
 async def resume(user: Admin, job_id: str, services: ServicesDep) -> None:
     """Resume a paused job."""
     await operations.pause_job(services, user, job_id, paused=False)
-
-
-def _run_id(after: str | None) -> str | None:
-    if after is not None and not is_id(after):
-        raise HTTPException(422, "after: this is not the id of a run")
-    return after

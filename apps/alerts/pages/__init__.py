@@ -1,1 +1,1 @@
-"""The pages of client users and of operators."""
+"""The HTML pages."""

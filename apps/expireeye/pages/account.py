@@ -10,12 +10,12 @@ from fastapi.responses import Response
 
 from apps.expireeye import accounts, sign_ins
 from apps.expireeye.api.access import ServicesDep, address_of, signed_in
-from apps.expireeye.dates import time_zones
 from apps.expireeye.models import SignIn
 from apps.expireeye.pages.browser import Sender, Visitor
 from apps.expireeye.pages.session import checked_visit
 from apps.expireeye.problems import Problem
 from apps.expireeye.tokens import SOCKET
+from apps.zones import time_zones
 
 router = APIRouter(include_in_schema=False)
 
@@ -60,7 +60,7 @@ async def sign_in_form(browser: Visitor) -> Response:
     """Show the sign-in form."""
     if browser.visit.user:
         return browser.go_to("products")
-    return await browser.show("sign_in.html", form=EMPTY, error=None)
+    return await browser.show("welcome.html", email="", error=None)
 
 
 @router.post("/sign-in")
@@ -70,7 +70,9 @@ async def sign_in(browser: Sender, sent: Sent) -> Response:
     try:
         user = await accounts.sign_in(browser.services, address, sent.email, sent.password)
     except Problem as problem:
-        return await browser.show("sign_in.html", status=problem.status, form=sent, error=problem)
+        return await browser.show(
+            "welcome.html", status=problem.status, email=sent.email, error=problem.message
+        )
     return await browser.go_as(user)
 
 

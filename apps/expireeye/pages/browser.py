@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi import Depends, Request
+from fastapi.responses import Response
 
 from apps.expireeye.api.access import ServicesDep
 from apps.expireeye.models import User
@@ -24,28 +22,19 @@ from apps.expireeye.pages.session import (
     visit_of,
 )  # fmt: skip
 from apps.expireeye.services import Services
+from apps.web.page import Page, SignInFirst, templates_in
 
 FOLDER = Path(__file__).parent
 
-templates = Environment(
-    loader=FileSystemLoader(FOLDER / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+templates = templates_in(FOLDER)
 templates.globals["formatting"] = formatting
 
 
-class SignInFirst(Exception):
-    """The page requires a signed-in user, so the browser is sent to the sign-in page."""
-
-
-class Browser:
+class Browser(Page):
     """A request for a page, and the possible responses."""
 
     def __init__(self, request: Request, services: Services, visit: Visit) -> None:
-        self.request = request
+        super().__init__(request, templates)
         self.services = services
         self.visit = visit
 
@@ -67,22 +56,13 @@ class Browser:
         if user is not None:
             async with services.database.session() as session:
                 unread = await count_unread(session, user.id)
-        html = templates.get_template(template).render(
-            url=self._path,
-            user=user,
-            csrf=csrf_token(services, self.visit),
-            now=services.clock.now(),
-            unread=unread,
-            **context,
-        )
+        response = self.render(
+            template, status, user=user, csrf=csrf_token(services, self.visit),
+            now=services.clock.now(), unread=unread, **context,
+        )  # fmt: skip
         await renew(services, self.visit)
-        response = HTMLResponse(html, status)
         remember(response, self.request, services, self.visit)
         return response
-
-    def go_to(self, page: str, **query: str) -> Response:
-        """Redirect to a page of this application."""
-        return RedirectResponse(self._path(page) + (f"?{urlencode(query)}" if query else ""), 303)
 
     async def go_as(self, user: User | None) -> Response:
         """Sign in as ``user``, or sign out for ``None``, and redirect to the home page."""
@@ -90,11 +70,6 @@ class Browser:
         response = self.go_to("home")
         remember(response, self.request, self.services, visit)
         return response
-
-    def _path(self, name: str, /, **parameters: Any) -> str:
-        """Return the path of a route, including the path where this application is mounted."""
-        app: FastAPI = self.request.app
-        return f"{self.request.scope.get('root_path', '')}{app.url_path_for(name, **parameters)}"
 
 
 async def visitor(request: Request, services: ServicesDep) -> Browser:

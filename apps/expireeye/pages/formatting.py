@@ -9,34 +9,15 @@ from apps.expireeye.dates import Expiry, last_good_day
 from apps.expireeye.frequency import name_of
 from apps.expireeye.history import Entry
 from apps.expireeye.inventory import Owned
+from apps.web.times import local
 from duly import JobRecord
 
-_UNITS = (("day", 86400, 36 * 3600), ("hour", 3600, 5400), ("minute", 60, 90), ("second", 1, 0))
 FREQUENCIES = {
     "10s": "Every 10 seconds",
     "minute": "Every minute",
     "hour": "Every hour",
     "daily": "Daily at midnight",
 }
-
-
-def relative(moment: datetime, now: datetime) -> str:
-    """Return the distance to a moment, such as "in 5 minutes"; live.js does the same."""
-    seconds = (moment - now).total_seconds()
-    size = abs(seconds)
-    if size < 1:
-        return "now"
-    unit, length = next((unit, length) for unit, length, least in _UNITS if size >= least)
-    count = int(size / length + 0.5)
-    text = f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"in {text}" if seconds > 0 else f"{text} ago"
-
-
-def local(moment: datetime, zone: str) -> str:
-    """Return a moment in the local time of a zone."""
-    there = moment.astimezone(ZoneInfo(zone))
-    seconds = f":{there:%S}" if there.second else ""
-    return f"{there.day} {there:%b %Y, %H:%M}{seconds}"
 
 
 def good_until(owned: Owned, zone: str) -> str:

@@ -48,8 +48,8 @@ async def run_now(browser: Sender) -> Response:
     try:
         run = await run_check(browser.services, user)
     except Problem:
-        return browser.go_to("operator", done="busy")
-    return browser.go_to("operator", done="ran" if run.is_terminal else "started")
+        return browser.go_to("operator", {"done": "busy"})
+    return browser.go_to("operator", {"done": "ran" if run.is_terminal else "started"})
 
 
 @router.post("/frequency", name="set-frequency")
@@ -61,7 +61,7 @@ async def set_frequency(browser: Sender, frequency: Annotated[list[str], Form()]
         await browser.services.scheduler.aio.reset(CHECK, actor=actor(user))
     elif wanted in NAMED:
         await change_frequency(browser.services, user, wanted)
-    return browser.go_to("operator", done="changed")
+    return browser.go_to("operator", {"done": "changed"})
 
 
 def _operator(browser: Browser) -> User:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -15,14 +14,9 @@ from apps.expireeye.api.access import ServicesDep
 from apps.expireeye.models import SignIn, User
 from apps.expireeye.services import Services
 from apps.expireeye.tokens import SESSION
+from apps.web.forms import FOREIGN, is_same_origin, sent_token, set_session_cookie
 
 COOKIE = "expireeye_session"
-CSRF_FIELD = "csrf"
-CSRF_HEADER = "x-csrf-token"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_FOREIGN = (
-    "This form has expired or came from another site. Go back, reload the page and try again."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +59,9 @@ async def checked_visit(request: Request, services: ServicesDep) -> Visit:
         HTTPException: 403, the request may come from another site.
     """
     visit = await visit_of(request, services)
-    token = request.headers.get(CSRF_HEADER)
-    if token is None:
-        token = str((await request.form()).get(CSRF_FIELD, ""))
-    claims = services.tokens.read("csrf", token)
-    if not _same_origin(request) or claims is None or claims.get("id") != visit.id:
-        raise HTTPException(403, _FOREIGN)
+    claims = services.tokens.read("csrf", await sent_token(request))
+    if not is_same_origin(request) or claims is None or claims.get("id") != visit.id:
+        raise HTTPException(403, FOREIGN)
     return visit
 
 
@@ -104,22 +95,5 @@ async def renew(services: Services, visit: Visit) -> None:
 
 def remember(response: Response, request: Request, services: Services, visit: Visit) -> None:
     """Set the session cookie of a response."""
-    response.set_cookie(
-        COOKIE,
-        services.tokens.issue("session", SESSION, id=visit.id),
-        max_age=int(SESSION.total_seconds()),
-        path=request.scope.get("root_path") or "/",
-        secure=request.url.hostname not in _LOOPBACK,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def _same_origin(request: Request) -> bool:
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site != "same-origin":
-        return False
-    origin = request.headers.get("origin")
-    if origin is None:
-        return site is not None
-    return urlsplit(origin).netloc == request.headers.get("host")
+    value = services.tokens.issue("session", SESSION, id=visit.id)
+    set_session_cookie(response, request, name=COOKIE, value=value, lifetime=SESSION)

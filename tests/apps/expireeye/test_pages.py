@@ -12,6 +12,7 @@ from apps.expireeye.accounts import make_operator
 from apps.expireeye.history import Entry
 from apps.expireeye.pages import formatting
 from apps.expireeye.pages.session import COOKIE
+from apps.web import times
 from tests.apps.expireeye.world import World
 
 PASSWORD = "milk-and-honey"
@@ -197,7 +198,7 @@ def test_the_operators_page(visitor: Visitor, world: World) -> None:
 )  # fmt: skip
 def test_times_in_words(world: World, seconds: float, text: str) -> None:
     """Seconds up to a minute and a half, then minutes, hours, days."""
-    assert formatting.relative(world.soon(seconds), world.soon(0)) == text
+    assert times.relative(world.soon(seconds), world.soon(0)) == text
 
 
 @pytest.mark.parametrize(

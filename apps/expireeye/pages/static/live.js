@@ -1,93 +1,9 @@
 // Keeps a page live: notifications arrive through a socket, and changed regions are fetched again.
 
+import { refresh } from "../shared/regions.js";
+
 const page = document.body.dataset;
-const format = new Intl.RelativeTimeFormat("en", { numeric: "always" });
-const units = [["day", 86400, 36 * 3600], ["hour", 3600, 5400], ["minute", 60, 90], ["second", 1, 0]];
 const seen = new Set();
-
-// ---------------------------------------------------------------- times that move on
-
-function relative(moment) {
-  const seconds = (moment - Date.now()) / 1000;
-  const size = Math.abs(seconds);
-  if (size < 1) return "now";
-  const [unit, length] = units.find(([, , least]) => size >= least);
-  return format.format(Math.sign(seconds) * Math.floor(size / length + 0.5), unit);
-}
-
-function showTimes() {
-  for (const element of document.querySelectorAll("time[data-relative]")) {
-    const text = relative(Date.parse(element.dateTime));
-    if (element.textContent !== text) element.textContent = text;
-  }
-}
-
-// ---------------------------------------------------------------- parts that are fetched again
-
-// Make `old` look like `wanted` and leave alone what is the same: focus, open parts, typed text.
-function morph(old, wanted) {
-  if (old.isEqualNode(wanted)) return;
-  if (old.nodeName !== wanted.nodeName) return old.replaceWith(wanted);
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    old.data = wanted.data;
-    return;
-  }
-  if (old.matches("details[open]")) return;
-  for (const { name } of [...old.attributes]) {
-    if (!wanted.hasAttribute(name)) old.removeAttribute(name);
-  }
-  for (const { name, value } of wanted.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  }
-  const keyed = new Map([...old.children].filter((c) => c.id).map((c) => [c.id, c]));
-  let place = old.firstChild;
-  for (const child of [...wanted.childNodes]) {
-    const match = child.id ? keyed.get(child.id) : place && !place.id ? place : null;
-    if (!match) {
-      old.insertBefore(child, place);
-      continue;
-    }
-    if (match.contains(document.activeElement)) {
-      while (place !== match) place = moveToEnd(place); // moving the match would lose the focus
-    }
-    if (match === place) place = place.nextSibling;
-    else old.insertBefore(match, place);
-    morph(match, child);
-  }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
-  }
-}
-
-function moveToEnd(node) {
-  const next = node.nextSibling;
-  node.parentNode.append(node);
-  return next;
-}
-
-let refreshing = false;
-async function refresh() {
-  if (refreshing) return;
-  refreshing = true;
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (answer.redirected) return location.assign(answer.url);
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const region of document.querySelectorAll("[data-region]")) {
-      const wanted = fresh.getElementById(region.id);
-      if (wanted) morph(region, document.adoptNode(wanted));
-    }
-    page.csrf = fresh.body.dataset.csrf;
-    showTimes();
-  } catch {
-    // The server is away; the socket will tell when it is back.
-  } finally {
-    refreshing = false;
-  }
-}
 
 // ---------------------------------------------------------------- notices
 
@@ -167,8 +83,4 @@ function later() {
   wait = Math.min(wait * 2, 30000);
 }
 
-const every = document.querySelector("[data-refresh]")?.dataset.refresh;
-if (every) setInterval(() => document.hidden || refresh(), every * 1000);
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
-setInterval(showTimes, 1000);
 connect();
