@@ -194,9 +194,17 @@ def test_the_demo_serves_every_application(page: Page, children: Children) -> No
     expect(page.locator("#link-text")).to_have_text("Live", timeout=MOMENT)
     expect(page.locator(".toast").first).to_be_visible(timeout=PATIENCE)
     page.goto(address)
-    page.get_by_role("link", name="Its jobs in Duly").click()
+    page.get_by_role("link", name="Its jobs in Duly").first.click()
     job = page.get_by_role("link", name="check_product_expiry").first
     expect(job).to_be_visible(timeout=MOMENT)
+    email, password = demo.wait_for(r"^ +(\S+@\S+)  (\S+)  \(client user\)$").groups()
+    page.goto(address)
+    page.get_by_role("link", name="Open Alerts").click()
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    triggered = page.locator(".alert[data-look=triggered]", has_text="High cost per visit")
+    expect(triggered).to_contain_text("seconds ago", timeout=PATIENCE)
 
 
 def _make_operator(children: Children, url: str) -> None:

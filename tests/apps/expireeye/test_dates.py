@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from apps.expireeye.dates import (
     BadDate,
     Expiry,
-    is_time_zone,
     last_good_day,
     parse_expiry,
-    time_zones,
     to_wire,
 )
+from apps.zones import is_time_zone, time_zones
 from tests.apps.expireeye.world import World
 
 
