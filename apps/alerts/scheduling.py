@@ -13,17 +13,17 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from apps.alerts.frequencies import EPOCH, schedule_of
-from apps.alerts.models import Alert, Dependency
+from apps.alerts.models import Alert, Dependency, Outcome
 from apps.alerts.services import Services
 from duly import JobRecord, Retry, after, every
-from duly.errors import FrequencyError
+from duly.errors import DulyError, FrequencyError
 from duly.triggers import Frequency
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,12 @@ log = logging.getLogger(__name__)
 ALERTS = "alerts"
 """The tag of all jobs of alerts, and the queue of their runs."""
 
-_OUTCOMES = {"on_success": "success", "on_triggered": "success", "on_failure": "failure"}
+_OUTCOMES: dict[Outcome, Literal["success", "failure", "always"]] = {
+    "on_success": "success",
+    "on_triggered": "success",  # and `execute_after` asks whether it was triggered
+    "on_failure": "failure",
+    "always": "always",
+}
 _AT_ONCE = 500
 
 
@@ -71,16 +76,48 @@ def is_scheduled(alert: Alert) -> bool:
     return alert.is_active and alert.deleted_at is None and alert.problem is None
 
 
-def jobs_of(services: Services, alert: Alert, family: Family) -> list[dict[str, Any]]:
-    """Return the jobs that an alert should have.
+def own_job(services: Services, alert: Alert) -> dict[str, Any]:
+    """Return the job that runs an alert at its own times.
 
     Raises:
-        FrequencyError: its stored frequency breaks the rules.
-        ConfigurationError: its stored retry policy does.
+        FrequencyError: the stored frequency breaks the rules.
+        ConfigurationError: the stored retry policy does.
     """
+    return {
+        **_options(services, alert),
+        "task": "execute_alert",
+        "id": job_id(alert.id),
+        "args": _arguments(alert),
+        "overlap": "cancel_running",  # the next time replaces a retry that is still to come
+        "misfire_grace": services.settings.scheduler_misfire_grace_seconds,
+        **_times(services, alert),
+    }
+
+
+def following_jobs(services: Services, alert: Alert, family: Family) -> list[dict[str, Any]]:
+    """Return the jobs that run an alert after others."""
+    return [
+        {
+            **_options(services, alert),
+            "task": "execute_after",
+            "id": job_id(alert.id, link.parent_id),
+            "args": {**_arguments(alert), "parent_id": str(link.parent_id)},
+            "overlap": "allow",  # one run for each run of the parent
+            "trigger": after(
+                family.job_ids_of(link.parent_id), on=_OUTCOMES[link.condition], each=True
+            ),
+        }
+        for link in family.parents_of(alert.id)
+    ]
+
+
+def _arguments(alert: Alert) -> dict[str, str]:
+    return {"alert_id": str(alert.id), "client_id": str(alert.client_id)}
+
+
+def _options(services: Services, alert: Alert) -> dict[str, Any]:
     settings = services.settings
-    args = {"alert_id": str(alert.id), "client_id": str(alert.client_id)}
-    common = {
+    return {
         "tags": [ALERTS, tag_of(alert.id)],
         "queue": ALERTS,
         "owner": str(alert.client_id),
@@ -92,31 +129,6 @@ def jobs_of(services: Services, alert: Alert, family: Family) -> list[dict[str, 
         "max_running": settings.scheduler_max_instances,
         "catch_up": settings.catch_up,
     }
-    own = {
-        **common,
-        "task": "execute_alert",
-        "id": job_id(alert.id),
-        "args": args,
-        "overlap": "cancel_running",  # the next time replaces a retry that is still to come
-        "misfire_grace": settings.scheduler_misfire_grace_seconds,
-        **_times(services, alert),
-    }
-    followers = [
-        {
-            **common,
-            "task": "execute_after",
-            "id": job_id(alert.id, one.parent_id),
-            "args": {**args, "parent_id": str(one.parent_id)},
-            "overlap": "allow",  # one run for each run of the parent
-            "trigger": after(
-                family.job_ids_of(one.parent_id),
-                on=_OUTCOMES.get(one.condition, "always"),  # type: ignore[arg-type]
-                each=True,
-            ),
-        }
-        for one in family.parents_of(alert.id)
-    ]
-    return [own, *followers]
 
 
 def _times(services: Services, alert: Alert) -> dict[str, Any]:
@@ -167,48 +179,48 @@ async def _apply(
 ) -> Changes:
     family = await _family(session, {alert.id: alert for alert in alerts})
     affected = _with_children(family, alerts)
+    wanted: dict[UUID, list[dict[str, Any]]] = {}
     for alert in affected:
-        before = alert.problem
-        _examine(services, alert)
-        if alert.problem and alert.problem != before:
-            told = {"key": f"{alert.id} {alert.schedule_version}", "body": alert.problem,
-                    "title": f"{alert.name} cannot be scheduled"}  # fmt: skip
-            await services.scheduler.aio.enqueue("tell_operators", args=told, session=session)
-    wanted = {
-        alert.id: jobs_of(services, alert, family) for alert in affected if is_scheduled(alert)
-    }
+        former, alert.problem = alert.problem, None
+        if is_scheduled(alert):
+            try:
+                wanted[alert.id] = [own_job(services, alert)]
+            except (DulyError, TypeError) as error:
+                await _report_problem(services, session, alert, error, former)
+    for alert_id, jobs in wanted.items():
+        jobs.extend(following_jobs(services, family.alerts[alert_id], family))
     result = await services.scheduler.aio.sync(
         [job for jobs in wanted.values() for job in jobs],
         tag=[tag_of(alert.id) for alert in affected],
         session=session,
         actor=actor,
     )
+    touched = {*result.added, *result.changed}
     for alert in affected:
         alert.scheduled_version = alert.schedule_version if alert.id in wanted else None
-    for job in wanted.values():
-        if job[0]["id"] in {*result.added, *result.changed}:
-            trigger = job[0]["trigger"]
-            name = next(alert.name for alert in affected if job_id(alert.id) == job[0]["id"])
-            log.info("Scheduled %r (%s): %s.", name, job[0]["id"], trigger.describe())
+        if job_id(alert.id) in touched:
+            trigger = wanted[alert.id][0]["trigger"]
+            log.info("Scheduled %r (%s): %s.", alert.name, alert.id, trigger.describe())
     return Changes(
         len(result.added), len(result.changed), len(result.removed), len(result.unchanged),
         [(alert.id, alert.problem) for alert in affected if alert.problem],
     )  # fmt: skip
 
 
-def _examine(services: Services, alert: Alert) -> None:
-    """Record why an alert cannot be scheduled, if its stored row breaks the rules."""
-    alert.problem = None
-    if not is_scheduled(alert):
-        return
-    try:
-        jobs_of(services, alert, Family({}, {}))
-    except FrequencyError as error:
+async def _report_problem(
+    services: Services, session: AsyncSession, alert: Alert, error: Exception, former: str | None
+) -> None:
+    """Record why an alert cannot be scheduled, and tell the admins once."""
+    alert.problem = f"retry: {error}"
+    if isinstance(error, FrequencyError):
         alert.problem = f"frequency.{error.path}: {error.problem}"
-    except (ValueError, TypeError) as error:
-        alert.problem = f"retry: {error}"
-    if alert.problem:
+    if alert.problem != former:
         log.error("Alert %r (%s) cannot be scheduled: %s", alert.name, alert.id, alert.problem)
+        told = {
+            "key": f"{alert.id} {alert.schedule_version}", "body": alert.problem,
+            "title": f"{alert.name} cannot be scheduled",
+        }  # fmt: skip
+        await services.scheduler.aio.enqueue("tell_operators", args=told, session=session)
 
 
 async def _family(session: AsyncSession, alerts: dict[UUID, Alert]) -> Family:
