@@ -175,8 +175,13 @@ async def schedule(
 
 
 async def _apply(
-    services: Services, session: AsyncSession, alerts: Sequence[Alert], actor: str
+    services: Services,
+    session: AsyncSession,
+    alerts: Sequence[Alert],
+    actor: str,
+    others: Iterable[UUID] = (),
 ) -> Changes:
+    """Store the jobs of alerts; remove those of ``others``, unless they are among the alerts."""
     family = await _family(session, {alert.id: alert for alert in alerts})
     affected = _with_children(family, alerts)
     wanted: dict[UUID, list[dict[str, Any]]] = {}
@@ -191,7 +196,7 @@ async def _apply(
         jobs.extend(following_jobs(services, family.alerts[alert_id], family))
     result = await services.scheduler.aio.sync(
         [job for jobs in wanted.values() for job in jobs],
-        tag=[tag_of(alert.id) for alert in affected],
+        tag=[tag_of(alert_id) for alert_id in {*others, *(alert.id for alert in affected)}],
         session=session,
         actor=actor,
     )
@@ -279,23 +284,36 @@ class Changes:
 
 async def reload(services: Services, actor: str) -> Changes:
     """Compare all alerts with their jobs, and change what differs; nothing is absent meanwhile."""
+    stored = await _stored(services)
     async with services.database.session() as session:
-        wanted = (await session.execute(_active(Alert.id, Alert.client_id))).all()
-    return await _repair(services, wanted, {row.id for row in wanted}, actor)
+        active = (await session.execute(_active(Alert.id, Alert.client_id))).all()
+    return await _repair(services, active, stored - {row.id for row in active}, actor)
 
 
 async def reconcile(services: Services, actor: str) -> Changes:
     """Repair the alerts whose jobs are known to differ from their rows."""
-    stored = set(await _stored_ids(services))
-    columns = (Alert.schedule_version, Alert.scheduled_version, Alert.problem)
+    stored = await _stored(services)
+    columns = (Alert.id, Alert.client_id, Alert.schedule_version, Alert.scheduled_version)
     async with services.database.session() as session:
-        rows = (await session.execute(_active(Alert.id, Alert.client_id, *columns))).all()
+        active = (await session.execute(_active(*columns))).all()
     stale = [
         row
-        for row in rows
-        if row.scheduled_version != row.schedule_version or job_id(row.id) not in stored
+        for row in active
+        if row.scheduled_version != row.schedule_version or row.id not in stored
     ]
-    return await _repair(services, stale, {row.id for row in rows if not row.problem}, actor)
+    return await _repair(services, stale, stored - {row.id for row in active}, actor)
+
+
+async def _stored(services: Services) -> set[UUID]:
+    """Return the alerts that have jobs. Read them before the rows: an alert may be added since."""
+    found: set[UUID] = set()
+    last: str | None = None
+    while True:
+        page = await services.scheduler.aio.job_ids(tag=ALERTS, after=last, limit=1000)
+        found |= {UUID(one.removeprefix("alert_").partition("_")[0]) for one in page}
+        if not page.more:
+            return found
+        last = page[-1]
 
 
 def _active(*columns: Any) -> Select[Any]:
@@ -307,30 +325,34 @@ def _active(*columns: Any) -> Select[Any]:
 
 
 async def _repair(
-    services: Services, rows: Iterable[Any], active: Collection[UUID], actor: str
+    services: Services, rows: Iterable[Any], orphans: Collection[UUID], actor: str
 ) -> Changes:
-    changes = Changes()
-    part: list[UUID] = []
+    """Bring the jobs of alerts up to date, in transactions of some hundred.
+
+    Args:
+        services: the services of the application.
+        rows: alerts, by client: those of one client may run after each other.
+        orphans: alerts that have jobs and should have none.
+        actor: who acts.
+    """
+    changes, part = Changes(), sorted(orphans)
     for _client, group in groupby(rows, key=lambda row: row.client_id):
-        part += [row.id for row in group]  # alerts of one client may run after each other
+        part += [row.id for row in group]
         if len(part) >= _AT_ONCE:
             changes += await _repair_part(services, part, actor)
             part = []
     if part:
         changes += await _repair_part(services, part, actor)
-    known = {tag_of(alert_id) for alert_id in active}
-    orphans = sorted({_tag_in(one) for one in await _stored_ids(services)} - known)
-    for start in range(0, len(orphans), _AT_ONCE):
-        tags = orphans[start : start + _AT_ONCE]
-        removed = await services.scheduler.aio.sync([], tag=tags, actor=actor)
-        changes.removed += len(removed.removed)
     return changes
 
 
 async def _repair_part(services: Services, ids: Sequence[UUID], actor: str) -> Changes:
     """Repair these alerts together; if that fails, each by itself, so that one stops no other."""
     try:
-        return await _repair_together(services, ids, actor)
+        async with services.database.begin() as session:
+            locked = select(Alert).where(Alert.id.in_(ids)).order_by(Alert.id).with_for_update()
+            found = await session.scalars(locked)
+            return await _apply(services, session, found.all(), actor, others=ids)
     except Exception as error:
         if len(ids) == 1:
             log.exception("Scheduling alert %s failed.", ids[0])
@@ -339,28 +361,6 @@ async def _repair_part(services: Services, ids: Sequence[UUID], actor: str) -> C
     for alert_id in ids:
         changes += await _repair_part(services, [alert_id], actor)
     return changes
-
-
-async def _repair_together(services: Services, ids: Sequence[UUID], actor: str) -> Changes:
-    async with services.database.begin() as session:
-        found = await session.scalars(select(Alert).where(Alert.id.in_(ids)).with_for_update())
-        return await _apply(services, session, found.all(), actor)
-
-
-async def _stored_ids(services: Services) -> list[str]:
-    """Return the ids of all jobs of alerts."""
-    found: list[str] = []
-    after_id: str | None = None
-    while True:
-        page = await services.scheduler.aio.job_ids(tag=ALERTS, after=after_id, limit=1000)
-        found += page
-        if not page.more:
-            return found
-        after_id = page[-1]
-
-
-def _tag_in(stored: str) -> str:
-    return f"alert:{stored.removeprefix('alert_').partition('_')[0]}"
 
 
 reloading = asyncio.Lock()

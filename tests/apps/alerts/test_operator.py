@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.alerts import triggering
+from apps.alerts import scheduling, triggering
+from apps.alerts.alerts import create
+from apps.alerts.models import Alert
 from apps.alerts.scheduling import reloading
 from duly.model.run import TERMINAL
-from tests.apps.alerts.world import DAILY, World, world_on
+from tests.apps.alerts.world import DAILY, World, alert_body, world_on
 from tests.support.waiting import wait_until
 
 DUE = datetime.fromisoformat("2025-10-14T16:00:00+00:00")
@@ -117,6 +121,30 @@ def test_15_one_reload_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) 
     otto = world.admin()
     monkeypatch.setattr(reloading, "locked", lambda: True)
     assert otto.post("/scheduler/reload").status_code == 409
+
+
+def test_15_alerts_that_change_during_a_reload_keep_their_jobs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is created, and one becomes active again, after the reload has read which alerts are."""
+    ana, otto = world.person(), world.admin()
+    back = ana.alert(name="back")
+    world.execute("update app.alerts set is_active = false")
+    repair = scheduling._repair
+    values = {**alert_body(world.client_id), "client_id": world.client_id, "recipients": []}
+
+    async def late(*arguments: Any) -> Any:
+        async with world.services.database.begin() as session:
+            alert = await session.get_one(Alert, UUID(back["id"]))
+            alert.is_active = True
+            extra = {"lookback": timedelta(days=1), "name": "new"}
+            await create(world.services, session, ana.user, {**values, **extra})
+        return await repair(*arguments)
+
+    monkeypatch.setattr(scheduling, "_repair", late)
+    done = otto.post("/scheduler/reload").json()
+    assert (done["removed"], done["job_count"]) == (0, 2)
+    assert {alert["scheduling"]["state"] for alert in ana.get("/")} == {"scheduled"}
 
 
 def test_22_an_unreadable_frequency_stops_nobody(database_url: str) -> None:
