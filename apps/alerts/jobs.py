@@ -24,7 +24,7 @@ from apps.alerts.scheduling import ALERTS, is_scheduled, reconcile, reload
 from apps.alerts.services import Services
 from apps.alerts.triggering import AlreadyTriggered, Cause, trigger_alert
 from apps.logs import log_run_id
-from duly import Discard, Fail, Run, Snooze, cron
+from duly import Discard, Event, Fail, Run, Snooze, cron
 from duly.errors import RunSignal
 from duly.notify import Notice
 
@@ -40,6 +40,8 @@ _TRANSIENT_STATES = ("40001", "40P01", "55P03")
 def declare_jobs(services: Services) -> None:
     """Declare the tasks and the job on the application's scheduler."""
     services.scheduler.around(log_run_id)
+    for kind in ("run.missed", "run.skipped"):
+        services.scheduler.on(kind, _log_decision)
     _declare_executions(services)
     _declare_notices(services)
 
@@ -52,6 +54,10 @@ def declare_jobs(services: Services) -> None:
     async def reload_alert_jobs() -> dict[str, int]:
         """Compare all alerts with their jobs."""
         return (await reload(services, SYSTEM)).counts()
+
+
+def _log_decision(event: Event) -> None:
+    log.warning("%s did not run (%s): %s", event.job_id, event.kind, event.detail.get("reason"))
 
 
 def _declare_executions(services: Services) -> None:

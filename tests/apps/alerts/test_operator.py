@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import datetime, timedelta
 from typing import Any
@@ -254,6 +255,19 @@ def test_a_process_without_scheduler_or_reconciliation_is_not_ready(world: World
     assert (answer.status_code, answer.json()["ready"]) == (503, False)
     world.run_due()
     assert world.http.get("/health/ready").status_code == 200
+
+
+def test_what_does_not_run_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """An alert that was scheduled, one that ran, and one whose time was missed, by their names."""
+    with caplog.at_level(logging.INFO, "apps.alerts"):
+        alert = world.person().alert()
+        world.move_to(DUE)
+        world.move_to(DUE + timedelta(days=1, hours=1))
+    lines = [record.getMessage() for record in caplog.records]
+    assert f"Scheduled 'High CPLPV Alert' ({alert['id']})" in lines[0]
+    assert "Executed 'High CPLPV Alert': ok." in lines
+    (missed,) = [line for line in lines if "did not run" in line]
+    assert missed.startswith(f"alert_{alert['id']} did not run (run.missed): ")
 
 
 def test_metrics_are_for_allowed_networks(database_url: str) -> None:
