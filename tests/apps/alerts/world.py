@@ -199,6 +199,9 @@ def world_on(
     app = create_app(Settings(**{**usual, **settings}), clock)
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 50000)) as http:
         world = World(http, clock)
-        if not world.services.settings.scheduler_enabled:
-            world.run_due()
+        if world.services.settings.scheduler_enabled:
+            yield world
+            return
+        world.run_due()
         yield world
+        world.wait_for(world.scheduler.aio.stop)
