@@ -467,6 +467,34 @@ def test_the_next_fires_are_those_that_will_be(scheduler: Scheduler, clock: Virt
     assert scheduler.next_fires("j") == [after(20), after(30)]
 
 
+def test_a_paused_job_shows_the_times_to_come(scheduler: Scheduler, clock: VirtualClock) -> None:
+    """Not those that have passed during the pause, which its resumption decides."""
+    scheduler.add("work", every(seconds=10), id="j")
+    scheduler.pause("j")
+    clock.advance(25)
+    assert scheduler.next_fires("j", 2) == [after(30), after(40)]
+
+
+def test_runs_that_have_not_started_follow_their_job_to_another_queue(
+    scheduler: Scheduler, clock: VirtualClock
+) -> None:
+    """The old queue may have no workers; runs that have ended stay where they were."""
+    scheduler.add("work", every(seconds=10), id="j", queue="default", overlap="allow")
+    clock.advance(10)
+    scheduler.tick()
+    scheduler.edit("j", queue="gpu")
+    clock.advance(10)
+    scheduler.tick()
+    waiting, ended = scheduler.runs(job="j")
+    assert (waiting.state, waiting.queue) == ("ready", "gpu")
+    assert (ended.state, ended.queue) == ("succeeded", "default")
+    scheduler.edit("j", queue="default")
+    scheduler.tick()
+    assert [(run.state, run.queue) for run in scheduler.runs(job="j")] == [
+        ("succeeded", "default"), ("succeeded", "default"),
+    ]  # fmt: skip
+
+
 # ------------------------------------------------------------------ damage and newer versions
 
 

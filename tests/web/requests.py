@@ -38,6 +38,7 @@ FORMS: dict[str, dict[str, str]] = {
     "create_key": {"name": "deploy"},
     "add_rule": {"name": "new", "on": "run.failed", "to": "pager"},
     "send_test": {"to": "pager"},
+    "move_job": {"queue": "mail"},
     "add_calendar": {"name": "rest", "definition": '{"kind": "weekends"}'},
 }  # fmt: skip
 

@@ -47,6 +47,22 @@ def test_the_answers_come_first(site: Site, client: Client) -> None:
     assert page.index("Health") < page.index('id="calendar"') < page.index('id="history"')
 
 
+def test_a_job_that_no_worker_serves_is_moved_with_what_waits(site: Site, client: Client) -> None:
+    """Its page says so above everything, and one button moves it to a queue that is served."""
+    site.scheduler.edit("stock", queue="gpu")
+    site.forward(60)
+    site.clock.advance(30)
+    page = client.page("/jobs/stock")
+    assert "1 run cannot start: no worker serves the queue gpu." in text_of(page)
+    assert "Health Waiting A run was due 30 s ago" in text_of(page)
+    answer = client.submit("/jobs/stock/queue", queue="default")
+    assert answer.status_code == 303
+    page = client.page("/jobs/stock")
+    assert "cannot start" not in text_of(page)
+    assert {run.queue for run in site.scheduler.runs(job="stock", state="ready")} == {"default"}
+    assert 'name="queue"' not in site.client("operator").page("/jobs/stock")
+
+
 def test_health_names_the_worst_problem(site: Site, client: Client) -> None:
     """Failing, late, paused and unresolved jobs, and a paused queue."""
     site.forward(60)

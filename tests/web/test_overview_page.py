@@ -56,7 +56,7 @@ def test_a_waiting_job_leads_to_the_queues(site: Site, client: Client) -> None:
     assert "waiting prices has a run that was due 30 s ago" in shown
     assert "its queue &#39;default&#39; is paused by ana: migration" in shown
     assert f'action="{MOUNT}/queues/default/resume"' in page
-    assert f'class="button help" href="{MOUNT}/workers"' in page
+    assert f'class="button help" href="{MOUNT}/workers#queues"' in page
 
 
 def test_a_viewer_is_offered_no_action(site: Site) -> None:

@@ -396,6 +396,17 @@ def unstarted_of_jobs(conn: Connection, job_ids: Sequence[str], limit: int | Non
     return list(conn.execute(statement, {"ids": list(job_ids)}).scalars())
 
 
+def move_unstarted(tx: Transaction, job_ids: Sequence[str], queue: str) -> None:
+    """Move the runs of these locked jobs that have not started to another queue.
+
+    A run whose earlier attempt still executes stays, because it counts in the queue's limits.
+    """
+    found = lock(tx, unstarted_of_jobs(tx.conn, job_ids, None))
+    moved = [row.id for row in found if row.state in ("scheduled", "ready") and not row.occupied]
+    if moved:
+        change(tx, moved, queue=queue)
+
+
 def promote_due(tx: Transaction, limit: int) -> int:
     """Make scheduled runs ready that are due, and return their number."""
     chosen = tx.conn.execute(

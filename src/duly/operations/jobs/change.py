@@ -12,7 +12,7 @@ from duly.model.policy import JobOptions, decode_options, encode_policy
 from duly.operations.definition import Definition
 from duly.operations.jobs.binding import bind_again
 from duly.operations.jobs.cursors import active_or_finished, new_cursor
-from duly.store import calendars, jobs
+from duly.store import calendars, jobs, runs
 from duly.store.rows import JobRow, definition_of, options_problem
 from duly.store.transaction import Transaction
 from duly.triggers import Trigger, encode
@@ -26,12 +26,14 @@ class Changed(NamedTuple):
         fields: the names of the fields that differ.
         values: the columns to write.
         tags: its new tags; ``None``: they stay.
+        queue: its new queue, to which runs that have not started follow; ``None``: it stays.
     """
 
     job_id: str
     fields: list[str]
     values: dict[str, Any]
     tags: tuple[str, ...] | None
+    queue: str | None
 
 
 def refuse_changed(rows: Iterable[JobRow], revision: int | None) -> None:
@@ -49,7 +51,8 @@ def change(tx: Transaction, row: JobRow, wanted: Definition, **values: Any) -> l
     """Change a locked job to match a definition; return the names of the fields that differed.
 
     An unchanged trigger keeps the job's cursor. Before a new one replaces it, everything that has
-    fallen due under the old one is decided.
+    fallen due under the old one is decided. Runs that have not started follow to a new queue: the
+    old one may have no workers any more.
 
     Args:
         tx: the transaction.
@@ -112,8 +115,9 @@ def _compare(  # noqa: PLR0917 - what is stored, what is wanted, and what else c
     if wanted.task != row.task:
         differing.append("task")
     values |= {"revision": row.revision + 1} if differing else {}
-    tags_differ = "tags" in differing
-    return Changed(row.id, differing, values, wanted.tags if tags_differ else None)
+    new_tags = wanted.tags if "tags" in differing else None
+    new_queue = wanted.options.queue if wanted.options.queue != row.queue else None
+    return Changed(row.id, differing, values, new_tags, new_queue)
 
 
 def _write(tx: Transaction, changed: Sequence[Changed], tags: Mapping[str, Sequence[str]]) -> None:
@@ -122,6 +126,8 @@ def _write(tx: Transaction, changed: Sequence[Changed], tags: Mapping[str, Seque
     new_tags = {one.job_id: one.tags for one in changed if one.tags is not None}
     if new_tags:
         jobs.set_tags(tx, new_tags, tags)
+    for queue in {one.queue for one in changed if one.queue is not None}:
+        runs.move_unstarted(tx, [one.job_id for one in changed if one.queue == queue], queue)
 
 
 def rebind(tx: Transaction, row: JobRow) -> None:

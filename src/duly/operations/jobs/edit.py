@@ -48,7 +48,8 @@ def edit(
     """Edit a job; the edited fields take precedence over its declaration until `reset`.
 
     What fell due under the old definition is decided first. The change takes effect at once, here
-    and in every other process, and survives restarts.
+    and in every other process, and survives restarts. Runs that have not started follow to a new
+    queue; whatever else they need was fixed when they were created.
 
     Args:
         job_id: the job's id.

@@ -143,7 +143,7 @@ def job(core: Core, job_id: str) -> JobRecord:
 
 
 def next_fires(core: Core, job_id: str, count: int = 10) -> list[datetime]:
-    """Return the next nominal times of a job, soonest first.
+    """Return the next nominal times of a job, soonest first; of a paused one, those to come.
 
     Args:
         job_id: the job's id.
@@ -159,7 +159,9 @@ def next_fires(core: Core, job_id: str, count: int = 10) -> list[datetime]:
     if record.options.max_fires is not None:
         limit = min(limit, record.options.max_fires - record.fired_count)
     fires: list[datetime] = []
-    moment = record.next_fire_at
+    moment, now = record.next_fire_at, core.store.time.now()
+    if record.state == "paused" and record.trigger is not None and moment and moment < now:
+        moment = next_fire(record.trigger, record.options, now)
     while moment is not None and record.trigger is not None and len(fires) < limit:
         fires.append(moment)
         moment = next_fire(record.trigger, record.options, moment)

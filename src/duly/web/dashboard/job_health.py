@@ -10,6 +10,7 @@ from duly.model.job import JobRecord
 from duly.model.run import RunRecord
 from duly.operations.status import Status
 from duly.web.dashboard import formatting
+from duly.web.dashboard.stranded import stranded
 
 LATE_AFTER = timedelta(seconds=5)
 _BAD = frozenset({"failed", "discarded", "missed"})
@@ -44,6 +45,11 @@ def health_of(job: JobRecord, runs: Sequence[RunRecord], status: Status) -> JobH
 def _problem(job: JobRecord, runs: Sequence[RunRecord], status: Status) -> JobHealth | None:
     if job.state == "unresolved":
         return JobHealth("unresolved", "Cannot run", "It cannot run with the deployed code.")
+    waiting = stranded(runs, status)
+    if waiting is not None:
+        ago = formatting.span(status.at - waiting.run.due_at)
+        text = f"A run was due {ago} ago; no worker serves its queue {waiting.queue}."
+        return JobHealth("late", "Waiting", text)
     if job.consecutive_failures:
         number = formatting.count(job.consecutive_failures, "failure")
         return JobHealth("failed", "Failing", f"{number} in a row.")

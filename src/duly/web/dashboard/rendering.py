@@ -36,6 +36,7 @@ CONFIRMATIONS = {
     "backfilled": "The runs of the backfill were created.",
     "nothing-to-backfill": "Nothing has changed: all times of that period have run.",
     "reset": "The job was reset to its declaration in code.",
+    "moved": "The job was moved to another queue, and its runs that had not started with it.",
     "removed": "The job was removed.",
     "cancelled": "Cancellation was requested.",
     "retried": "The run will be tried again.",

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from duly.model.backfill import MAX_RUNS
-from duly.web.api.paging import Instant
+from duly.web.api.paging import Instant, Text
 from duly.web.context import Context
 from duly.web.dashboard.actions.form import Action, ActionForm, redirect
 from duly.web.paths import Name
@@ -25,6 +25,12 @@ class BackfillForm(ActionForm):
     end: Instant
     limit: Annotated[int, Field(ge=1, le=MAX_RUNS)]
     force: bool = False
+
+
+class QueueForm(ActionForm):
+    """The queue that a job is moved to."""
+
+    queue: Text
 
 
 @routes.post("/jobs/{job_id}/run")
@@ -72,6 +78,13 @@ async def reset_job(context: Context, job_id: Name, form: Action) -> Response:
     """Undo all manual edits of a job, so that its declaration in code applies again."""
     await context.scheduler.aio.reset(job_id, actor=context.because(form.reason))
     return redirect(context, form, "jobs", job_id, done="reset")
+
+
+@routes.post("/jobs/{job_id}/queue", role="admin")
+async def move_job(context: Context, job_id: Name, form: Annotated[QueueForm, Form()]) -> Response:
+    """Move a job, and its runs that have not started, to another queue."""
+    await context.scheduler.aio.edit(job_id, queue=form.queue, actor=context.because(form.reason))
+    return redirect(context, form, "jobs", job_id, done="moved")
 
 
 @routes.post("/jobs/{job_id}/remove", role="admin")

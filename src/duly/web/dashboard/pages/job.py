@@ -34,6 +34,7 @@ from duly.web.dashboard.job_health import health_of
 from duly.web.dashboard.overrides import overrides_of
 from duly.web.dashboard.rendering import read_status, render
 from duly.web.dashboard.sentences import sentence, why
+from duly.web.dashboard.stranded import stranded
 from duly.web.paths import Name
 from duly.web.routes import Routes
 
@@ -82,6 +83,7 @@ async def show_job(
         chart=durations_of(runs, status.at),
         runs=[run.redacted() for run in runs[:MAX_RUNS]],
         undone=_undone(runs),
+        stranded=stranded(runs, status),
         ranges=ranges[:MAX_RANGES],
         around=around,
         graph=job_graph(job, around) if around.jobs else None,

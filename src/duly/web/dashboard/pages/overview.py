@@ -28,6 +28,9 @@ MAX_RECENT = 12
 MAX_CONCERNS = 8
 MAX_WORKERS = 6
 
+REMEDIES = {"queues": (("workers",), "#queues"), "notices": (("settings", "notices"), "")}
+"""Where a user solves a problem of the scheduler, by what was checked: path and fragment."""
+
 routes = Routes(tag=None)
 
 
@@ -53,6 +56,7 @@ async def show_overview(context: Context, query: Annotated[WindowQuery, Query()]
         outcomes=OUTCOMES,
         max_workers=MAX_WORKERS,
         windows=WINDOWS,
+        remedies=REMEDIES,
     )
 
 
