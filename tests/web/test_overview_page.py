@@ -59,6 +59,16 @@ def test_a_waiting_job_leads_to_the_queues(site: Site, client: Client) -> None:
     assert f'class="button help" href="{MOUNT}/workers#queues"' in page
 
 
+def test_a_job_in_a_queue_without_workers_leads_to_its_page(site: Site, client: Client) -> None:
+    """There it can be moved to a queue that is served."""
+    site.scheduler.edit("stock", queue="gpu")
+    site.forward(60)
+    site.forward(30)
+    page = client.page("/")
+    assert "no worker serves its queue &#39;gpu&#39;" in text_of(page)
+    assert f'class="button help" href="{MOUNT}/jobs/stock"' in page
+
+
 def test_a_viewer_is_offered_no_action(site: Site) -> None:
     """Only links."""
     site.scheduler.pause("letter", reason="x")

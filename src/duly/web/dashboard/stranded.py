@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from duly.model.run import RunRecord
-from duly.operations.problems import PATIENCE
 from duly.operations.status import Status
+
+PATIENCE = timedelta(seconds=10)
+"""How long a run may be due without a worker, for instance while a new version is deployed."""
 
 
 @dataclass(frozen=True, slots=True)
