@@ -191,6 +191,29 @@ def test_a_queue_without_a_worker_is_the_reason(site: Site, client: Client) -> N
     assert "No worker is alive." in text_of(client.page(f"/runs/{run_id}")).partition("Why")[2]
 
 
+def test_a_run_that_waits_beside_free_slots_says_so(site: Site, client: Client) -> None:
+    """After a minute: perhaps no worker knows its task. Slots of draining workers do not count."""
+    url = site.scheduler.store.url.render_as_string(hide_password=False)
+    other = Scheduler(url, clock=site.clock, queues={"default": 4})
+
+    @other.task(name="theirs")
+    def theirs() -> None: ...
+
+    other.tick()
+    assert other.worker_id is not None
+    client.submit(f"/workers/{other.worker_id}/drain")
+    other.tick()
+    run_id = other.enqueue(theirs)
+    site.forward(60)
+    waits = text_of(client.page(f"/runs/{run_id}")).partition("Why it has not started")[2]
+    assert waits.startswith(" It starts as soon as one of 10 slots of the queue default is free")
+    site.forward(1)
+    waits = text_of(client.page(f"/runs/{run_id}")).partition("Why it has not started")[2]
+    assert "It has been due for 1 min 1 s although 10 of 10 slots of the queue default" in waits
+    other.stop(grace=0)
+    assert "Perhaps no worker that serves the queue knows its task, theirs" in waits
+
+
 def test_a_later_run_says_when(site: Site, client: Client) -> None:
     """A delayed call is not a problem."""
     declare(site.scheduler)

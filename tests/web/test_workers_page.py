@@ -50,6 +50,39 @@ def test_a_worker_without_heartbeat_is_silent(site: Site, client: Client) -> Non
     assert "Drain the worker" not in page
 
 
+def test_the_header_tells_how_many_workers_start_runs(
+    site: Site, client: Client, second: Scheduler
+) -> None:
+    """All of them, or how many of all if some drain or are silent; in updates, too."""
+    header = {"X-Duly-Update": "1"}
+
+    def pulse() -> str:
+        pages = client.page("/"), client.get(f"{MOUNT}/jobs", headers=header).text
+        full, update = (page.partition('id="pulse"')[2].partition("</p>")[0] for page in pages)
+        assert full == update
+        return full
+
+    assert "is-succeeded" in pulse()
+    assert "</svg>2 workers</span>" in pulse()
+    client.submit(f"/workers/{second.worker_id}/drain")
+    site.clock.advance(2)
+    assert "is-late" in pulse()
+    assert "</svg>1 of 2 workers</span>" in pulse()
+    assert "draining" in text_of(client.page("/"))
+
+
+def test_a_silent_worker_is_called_so_on_the_overview(
+    site: Site, client: Client, second: Scheduler
+) -> None:
+    """By the same word as on the page of workers."""
+    site.clock.advance(50)
+    site.scheduler.tick()
+    site.clock.advance(50)
+    page = client.page("/")
+    assert "</svg>1 of 2 workers</span>" in page
+    assert "silent 1 min ago" in text_of(page)
+
+
 def test_running_runs_are_listed_by_worker(site: Site, client: Client) -> None:
     """With a link, the duration and the progress, while the function executes."""
     seen: list[str] = []
@@ -82,25 +115,39 @@ def test_it_says_what_waits_and_why(site: Site, client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue", "numbers", "why"),
+    ("queue", "numbers", "age", "why"),
     [
-        (QueueStatus("a", paused=True), (0, 5, 1), "The queue is paused."),
-        (QueueStatus("a"), (0, 0, 0), "No living worker serves this queue."),
+        (QueueStatus("a", paused=True), (0, 5, 1), 90, "The queue is paused."),
+        (QueueStatus("a"), (0, 0, 0), 90, "No living worker serves this queue."),
         (
             QueueStatus("a", max_running=1),
             (1, 5, 1),
+            90,
             "Its limit is reached: at most 1 run at once.",
         ),
-        (QueueStatus("a", max_running=9), (5, 5, 1), "All 5 slots of its workers are in use."),
-        (QueueStatus("a", rate=2, per=60.0), (0, 5, 1), "Its rate allows 2 starts in 1 min."),
+        (QueueStatus("a", max_running=9), (5, 5, 1), 90, "All 5 slots of its workers are in use."),
+        (QueueStatus("a", rate=2, per=60.0), (0, 5, 1), 90, "Its rate allows 2 starts in 1 min."),
+        (
+            QueueStatus("a"),
+            (0, 5, 1),
+            60,
+            "A worker is about to start them, unless their concurrency keys are in use.",
+        ),
+        (
+            QueueStatus("a"),
+            (2, 5, 1),
+            61,
+            "3 of 5 slots are free: perhaps no worker of this queue knows the task of the oldest "
+            "run, or its concurrency key is in use.",
+        ),
     ],
 )
 def test_the_gravest_cause_of_a_wait_is_named(
-    queue: QueueStatus, numbers: tuple[int, int, int], why: str
+    queue: QueueStatus, numbers: tuple[int, int, int], age: float, why: str
 ) -> None:
     """What would keep the runs waiting even if the others were solved comes first."""
-    assert why_waiting(queue, *numbers, stopped=False) == why
-    assert why_waiting(queue, *numbers, stopped=True) == "The scheduler is switched off."
+    assert why_waiting(queue, *numbers, age=age, stopped=False) == why
+    assert why_waiting(queue, *numbers, age=age, stopped=True) == "The scheduler is switched off."
 
 
 def test_draining_a_worker(site: Site, client: Client) -> None:

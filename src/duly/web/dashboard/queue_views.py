@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from duly.model.run import RunRecord
 from duly.operations.measures import QueueCounts
 from duly.operations.status import QueueStatus, Status
-from duly.web.dashboard.formatting import count, span
+from duly.web.dashboard.formatting import SECOND, count, span
+from duly.web.dashboard.waiting import LONG
 from duly.web.dashboard.worker_views import WorkerView
 
 
@@ -59,15 +60,25 @@ def queue_views(
         ready = depth.ready if depth else 0
         oldest = depth.oldest_age if depth else None
         numbers = (executing[name], sum(serving), len(serving))
-        why = why_waiting(queue, *numbers, stopped=status.stopped) if ready else ""
+        age = oldest or 0
+        why = why_waiting(queue, *numbers, age=age, stopped=status.stopped) if ready else ""
         views.append(QueueView(queue, ready, oldest, *numbers, why))
     return views
 
 
 def why_waiting(
-    queue: QueueStatus, running: int, slots: int, workers: int, *, stopped: bool
+    queue: QueueStatus, running: int, slots: int, workers: int, *, age: float, stopped: bool
 ) -> str:
-    """Return why the ready runs of a queue have not started, as a sentence."""
+    """Return why the ready runs of a queue have not started, as a sentence.
+
+    Args:
+        queue: the queue and its limits.
+        running: the number of its runs that execute.
+        slots: the number that the living workers execute at once.
+        workers: the number of living workers that serve it.
+        age: seconds since the first of its runs was due.
+        stopped: whether the scheduler is switched off.
+    """
     if stopped:
         return "The scheduler is switched off."
     if queue.paused:
@@ -80,4 +91,9 @@ def why_waiting(
         return f"All {count(slots, 'slot')} of its workers are in use."
     if queue.rate is not None:
         return f"Its rate allows {count(queue.rate, 'start')} in {span(queue.per)}."
+    if age > LONG / SECOND:
+        return (
+            f"{slots - running} of {count(slots, 'slot')} are free: perhaps no worker of this "
+            "queue knows the task of the oldest run, or its concurrency key is in use."
+        )
     return "A worker is about to start them, unless their concurrency keys are in use."

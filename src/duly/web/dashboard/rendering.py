@@ -20,6 +20,7 @@ from duly.web.dashboard.confirmations import confirmation_of_many
 from duly.web.dashboard.links import Links
 from duly.web.dashboard.static_files import STYLES
 from duly.web.dashboard.times import Times
+from duly.web.dashboard.worker_views import state_of
 from duly.web.page_updates import is_update
 from duly.web.paths import API_PREFIX
 from duly.web.problems import Problem
@@ -111,6 +112,7 @@ async def render(
     """
     request = context.request
     status: Status = values.pop("status", None) or await read_status(context, brief=True)
+    states = [state_of(worker, status.at) for worker in status.workers]
     update, code = is_update(request), request.query_params.get("done", "")
     streams = "wsgi_environ" not in request.scope
     text = _templates.get_template(template).render(
@@ -128,7 +130,8 @@ async def render(
         eager=eager,
         events=" ".join(sorted(KINDS)),
         stream=f"{context.base}{API_PREFIX}/stream" if streams else None,
-        alive=[worker for worker in status.workers if worker.lease_until > status.at],
+        alive=any(state != "silent" for state in states),
+        working=states.count("alive"),
     )
     response = HTMLResponse(text, http_status)
     if not update:

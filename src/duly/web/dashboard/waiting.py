@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from duly.model.run import RunRecord
 from duly.model.worker import WorkerRecord
 from duly.operations.status import Status
 from duly.web.dashboard.formatting import count, span
+from duly.web.dashboard.worker_views import state_of
 
 MAX_CRASHES = 2
 """The number of crashes after which a run only starts on a worker that is idle."""
 
+LONG = timedelta(minutes=1)
+"""How long a run may wait beside free slots before that is suspicious: workers look each second."""
 
-def why_waiting(run: RunRecord, status: Status) -> list[str]:
+
+def why_waiting(run: RunRecord, status: Status, executing: int) -> list[str]:
     """Return why a run has not started, the gravest first; empty if it does not wait.
 
     The order is that of the gates in docs/guides/why_not_started.md.
+
+    Args:
+        run: the run.
+        status: the status of the scheduler.
+        executing: the number of runs of its queue that are executing now.
     """
     if run.state not in ("scheduled", "ready"):
         return []
@@ -23,7 +34,7 @@ def why_waiting(run: RunRecord, status: Status) -> list[str]:
     )
     if run.state == "scheduled":
         return [*found, _until(run, status)]
-    return [*found, *_in_queue(run, status)]
+    return [*found, *_in_queue(run, status, executing)]
 
 
 def _until(run: RunRecord, status: Status) -> str:
@@ -39,8 +50,8 @@ def _until(run: RunRecord, status: Status) -> str:
     return f"It is due in {away}."
 
 
-def _in_queue(run: RunRecord, status: Status) -> list[str]:
-    alive = [worker for worker in status.workers if worker.lease_until > status.at]
+def _in_queue(run: RunRecord, status: Status, executing: int) -> list[str]:
+    alive = [worker for worker in status.workers if state_of(worker, status.at) != "silent"]
     queue = next((queue for queue in status.queues if queue.name == run.queue), None)
     found = []
     if queue is not None and queue.paused:
@@ -59,11 +70,23 @@ def _in_queue(run: RunRecord, status: Status) -> list[str]:
             f"Its worker died {run.crashes} times, so that it starts only on a worker without "
             "other runs."
         )
-    slots = sum(worker.queues[run.queue] for worker in alive if run.queue in worker.queues)
-    found.append(
-        f"It starts as soon as one of {count(slots, 'slot')} of the queue {run.queue} is free and "
-        "no run of a higher priority is first."
+    slots = sum(
+        worker.queues[run.queue]
+        for worker in alive
+        if run.queue in worker.queues and not worker.draining
     )
+    waited = status.at - run.due_at
+    if waited > LONG and executing < slots and not found:
+        found.append(
+            f"It has been due for {span(waited)} although {slots - executing} of "
+            f"{count(slots, 'slot')} of the queue {run.queue} are free. Perhaps no worker that "
+            f"serves the queue knows its task, {run.task}, or its concurrency key is in use."
+        )
+    else:
+        found.append(
+            f"It starts as soon as one of {count(slots, 'slot')} of the queue {run.queue} is free "
+            "and no run of a higher priority is first."
+        )
     return found
 
 

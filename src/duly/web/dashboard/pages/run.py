@@ -51,7 +51,7 @@ async def show_run(
         status=status,
         run=run,
         attempts=list_attempts(run, failed),
-        waits=why_waiting(run, status),
+        waits=why_waiting(run, status, await _executing(context, run)),
         hosts=_hosts(context, status.workers),
         query=query,
         lines=lines,
@@ -59,6 +59,14 @@ async def show_run(
         trace_id=formatting.trace_id(run.traceparent),
         **await _related(context, run),
     )
+
+
+async def _executing(context: RequestContext, run: RunRecord) -> int:
+    """Return the number of runs that execute in the queue in which a run waits."""
+    if run.state != "ready":
+        return 0
+    number: int = await context.scheduler.aio.count_runs(state="running", queue=run.queue)
+    return number
 
 
 async def _related(context: RequestContext, run: RunRecord) -> dict[str, Any]:
