@@ -15,7 +15,7 @@ from duly import Scheduler, Trigger, any_of, calendar, dates, every, frequency, 
 from duly.errors import JobInUse
 from duly.model.policy import JobOptions
 from duly.operations.jobs import binding
-from duly.store import examination, jobs, runs, tables
+from duly.store import examination, jobs, runs, tables, totals
 from duly.store.transaction import Transaction
 from duly.store.transitions import Origin, new_run, wait_for_slot
 from duly.triggers import encode
@@ -284,7 +284,7 @@ def test_E19_a_status_walks_no_more_rows_when_there_are_more(
 ) -> None:
     """SQLite's own count of its steps is the same with five times as many jobs and runs."""
     monkeypatch.setattr("duly.store.sql.bounded_count.COUNTED", 10)
-    monkeypatch.setattr(runs, "RECENT", 10)
+    monkeypatch.setattr(totals, "RECENT", 10)
     monkeypatch.setattr(examination, "MOST", 10)
     scheduler = Scheduler(prepared_sqlite_url)
     scheduler.task(name="work")(lambda n=0: None)
