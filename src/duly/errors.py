@@ -330,6 +330,11 @@ class CalendarInUse(Conflict):
 class OverlapError(Conflict):
     """The job's overlap policy does not allow another run now."""
 
+    def __init__(self, text: str, *, job_id: str | None = None, overlap: str | None = None) -> None:
+        super().__init__(text)
+        self.job_id = job_id
+        self.overlap = overlap
+
 
 class StateError(Conflict):
     """The run's state does not allow this."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import pytest
 
 from duly.errors import DatabaseUnavailable, LifecycleError, SchemaTooNew
 from tests.web.site import API, MOUNT, TOKEN, Client, Site
+from tests.web.test_pages import text_of
 
 NOWHERE = "0" * 36
 
@@ -128,7 +130,7 @@ def test_people_get_a_page(client: Client) -> None:
     answer = client.get(f"{MOUNT}/jobs/none")
     assert answer.status_code == 404
     assert "text/html" in answer.headers["content-type"]
-    assert "no job has the id" in answer.text
+    assert "No job has the id" in answer.text
     assert f'href="{MOUNT}/"' in answer.text
 
 
@@ -146,3 +148,41 @@ def test_a_request_without_a_principal_gets_401(site: Site) -> None:
     check(api, 401, "about:blank")
     assert api.headers["www-authenticate"] == "Bearer"
     assert "not signed in" in site.client(None).get(f"{MOUNT}/").text
+
+
+def test_a_refused_action_is_explained_on_a_page_like_the_others(
+    site: Site, client: Client
+) -> None:
+    """In words of the dashboard, with the navigation, and links to the job and to its runs."""
+    site.scheduler.run_now("stock")
+    answer = client.submit("/jobs/stock/run")
+    assert answer.status_code == 409
+    shown = text_of(answer.text)
+    assert "Nothing was changed The job stock has a run that has not finished" in shown
+    assert "'" not in shown
+    assert f'<a href="{MOUNT}/jobs" data-keys="g j" aria-current="page">' in answer.text
+    runs = f"{MOUNT}/runs?job=stock&amp;state=scheduled&amp;state=ready&amp;state=running"
+    for link in (f"{MOUNT}/jobs/stock", runs):
+        assert f'href="{link}"' in answer.text
+        assert client.get(html.unescape(link)).status_code == 200
+    assert f'name="back" value="{MOUNT}/jobs/stock"' in answer.text
+
+
+def test_another_error_is_a_whole_sentence(site: Site, client: Client) -> None:
+    """It begins with a capital letter and ends with a full stop."""
+    site.forward(10)
+    run_id = site.run_of("stock")
+    shown = text_of(client.submit(f"/runs/{run_id}/retry").text)
+    assert (
+        f"Run {run_id} is succeeded; only failed, missed or skipped runs can be retried." in shown
+    )
+    missing = client.get(f"{MOUNT}/jobs/none").text
+    assert "Main" in missing.partition("<main")[0]
+    assert "Nothing was changed" not in missing
+
+
+def test_an_error_page_shows_nothing_to_strangers(site: Site) -> None:
+    """Without a signed-in user, or a database, it has no navigation and no figures."""
+    page = site.client(None).get(f"{MOUNT}/jobs").text
+    assert "<nav" not in page
+    assert "worker" not in page

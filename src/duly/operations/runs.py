@@ -465,7 +465,9 @@ def _refuse_overlap(tx: Transaction, job: JobRow) -> None:
 def _overlap_error(job_id: str, options: JobOptions) -> OverlapError:
     return OverlapError(
         f"job {job_id!r} already has an unfinished run, and its overlap policy is "
-        f"{options.overlap!r}; cancel that run or wait until it has finished"
+        f"{options.overlap!r}; cancel that run or wait until it has finished",
+        job_id=job_id,
+        overlap=options.overlap,
     )
 
 

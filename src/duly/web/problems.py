@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -39,7 +39,7 @@ STATUS: tuple[tuple[type[DulyError], int], ...] = (
 """The HTTP status of each error class; the first match applies."""
 
 RETRY_AFTER_SECONDS = "5"
-ShowProblem = Callable[[Request, "Problem"], Response]
+ShowProblem = Callable[[Request, "Problem", Exception], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def error_handler(show_page: ShowProblem, api: str) -> Callable[[Request, Except
         problem = Problem.of(error)
         path = request.scope["path"].removeprefix(request.scope.get("root_path") or "")
         as_json = path.startswith(api) or request.headers.get("accept") == "application/json"
-        response = problem.as_json() if as_json else show_page(request, problem)
+        response = problem.as_json() if as_json else await show_page(request, problem, error)
         if problem.status == 405:
             response.headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
         # Starlette handles unexpected errors outside the middleware that adds these headers.

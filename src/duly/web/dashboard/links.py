@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 from starlette.requests import Request
 
 from duly.model.run import RunRecord
+from duly.web.csrf import SAFE_METHODS
 from duly.web.dashboard.elements import name_link
 from duly.web.dashboard.static_files import VERSION
 from duly.web.paths import address, segment
@@ -32,13 +34,14 @@ class Links:
     def __init__(self, request: Request) -> None:
         self._base = request.scope.get("root_path") or ""
         self._path = address(request.scope)
+        self._is_page = request.method in SAFE_METHODS
         self._query = request.query_params.multi_items()
 
-    def to(self, *parts: str, **query: str | None) -> str:
+    def to(self, *parts: str, **query: str | Sequence[str] | None) -> str:
         """Return the path of a page; each part is encoded as one segment."""
         path = f"{self._base}/{'/'.join(map(segment, parts))}"
         parameters = {name: value for name, value in query.items() if value}
-        return f"{path}?{urlencode(parameters)}" if parameters else path
+        return f"{path}?{urlencode(parameters, doseq=True)}" if parameters else path
 
     def file(self, *parts: str) -> str:
         """Return the path of a static file; it contains the version of the files."""
@@ -52,6 +55,15 @@ class Links:
             if match:
                 return self._base + match.expand(page)
         return None
+
+    def area(self) -> str:
+        """Return the first segment of the path of this page, or of the page of its action."""
+        path = self.owner() or self._path
+        return path.removeprefix(self._base).lstrip("/").partition("/")[0]
+
+    def back(self) -> str:
+        """Return the path to return to after an action on this page, which can be requested."""
+        return self.here() if self._is_page else self.owner() or self.to()
 
     def here(self, **changed: str | None) -> str:
         """Return the path of this page, with some query parameters changed or removed."""

@@ -7,17 +7,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from duly.model.event import KINDS
 from duly.operations.status import Status
+from duly.scheduler import Scheduler
 from duly.web import csrf
+from duly.web.access import Principal
 from duly.web.context import RequestContext
 from duly.web.dashboard import elements, formatting
 from duly.web.dashboard.appearance import theme_of
 from duly.web.dashboard.confirmations import confirmation_of_many
 from duly.web.dashboard.links import Links
+from duly.web.dashboard.refusals import Refusal
 from duly.web.dashboard.static_files import STYLES
 from duly.web.dashboard.times import Times
 from duly.web.dashboard.worker_views import state_of
@@ -156,9 +160,32 @@ async def read_status(context: RequestContext, *, brief: bool = False) -> Status
     return (await context.scheduler.aio.status(brief=brief)).redacted()
 
 
-def show_problem(request: Request, problem: Problem) -> HTMLResponse:
-    """Return an error page."""
+async def show_problem(request: Request, problem: Problem, error: Exception) -> HTMLResponse:
+    """Return an error page; it looks like the others if the user is known and the database works.
+
+    Args:
+        request: the request that failed.
+        problem: the details of the error.
+        error: the error.
+    """
+    refusal = Refusal.of(request.method, problem, error)
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is not None and problem.status < 500:
+        scheduler: Scheduler = request.app.state.scheduler
+        context = RequestContext(request, scheduler, principal, MutableHeaders())
+        return await render(
+            context,
+            "problem.html",
+            refresh=None,
+            http_status=problem.status,
+            problem=problem,
+            refusal=refusal,
+        )
     text = _templates.get_template("problem.html").render(
-        problem=problem, links=Links(request), theme=theme_of(request)
+        layout="layout/bare.html",
+        problem=problem,
+        refusal=refusal,
+        links=Links(request),
+        theme=theme_of(request),
     )
     return HTMLResponse(text, problem.status)
