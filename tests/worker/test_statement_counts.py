@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
-from duly import Scheduler, every
+from duly import Scheduler, Watch, every
 from tests.worker.conftest import World, states
 from tests.worker.internals import assume_short_runs, worker_of
 
@@ -80,3 +81,24 @@ def test_in_bulk_a_run_costs_less_than_a_tenth_of_a_statement(world: World) -> N
         scheduler.tick()
     assert states(scheduler.runs(limit=500)) == ["succeeded"] * 400
     assert len(cost.statements) < 0.1 * 400, len(cost.statements)
+
+
+@pytest.mark.parametrize(
+    ("rule", "updates"),
+    [(Watch(failing_after=3), 0), (Watch(expected_every=3600, late_after=60, failing_after=3), 1)],
+)
+def test_a_watched_job_costs_no_statement_of_its_own(
+    world: World, rule: Watch, updates: int
+) -> None:
+    """Jobs are checked together; those that only a failure can make break a rule, not at all."""
+    scheduler = world.scheduler()
+    scheduler.task(name="work")(lambda: None)
+    for number in range(60):
+        scheduler.add("work", every(days=1), id=f"j{number}", watch=rule)
+    scheduler.tick()
+    world.clock.advance(61)
+    with cost_of(scheduler) as cost:
+        scheduler.tick()
+    sent = [sql for sql in cost.statements if sql.startswith("UPDATE duly_job SET watch_at")]
+    assert len(sent) == updates
+    assert len(cost.statements) < 30, cost.statements

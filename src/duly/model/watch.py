@@ -79,6 +79,16 @@ class Watch:
         shortest = min((s for s in durations if s is not None), default=LONGEST_PERIOD_S)
         return timedelta(seconds=min(max(shortest / 4, SHORTEST_PERIOD_S), LONGEST_PERIOD_S))
 
+    def waits_for_failures(self, failures: int) -> bool:
+        """Return whether only a further failed run can break a rule, and no passing of time.
+
+        Args:
+            failures: the number of failed runs since the last success.
+        """
+        timed = (self.expected_every, self.late_after, self.overrun_after)
+        limit = self.failing_after
+        return limit is not None and failures < limit and not any(timed)
+
     def breaches(self, performance: Performance, now: datetime) -> dict[str, str]:
         """Return a description of each rule that is broken now, by the kind of event to record."""
         broken = {}

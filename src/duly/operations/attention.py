@@ -222,11 +222,8 @@ class _Search:
         found = [
             (row, definition_of(row).options.watch) for row in rows.alarmed(self._conn, self._limit)
         ]
-        return [
-            (row, watched.performance(self._conn, row), watch)
-            for row, watch in found
-            if watch is not None
-        ]
+        performances = watched.performances(self._conn, [row for row, _watch in found])
+        return [(row, performances[row.id], watch) for row, watch in found if watch is not None]
 
     def _with_rows(self, cases: Mapping[str, _Case]) -> _Found:
         found = {row.id: row for row in jobs.find_many(self._conn, cases)} if cases else {}

@@ -434,8 +434,8 @@ def lock_counts(tx: Transaction, failed: Set[str], succeeded: Set[str]) -> list[
 
 
 def count_failure(tx: Transaction, job_id: str) -> None:
-    """Add one to the consecutive failures of a locked job."""
-    incremented = {"consecutive_failures": job.c.consecutive_failures + 1}
+    """Add one to the consecutive failures of a locked job, and let its watch rules be checked."""
+    incremented = {"consecutive_failures": job.c.consecutive_failures + 1, "watch_at": tx.now}
     tx.conn.execute(update(job).where(job.c.id == job_id).values(**incremented))
 
 
@@ -444,9 +444,19 @@ def reset_failures(tx: Transaction, job_id: str) -> None:
     tx.conn.execute(update(job).where(job.c.id == job_id).values(consecutive_failures=0))
 
 
-def set_watch(tx: Transaction, job_id: str, at: datetime, alarm: str | None) -> None:
-    """Store when to check the watch rules of a locked job next, and which rules it breaks."""
-    tx.conn.execute(update(job).where(job.c.id == job_id).values(watch_at=at, alarm=alarm))
+def set_watch(
+    tx: Transaction, job_ids: Sequence[str], at: datetime | None, alarm: str | None
+) -> None:
+    """Store when to check the watch rules of locked jobs next, and which rules they break.
+
+    Args:
+        tx: the transaction.
+        job_ids: the jobs.
+        at: the time of the check; ``None``: none before a run fails.
+        alarm: the kinds of events of the broken rules; ``None``: no rule is broken.
+    """
+    statement = update(job).where(job.c.id.in_(job_ids))
+    tx.conn.execute(statement.values(watch_at=at, alarm=alarm))
 
 
 def count_by_state(conn: Connection) -> dict[str, int]:

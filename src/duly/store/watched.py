@@ -32,18 +32,23 @@ def due(tx: Transaction, after: str, limit: int) -> Sequence[JobRow]:
     return job_rows(tx.conn.execute(locked))
 
 
-def performance(conn: Connection, row: JobRow) -> Performance:
-    """Return the facts that a job's watch rules are checked against."""
-    of_job = {"wanted": row.id, "uid": row.uid}
-    waiting = conn.execute(_WAITING_SINCE, of_job).scalar()
-    running = conn.execute(_RUNNING_SINCE, of_job).scalar()
-    success = conn.execute(_LAST_SUCCESS, of_job).scalar()
-    since = row.watched_since if row.state == "active" else None
-    return Performance(since, row.next_fire_at, waiting, running, success, row.consecutive_failures)
+def performances(conn: Connection, rows: Sequence[JobRow]) -> dict[str, Performance]:
+    """Return the facts that the watch rules of jobs are checked against, by the job's id."""
+    times = {}
+    if rows:
+        found = conn.execute(_TIMES, {"ids": [row.id for row in rows]})
+        times = {id_: (waiting, running, success) for id_, waiting, running, success in found}
+    return {
+        row.id: Performance(
+            row.watched_since if row.state == "active" else None, row.next_fire_at,
+            *times[row.id], row.consecutive_failures,
+        )
+        for row in rows
+    }  # fmt: skip
 
 
 _FIRST = select(func.min(job.c.watch_at)).where(WATCHED)
-_OF_JOB = (run.c.job_id == bindparam("wanted")) & (run.c.job_uid == bindparam("uid"))
+_OF_JOB = (run.c.job_id == job.c.id) & (run.c.job_uid == job.c.uid)
 _WAITING_SINCE = select(func.min(run.c.due_at)).where(
     _OF_JOB, LIVE, run.c.state == "ready", run.c.attempt == 0
 )
@@ -54,3 +59,7 @@ _LAST_SUCCESS = (
     .order_by(run.c.id.desc())
     .limit(1)
 )
+_TIMES = select(
+    job.c.id, _WAITING_SINCE.scalar_subquery(), _RUNNING_SINCE.scalar_subquery(),
+    _LAST_SUCCESS.scalar_subquery(),
+).where(job.c.id.in_(bindparam("ids", expanding=True)))  # fmt: skip
