@@ -232,8 +232,9 @@ async def _family(session: AsyncSession, alerts: dict[UUID, Alert]) -> Family:
     """Load the alerts that run after these, and all that they run after, two steps up."""
     parent, child = Dependency.parent_id, Dependency.child_id
     links = await _links(session, or_(parent.in_(alerts), child.in_(alerts)))
-    links |= await _links(session, child.in_({link[1] for link in links}))
-    links |= await _links(session, child.in_({link[0] for link in links}))
+    if links:  # most alerts have none
+        links |= await _links(session, child.in_({link[1] for link in links}))
+        links |= await _links(session, child.in_({link[0] for link in links}))
     missing = {one for pair in links for one in pair} - alerts.keys()
     found = await session.scalars(select(Alert).where(Alert.id.in_(missing))) if missing else ()
     parents: dict[UUID, list[Dependency]] = {}

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.apps.alerts.world import World, world_on
+from tests.support.browser import chromium, page
+
+__all__ = ["chromium", "page"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -278,6 +278,21 @@ def test_21_dependencies_are_chosen_on_the_page(world: World) -> None:
     assert "runs only at its own times" in page.text
 
 
+def test_27_a_damaged_alert_can_be_opened_and_repaired(world: World) -> None:
+    """Its page, its form, the list and the operator's page show it."""
+    ana = visitor(world, "ana@example.com")
+    alert = created(world, ana, taskTitle="Look")
+    world.execute("""UPDATE app.alerts SET task_template = '{"heading": "x"}', retry = '{"a": 1}',
+        frequency = '{"type": "daily", "time": "9am"}', schedule_version = 2""")
+    world.forward(minutes=1)
+    for path in ("/alerts", f"/alerts/{alert}", f"/alerts/{alert}/edit"):
+        assert ana.open(path).status_code == 200, path
+    assert "Cannot be scheduled" in ana.open("/alerts").text
+    page = ana.send(f"/alerts/{alert}/edit", **FORM, client_id=str(world.client_id))
+    assert "was changed" in page.text
+    assert "Cannot be scheduled" not in page.text
+
+
 def test_an_account_that_is_switched_off_is_signed_out(world: World) -> None:
     ana = visitor(world, "ana@example.com")
     assert ana.open("/alerts").url.path == "/alerts"
