@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import argparse
 import base64
-import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from duly import Scheduler
@@ -28,6 +24,7 @@ from scripts.scene.pages import pages_of
 from scripts.scene.serve import KEY, scene_app
 from scripts.scene.stage import SceneClock
 from scripts.scene.story import NOW
+from tests.support.serving import serve_asgi
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENS = {360: 760, 1280: 860, 2560: 1280}
@@ -78,17 +75,8 @@ def main() -> None:
 @contextmanager
 def served(url: str) -> Iterator[str]:
     """Serve the scene for the body of a ``with`` statement; yield the address."""
-    config = uvicorn.Config(scene_app(url, still=True, work=False), log_level="warning")
-    server = uvicorn.Server(config)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/duly"
-        server.should_exit = True
-        thread.join(10)
+    with serve_asgi(scene_app(url, still=True, work=False)) as address:
+        yield f"{address}/duly"
 
 
 @contextmanager

@@ -1,61 +1,77 @@
-"""The web application in a server process, and a real browser."""
+"""The dashboard of a running scheduler, and a real browser that shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeAlias
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.demo import KEY
-from tests.support.browser import chromium, page, record_problems
-from tests.support.processes import Children, Server
+from tests.browser.demo import KEY, Door, Host, Site, open_site
+from tests.support.browser import chromium, open_page
 
-__all__ = ["chromium", "page"]
-MOUNT = "/duly"
+__all__ = ["chromium"]
+
+Visit: TypeAlias = Callable[..., AbstractContextManager[Page]]
 
 in_both_hosts = pytest.mark.parametrize("host", ["asgi", "flask"])
 """Runs a test in an ASGI host, whose pages are streamed to, and in Flask, where they poll."""
 
 
 @pytest.fixture
-def host() -> str:
+def host() -> Host:
     """The host of the web application; `in_both_hosts` lets a test run in each."""
     return "asgi"
 
 
 @pytest.fixture
-def server(children: Children, sqlite_url: str, tmp_path: Path, host: str) -> Server:
-    """The web application on a scheduler that runs; `door` opens what its tasks wait for."""
-    ready = f"{MOUNT}/static/styles/frame.css"
-    env = {"DEMO_DATABASE": sqlite_url, "DEMO_DOOR": str(tmp_path / "door")}
-    if host == "asgi":
-        return children.uvicorn("tests.browser.demo:app", ready=ready, env=env)
-    flask = ("-m", "flask", "--app", "tests.browser.flask_demo", "run", "--port", "0")
-    return children.server(*flask, ready=ready, env=env)
+def site(prepared_sqlite_url: str, host: Host) -> Iterator[Site]:
+    """A site with a scheduler that runs."""
+    with open_site(prepared_sqlite_url, host) as site:
+        yield site
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Path:
-    """The file that the task ``gated`` waits for; its content decides how the task ends."""
-    return tmp_path / "door"
+def door(site: Site) -> Door:
+    """What the tasks of the site wait for."""
+    return site.door
 
 
 @pytest.fixture
-def signed_in(server: Server, page: Page) -> Page:
-    """A signed-in page that shows the overview; the test fails if the page had an error."""
-    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
-    return page
+def visit(site: Site, chromium: Browser) -> Visit:
+    """Opens a signed-in page: ``with visit(refused=422, java_script_enabled=False) as page:``.
+
+    At the end of the block, its profile must have met no problem. The options are those of
+    `open_page`.
+    """
+
+    @contextmanager
+    def visit(**options: Any) -> Iterator[Page]:
+        with open_page(chromium, **options) as page:
+            page.goto(f"{site.url}/?key={KEY}")
+            yield page
+
+    return visit
 
 
 @pytest.fixture
-def unscripted(server: Server, chromium: Browser) -> Iterator[Page]:
-    """A signed-in page in a browser without JavaScript."""
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    problems = record_problems(page)
-    page.goto(f"{server.url}{MOUNT}/?key={KEY}")
-    yield page
-    context.close()
-    assert not problems, problems
+def page(site: Site, chromium: Browser) -> Iterator[Page]:
+    """An empty page; the test fails if its profile met a problem."""
+    with open_page(chromium) as page:
+        yield page
+
+
+@pytest.fixture
+def signed_in(visit: Visit) -> Iterator[Page]:
+    """A signed-in page that shows the overview; the test fails if its profile met a problem."""
+    with visit() as page:
+        yield page
+
+
+@pytest.fixture
+def unscripted(visit: Visit) -> Iterator[Page]:
+    """The same in a browser without JavaScript."""
+    with visit(java_script_enabled=False) as page:
+        yield page

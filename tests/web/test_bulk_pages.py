@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from duly import every
-from duly.web.dashboard.actions import bulk, bulk_jobs, bulk_runs
+from duly.web.dashboard.actions import bulk
 from tests.web.site import MOUNT, TOKEN, Client, Site
 from tests.web.test_pages import text_of
 
@@ -29,8 +29,7 @@ def many(site: Site) -> Site:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of five rows."""
-    for module in (bulk, bulk_jobs, bulk_runs):
-        monkeypatch.setattr(module, "PART", 5)
+    monkeypatch.setattr(bulk, "PART", 5)
 
 
 def post(client: Client, path: str, fields: dict[str, Any], headers: Any = None) -> Any:
@@ -106,6 +105,24 @@ def test_a_script_makes_one_request_for_each_part(many: Site, small_parts: None)
     assert [answer["done"] for answer in answers] == [1, 6, 8]
     assert answers[-1]["to"] == f"{MOUNT}/jobs?done=jobs-paused:8:0"
     assert set(states(many).values()) == {"paused"}
+
+
+@pytest.mark.parametrize(("count", "part"), [(1, 100), (500, 100), (3000, 300), (50_000, 1000)])
+def test_the_progress_of_a_change_moves(count: int, part: int) -> None:
+    """A change is made in about ten parts, unless these would be very small or very large."""
+    assert bulk.part_of(count) == part
+
+
+def test_the_script_says_how_large_a_part_is(many: Site) -> None:
+    """Its requests have the size that the question has chosen; others change all at once."""
+    client = many.client("operator")
+    fields: dict[str, Any] = {"every": "1", "tag": "fleet"}
+    ask = post(client, "/bulk/jobs/pause", fields).text
+    assert '<input type="hidden" name="part" value="100" disabled>' in ask
+    fields |= {"confirmed": "1", "part": "6"}
+    answer = post(client, "/bulk/jobs/pause", fields, JSON).json()
+    assert (answer["to"], answer["done"]) == (None, 2)
+    assert post(client, "/bulk/jobs/pause", {**fields, "part": "1001"}, JSON).status_code == 422
 
 
 def test_a_change_can_be_stopped_between_two_parts(many: Site, small_parts: None) -> None:

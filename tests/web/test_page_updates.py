@@ -78,6 +78,17 @@ async def test_an_update_is_rendered_again_after_a_second(
     assert len(readings) == 2
 
 
+async def test_a_shared_update_has_its_age(site: Site, browser: httpx2.AsyncClient) -> None:
+    """A page that has heard of a change since an update was made knows that it has to ask again."""
+    made = await browser.get(**of("viewer"))  # type: ignore[arg-type]
+    site.clock.advance(0.4)
+    shared = await browser.get(**of("viewer"))  # type: ignore[arg-type]
+    site.clock.advance(0.6)
+    again = await browser.get(**of("viewer"))  # type: ignore[arg-type]
+    ages = [answer.headers["x-duly-age"] for answer in (made, shared, again)]
+    assert ages == ["0", "400", "0"]
+
+
 @pytest.mark.parametrize(
     "other",
     [of("admin"), of("viewer", "acme"), of("viewer", path="/jobs?text=x"), of("viewer", path="/")],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +21,12 @@ from duly.clock import Clock
 
 HEADER = "x-duly-update"
 """The header of a request for an update; its value does not matter."""
+
+AGE_HEADER = "x-duly-age"
+"""The header of an update that others had asked for: the milliseconds since it began to be made.
+
+What has happened since then may be missing in it, so the page knows whether to ask again.
+"""
 
 FRESH_S = 1.0
 """How long an update is shared."""
@@ -72,7 +79,9 @@ class PageUpdates:
         # The first request may be cancelled, for instance because its page was closed.
         response = await asyncio.shield(update.response)
         # A copy, because each request adds headers of its own to it.
-        return Response(response.body, response.status_code, dict(response.headers))
+        copy = Response(response.body, response.status_code, dict(response.headers))
+        copy.headers[AGE_HEADER] = str(ceil((now - update.since) * 1000))
+        return copy
 
     def _remember(self, key: tuple[Any, ...], update: _Update) -> None:
         self._updates.pop(key, None)

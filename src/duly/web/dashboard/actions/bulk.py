@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -23,7 +24,13 @@ from duly.web.dashboard.filters import ListFilters
 from duly.web.dashboard.rendering import render
 
 PART = 1000
-"""The number of jobs or runs that one request of the script changes."""
+"""The greatest number of jobs or runs that one request of the script changes."""
+
+LEAST_PART = 100
+"""The least number: a request for a few rows would cost more than their change."""
+
+STEPS = 10
+"""The number of parts of a change, where these two limits leave a choice."""
 
 MAX_SHOWN = 8
 """The number of jobs or runs that the question lists."""
@@ -42,6 +49,7 @@ class BulkForm(ActionForm):
         after: the last id of the part before.
         changed: the number of changes in the parts before.
         left: the number of rows in them that were left as they were.
+        part: the number of rows to change by one request of the script; ``None``: `PART`.
     """
 
     every: bool = False
@@ -51,6 +59,7 @@ class BulkForm(ActionForm):
     after: Text | None = None
     changed: Number = 0
     left: Number = 0
+    part: Annotated[int, Field(ge=1, le=PART)] | None = None
 
 
 class Part(NamedTuple):
@@ -99,14 +108,14 @@ class Change:
         filters: which ones.
         count: counts those that would change.
         examples: returns some of them.
-        take: changes the next part, after an id.
+        take: changes the next part: the rows after an id, up to a limit.
     """
 
     wording: Wording
     filters: ListFilters
     count: Callable[[], Awaitable[int]]
     examples: Callable[[], Awaitable[Sequence[Any]]]
-    take: Callable[[str | None], Awaitable[Part]]
+    take: Callable[[str | None, int], Awaitable[Part]]
 
     async def respond(self, context: RequestContext, form: BulkForm) -> Response:
         """Ask; or, confirmed, change the next part for the script, or all of them without one."""
@@ -117,7 +126,7 @@ class Change:
         scripted = "application/json" in context.request.headers.get("accept", "")
         after, changed, left = form.after, form.changed, form.left
         while not form.stop:
-            part = await self.take(after)
+            part = await self.take(after, form.part or PART)
             after, changed, left = part.after, changed + part.changed, left + part.left
             if scripted or after is None:
                 break
@@ -137,6 +146,7 @@ class Change:
 
     async def _ask(self, context: RequestContext, form: BulkForm) -> Response:
         selected = form.every or bool(self.filters.given.get("ids"))
+        count = await self.count() if selected else 0
         return await render(
             context,
             "bulk.html",
@@ -145,9 +155,15 @@ class Change:
             form=form,
             selected=selected,
             fields=list(self.filters.fields()) if selected else [],
-            count=await self.count() if selected else 0,
+            count=count,
+            part=part_of(count),
             examples=[each.redacted() for each in await self.examples()] if selected else [],
         )
+
+
+def part_of(count: int) -> int:
+    """Return the number of rows of one part, so that the progress of a change is seen to move."""
+    return min(PART, max(LEAST_PART, ceil(count / STEPS)))
 
 
 def chosen(form: BulkForm, filters: Mapping[str, Any]) -> ListFilters:

@@ -14,7 +14,6 @@ from duly.web.api.jobs import JobFields
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard.actions.bulk import (
     MAX_SHOWN,
-    PART,
     BulkForm,
     Change,
     Part,
@@ -97,10 +96,10 @@ async def _change(
     async def examples() -> Sequence[JobRecord]:
         return await context.scheduler.aio.jobs(limit=MAX_SHOWN, **own)
 
-    async def take(after: str | None) -> Part:
+    async def take(after: str | None, limit: int) -> Part:
         if at_once:
             return Part(None, await act(everything=everything, actor=actor, **own))
-        ids = await context.scheduler.aio.job_ids(after=after, limit=PART, **own)
+        ids = await context.scheduler.aio.job_ids(after=after, limit=limit, **own)
         changed = await act(actor=actor, **{**own, "ids": list(ids)}) if ids else 0
         return Part(ids[-1] if ids.more else None, changed)
 

@@ -15,7 +15,6 @@ from duly.web.api.runs import RunFields
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard.actions.bulk import (
     MAX_SHOWN,
-    PART,
     BulkForm,
     Change,
     Part,
@@ -103,8 +102,8 @@ async def _change(
     async def examples() -> Sequence[RunRecord]:
         return await context.scheduler.aio.runs(limit=MAX_SHOWN, **own)
 
-    async def take(after: str | None) -> Part:
-        ids = await context.scheduler.aio.run_ids(after=after, limit=PART, **own)
+    async def take(after: str | None, limit: int) -> Part:
+        ids = await context.scheduler.aio.run_ids(after=after, limit=limit, **own)
         if not ids:
             return Part(None, 0)
         result = await act(actor=actor, **{**own, "ids": list(ids)})

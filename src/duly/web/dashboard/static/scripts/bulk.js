@@ -12,6 +12,7 @@ async function send(form) {
   const at = (name) => form.querySelector(`[data-${name}]`);
   const problem = at("problem");
   problem.hidden = true;
+  form.elements.part.disabled = false;
   at("progress").hidden = at("stop").hidden = false;
   try {
     for (;;) {

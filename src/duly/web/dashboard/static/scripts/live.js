@@ -18,6 +18,8 @@ let failures = 0;
 let timer = 0;
 let last = 0;
 let busy = false;
+let heard = 0; // when this page last heard that something may have happened
+let current = 0; // what had happened until then is shown
 
 // Call `listener` after each update.
 export const onUpdate = (listener) => listeners.push(listener);
@@ -33,7 +35,8 @@ function show(page) {
 
 export async function update() {
   clearTimeout(timer);
-  if (document.hidden || busy || main.dataset.refresh === undefined) return;
+  if (document.hidden || main.dataset.refresh === undefined) return;
+  if (busy) return hear();
   busy = true;
   last = Date.now();
   try {
@@ -47,6 +50,7 @@ export async function update() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (page.querySelector("main[data-live]")) show(page);
     setClock();
+    current = last - answer.headers.get("X-Duly-Age"); // others may have asked for it before
     failures = 0;
   } catch {
     failures += 1;
@@ -56,19 +60,24 @@ export async function update() {
   plan();
 }
 
-function plan(soon = false) {
+function plan(soon = heard > current && !failures) {
   offline.hidden = failures < 2;
   const refresh = Number(main.dataset.refresh);
   const rare = streaming && main.dataset.eager === undefined;
   const seconds = failures ? Math.min(refresh * 2 ** failures, MAX_WAIT_S) : refresh * (rare ? IDLE_FACTOR : 1);
   const wait = soon ? Math.max(0, last + MIN_MS - Date.now()) : seconds * 1000;
   clearTimeout(timer);
-  timer = setTimeout(update, wait);
+  if (!busy) timer = setTimeout(update, wait); // an update that is under way plans the next one
   liveness.hidden = false;
   const text = failures
     ? "Not live: the server is not responding."
     : streaming ? "Live." : `Updated every ${Math.round(seconds)} s.`;
   if (liveness.textContent !== text) liveness.textContent = text;
+}
+
+function hear() {
+  heard = Date.now();
+  plan(true);
 }
 
 function listen() {
@@ -77,7 +86,7 @@ function listen() {
   source = new EventSource(address);
   source.onopen = () => {
     streaming = true;
-    plan(true); // something may have happened since the page was made
+    hear(); // something may have happened since the page was made
   };
   source.onerror = () => {
     streaming = false;
@@ -85,7 +94,7 @@ function listen() {
     plan();
   };
   for (const kind of ["changed", ...meta("events").split(" ")])
-    source.addEventListener(kind, () => plan(true));
+    source.addEventListener(kind, hear);
 }
 
 function silence() {
