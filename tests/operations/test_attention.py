@@ -44,7 +44,7 @@ def test_the_gravest_kind_comes_first(scheduler: Scheduler, clock: VirtualClock)
     assert concerns(found) == [("late", "fresh"), ("failing", "broken"), ("paused", "old")]
     late, failing, paused = found.concerns
     assert (late.what, late.since) == ("should have fired", late.job.next_fire_at)
-    assert (failing.what, failing.since) == ("1 failure in a row", None)
+    assert (failing.what, failing.since) == ("the last run failed", None)
     assert (paused.what, paused.since) == ("was paused", paused.job.paused_at)
 
 

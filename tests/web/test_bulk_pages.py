@@ -237,3 +237,16 @@ def test_a_selection_of_another_owner_is_not_found(site: Site) -> None:
 def test_bad_forms_are_refused(client: Client, path: str, fields: dict[str, Any]) -> None:
     """None of them is an error of the server."""
     assert post(client, path, fields).status_code in {400, 422}
+
+
+@pytest.mark.parametrize("area", ["runs", "dead-letters"])
+def test_the_question_lies_in_the_area_it_was_opened_from(site: Site, area: str) -> None:
+    """The navigation marks it, and the link above the title leads to it."""
+    site.forward(60)
+    back = f"{MOUNT}/{area}?task=prices"
+    page = site.client("operator").submit("/bulk/runs/retry", every="1", state="failed", back=back)
+    assert "Retry 1 run?" in page.text
+    marked = page.text.partition(' aria-current="page"')[0].rpartition("<a ")[2]
+    assert f'href="{MOUNT}/{area}"' in marked
+    assert f'class="trail"><a href="{MOUNT}/{area}">' in page.text
+    assert f'name="back" value="{back}"' in page.text

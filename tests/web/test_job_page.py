@@ -66,7 +66,7 @@ def test_a_job_that_no_worker_serves_is_moved_with_what_waits(site: Site, client
 def test_health_names_the_worst_problem(site: Site, client: Client) -> None:
     """Failing, late, paused and unresolved jobs, and a paused queue."""
     site.forward(60)
-    assert "Health Failing 1 failure in a row." in text_of(client.page("/jobs/prices"))
+    assert "Health Failing The last run failed." in text_of(client.page("/jobs/prices"))
     assert "Open the last failure" in client.page("/jobs/prices")
     site.scheduler.pause_queue("mail")
     shown = text_of(client.page("/jobs/letter"))

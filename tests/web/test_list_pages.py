@@ -58,7 +58,7 @@ def test_failing_jobs(site: Site, client: Client) -> None:
     page = client.page("/jobs", failing="1")
     assert rows(page)[0] == "prices"
     assert "1 job" in text_of(page)
-    assert "2 failures in a row" in text_of(page)
+    assert "the last 2 runs failed" in text_of(page)
 
 
 def test_jobs_are_sorted_by_their_next_fire(fleet: Site) -> None:
@@ -235,3 +235,15 @@ def test_names_in_lists_are_text(site: Site, client: Client) -> None:
         lambda: client.page("/runs", owner=evil, tag=evil, queue=evil, error_type=evil, job=evil),
     ]
     assert not any(evil in read() for read in reads)
+
+
+def test_further_filters_are_chips_that_can_be_removed(site: Site, client: Client) -> None:
+    """The other filters stay; the form of these filters is closed, so that results are in view."""
+    page = client.page("/runs", state="failed", job="prices", cause="manual")
+    assert '<details class="further">' in page
+    chips = page.partition('class="chips"')[2].partition("</p>")[0]
+    assert "job: prices" in chips
+    assert "cause: manually" in chips
+    assert f'href="{MOUNT}/runs?state=failed&amp;cause=manual"' in chips
+    assert f'href="{MOUNT}/runs?state=failed&amp;job=prices"' in chips
+    assert 'class="chips"' not in client.page("/runs", state="failed")

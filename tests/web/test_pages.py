@@ -14,7 +14,9 @@ from tests.web.site import API, MOUNT, Client, Site
 def text_of(html: str) -> str:
     """Return the visible text, without tags and with normalized spaces."""
     body = html.partition("<main")[2].partition(">")[2].partition("</main>")[0]
-    words = " ".join(re.sub(r"<[^>]*>", " ", body.replace("<wbr>", "")).split())
+    words = " ".join(
+        re.sub(r"<[^>]*>", " ", body.replace("<wbr>", "").replace("&nbsp;", " ")).split()
+    )
     return re.sub(r" ([,.:;])", r"\1", words)
 
 
@@ -37,7 +39,7 @@ def test_overview_shows_trouble_first(site: Site, client: Client) -> None:
     page = client.page("/")
     shown = text_of(page)
     assert "late stock should have fired 20 s ago, at 01:01:10" in shown
-    assert "failing prices 1 failure in a row: ConnectionError: no answer from feed" in shown
+    assert "failing prices the last run failed: ConnectionError: no answer from feed" in shown
     assert "dead letters 1 failed run" in shown
     assert page.index("Needs attention") < page.index("Active jobs") < page.index("Next to fire")
     assert f'href="{MOUNT}/dead-letters"' in page
@@ -78,7 +80,10 @@ def test_overview_shows_the_jobs_of_each_process(site: Site, client: Client) -> 
     shown = text_of(page)
     assert "In each process Jobs that each process executes for itself" in shown
     assert "refresh_rates every 30 seconds, in " in shown
-    assert "failed now LookupError: no rates; password=[hidden] in 30 s 1, 1 failure" in shown
+    assert (
+        "failed now LookupError: no rates; password=[hidden] in 30 s 1, the last run failed"
+        in shown
+    )
     assert "process jobs job &#39;refresh_rates&#39; fails in its only process" in shown
     assert "hunter2" not in page
     (worker,) = client.api("/workers")["items"]

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from duly import Retry, Run, Scheduler
+from duly import Retry, Run, Scheduler, every
 from tests.web.site import MOUNT, Client, Site
 from tests.web.test_pages import text_of
 
@@ -328,3 +328,45 @@ def test_owners_see_their_runs_alone(site: Site) -> None:
         assert own.get(f"{MOUNT}/runs/{run_id}{path}").status_code == 200, path
         assert other.get(f"{MOUNT}/runs/{run_id}{path}").status_code == 404, path
     assert ", pid " not in own.page(f"/runs/{run_id}")
+
+
+def test_a_later_attempt_tells_how_late_the_first_one_was(site: Site, client: Client) -> None:
+    """The time at which the last one is due is not that of the run."""
+
+    @site.scheduler.job(every(minutes=10), retry=Retry(attempts=3, wait=60, jitter=0))
+    def unsteady(run: Run) -> None:
+        if run.attempt < 3:
+            raise ConnectionError
+
+    site.forward(603)
+    for _ in range(4):
+        site.forward(61)
+    run = site.scheduler.runs(job="unsteady")[-1]
+    assert (run.state, run.attempt) == ("succeeded", 3)
+    shown = text_of(client.page(f"/runs/{run.id}"))
+    assert "attempt 3; the first started 3.0 s after it was due" in shown
+    declare(site.scheduler)
+    called = site.scheduler.enqueue("flaky")
+    for _ in range(4):
+        site.forward(61)
+    shown = text_of(client.page(f"/runs/{called}"))
+    assert "attempt 3 Succeeded" in shown
+
+
+def test_a_long_error_message_is_folded(site: Site, client: Client) -> None:
+    """Its first eight lines are shown without a click."""
+
+    @site.scheduler.task(retry=Retry(attempts=1))
+    def check(lines: int) -> None:
+        raise ValueError("\n".join(f"fault {number}" for number in range(1, lines + 1)))
+
+    long, short = site.scheduler.enqueue(check, 24), site.scheduler.enqueue(check, 8)
+    for _ in range(2):
+        site.forward(1)
+    page = client.page(f"/runs/{long}").partition('id="error"')[2]
+    shown, fold, hidden = page.partition("<summary>16 more lines</summary>")
+    assert fold
+    assert "fault 8" in shown
+    assert "fault 9\n" in hidden.partition("</details>")[0]
+    assert "fault 9" not in shown
+    assert "more line" not in client.page(f"/runs/{short}")

@@ -101,7 +101,10 @@ def test_a_key_of_some_owners_that_expires(site: Site, client: Client) -> None:
     assert other.owners is None
     shown = text_of(client.page("/settings/keys"))
     assert "viewer of acme, bolt never expires in 7 d" in shown
-    site.clock.advance(8 * 86400)
+    assert "is-late" not in client.page("/settings/keys")
+    site.clock.advance(6 * 86400 + 1)
+    assert 'class="state is-late"' in client.page("/settings/keys"), "it expires within a day"
+    site.clock.advance(2 * 86400)
     assert "expired 1 d ago" in text_of(client.page("/settings/keys"))
 
 

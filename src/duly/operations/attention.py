@@ -204,7 +204,8 @@ class _Search:
         """Find jobs whose last run failed."""
         for row in jobs.page(self._conn, jobs.JobFilter(failing=True), limit=self._limit):
             number = row.consecutive_failures
-            yield row, _Case(f"{number:,} {'failure' if number == 1 else 'failures'} in a row")
+            runs = "run" if number == 1 else f"{number:,} runs"
+            yield row, _Case(f"the last {runs} failed")
 
     def paused(self) -> _Found:
         """Find jobs that were paused long ago."""

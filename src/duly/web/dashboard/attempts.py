@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from duly.model.run import AttemptRecord, RunRecord, RunState
+from duly.web.dashboard.formatting import span
 from duly.web.dashboard.tracebacks import TracebackPart, divide
 
 _OF_LAST: tuple[RunState, ...] = ("running", "succeeded", "cancelled", "discarded")
@@ -36,6 +37,27 @@ class ListedAttempt:
         if self.started_at is None or self.finished_at is None:
             return None
         return self.finished_at - self.started_at
+
+
+def lateness(run: RunRecord, attempts: Sequence[ListedAttempt]) -> str:
+    """Return how late a run started, in words.
+
+    Each attempt is due at a time of its own, so that of a run with several attempts it is told how
+    late the first one was, as far as that is known.
+
+    Args:
+        run: the run; the text is empty if it has not started.
+        attempts: its attempts.
+    """
+    if run.started_at is None:
+        return ""
+    if run.attempt <= 1:
+        return f"{span(run.started_at - run.due_at)} after it was due"
+    first = next((each.started_at for each in attempts if each.number == 1), None)
+    number = f"attempt {run.attempt}"
+    if first is None or run.scheduled_for is None or run.cause == "retry_by_hand":
+        return number
+    return f"{number}; the first started {span(first - run.scheduled_for)} after it was due"
 
 
 def list_attempts(run: RunRecord, failed: Sequence[AttemptRecord]) -> list[ListedAttempt]:

@@ -140,6 +140,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def failures(number: int) -> str:
+    """Return the number of the last runs that failed: "the last run failed"."""
+    return "the last run failed" if number == 1 else f"the last {number:,} runs failed"
+
+
 def bounded(number: int) -> str:
     """Return a number at which counting may have stopped: "12", "10,000+"."""
     return f"{COUNTED:,}+" if number >= COUNTED else f"{number:,}"

@@ -51,8 +51,8 @@ def _problem(job: JobRecord, runs: Sequence[RunRecord], status: Status) -> JobHe
         text = f"A run was due {ago} ago; no worker serves its queue {waiting.queue}."
         return JobHealth("late", "Waiting", text)
     if job.consecutive_failures:
-        number = formatting.count(job.consecutive_failures, "failure")
-        return JobHealth("failed", "Failing", f"{number} in a row.")
+        text = formatting.failures(job.consecutive_failures).capitalize()
+        return JobHealth("failed", "Failing", f"{text}.")
     if job.state == "active" and job.next_fire_at is not None:
         late = status.at - job.next_fire_at
         if late > LATE_AFTER:

@@ -32,8 +32,8 @@ CANCEL = Wording(
 )  # fmt: skip
 RETRY = Wording(
     "run", "Retry", "retry",
-    "They start again as soon as a worker is free. A job that runs only once at a time starts as"
-    " many of its runs as it may; the others are left as they are.",
+    "They start again as soon as a worker is free. Most jobs allow only one unfinished run: of such"
+    " a job one run is retried now, and the others stay as they are until you retry them again.",
     "runs-retried",
 )  # fmt: skip
 DISCARD = Wording(

@@ -13,7 +13,7 @@ from duly.model.job import JobRecord
 from duly.model.run import RunRecord
 from duly.web.context import Context, RequestContext
 from duly.web.dashboard import formatting
-from duly.web.dashboard.attempts import list_attempts
+from duly.web.dashboard.attempts import lateness, list_attempts
 from duly.web.dashboard.pages.run_log import LogSearch, newest_lines
 from duly.web.dashboard.rendering import read_status, render
 from duly.web.dashboard.waiting import why_waiting
@@ -43,6 +43,7 @@ async def show_run(
     failed = [record.redacted() for record in await scheduler.attempts(run_id)]
     none = is_update(context.request)
     lines, left_out = ([], 0) if none else await newest_lines(context, run_id, query)
+    attempts = list_attempts(run, failed)
     return await render(
         context,
         "run.html",
@@ -50,7 +51,8 @@ async def show_run(
         eager=run.state == "running",
         status=status,
         run=run,
-        attempts=list_attempts(run, failed),
+        attempts=attempts,
+        lateness=lateness(run, attempts),
         waits=why_waiting(run, status, await _executing(context, run)),
         hosts=_hosts(context, status.workers),
         query=query,
