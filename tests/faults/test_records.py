@@ -151,7 +151,7 @@ def test_U22_every_class_of_the_reference_of_records_is_one() -> None:
         *("ProcessJobRecord", "Stopped", "WorkerRecord", "KeyRecord", "BulkResult", "DeadLetters"),
         *("Counts", "Load", "OutcomeCount", "QueueCounts", "Throughput", "ThroughputPeriod"),
         *("Attention", "Concern", "RunCounts", "UnfinishedRuns", "BackfillProgress"),
-        *("JobDeclaration", "JobLink", "Neighbours", "RunOutcome"),
+        *("JobDeclaration", "JobLink", "Neighbours", "RunOutcome", "SyncResult"),
     }
 
 
