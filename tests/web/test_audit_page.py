@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from duly.model.event import KINDS, Event
-from duly.web.dashboard.sentences import SENTENCES, sentence, why
+from duly.web.dashboard.sentences import SENTENCES, sentence, title, why
 from tests.web.site import MOUNT, Client, Site
 from tests.web.test_pages import text_of
 
@@ -126,4 +126,36 @@ def test_restricted_users_see_the_events_of_their_owners(site: Site) -> None:
     page = site.client("viewer", "acme").page("/audit")
     assert "the job stock" in text_of(page)
     assert "letter" not in text_of(page)
-    assert "queue" not in text_of(page)
+    assert "the queue mail" not in text_of(page)
+    assert 'value="queue.paused"' not in page
+
+
+def test_every_kind_of_event_has_a_title_of_its_own() -> None:
+    """The search offers words; none of them is about one event, and no two are the same."""
+    titles = {title(kind) for kind in KINDS}
+    assert len(titles) == len(KINDS)
+    assert not [each for each in titles if "{" in each or "." in each]
+    assert {"Paused a job", "A run failed", "Changed a calendar", "A job missed times"} <= titles
+
+
+def test_the_search_offers_words(client: Client) -> None:
+    """The technical name is the value, which the address keeps."""
+    page = client.page("/audit", kind="job.paused")
+    assert '<option value="job.paused" selected>Paused a job</option>' in page
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ({"tag": "team:platform"}, "tag team:platform"),
+        ({"states": ["failed", "missed"], "error_type": "KeyError"},
+         "state failed, missed, error type KeyError"),
+        ({"failing": True}, "failing"),
+        ({"ids": 7}, "selected"),
+        ({}, "all"),
+    ],
+)  # fmt: skip
+def test_a_change_of_many_names_its_filter(conditions: dict[str, object], words: str) -> None:
+    """What was selected, without opening the details."""
+    event = Event("jobs.paused", NOON, actor="ana", detail={"filter": conditions, "changed": 7})
+    assert said(event) == f"ana paused 7 jobs ({words})"

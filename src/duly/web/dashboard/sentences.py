@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from string import Formatter
@@ -42,12 +43,12 @@ SENTENCES: Mapping[str, str] = {
     "job.orphaned": "{subject} is no longer declared by {app}",
     "job.kept": "{actor} kept the stored definition of {subject}",
     "job.backfilled": "{actor} backfilled {subject} with {runs} runs",
-    "jobs.paused": "{actor} paused {changed} jobs that match a filter",
-    "jobs.resumed": "{actor} resumed {changed} jobs that match a filter",
-    "jobs.removed": "{actor} removed {changed} jobs that match a filter",
-    "runs.cancelled": "{actor} cancelled {changed} of {matched} runs that match a filter",
-    "runs.retried": "{actor} retried {changed} of {matched} runs that match a filter",
-    "runs.discarded": "{actor} discarded {changed} of {matched} runs that match a filter",
+    "jobs.paused": "{actor} paused {changed} jobs ({filter})",
+    "jobs.resumed": "{actor} resumed {changed} jobs ({filter})",
+    "jobs.removed": "{actor} removed {changed} jobs ({filter})",
+    "runs.cancelled": "{actor} cancelled {changed} of {matched} runs ({filter})",
+    "runs.retried": "{actor} retried {changed} of {matched} runs ({filter})",
+    "runs.discarded": "{actor} discarded {changed} of {matched} runs ({filter})",
     "worker.started": "{worker} started",
     "worker.stopped": "{worker} stopped",
     "worker.lost": "{worker} was lost on {host} with {runs} runs, which other workers take over",
@@ -77,6 +78,19 @@ SENTENCES: Mapping[str, str] = {
 }
 """What happened, by the kind of event; names in braces are links or facts of the event."""
 
+_IN_GENERAL = (
+    (r"^\{actor\} ", ""),
+    (r"\{run\} of \{subject\}", "a run"),
+    (r"\{(subject|job)\}", "a job"),
+    (r"\{worker\}", "a worker"),
+    (r"\{changed\}( of \{matched\})?", "several"),
+    (r" \(\{filter\}\)| about \{subject_of_notice\}", ""),
+    (r" (?:on|with|by|to)(?: the role)? \{.*|, which .*", ""),
+    (r"\bthe ((?:notice |concurrency )?\w+) \{\w+\}", r"a \1"),
+    (r"\{count\} of its |\{seconds\} s (?=late)", ""),
+)
+"""What turns a sentence about one event into the words for its kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -91,6 +105,14 @@ class Part:
     text: str
     links: str = ""
     id: str = ""
+
+
+def title(kind: str) -> str:
+    """Return what happens in all events of a kind: "Paused a job"."""
+    text = SENTENCES.get(kind, kind)
+    for pattern, words in _IN_GENERAL:
+        text = re.sub(pattern, words, text)
+    return text[:1].upper() + text[1:]
 
 
 def sentence(event: Event) -> list[Part]:
@@ -136,9 +158,23 @@ def _referred(event: Event, name: str) -> list[Part]:
             return [Part(f"worker {event.worker_id[-8:]}", "worker", event.worker_id)]
         case "run":
             return [Part("a run")]
+        case "filter":
+            return [Part(_filter(event.detail.get("filter") or {}))]
         case "subject_of_notice":
             return [Part(str(event.detail.get("subject", "?")))]
     return [Part(_text(event.detail.get(name, "?")))]
+
+
+def _filter(conditions: Mapping[str, Any]) -> str:
+    """Return the conditions of a filter in words: "tag team:platform, state failed"."""
+    if "ids" in conditions:
+        return "selected"
+    words = [
+        name if value is True else f"{name} {_text(value)}"
+        for key, value in conditions.items()
+        for name in [{"states": "state", "owners": "owner"}.get(key, key.replace("_", " "))]
+    ]
+    return ", ".join(words) or "all"
 
 
 def _text(value: Any) -> str:

@@ -17,7 +17,7 @@ from duly.web.api.paging import Number, QueryModel, Text, page
 from duly.web.context import Context
 from duly.web.dashboard.faults import Faults
 from duly.web.dashboard.rendering import render
-from duly.web.dashboard.sentences import facts, sentence, why
+from duly.web.dashboard.sentences import facts, sentence, title, why
 from duly.web.routes import Routes
 
 PAGE_SIZE = 50
@@ -72,6 +72,7 @@ async def show_audit(context: Context, query: Annotated[AuditQuery, Query()]) ->
         kinds=_kinds(context.owners is None),
         faults=faults,
         sentence=sentence,
+        title_of=title,
         why=why,
         facts=facts,
     )
