@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from duly import Scheduler, every
-from tests.support.postgresql import PostgresServer, free_port, give_away, unprivileged
-from tests.support.session import session_folder
+from tests.support.pgbouncer import pooled
+from tests.support.postgresql import PostgresServer
 from tests.support.waiting import wait_until
-
-PGBOUNCER = shutil.which("pgbouncer")
-CONFIG = """
-[databases]
-* = host=127.0.0.1 port={server} user=postgres password={password}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-max_client_conn = 100
-ignore_startup_parameters = extra_float_digits
-"""
 
 
 @pytest.fixture
@@ -37,23 +19,8 @@ def pooled_url(
     prepared_postgresql_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> Iterator[str]:
     """The database through a pooler with three connections for all clients."""
-    if PGBOUNCER is None:
-        pytest.skip("pgbouncer is not here")
-    direct, port = make_url(prepared_postgresql_url), free_port()
-    config, log = session_folder() / f"pgbouncer-{port}.ini", tmp_path / "pgbouncer.log"
-    config.write_text(
-        CONFIG.format(server=postgres.port, port=port, password=direct.password or "")
-    )
-    give_away(config)
-    with log.open("w") as told:
-        process = subprocess.Popen([PGBOUNCER, config], stdout=told, stderr=told, **unprivileged())
-    try:
-        wait_until(lambda: "process up" in log.read_text(), what=f"pgbouncer, {log}")
-        yield direct.set(port=port).render_as_string(hide_password=False)
-    finally:
-        process.terminate()
-        process.wait(240)
-        config.unlink()
+    with pooled(prepared_postgresql_url, postgres, tmp_path) as url:
+        yield url
 
 
 def test_many_threads_share_three_connections(pooled_url: str) -> None:
