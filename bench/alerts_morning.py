@@ -46,7 +46,6 @@ from bench.support.options import exit_on_sigterm
 
 ZONES = ("America/Los_Angeles", "America/New_York", "Europe/Madrid", "Asia/Kolkata")
 ALERTS_OF_A_CLIENT = 250
-GRACE = 300
 SECRET = "a key of measurements that is long enough"
 PAUSE = 0.05  # between two requests of the client, which is one person's script and no load test
 
@@ -81,6 +80,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--workers", type=int, default=10, help="alerts at once in each process")
     parser.add_argument("--web", type=int, default=0, help="further processes, which only serve")
+    parser.add_argument("--grace", type=float, default=300, help="seconds an alert may be late")
     parser.add_argument("--lead", type=float, default=120)
     options = parser.parse_args()
     exit_on_sigterm()
@@ -115,7 +115,14 @@ def _report(morning: Morning, options: argparse.Namespace) -> None:
 
 async def _measure(url: str, options: argparse.Namespace) -> Morning:
     morning = Morning()
-    app = create_app(Settings(database_url=url, jwt_secret=SECRET, scheduler_enabled=False))
+    app = create_app(
+        Settings(
+            database_url=url,
+            jwt_secret=SECRET,
+            scheduler_enabled=False,
+            scheduler_misfire_grace_seconds=options.grace,
+        )
+    )
     services: Services = app.state.services
     due = datetime.now(UTC) + timedelta(seconds=options.lead)
     due = due.replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -128,7 +135,9 @@ async def _measure(url: str, options: argparse.Namespace) -> Morning:
         await _ready(addresses)
         if datetime.now(UTC) > due - timedelta(seconds=5):
             sys.exit("storing and starting took longer than --lead")
-        watching = asyncio.create_task(_all_evaluated(services, due, options.n))
+        watching = asyncio.create_task(
+            _all_evaluated(services, options.n, due + timedelta(seconds=options.grace + 60))
+        )
         await _use_api(morning, addresses, token, client, due, watching)
         morning.load = os.getloadavg()[0]
     await _verify(services, morning, due, options.n)
@@ -197,6 +206,7 @@ def _processes(url: str, options: argparse.Namespace) -> Iterator[list[str]]:
     environment = {
         **os.environ, "DATABASE_URL": url, "JWT_SECRET": SECRET, "LOG_LEVEL": "ERROR",
         "SCHEDULER_MAX_WORKERS": str(options.workers),
+        "SCHEDULER_MISFIRE_GRACE_SECONDS": str(options.grace),
     }  # fmt: skip
     executing = ["true"] * options.processes + ["false"] * options.web
     ports = [_free_port() for _ in executing]
@@ -234,9 +244,9 @@ async def _ready(addresses: Sequence[str]) -> None:
                 await asyncio.sleep(0.5)
 
 
-async def _all_evaluated(services: Services, due: datetime, count: int) -> None:
+async def _all_evaluated(services: Services, count: int, end: datetime) -> None:
     """Return when each alert has an instance, or when it is too late for one."""
-    while datetime.now(UTC) < due + timedelta(seconds=GRACE + 60):
+    while datetime.now(UTC) < end:
         async with services.database.session() as session:
             if (await session.scalar(select(func.count(Instance.id))) or 0) >= count:
                 return
