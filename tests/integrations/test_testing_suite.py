@@ -40,7 +40,7 @@ def test_the_plugin_loads_nothing_before_it_is_used(children: Children) -> None:
     code = f"import {PLUGIN}, sys; print(sorted(n for n in sys.modules if n.startswith('duly')))"
     child = children.python("-c", code)
     assert child.wait(timeout=60) == 0
-    assert child.output().strip() == str(["duly", PLUGIN])
+    assert child.output().strip() == str(["duly", "duly.lazy_names", PLUGIN])
 
 
 @pytest.mark.processes
