@@ -34,7 +34,9 @@ CALLS: dict[str, Call] = {
     "enqueue_many": lambda s, x: s.enqueue_many("work", [{"n": 1}, {"n": 2}], session=x),
     "add": lambda s, x: s.add("work", DAILY, id="new", tags=["t"], session=x),
     "add_many": lambda s, x: s.add_many([{"task": "work", "trigger": DAILY}] * 2, session=x),
-    "sync": lambda s, x: s.sync([dict(task="work", trigger=DAILY, id="n")], tag="t", session=x),
+    "sync": lambda s, x: s.sync(
+        [{"task": "work", "trigger": DAILY, "id": "new"}], tag="t", session=x
+    ),
     "edit": lambda s, x: s.edit("job", trigger=every(hours=2), args={"n": 3}, session=x),
     "reset": lambda s, x: s.reset("declared", session=x),
     "pause": lambda s, x: s.pause("job", reason="why", session=x),
