@@ -10,9 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.demo import KEY, Door, Host, Site, open_site
-from tests.support.browser import chromium, open_page
-
-__all__ = ["chromium"]
+from tests.support.browser import open_browser, open_page
 
 Visit: TypeAlias = Callable[..., AbstractContextManager[Page]]
 
@@ -39,33 +37,35 @@ def door(site: Site) -> Door:
     return site.door
 
 
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """A running Chromium for all tests of this folder, none of which may be a coroutine."""
+    with open_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
 def visit(site: Site, chromium: Browser) -> Visit:
-    """Opens a signed-in page: ``with visit(refused=422, java_script_enabled=False) as page:``.
+    """Opens a page of a signed-in user: ``with visit("/workers", refused=422) as page:``.
 
-    At the end of the block, its profile must have met no problem. The options are those of
-    `open_page`.
+    Without a path, it is empty. At the end of the block, its profile must have met no problem. The
+    options are those of `open_page`.
     """
 
     @contextmanager
-    def visit(**options: Any) -> Iterator[Page]:
+    def visit(path: str | None = None, **options: Any) -> Iterator[Page]:
         with open_page(chromium, **options) as page:
-            page.goto(f"{site.url}/?key={KEY}")
+            page.request.get(f"{site.url}/?key={KEY}", max_redirects=0)
+            if path is not None:
+                page.goto(site.url + path)
             yield page
 
     return visit
 
 
 @pytest.fixture
-def page(site: Site, chromium: Browser) -> Iterator[Page]:
-    """An empty page; the test fails if its profile met a problem."""
-    with open_page(chromium) as page:
-        yield page
-
-
-@pytest.fixture
 def signed_in(visit: Visit) -> Iterator[Page]:
-    """A signed-in page that shows the overview; the test fails if its profile met a problem."""
+    """An empty page of a signed-in user; the test fails if its profile met a problem."""
     with visit() as page:
         yield page
 

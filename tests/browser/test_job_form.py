@@ -26,10 +26,9 @@ def fill_parcel(page: Page) -> None:
     page.get_by_label("size").select_option("large")
 
 
-def test_a_form_is_refused_without_a_script(visit: Visit, site: Site) -> None:
+def test_a_form_is_refused_without_a_script(visit: Visit) -> None:
     """What is wrong comes back at its input, and nothing that was typed is lost."""
-    with visit(refused=422, java_script_enabled=False) as page:
-        page.goto(f"{site.url}{NEW}")
+    with visit(NEW, refused=422, java_script_enabled=False) as page:
         fill_parcel(page)
         cron = page.get_by_label("Cron expression")
         cron.fill("0 25 * * *")
@@ -44,10 +43,9 @@ def test_a_form_is_refused_without_a_script(visit: Visit, site: Site) -> None:
         expect(page.get_by_role("main")).to_contain_text("Main street")
 
 
-def test_typed_text_survives_updates(visit: Visit, site: Site) -> None:
+def test_typed_text_survives_updates(visit: Visit) -> None:
     """The page is updated around the form, also after problems were shown."""
-    with visit(refused=422) as page:
-        page.goto(f"{site.url}{NEW}")
+    with visit(NEW, refused=422) as page:
         fill_parcel(page)
         page.get_by_label("Cron expression").fill("x")
         follow(page.get_by_role("button", name="Create job"))

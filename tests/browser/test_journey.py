@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import in_both_hosts
-from tests.browser.demo import KEY, Host, Site
+from tests.browser.demo import Host, Site
 from tests.browser.drivers import Driver, Keyboard, Mouse
 from tests.support.browser import HeldRequests, loading, same_load
 from tests.support.waiting import wait_until
@@ -232,14 +232,16 @@ def pause_all_of_a_filter(walk: Walk) -> None:
 @in_both_hosts
 def test_the_journey_by_mouse(signed_in: Page, site: Site, host: Host) -> None:
     """A page that is streamed to, and one that polls, show the same."""
+    signed_in.goto(f"{site.url}/")
     expect(signed_in.get_by_text(LIVENESS[host])).to_be_visible()
     take(Walk(site, signed_in, Mouse(signed_in)))
 
 
-def test_the_journey_by_keyboard(site: Site, page: Page) -> None:
+def test_the_journey_by_keyboard(signed_in: Page, site: Site) -> None:
     """No step needs a pointer; the page itself lists the keys."""
+    page = signed_in
     page.add_init_script(NO_POINTER)
-    page.goto(f"{site.url}/?key={KEY}")
+    page.goto(f"{site.url}/")
     key = page.keyboard.press
     key("Tab")
     expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
@@ -257,4 +259,5 @@ def test_the_journey_by_keyboard(site: Site, page: Page) -> None:
 
 def test_the_journey_without_javascript(unscripted: Page, site: Site) -> None:
     """Every step works; a reload shows what has happened."""
+    unscripted.goto(f"{site.url}/")
     take(Walk(site, unscripted, Mouse(unscripted), scripted=False))

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.demo import KEY, LONG, Door, Site
+from tests.browser.demo import LONG, Door, Site
 from tests.support.browser import HeldRequests, follow, same_load
 
 # The script looks anew whenever this event comes and the page is not hidden.
@@ -86,6 +86,7 @@ def test_an_update_from_before_a_change_is_followed_by_another(
 
 def test_a_run_that_fails_shows_on_the_overview(signed_in: Page, site: Site, door: Door) -> None:
     """A failed run appears at the top of an open overview, with its error as text."""
+    signed_in.goto(f"{site.url}/")
     site.scheduler.run_now("gated")
     expect(signed_in.get_by_text("Nothing is late, silent or failing.")).to_be_visible()
     expect(signed_in.locator(".runs").get_by_role("row").nth(1)).to_contain_text("running")
@@ -109,34 +110,34 @@ def test_typed_text_survives_a_refresh(signed_in: Page, site: Site) -> None:
     expect(signed_in.get_by_text("Paused by local")).to_contain_text("holidays")
 
 
-def test_a_page_polls_while_the_stream_is_refused(site: Site, page: Page) -> None:
+def test_a_page_polls_while_the_stream_is_refused(site: Site, signed_in: Page) -> None:
     """Proxies that do not let a stream pass only make the page slower."""
-    page.route("**/api/v1/stream", lambda route: route.fulfill(status=204))
-    page.goto(f"{site.url}/?key={KEY}")
-    expect(page.get_by_text("Updated every 2 s.")).to_be_visible()
-    with page.expect_response("**/duly/"):
+    signed_in.route("**/api/v1/stream", lambda route: route.fulfill(status=204))
+    signed_in.goto(f"{site.url}/")
+    expect(signed_in.get_by_text("Updated every 2 s.")).to_be_visible()
+    with signed_in.expect_response("**/duly/"):
         pass
 
 
-def test_a_hidden_page_does_not_refresh(site: Site, page: Page) -> None:
+def test_a_hidden_page_does_not_refresh(site: Site, signed_in: Page) -> None:
     """A page in the background sends no requests; it refreshes as soon as it is visible."""
-    page.clock.install()
-    page.goto(f"{site.url}/?key={KEY}")
-    with page.expect_request("**/duly/"):
-        page.clock.run_for(3_000)
-    page.wait_for_load_state("networkidle")
+    signed_in.clock.install()
+    signed_in.goto(f"{site.url}/")
+    with signed_in.expect_request("**/duly/"):
+        signed_in.clock.run_for(3_000)
+    signed_in.wait_for_load_state("networkidle")
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.evaluate(TURN_AWAY, True)
-    page.clock.run_for(600_000)
+    signed_in.on("request", lambda request: asked.append(request.url))
+    signed_in.evaluate(TURN_AWAY, True)
+    signed_in.clock.run_for(600_000)
     assert asked == []
-    with page.expect_request("**/duly/"):
-        page.evaluate(TURN_AWAY, False)
+    with signed_in.expect_request("**/duly/"):
+        signed_in.evaluate(TURN_AWAY, False)
 
 
 def test_a_page_reports_that_the_server_does_not_respond(visit: Visit) -> None:
     """The content stays, with a notice that it may be out of date until the server responds."""
-    with visit(refused=503) as page:
+    with visit("/", refused=503) as page:
         offline = page.locator("#offline")
         expect(offline).to_be_hidden()
         page.route("**/duly/", lambda route: route.fulfill(status=503))
@@ -152,7 +153,7 @@ def test_a_page_reports_that_the_server_does_not_respond(visit: Visit) -> None:
 
 def test_a_signed_out_user_no_longer_sees_the_page(visit: Visit) -> None:
     """When the session ends, the page stops showing its content."""
-    with visit(refused=401) as page:
+    with visit("/", refused=401) as page:
         page.context.clear_cookies()
         page.evaluate(TURN_AWAY, False)
         expect(page.get_by_text("You are not signed in.")).to_be_visible()

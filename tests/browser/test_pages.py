@@ -51,8 +51,9 @@ def test_pages_stand_any_content(signed_in: Page, addresses: list[str]) -> None:
     expect(signed_in.get_by_role("link", name=EVIL)).to_be_visible()
 
 
-def test_switching_the_scheduler_off_and_on(signed_in: Page) -> None:
+def test_switching_the_scheduler_off_and_on(signed_in: Page, site: Site) -> None:
     """Switching off asks for confirmation; switching on takes one click."""
+    signed_in.goto(f"{site.url}/")
     signed_in.get_by_role("button", name="Switch off the scheduler").click()
     question = signed_in.get_by_role("dialog", name="Switch the scheduler off?")
     question.get_by_role("button", name="Go back").click()

@@ -18,8 +18,7 @@ def test_a_failed_run_is_handled_without_javascript(visit: Visit, site: Site) ->
     scheduler = site.scheduler
     first = scheduler.enqueue("knock", 1)
     wait_until(lambda: scheduler.run(first).state == "failed")
-    with visit(refused=422, java_script_enabled=False) as page:
-        page.goto(f"{site.url}/runs/{first}")
+    with visit(f"/runs/{first}", refused=422, java_script_enabled=False) as page:
         expect(page.get_by_text("token=[hidden]").first).to_be_visible()
         page.get_by_placeholder("Filter lines").fill("nothing")
         with loading(page):

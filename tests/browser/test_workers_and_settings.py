@@ -18,8 +18,9 @@ BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
 DARK = "rgb(18, 19, 22)"
 
 
-def test_a_worker_is_drained_by_keyboard(signed_in: Page) -> None:
+def test_a_worker_is_drained_by_keyboard(signed_in: Page, site: Site) -> None:
     """``g w`` opens the page, Enter the dialog, and Enter in its field drains the worker."""
+    signed_in.goto(f"{site.url}/settings")
     keyboard = Keyboard(signed_in)
     keyboard.go("Workers")
     fleet = signed_in.get_by_role("table", name="Workers")
@@ -46,10 +47,9 @@ def test_running_runs_appear_without_a_reload(signed_in: Page, site: Site) -> No
         expect(fleet).to_contain_text("1 of 10")
 
 
-def test_limits_are_set_in_a_dialog(visit: Visit, site: Site) -> None:
+def test_limits_are_set_in_a_dialog(visit: Visit) -> None:
     """What is not valid comes back with what was typed, and is not lost by an update."""
-    with visit(refused=422) as page:
-        page.goto(f"{site.url}/workers")
+    with visit("/workers", refused=422) as page:
         page.get_by_role("button", name="Limits of queue default").click()
         dialog = page.get_by_role("dialog", name="Limits of the queue default")
         dialog.get_by_label("Runs at once").fill("three")

@@ -47,12 +47,15 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def open_browser(path: str) -> Iterator[Browser]:
-    """Start a browser, and close it at the end of the block.
+def open_browser() -> Iterator[Browser]:
+    """Start a Chromium, and close it at the end of the block; skip the tests where none is found.
 
     While it is open, Playwright runs an event loop in this thread, so no asyncio test can run:
-    open it for one module of browser tests, not for the session.
+    open it for a module or a folder of browser tests, not for the session.
     """
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium found; install one, or name it in DULY_TEST_CHROMIUM")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
@@ -164,10 +167,7 @@ class HeldRequests:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A running Chromium; the tests are skipped where none is found."""
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium found; install one, or name it in DULY_TEST_CHROMIUM")
-    with open_browser(path) as browser:
+    with open_browser() as browser:
         yield browser
 
 
