@@ -84,6 +84,19 @@ def test_an_update_from_before_a_change_is_followed_by_another(
     expect(streamed_to.locator("tbody")).to_contain_text("holidays")
 
 
+def test_an_update_from_before_the_page_is_not_shown(signed_in: Page, site: Site) -> None:
+    """After a change of one's own, the page does not go back to what another one had asked for."""
+    before = signed_in.request.get(f"{site.url}/jobs", headers=UPDATE)
+    site.scheduler.pause("gated", reason="holidays")
+    signed_in.goto(f"{site.url}/jobs")
+    updates = HeldRequests(signed_in, "**/duly/jobs")
+    signed_in.evaluate(TURN_AWAY, False)
+    updates.next().fulfill(response=before, headers={**before.headers, "x-duly-age": "60000"})
+    following = updates.next()
+    assert "holidays" in signed_in.locator("tbody").inner_text()
+    following.continue_()
+
+
 def test_a_run_that_fails_shows_on_the_overview(signed_in: Page, site: Site, door: Door) -> None:
     """A failed run appears at the top of an open overview, with its error as text."""
     signed_in.goto(f"{site.url}/")

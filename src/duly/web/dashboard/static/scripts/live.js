@@ -19,17 +19,18 @@ let timer = 0;
 let last = 0;
 let busy = false;
 let heard = 0; // when this page last heard that something may have happened
-let current = 0; // what had happened until then is shown
+let current = Date.now(); // when what is shown was made
 
 // Call `listener` after each update.
 export const onUpdate = (listener) => listeners.push(listener);
 
-function show(page) {
+function show(page, made) {
   for (const field of page.querySelectorAll("[name=csrf_token]"))
     field.setAttribute("value", meta("csrf-token")); // an update is the same for all users
   const wanted = [...page.querySelectorAll("[data-live]")];
   for (const part of wanted) morph(document.getElementById(part.id), part);
   document.title = page.title;
+  current = made;
   for (const listener of listeners) listener();
 }
 
@@ -48,9 +49,10 @@ export async function update() {
     if (answer.status === 401) return location.reload();
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (page.querySelector("main[data-live]")) show(page);
+    const made = last - answer.headers.get("X-Duly-Age"); // others may have asked for it before
+    if (made < current) heard = last; // it is older than what is shown
+    else if (page.querySelector("main[data-live]")) show(page, made);
     setClock();
-    current = last - answer.headers.get("X-Duly-Age"); // others may have asked for it before
     failures = 0;
   } catch {
     failures += 1;
