@@ -165,8 +165,9 @@ def test_22_an_unreadable_frequency_stops_nobody(database_url: str) -> None:
         assert listed["detail"].startswith("frequency.dayOfWeek[1]: 9 is not a day")
         assert listed["frequency"]["dayOfWeek"] == [1, 9]
         assert [str(one.alert_id) for one in world.instances()] == [good["id"]]
-        told = [notice.title for notice in world.notices() if notice.user_id == otto.id]
-        assert told == ["bad cannot be scheduled"]
+        # A jump of the clock may also cost the worker its lease, which operators hear of too.
+        titles = [notice.title for notice in world.notices() if notice.user_id == otto.id]
+        assert titles.count("bad cannot be scheduled") == 1
         eve = world.person("eve@example.com", client=ana.client)
         shown = eve.get(f"/{bad['id']}")
         assert shown["scheduling"]["state"] == "error"
