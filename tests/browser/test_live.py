@@ -164,9 +164,9 @@ def test_a_page_reports_that_the_server_does_not_respond(visit: Visit) -> None:
         expect(offline).to_be_hidden()
 
 
-def test_a_signed_out_user_no_longer_sees_the_page(visit: Visit) -> None:
+def test_a_signed_out_user_no_longer_sees_the_page(visit: Visit, site: Site) -> None:
     """When the session ends, the page stops showing its content."""
     with visit("/", refused=401) as page:
         page.context.clear_cookies()
-        page.evaluate(TURN_AWAY, False)
+        site.scheduler.pause("gated")  # so that the page asks for an update
         expect(page.get_by_text("You are not signed in.")).to_be_visible()
