@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     Table,
     UniqueConstraint,
+    bindparam,
     func,
     inspect,
     select,
@@ -54,9 +55,17 @@ _READY_QUEUES = _ready_queues()
 
 def waiting_runs(conn: Connection, queue: str, before: datetime) -> int:
     """Count the ready runs of a queue, up to `MOST`, if one has waited since before an instant."""
-    ready = select(run.c.due_at).where(READY, run.c.queue == queue).limit(MOST).subquery()
-    found = conn.execute(select(func.count(), func.min(ready.c.due_at))).one()
+    found = conn.execute(_WAITING_RUNS, {"in_queue": queue, "most": MOST}).one()
     return found[0] if found[0] and found[1] < before else 0
+
+
+def _waiting_runs() -> Select[int, Any]:
+    of_queue = run.c.queue == bindparam("in_queue")
+    ready = select(run.c.due_at).where(READY, of_queue).limit(bindparam("most")).subquery()
+    return select(func.count(), func.min(ready.c.due_at))
+
+
+_WAITING_RUNS = _waiting_runs()
 
 
 def rival_declarations(conn: Connection, apps: Collection[str]) -> dict[str, list[str]]:

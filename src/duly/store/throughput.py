@@ -86,7 +86,8 @@ def read(conn: Connection, periods: Periods, since: int) -> dict[Ended, int]:
     both = union_all(moved, not_moved).subquery().c
     key = (both.start, both.outcome, both.lateness)
     statement = select(*key, func.sum(both["count"])).group_by(*key)
-    return {Ended(*found): int(count) for *found, count in conn.execute(statement)}
+    rows = conn.execute(statement).all()
+    return {Ended(start, outcome, late): int(count) for start, outcome, late, count in rows}
 
 
 def prune(tx: Transaction, limit: int) -> int:

@@ -80,6 +80,7 @@ OF_OWNERS = frozenset({"jobs", "runs", "dead-letters", "audit", "settings"})
 """The areas that users may see who are restricted to some owners."""
 
 _templates = Environment(
+    auto_reload=False,
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
