@@ -5,10 +5,11 @@ one instant, each at the local time that its zone then has; the zones are four. 
 creates, reads, changes and deletes an alert again and again through the API. Not a part of
 ``make bench``.
 
-    python -m bench.alerts_morning [--n 10000] [--processes 2] [--workers 10] [--web 1] [--lead 120]
+    python -m bench.alerts_morning [--n 10000] [--processes 2] [--workers 10] [--web 1] [--nice 10]
 
 The client's requests go to the ``--web`` processes, which execute nothing; without any, to those
-that execute. ``--lead`` is how many seconds before the instant the alerts are stored. It fails if
+that execute. ``--nice`` lets the system prefer those where all share few cores, and
+``--lead`` is how many seconds before the instant the alerts are stored. It fails if
 an alert has no instance or two, if a run did not succeed, or if an instance has another time.
 """
 
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--web", type=int, default=0, help="further processes, which only serve")
     parser.add_argument("--grace", type=float, default=300, help="seconds an alert may be late")
     parser.add_argument("--lead", type=float, default=120)
+    parser.add_argument("--nice", type=int, default=0, help="of the processes that execute")
     options = parser.parse_args()
     exit_on_sigterm()
     print(*describe(), sep="\n", end="\n\n")
@@ -212,7 +214,10 @@ def _processes(url: str, options: argparse.Namespace) -> Iterator[list[str]]:
     ports = [_free_port() for _ in executing]
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", "apps.alerts", "--port", str(port)],
+            [
+                *(("nice", "-n", str(options.nice)) if enabled == "true" else ()),
+                *(sys.executable, "-m", "apps.alerts", "--port", str(port)),
+            ],
             env={**environment, "SCHEDULER_ENABLED": enabled},
         )
         for port, enabled in zip(ports, executing, strict=True)
