@@ -354,12 +354,12 @@ class Worker:
         """Return this worker's id; register it first if it is new, or was fenced or stopped."""
         if self.alive:
             self._beat_if_due()
-        if not self.alive:
-            self._duties.prepare()
-            self.execution.capture_logs()
-            if not self.shutdown.revoke():
-                self.lease.register()
-        return self.lease.worker_id
+        worker_id = self.lease.worker_id  # read once: the lease's thread may fence it at any time
+        if worker_id:
+            return worker_id
+        self._duties.prepare()
+        self.execution.capture_logs()
+        return self.lease.worker_id if self.shutdown.revoke() else self.lease.register()
 
     def _beat_if_due(self) -> None:
         if not self.loop.threaded and not self._settings.sole_worker:
