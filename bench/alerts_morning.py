@@ -128,7 +128,7 @@ async def _measure(url: str, options: argparse.Namespace) -> Morning:
     services: Services = app.state.services
     due = datetime.now(UTC) + timedelta(seconds=options.lead)
     due = due.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    await services.database.migrate()
+    await services.database.create_tables()
     user, client = await _people(services, options.n)
     await _alerts(services, user, due, options.n)
     morning.stored = await _store_jobs(services)

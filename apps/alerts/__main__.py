@@ -53,7 +53,7 @@ async def _add(settings: Settings, options: argparse.Namespace) -> None:
     services = Services(settings)
     password = getpass.getpass()
     try:
-        await services.database.migrate()
+        await services.database.create_tables()
         clients = []
         if options.client:
             async with services.database.begin() as session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
@@ -21,8 +20,6 @@ from apps.middleware import BodyLimit, SecurityHeaders
 from duly import Clock
 from duly.integrations.fastapi import init_app
 
-_FIRST_TRY_SECONDS = 5.0
-
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """Create the application.
@@ -36,7 +33,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with _migrated(services):
+        async with services.database.opened():
             yield
 
     app = FastAPI(
@@ -60,20 +57,6 @@ def from_environment() -> FastAPI:
     app = create_app(settings)
     gc.freeze()  # loaded modules stay, so the garbage collector need not scan them
     return app
-
-
-@contextlib.asynccontextmanager
-async def _migrated(services: Services) -> AsyncIterator[None]:
-    """Bring the tables up to date, in the background if the database does not respond."""
-    migrating = asyncio.create_task(services.database.migrate_when_reachable())
-    try:
-        await asyncio.wait({migrating}, timeout=_FIRST_TRY_SECONDS)
-        yield
-    finally:
-        migrating.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await migrating
-        await services.database.close()
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:

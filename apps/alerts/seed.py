@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from apps.alerts import alerts
 from apps.alerts.accounts import add_user
-from apps.alerts.models import SYSTEM_USER, Alert, Client, Instance, Metric, User
+from apps.alerts.models import SYSTEM_USER, Alert, Client, Instance, Metric, Outcome, User
 from apps.alerts.services import Services
 from duly import Run, every
 
@@ -110,12 +110,11 @@ async def _create(services: Services, now: datetime) -> User:
         }
         names = [_SECOND, "Ask the agency about the spend", "Check the budget that is left"]
         chain = [made[name] for name in names]
-        for parent, child, condition in (
+        links: list[tuple[Alert, Alert, Outcome]] = [
             (chain[0], chain[1], "on_triggered"), (chain[1], chain[2], "always"),
-        ):  # fmt: skip
-            await alerts.set_parents(
-                services, session, user, child, [(parent.id, condition, 0)]  # type: ignore[list-item]
-            )  # fmt: skip
+        ]  # fmt: skip
+        for parent, child, condition in links:
+            await alerts.set_parents(services, session, user, child, [(parent.id, condition, 0)])
         for name in (_FIRST, _SECOND, "Click rate falls", "Visits in Mumbai"):
             session.add_all(_history(made[name], now))
     await _break_two(services, user, ids[0], now)

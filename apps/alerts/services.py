@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from apps.alerts.database import Database
+from apps.alerts.database import database_at
 from apps.alerts.models import RATE_LIMITS
 from apps.alerts.settings import Settings
 from apps.alerts.tokens import Tokens
@@ -28,7 +28,7 @@ class Services:
         self.settings = settings
         self.clock = clock or SystemClock()
         workers = settings.scheduler_max_workers
-        self.database = Database(
+        self.database = database_at(
             settings.database_url, connections=workers + 5, pooler=settings.database_pooler
         )
         self.scheduler = Scheduler(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
@@ -87,7 +88,9 @@ class Settings(BaseSettings):
     @classmethod
     def _networks(cls, value: object) -> object:
         parts = value.split(",") if isinstance(value, str) else value
-        return tuple(str(ip_network(str(part).strip())) for part in parts)  # type: ignore[attr-defined]
+        if not isinstance(parts, Iterable):
+            raise ValueError("give networks, separated by commas")
+        return tuple(str(ip_network(str(part).strip())) for part in parts)
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ import uvicorn
 
 from apps.expireeye.accounts import make_operator
 from apps.expireeye.api.socket import MAX_FRAME
-from apps.expireeye.database import Database
+from apps.expireeye.database import database_at
 from apps.expireeye.settings import Settings, SettingsError
 
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 async def _promote(settings: Settings, email: str) -> bool:
-    database = Database(settings.database_url)
+    database = database_at(settings.database_url)
     try:
         await database.create_tables()
         async with database.begin() as session:

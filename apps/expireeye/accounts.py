@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from apps.expireeye.database import Database
+from apps.database import Database
 from apps.expireeye.models import Role, User
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import Services

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from apps.database import ended
 from apps.expireeye import problems
 from apps.expireeye.api import auth, health, notifications, operator, products, socket
 from apps.expireeye.jobs import declare_jobs
@@ -28,8 +29,6 @@ from duly import Clock, DulyError
 from duly.web import Principal, web_app
 
 log = logging.getLogger(__name__)
-
-_FIRST_TRY_SECONDS = 5.0
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
@@ -98,12 +97,9 @@ def from_environment() -> FastAPI:
 async def _running(services: Services) -> AsyncIterator[None]:
     """Create the tables, and start the follower and the scheduler; stop them in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(services.database.close)
-        creating = asyncio.create_task(services.database.create_tables_when_reachable())
-        stack.push_async_callback(_end, creating)
-        await asyncio.wait({creating}, timeout=_FIRST_TRY_SECONDS)
+        await stack.enter_async_context(services.database.opened())
         following = asyncio.create_task(services.follower.run())
-        stack.push_async_callback(_end, following)
+        stack.push_async_callback(ended, following)
         await _start(services)
         stack.push_async_callback(services.scheduler.aio.stop)
         yield
@@ -120,9 +116,3 @@ async def _start(services: Services) -> None:
         log.info("Scheduler started.")
     except DulyError:
         log.exception("The scheduler could not start; serving requests without it.")
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from apps.database import Database
 from apps.expireeye import sign_ins
-from apps.expireeye.database import Database
 from apps.expireeye.models import Notification
 from apps.expireeye.notices import count_unread, mark_pushed, pushed_message
 from apps.expireeye.push import Frame, Hub

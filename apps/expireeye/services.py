@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.expireeye.database import Database
+from apps.expireeye.database import database_at
 from apps.expireeye.follower import Follower
 from apps.expireeye.metrics import Metrics
 from apps.expireeye.models import RATE_LIMITS
@@ -25,7 +25,7 @@ class Services:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.started_at = self.clock.now()
-        self.database = Database(settings.database_url)
+        self.database = database_at(settings.database_url)
         self.scheduler = Scheduler(
             settings.database_url,
             name="expireeye",

@@ -23,7 +23,7 @@ def world(prepared_sqlite_url: str) -> Iterator[World]:
 
 
 class Host:
-    """A host with an event loop on which one coroutine job waits for a time that is far off."""
+    """A host with an event loop on which one coroutine job waits for what never happens."""
 
     def __init__(self, world: World, kind: str = "coroutine") -> None:
         self.world, self.scheduler = world, world.scheduler()
@@ -33,7 +33,7 @@ class Host:
         async def work() -> None:
             self.entered.set()
             try:
-                await asyncio.sleep(3600)
+                await asyncio.Event().wait()
             except BaseException as error:
                 self.ended.append(type(error).__name__)
                 raise

@@ -147,7 +147,7 @@ def rules_with_items(conn: Connection) -> list[Key]:
 
 
 def items(tx: Transaction, key: Key, limit: int) -> Sequence[Row[int, str, str]]:
-    """Return the ids, kinds and subjects of what a rule has matched and not told, oldest first."""
+    """Return the ids, kinds and subjects of what a rule has collected, oldest first."""
     columns = notice_item.c
     statement = select(columns.id, columns.kind, columns.subject).where(
         columns.app == key[0], columns.rule == key[1]
@@ -164,7 +164,7 @@ def happenings(tx: Transaction, ids: Sequence[int]) -> list[Happening]:
 
 
 def delete_items(tx: Transaction, ids: Sequence[int]) -> None:
-    """Delete what is now in notices, or is not to be told."""
+    """Delete what is now in notices, or belongs into none."""
     for first in range(0, len(ids), CHUNK):
         some = ids[first : first + CHUNK]
         tx.conn.execute(delete(notice_item).where(notice_item.c.id.in_(some)))

@@ -30,7 +30,7 @@ from apps.alerts.settings import Settings
 
 async def main():
     services = Services(Settings())
-    await services.database.migrate()
+    await services.database.create_tables()
     async with services.database.begin() as session:
         client = Client(name="Acme")
         session.add(client)

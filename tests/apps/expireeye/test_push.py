@@ -310,7 +310,7 @@ async def test_a_follower_that_is_cancelled_in_a_query_ends(
     async def query(_follower: Follower) -> None:
         asking.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError as error:
             raise PendingRollbackError("invalid transaction") from error
 

@@ -1,4 +1,4 @@
-"""Report who held SQLite's only write lock for long.
+"""Report which transaction held SQLite's only write lock for long.
 
 A transaction becomes a few microseconds longer: the stack is read where it begins, and the line is
 formatted only for a report.

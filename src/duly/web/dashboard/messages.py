@@ -32,13 +32,13 @@ class Message:
     Attributes:
         pattern: the message with gaps.
         part: a text that all of them contain, to search for; ``None``: there is none.
-        example: the newest of these runs.
+        example: the id of the newest of these runs.
         number: their number among the runs that were read.
     """
 
     pattern: str
     part: str | None
-    example: RunRecord
+    example: str
     number: int = 0
 
 
@@ -57,7 +57,9 @@ class Messages:
     def add(self, run: RunRecord) -> None:
         """Count a run; the first one of a pattern is its example."""
         pattern = pattern_of(redact_text(run.error_message or ""))
-        message = self.by_pattern.setdefault(pattern, Message(pattern, common_part(pattern), run))
+        message = self.by_pattern.get(pattern)
+        if message is None:
+            message = self.by_pattern[pattern] = Message(pattern, common_part(pattern), run.id)
         message.number += 1
         self.read += 1
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from duly.model.run import RunRecord
 from duly.operations.status import Status
+from duly.web.dashboard.worker_views import state_of
 
 PATIENCE = timedelta(seconds=10)
 """How long a run may be due without a worker, for instance while a new version is deployed."""
@@ -32,8 +33,8 @@ class Stranded:
 
 def stranded(runs: Sequence[RunRecord], status: Status) -> Stranded | None:
     """Return the oldest of a job's last runs that no worker can start, if there is one."""
-    living = [worker for worker in status.workers if worker.lease_until > status.at]
-    served = sorted({name for worker in living if not worker.draining for name in worker.queues})
+    alive = [worker for worker in status.workers if state_of(worker, status.at) == "alive"]
+    served = sorted({name for worker in alive for name in worker.queues})
     waiting = [
         run
         for run in runs
