@@ -355,11 +355,11 @@ class Worker:
         if self.alive:
             self._beat_if_due()
         worker_id = self.lease.worker_id  # read once: the lease's thread may fence it at any time
-        if worker_id:
+        if worker_id and not self.lease.leaving:
             return worker_id
         self._duties.prepare()
         self.execution.capture_logs()
-        return self.lease.worker_id if self.shutdown.revoke() else self.lease.register()
+        return worker_id if self.shutdown.revoke() else self.lease.register()
 
     def _beat_if_due(self) -> None:
         if not self.loop.threaded and not self._settings.sole_worker:
