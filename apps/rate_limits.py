@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Insert,
@@ -88,6 +89,11 @@ def rate_limit_table(metadata: MetaData) -> Table:
     )
 
 
+def has_expired(table: Table, now: datetime) -> ColumnElement[bool]:
+    """Return the condition for rows that no limit needs any more."""
+    return table.c.expires_at <= _microseconds(now)
+
+
 def address_key(address: str) -> str:
     """Return the key of a client's network address.
 
@@ -140,7 +146,7 @@ class _Limiter:
     def _prune(self, conn: Connection) -> None:
         """Delete rows that have expired, at most a thousand."""
         table, now = self._table, self._clock.now()
-        expired = table.c.expires_at <= _microseconds(now)
+        expired = has_expired(table, now)
         ids = conn.scalars(
             select(table.c.id).where(expired).limit(_PRUNE_AT_ONCE)
             .with_for_update(skip_locked=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flask_login  # type: ignore[import-untyped]
+import flask_login
 from flask import Flask
 
 from duly import Scheduler, every

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask_login import current_user  # type: ignore[import-untyped]
+from flask_login import current_user
 from starlette.requests import Request
 
 from duly.web import Principal

@@ -1,0 +1,1 @@
+"""Sneaky Klaus: gift exchanges with secret matches, magic links and reminders, on Flask."""

@@ -1,0 +1,93 @@
+"""The application: its parts, its scheduler, and how they are connected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from itsdangerous import URLSafeSerializer
+
+from apps.logs import log_run_id, set_up_logging
+from apps.mail import FolderMailer, Mailer, ResendMailer, SmtpMailer
+from apps.rate_limits import RateLimiter
+from apps.sneaky_klaus import jobs, mailing, webhooks
+from apps.sneaky_klaus.database import db, init_database
+from apps.sneaky_klaus.models import RATE_LIMITS
+from apps.sneaky_klaus.services import Services
+from apps.sneaky_klaus.settings import Settings
+from duly import Clock, Scheduler, SystemClock
+from duly.integrations.flask import init_app
+from duly.notify import Notice, Smtp
+
+
+def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
+    """Return the application; its scheduler starts where it serves.
+
+    Args:
+        settings: the configuration; default: that of the environment.
+        clock: the source of time; default: the machine's.
+    """
+    settings = settings or Settings()
+    app = Flask("apps.sneaky_klaus")
+    app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    init_database(app, settings.database_url)
+    app.extensions["sneaky_klaus"] = _services(app, settings, clock or SystemClock())
+    init_app(
+        app, _scheduler(app, settings, clock), start=None if settings.scheduler_enabled else False
+    )
+    return app
+
+
+def from_environment() -> Flask:
+    """Return the application that the environment configures, for a WSGI server."""
+    settings = Settings()
+    set_up_logging(settings.log_level)
+    return create_app(settings)
+
+
+def _services(app: Flask, settings: Settings, clock: Clock) -> Services:
+    with app.app_context():
+        limiter = RateLimiter(db.engine, RATE_LIMITS, clock)
+    links = URLSafeSerializer(settings.secret_key.get_secret_value(), salt="reminders off")
+    return Services(settings, clock, _mailer(settings), limiter, links)
+
+
+def _mailer(settings: Settings) -> Mailer:
+    if settings.mail == "file":
+        return FolderMailer(Path(settings.mail_folder), settings.mail_from)
+    if settings.mail == "resend":
+        key = settings.resend_api_key.get_secret_value()
+        return ResendMailer(key, settings.resend_url, settings.mail_from)
+    password = settings.smtp_password
+    return SmtpMailer(
+        Smtp(
+            settings.smtp_host, settings.mail_from, settings.smtp_port, settings.smtp_security,
+            settings.smtp_username, password.get_secret_value() if password else None,
+        )
+    )  # fmt: skip
+
+
+def _scheduler(app: Flask, settings: Settings, clock: Clock | None) -> Scheduler:
+    workers = settings.scheduler_max_workers
+    scheduler = Scheduler(
+        name="sneaky_klaus",
+        queues={"default": workers, "mail": workers, "webhooks": 2},
+        defaults=settings.job_defaults,
+        grace=settings.shutdown_grace_seconds,
+        clock=clock,
+    )
+    scheduler.around(log_run_id)
+    for group in (jobs.jobs, mailing.jobs, webhooks.jobs):
+        scheduler.include(group)
+
+    def tell_admins(notice: Notice) -> None:
+        with app.app_context():
+            mailing.tell_admins(notice)
+
+    def tell_webhooks(notice: Notice) -> None:
+        with app.app_context():
+            webhooks.tell_of_failures(notice)
+
+    scheduler.notify(tell_admins, on=["run.failed", "worker.lost"], every=3600)
+    scheduler.notify(tell_webhooks, on=["run.failed"], name="webhooks")
+    return scheduler

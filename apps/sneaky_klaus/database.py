@@ -1,0 +1,79 @@
+"""The application's session, on the database that it shares with Duly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from flask import Flask, has_request_context, request
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
+from sqlalchemy import JSON, MetaData, make_url
+from sqlalchemy.orm import DeclarativeBase, registry
+
+from apps.columns import Instant
+from duly import prepare_engine
+from duly.integrations.alembic import include_name
+
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Declarative base of the application's tables."""
+
+    registry: ClassVar = registry(
+        metadata=MetaData(naming_convention=_NAMES),
+        type_annotation_map={datetime: Instant, list[int]: JSON, list[str]: JSON},
+    )
+
+
+class RequestSession(Session):
+    """A session that takes no lock while it serves a request that only reads."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Any:
+        """See `Session.get_bind`."""
+        engine = super().get_bind(*args, **kwargs)
+        if has_request_context() and request.method in ("GET", "HEAD", "OPTIONS"):
+            return engine.execution_options(duly_read_only=True)
+        return engine
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": RequestSession})
+migrate = Migrate(db=db, include_name=include_name, version_table="klaus_version")
+
+
+def init_database(app: Flask, url: str) -> None:
+    """Connect an application to its database, and create the folder of a SQLite file."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
+        # Flask-SQLAlchemy would resolve a relative path against the instance folder.
+        file = Path(str(address.database)).resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        address = address.set(database=str(file))
+    app.config["SQLALCHEMY_DATABASE_URI"] = address
+    app.config["DULY_URL"] = address.render_as_string(hide_password=False)
+    db.init_app(app)
+    migrate.init_app(app, directory=str(Path(__file__).parent / "migrations"))
+    with app.app_context():
+        prepare_engine(db.engine)
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Commit ``db.session`` at the end of the block; roll it back after an error."""
+    try:
+        yield
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise

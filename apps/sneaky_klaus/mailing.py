@@ -1,0 +1,215 @@
+"""Mails as tasks: enqueued in the transaction that decides them, written when they are sent.
+
+A task checks the state as it is when the mail is sent. While the mail server does not respond, its
+run waits for the next attempt, and no worker thread waits with it. A mail has the key of its run,
+so that one which is sent again after a crash is recognized as a repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import render_template
+from sqlalchemy import select
+from sqlalchemy.orm import aliased
+
+from apps.mail import Mail
+from apps.sneaky_klaus import magic_links, reminders, webhooks
+from apps.sneaky_klaus.database import db, transaction
+from apps.sneaky_klaus.models import Admin, Exchange, Match, Participant, ReminderDelivery
+from apps.sneaky_klaus.services import services
+from duly import Discard, Fail, JobGroup, Retry, Run
+from duly.errors import NotDelivered
+from duly.integrations.flask import get_scheduler
+from duly.notify import Notice
+
+jobs = JobGroup(queue="mail", retry=Retry(attempts=8, wait=4, factor=2, max_wait=60), timeout=30)
+
+
+# ------------------------------------------------------------------------------------- enqueue
+
+
+def send_magic_link(participant_id: int) -> None:
+    """Send a participant a link to sign in with."""
+    get_scheduler().enqueue(
+        mail_magic_link, args={"participant_id": participant_id}, session=db.session
+    )
+
+
+def tell_assignments(givers: Iterable[int]) -> None:
+    """Tell participants whom they give a present to."""
+    get_scheduler().enqueue_many(
+        mail_assignment, [{"participant_id": giver} for giver in givers], session=db.session
+    )
+
+
+def remind(participants: Iterable[int], exchange: Exchange, days_before: int) -> None:
+    """Remind participants of an exchange; one whose mail is under way gets no second one."""
+    due_at = reminders.planned(exchange, days_before).instant
+    shared = {"exchange_id": exchange.id, "days_before": days_before, "due_at": due_at}
+    calls = [{**shared, "participant_id": each} for each in participants]
+    get_scheduler().enqueue_many(
+        mail_reminder, calls,
+        unique_keys=[f"reminder {' '.join(map(str, call.values()))}" for call in calls],
+        unique="until_done", session=db.session,
+    )  # fmt: skip
+
+
+def warn_of_purge(exchange_id: int, planned_for: datetime) -> None:
+    """Tell the admins that an exchange will be deleted."""
+    get_scheduler().enqueue(
+        mail_purge_warning, args={"exchange_id": exchange_id, "planned_for": planned_for},
+        unique_key=f"purge warning {exchange_id}", unique="until_done", session=db.session,
+    )  # fmt: skip
+
+
+def tell_admins(notice: Notice) -> None:
+    """Tell the admins what has failed; see `duly.notify`."""
+    get_scheduler().enqueue(
+        mail_notice, args={"title": notice.title, "text": notice.text}, unique_key=notice.id
+    )
+
+
+# --------------------------------------------------------------------------------------- tasks
+
+
+@jobs.task()
+def mail_magic_link(participant_id: int, run: Run) -> None:
+    """Send a participant a link that signs in, once, within an hour."""
+    with transaction():
+        person = _participant(participant_id)
+        token = magic_links.create(person.id, run.idempotency_key)
+        mail = _mail(person.email, "magic_link", name=person.name, exchange=person.exchange,
+                     link=_link("auth/magic", token))  # fmt: skip
+    _send(mail, run)
+
+
+@jobs.task()
+def mail_assignment(participant_id: int, run: Run) -> None:
+    """Tell a participant whom they give a present to."""
+    person = _participant(participant_id)
+    receiver = receiver_of(person)
+    if receiver is None:
+        raise Discard("the match was taken back")
+    mail = _mail(person.email, "assignment", **_about(person), receiver=receiver,
+                 link=_link("me", person.exchange_id))  # fmt: skip
+    _send(mail, run)
+
+
+@jobs.task()
+def mail_reminder(
+    exchange_id: int, days_before: int, due_at: datetime, participant_id: int, run: Run
+) -> None:
+    """Remind a participant, and note that it was sent."""
+    person = _participant(participant_id)
+    key = (exchange_id, days_before, due_at, participant_id)
+    if person.exchange.state != "MATCHED" or not person.reminder_enabled:
+        raise Discard("the exchange is not matched any more, or the participant wants no reminder")
+    if db.session.get(ReminderDelivery, key) is not None:
+        raise Discard("this reminder was sent before")
+    days = reminders.days_until(person.exchange, services().clock.now())
+    off = _link("reminders/off", str(services().links.dumps(person.id)))
+    mail = _mail(person.email, "reminder", **_about(person), receiver=receiver_of(person),
+                 days=days, off=off)  # fmt: skip
+    _send(mail, run)
+    with transaction():
+        exchange = db.session.get_one(Exchange, exchange_id)
+        sent = ReminderDelivery(
+            exchange_id=exchange_id, days_before=days_before, due_at=due_at,
+            participant_id=participant_id, sent_at=services().clock.now(),
+        )  # fmt: skip
+        db.session.add(sent)
+        webhooks.publish(
+            "reminder.sent", exchange, participant_id=participant_id, days_before=days_before
+        )
+
+
+@jobs.task()
+def mail_purge_warning(exchange_id: int, planned_for: datetime, run: Run) -> int:
+    """Tell each admin that an exchange will be deleted, and note that they were told."""
+    exchange = db.session.get(Exchange, exchange_id)
+    if exchange is None or exchange.purge_warning_sent_at is not None:
+        raise Discard("the exchange was deleted, or the admins were told before")
+    day = planned_for + timedelta(days=services().settings.purge_warning_days)
+    about = {"exchange": exchange, "day": day, "link": _link("admin/exchanges", exchange.id)}
+    mails = [_mail(address, "purge_warning", **about) for address in _admins()]
+    for mail in mails:
+        _send(mail, run)
+    with transaction():
+        db.session.get_one(Exchange, exchange_id).purge_warning_sent_at = planned_for
+    return len(mails)
+
+
+@jobs.task()
+def mail_notice(title: str, text: str, run: Run) -> int:
+    """Tell each admin what has failed."""
+    mails = [_mail(address, "notice", title=title, body=text) for address in _admins()]
+    for mail in mails:
+        _send(mail, run)
+    return len(mails)
+
+
+# ------------------------------------------------------------------------------------- contents
+
+
+def receiver_of(person: Participant) -> Participant | None:
+    """Return the participant to whom somebody gives a present; ``None`` before the matching."""
+    receiver = aliased(Participant)
+    return db.session.scalar(
+        select(receiver)
+        .join(Match, Match.receiver_id == receiver.id)
+        .where(Match.giver_id == person.id)
+    )
+
+
+def _participant(participant_id: int) -> Participant:
+    """Return a participant.
+
+    Raises:
+        Discard: they have withdrawn, or were deleted with their exchange.
+    """
+    person = db.session.get(Participant, participant_id)
+    if person is None or person.withdrawn_at is not None:
+        raise Discard("the participant has withdrawn, or the exchange was deleted")
+    return person
+
+
+def _about(person: Participant) -> dict[str, Any]:
+    exchange = person.exchange
+    local = exchange.exchange_date.astimezone(ZoneInfo(exchange.timezone))
+    return {"name": person.name, "exchange": exchange, "local": local}
+
+
+def _admins() -> list[str]:
+    return list(db.session.scalars(select(Admin.email).order_by(Admin.id)))
+
+
+def _mail(to: str, template: str, **context: Any) -> Mail:
+    """Return a mail; the first line of its text is the subject."""
+    text = render_template(f"mail/{template}.txt", **context)
+    subject, _, body = text.partition("\n")
+    html = render_template(f"mail/{template}.html", **context)
+    return Mail(to, subject.strip(), body.strip() + "\n", html)
+
+
+def _link(path: str, last: object) -> str:
+    return f"{services().settings.base_url}/{path}/{last}"
+
+
+def _send(mail: Mail, run: Run) -> None:
+    """Send a mail, without a transaction open meanwhile.
+
+    Raises:
+        NotDelivered: it was not accepted now; the run is tried again.
+        Fail: it will never be accepted.
+    """
+    db.session.rollback()
+    try:
+        services().mailer.send(mail, f"{run.idempotency_key} {mail.to}")
+    except NotDelivered as error:
+        if error.final:
+            raise Fail(str(error)) from error
+        raise

@@ -1,0 +1,97 @@
+"""Webhooks: what happens to exchanges, told to other systems.
+
+A delivery is a task that is enqueued in the transaction of the event. Its run is its record: the
+attempts, what the receiver answered, and a dead letter once all attempts have failed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import select
+
+from apps.sneaky_klaus.database import db
+from apps.sneaky_klaus.models import Exchange, Webhook
+from apps.sneaky_klaus.services import services
+from duly import Discard, Fail, JobGroup, Retry
+from duly.errors import NotDelivered
+from duly.integrations.flask import get_scheduler
+from duly.notify import Notice
+from duly.notify.outgoing import Restrictions, post
+from duly.notify.signature import signed_headers
+
+EVENTS = (
+    "exchange.matched", "exchange.completed", "exchange.purge_warning", "exchange.purged",
+    "reminder.sent", "job.failed",
+)  # fmt: skip
+
+jobs = JobGroup(queue="webhooks")
+
+
+def publish(event: str, exchange: Exchange, **details: Any) -> None:
+    """Tell the webhooks of an event of an exchange, if the current transaction is committed.
+
+    Never pass who gives to whom.
+    """
+    send(event, {"exchange_id": exchange.id, "name": exchange.name, **details})
+
+
+def send(event: str, data: dict[str, Any], *, key: str | None = None) -> list[str]:
+    """Enqueue an event for each webhook that wants it, and return the ids of the runs.
+
+    Args:
+        event: its name.
+        data: what the webhooks are told.
+        key: identifies the event, so that it is sent once if it is told again; default: a new one.
+    """
+    event_id = key or uuid4().hex
+    webhooks = db.session.scalars(select(Webhook).where(Webhook.active)).all()
+    return [
+        enqueue_delivery(webhook, event_id, event, data)
+        for webhook in webhooks
+        if event in webhook.events
+    ]
+
+
+def enqueue_delivery(webhook: Webhook, event_id: str, event: str, data: dict[str, Any]) -> str:
+    """Enqueue an event for one webhook, and return the id of the run."""
+    return get_scheduler().enqueue(
+        deliver_webhook,
+        args={"webhook_id": webhook.id, "event_id": event_id, "event": event, "data": data},
+        unique_key=f"webhook {webhook.id} {event_id}",
+        unique="until_done",
+        session=db.session,
+    )
+
+
+@jobs.task(retry=Retry(attempts=6, wait=30, factor=3.3, max_wait=3600), timeout=20)
+def deliver_webhook(webhook_id: int, event_id: str, event: str, data: dict[str, Any]) -> int:
+    """Send an event to a webhook, and return the status of the answer."""
+    webhook = db.session.get(Webhook, webhook_id)
+    if webhook is None or not webhook.active:
+        raise Discard("the webhook was deleted or switched off")
+    url, secret = webhook.url, webhook.secret
+    db.session.rollback()  # the receiver may be slow, so no transaction is open meanwhile
+    try:
+        return _post(url, secret, {"id": event_id, "event": event, "data": data})
+    except NotDelivered as error:
+        if error.final:
+            raise Fail(str(error)) from error
+        raise
+
+
+def _post(url: str, secret: str, payload: dict[str, Any]) -> int:
+    body = json.dumps(payload).encode()
+    signed = signed_headers(secret, payload["id"], body, services().clock.now())
+    allowed = Restrictions(services().settings.allow_private_webhooks)
+    return post(url, body, {"content-type": "application/json", **signed}, allowed)
+
+
+def tell_of_failures(notice: Notice) -> None:
+    """Tell the webhooks of failed runs; those of webhooks themselves would repeat for ever."""
+    for failed in notice.happenings:
+        if failed.task != "deliver_webhook":
+            send("job.failed", {"job": failed.job, "task": failed.task}, key=failed.run)
+    db.session.commit()
