@@ -80,11 +80,10 @@ def tell_admins(notice: Notice) -> None:
 def mail_magic_link(participant_id: int, run: Run) -> None:
     """Send a participant a link that signs in, once, within an hour."""
     with transaction():
-        person = _participant(participant_id)
-        token = magic_links.create(person.id, run.idempotency_key)
-        mail = _mail(person.email, "magic_link", name=person.name, exchange=person.exchange,
-                     link=_link("auth/magic", token))  # fmt: skip
-    _send(mail, run)
+        token = magic_links.create(_participant(participant_id).id, run.idempotency_key)
+    person = _participant(participant_id)
+    about = {"name": person.name, "exchange": person.exchange}
+    _send(run, person.email, "magic_link", **about, link=_link("auth/magic", token))
 
 
 @jobs.task()
@@ -94,9 +93,8 @@ def mail_assignment(participant_id: int, run: Run) -> None:
     receiver = receiver_of(person)
     if receiver is None:
         raise Discard("the match was taken back")
-    mail = _mail(person.email, "assignment", **_about(person), receiver=receiver,
-                 link=_link("me", person.exchange_id))  # fmt: skip
-    _send(mail, run)
+    link = _link("me", person.exchange_id)
+    _send(run, person.email, "assignment", **_about(person), receiver=receiver, link=link)
 
 
 @jobs.task()
@@ -112,9 +110,8 @@ def mail_reminder(
         raise Discard("this reminder was sent before")
     days = reminders.days_until(person.exchange, services().clock.now())
     off = _link("reminders/off", str(services().links.dumps(person.id)))
-    mail = _mail(person.email, "reminder", **_about(person), receiver=receiver_of(person),
-                 days=days, off=off)  # fmt: skip
-    _send(mail, run)
+    about = {**_about(person), "receiver": receiver_of(person), "days": days, "off": off}
+    _send(run, person.email, "reminder", **about)
     with transaction():
         exchange = db.session.get_one(Exchange, exchange_id)
         sent = ReminderDelivery(
@@ -135,21 +132,21 @@ def mail_purge_warning(exchange_id: int, planned_for: datetime, run: Run) -> int
         raise Discard("the exchange was deleted, or the admins were told before")
     day = planned_for + timedelta(days=services().settings.purge_warning_days)
     about = {"exchange": exchange, "day": day, "link": _link("admin/exchanges", exchange.id)}
-    mails = [_mail(address, "purge_warning", **about) for address in _admins()]
-    for mail in mails:
-        _send(mail, run)
+    admins = _admins()
+    for address in admins:
+        _send(run, address, "purge_warning", **about)
     with transaction():
         db.session.get_one(Exchange, exchange_id).purge_warning_sent_at = planned_for
-    return len(mails)
+    return len(admins)
 
 
 @jobs.task()
 def mail_notice(title: str, text: str, run: Run) -> int:
     """Tell each admin what has failed."""
-    mails = [_mail(address, "notice", title=title, body=text) for address in _admins()]
-    for mail in mails:
-        _send(mail, run)
-    return len(mails)
+    admins = _admins()
+    for address in admins:
+        _send(run, address, "notice", title=title, body=text)
+    return len(admins)
 
 
 # ------------------------------------------------------------------------------------- contents
@@ -199,16 +196,18 @@ def _link(path: str, last: object) -> str:
     return f"{services().settings.base_url}/{path}/{last}"
 
 
-def _send(mail: Mail, run: Run) -> None:
-    """Send a mail, without a transaction open meanwhile.
+def _send(run: Run, to: str, template: str, **context: Any) -> None:
+    """Write and send a mail, without a transaction open meanwhile.
 
     Raises:
         NotDelivered: it was not accepted now; the run is tried again.
         Fail: it will never be accepted.
     """
+    db.session.expunge_all()  # what was read stays readable
     db.session.rollback()
+    mail = _mail(to, template, **context)
     try:
-        services().mailer.send(mail, f"{run.idempotency_key} {mail.to}")
+        services().mailer.send(mail, f"{run.idempotency_key} {to}")
     except NotDelivered as error:
         if error.final:
             raise Fail(str(error)) from error

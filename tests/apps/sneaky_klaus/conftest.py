@@ -1,0 +1,49 @@
+"""Worlds to test Sneaky Klaus in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask_migrate import upgrade
+
+from apps.sneaky_klaus.app import create_app
+from apps.sneaky_klaus.database import db
+from apps.sneaky_klaus.settings import Settings
+from tests.apps.sneaky_klaus.world import World, world_on
+from tests.support.browser import chromium, page
+from tests.support.session import only_one, session_folder
+
+__all__ = ["chromium", "page"]
+
+
+@pytest.fixture
+def migrated_url(tmp_path: Path) -> str:
+    """The URL of a SQLite file with all tables, which are migrated once in a session."""
+    template = session_folder() / "klaus.db"
+    with only_one("klaus"):
+        if not template.exists():
+            draft = session_folder() / "klaus-draft.db"
+            migrate(f"sqlite:///{draft}")
+            draft.rename(template)
+    shutil.copy(template, tmp_path / "klaus.db")
+    return f"sqlite:///{tmp_path / 'klaus.db'}"
+
+
+def migrate(url: str) -> None:
+    """Create the tables of the application and of Duly."""
+    app = create_app(Settings(database_url=url, scheduler_enabled=False))
+    with app.app_context():
+        upgrade()
+        app.extensions["duly"].prepare()
+        db.engine.dispose()
+    app.extensions["duly"].stop()
+
+
+@pytest.fixture
+def world(migrated_url: str) -> Iterator[World]:
+    """The application, on the morning of 1 November 2026 in New York."""
+    with world_on(migrated_url) as world:
+        yield world

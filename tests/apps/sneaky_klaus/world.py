@@ -1,0 +1,313 @@
+"""Sneaky Klaus in this process, under a clock that only the test moves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from flask import Flask
+from sqlalchemy import select
+
+from apps.mail import Mail, Mailer
+from apps.sneaky_klaus import exchanges, participants
+from apps.sneaky_klaus.app import create_app
+from apps.sneaky_klaus.database import db, transaction
+from apps.sneaky_klaus.models import Admin, Exchange, Match, Participant, Webhook
+from apps.sneaky_klaus.reminders import job_id
+from apps.sneaky_klaus.settings import Settings
+from apps.sneaky_klaus.webhooks import EVENTS
+from duly import Clock, JobRecord, RunRecord, Scheduler, VirtualClock
+from duly.errors import NotDelivered
+
+T = TypeVar("T")
+SECRET = "a secret for tests that is long enough"
+HOOK_SECRET = "a secret of a webhook"
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+NEW_YORK = "America/New_York"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mail that the postbox has accepted."""
+
+    mail: Mail
+    key: str
+
+    @property
+    def to(self) -> str:
+        return self.mail.to
+
+
+class Postbox(Mailer):
+    """Keeps mails in memory, one for each key, as Resend does.
+
+    Attributes:
+        sent: what it has accepted.
+        requests: how often it was asked, by address.
+        down: whether the whole service fails to respond.
+        refused: addresses that are refused for good.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.requests: list[str] = []
+        self.down = False
+        self.refused: set[str] = set()
+        self._lock = threading.Lock()
+
+    def send(self, mail: Mail, key: str) -> None:
+        with self._lock:
+            self.requests.append(mail.to)
+            if self.down:
+                raise NotDelivered("the mail server does not respond", away=True)
+            if mail.to in self.refused:
+                raise NotDelivered("the mail server refused the recipients ([550])", final=True)
+            if all(sent.key != key for sent in self.sent):
+                self.sent.append(Sent(mail, key))
+
+
+class World:
+    """The application, its clock, and the mails that it has sent.
+
+    Attributes:
+        app: the application.
+        clock: its clock.
+        scheduler: its scheduler, which only `run_due` and the methods that use it step.
+        post: the mails.
+    """
+
+    def __init__(self, app: Flask, clock: Clock) -> None:
+        self.app = app
+        self.clock: Any = clock
+        self.scheduler: Scheduler = app.extensions["duly"]
+        self.post = Postbox()
+        own = app.extensions["sneaky_klaus"]
+        app.extensions["sneaky_klaus"] = replace(own, mailer=self.post)
+
+    # ------------------------------------------------------------------------------- data
+
+    def do(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Call a function in the application context and a transaction."""
+        with self.app.app_context(), transaction():
+            return function(*args, **options)
+
+    def add(self, *rows: Any) -> int:
+        """Store rows, and return the id of the first."""
+
+        def store() -> int:
+            db.session.add_all(rows)
+            db.session.flush()
+            return int(rows[0].id)
+
+        return self.do(store)
+
+    def rows(self, model: type[T]) -> list[T]:
+        """Every row of a table."""
+        with self.app.app_context():
+            found = list(db.session.scalars(select(model)))
+            db.session.expunge_all()
+        return found
+
+    def get(self, model: type[T], key: Any) -> T | None:
+        """A row as it is stored now."""
+        with self.app.app_context():
+            found = db.session.get(model, key)
+            db.session.expunge_all()
+        return found
+
+    def exchange(
+        self,
+        event: datetime | str,
+        *,
+        timezone: str = NEW_YORK,
+        name: str = "Office party",
+        people: int = 3,
+        days: Sequence[int] = (7, 3, 1),
+    ) -> int:
+        """An exchange whose registration is closed, with participants; returns its id.
+
+        Args:
+            event: its instant; text without an offset is local time in its zone.
+            timezone: its zone.
+            name: its name.
+            people: the number of participants.
+            days: how many days before it people are reminded.
+        """
+
+        def store() -> int:
+            made = exchanges.create(name, instant(event, timezone), timezone)
+            made.reminder_days = list(days)
+            made.state = "REGISTRATION_CLOSED"
+            return made.id
+
+        created = self.do(store)
+        self.people(created, people)
+        return created
+
+    def people(self, exchange_id: int, number: int) -> list[int]:
+        """Add participants to an exchange, and return their ids."""
+        return [
+            self.add(
+                Participant(
+                    exchange_id=exchange_id, name=f"Person {n}",
+                    email=f"person{n}@{exchange_id}.example.com", created_at=self.clock.now(),
+                )
+            )
+            for n in range(1, number + 1)
+        ]  # fmt: skip
+
+    def matched(self, event: datetime | str, **options: Any) -> int:
+        """A matched exchange, whose mails about that have been sent and forgotten."""
+        created = self.exchange(event, **options)
+        self.match(created)
+        self.mails()
+        return created
+
+    def match(self, exchange_id: int) -> None:
+        self.do(lambda: exchanges.match(found(exchange_id)))
+
+    def move(self, exchange_id: int, wanted: exchanges.Move) -> None:
+        """Do what an admin may do with an exchange."""
+        self.do(lambda: exchanges.move(found(exchange_id), wanted))
+
+    def edit(self, exchange_id: int, **changes: Any) -> None:
+        self.do(lambda: exchanges.edit(found(exchange_id), **changes))
+
+    def delete(self, exchange_id: int) -> None:
+        self.do(lambda: exchanges.delete_exchange(found(exchange_id)))
+
+    def change(self, participant_id: int, **changes: Any) -> None:
+        """Change a participant by hand."""
+
+        def store() -> None:
+            for name, value in changes.items():
+                setattr(db.session.get_one(Participant, participant_id), name, value)
+
+        self.do(store)
+
+    def participants(self, exchange_id: int) -> list[Participant]:
+        return [each for each in self.rows(Participant) if each.exchange_id == exchange_id]
+
+    def receivers(self, exchange_id: int) -> dict[int, int]:
+        """Who gives to whom."""
+        found = [each for each in self.rows(Match) if each.exchange_id == exchange_id]
+        return {each.giver_id: each.receiver_id for each in found}
+
+    def register(self, exchange_id: int, name: str, email: str) -> int:
+        return self.do(lambda: participants.register(found(exchange_id), name, email).id)
+
+    def admin(self, email: str = "admin@example.com") -> int:
+        return self.add(Admin(email=email, password_hash="none"))
+
+    def webhook(self, url: str, *events: str) -> int:
+        """A webhook; without events, it is sent all of them."""
+        row = Webhook(
+            url=url, secret=HOOK_SECRET, events=list(events or EVENTS), created_at=self.clock.now()
+        )
+        return self.add(row)
+
+    # ------------------------------------------------------------------------------- time
+
+    def run_due(self) -> None:
+        """Do everything that is due now, and what follows from it now."""
+        self.scheduler.tick()
+
+    def set_clock(self, moment: datetime | str) -> None:
+        """Let time pass while nothing runs, as if the application were down."""
+        self.clock.set(instant(moment))
+
+    def move_to(self, moment: datetime | str) -> None:
+        """Let it become a moment, and do what is due then."""
+        self.set_clock(moment)
+        self.run_due()
+
+    def forward(self, **length: float) -> None:
+        """Let time pass, and do what is due then."""
+        self.move_to(self.clock.now() + timedelta(**length))
+
+    def pass_until(self, moment: datetime | str) -> None:
+        """Let time pass, and do on the way whatever is due, at its time."""
+        end = instant(moment)
+        self.run_due()
+        while (due := self._next_due()) is not None and due <= end:
+            self.move_to(max(due, self.clock.now()))
+        self.move_to(end)
+
+    def _next_due(self) -> datetime | None:
+        times = [job.next_fire_at for job in self.scheduler.jobs() if job.next_fire_at]
+        times += [run.due_at for run in self.scheduler.runs(state="scheduled", limit=1000)]
+        return min(times, default=None)
+
+    # ---------------------------------------------------------------------------- answers
+
+    def mails(self) -> list[Sent]:
+        """Do what is due, and return the mails that were sent since the last call."""
+        self.run_due()
+        sent, self.post.sent = self.post.sent, []
+        return sent
+
+    def jobs_of(self, exchange_id: int) -> dict[int, datetime]:
+        """The reminder jobs of an exchange: when each number of days is due."""
+        return {
+            int(job.id.removeprefix(job_id(exchange_id, 0)[:-1])): job.next_fire_at
+            for job in self.scheduler.jobs(tag=f"exchange:{exchange_id}")
+            if job.next_fire_at is not None
+        }
+
+    def job(self, id: str) -> JobRecord:
+        return self.scheduler.job(id)
+
+    def runs(self, task: str, **filters: Any) -> list[RunRecord]:
+        """The runs of a task or of the job of this name, newest first."""
+        return self.scheduler.runs(task=task, limit=1000, **filters)
+
+    def run(self, task: str) -> RunRecord:
+        """The newest run of a task."""
+        return self.runs(task)[0]
+
+
+def found(exchange_id: int) -> Exchange:
+    """An exchange in the current session."""
+    return db.session.get_one(Exchange, exchange_id)
+
+
+def instant(moment: datetime | str, timezone: str = "UTC") -> datetime:
+    """An aware datetime; text without an offset is local time in the zone."""
+    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+
+
+@contextmanager
+def world_on(url: str, at: datetime | str = START, **settings: Any) -> Iterator[World]:
+    """The application on a migrated database, its scheduler stepped by `World.run_due`.
+
+    Args:
+        url: the database.
+        at: when the test begins.
+        settings: differing from the usual ones.
+    """
+    with app_on(url, VirtualClock(instant(at)), **settings) as world:
+        world.run_due()
+        yield world
+
+
+@contextmanager
+def app_on(url: str, clock: Clock, **settings: Any) -> Iterator[World]:
+    """An application object, of which a test may have several on one database and clock."""
+    usual = {
+        "database_url": url, "scheduler_enabled": False, "secret_key": SECRET,
+        "allow_private_webhooks": True, "base_url": "https://klaus.example.com",
+    }  # fmt: skip
+    app = create_app(Settings(**{**usual, **settings}), clock)
+    world = World(app, clock)
+    try:
+        yield world
+    finally:
+        world.scheduler.stop(grace=0)
+        with app.app_context():
+            db.engine.dispose()
