@@ -1,0 +1,127 @@
+"""Menus: the regular week, dated entries instead of it, and non-vegetarian extras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from apps.manageit.database import Cursor, DatabaseManager, Row
+from apps.manageit.services import services, today
+from apps.manageit.settings import CleanupTable, Meal
+from duly.errors import ConfigurationError
+
+AT_ONCE = 1_000
+
+
+def menu_of(mess: str, day: date) -> list[Row]:
+    """Return each meal of a day with its items: dated ones instead of the regular ones."""
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        regular = cursor.execute(
+            "SELECT meal, items FROM regular_menu WHERE mess_name = %s AND weekday = %s",
+            [mess, day.weekday()],
+        ).all()
+        dated = cursor.execute(
+            "SELECT meal, item_name FROM temporary_menu WHERE mess_name = %s AND menu_date = %s"
+            " ORDER BY id",
+            [mess, day],
+        ).all()
+        extras = cursor.execute(
+            "SELECT m.meal, i.item_name, i.price FROM non_veg_menu_main m"
+            " JOIN non_veg_menu_items i ON i.main_id = m.id"
+            " WHERE m.mess_name = %s AND m.menu_date = %s ORDER BY i.id",
+            [mess, day],
+        ).all()
+    usual = {row["meal"]: row["items"].split(", ") for row in regular}
+    meals = []
+    for meal in MEALS:
+        changed = [row["item_name"] for row in dated if row["meal"] == meal]
+        meals.append({
+            "meal": meal, "items": changed or usual.get(meal, []), "changed": bool(changed),
+            "non_veg": [row for row in extras if row["meal"] == meal],
+        })  # fmt: skip
+    return meals
+
+
+MEALS: tuple[Meal, ...] = ("Breakfast", "Lunch", "Snacks", "Dinner")
+
+
+def add_dated(mess: str, day: date, meal: Meal, item: str, category: str = "") -> int:
+    """Store an item that replaces the regular menu of a meal on one day."""
+    with services().database.get_db_cursor() as (cursor, _connection):
+        return cursor.insert(
+            "temporary_menu",
+            {
+                "created_at": services().clock.now(), "menu_date": day, "mess_name": mess,
+                "meal": meal, "item_name": item, "category": category,
+            },
+        )  # fmt: skip
+
+
+def add_non_veg(mess: str, day: date, meal: Meal, items: Mapping[str, Any]) -> int:
+    """Store non-vegetarian extras of a meal on one day, each with its price."""
+    with services().database.get_db_cursor() as (cursor, _connection):
+        main = cursor.insert(
+            "non_veg_menu_main", {"menu_date": day, "mess_name": mess, "meal": meal}
+        )
+        for name, price in items.items():
+            cursor.insert(
+                "non_veg_menu_items", {"main_id": main, "item_name": name, "price": price}
+            )
+        return main
+
+
+def dated_entries(mess: str) -> list[Row]:
+    """Return the dated items of a mess, from today on."""
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        return cursor.execute(
+            "SELECT * FROM temporary_menu WHERE mess_name = %s AND menu_date >= %s"
+            " ORDER BY menu_date, id",
+            [mess, today()],
+        ).all()
+
+
+def non_veg_entries(mess: str) -> list[Row]:
+    """Return the non-vegetarian extras of a mess, from today on."""
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        return cursor.execute(
+            "SELECT m.id, m.menu_date, m.meal, i.item_name, i.price FROM non_veg_menu_main m"
+            " JOIN non_veg_menu_items i ON i.main_id = m.id"
+            " WHERE m.mess_name = %s AND m.menu_date >= %s ORDER BY m.menu_date, i.id",
+            [mess, today()],
+        ).all()
+
+
+# ------------------------------------------------------------------------------------ clean-up
+
+OLD: tuple[CleanupTable, ...] = (
+    CleanupTable("temporary_menu", "menu_date", 0),
+    CleanupTable("non_veg_menu_main", "menu_date", 0),
+)
+"""The tables that are always cleaned up; children follow by cascade."""
+
+
+def check_cleanup_tables(database: DatabaseManager, tables: Sequence[CleanupTable]) -> None:
+    """Refuse tables and columns that do not exist.
+
+    Raises:
+        ConfigurationError: one does not; the message names it.
+    """
+    for each in tables:
+        if each.column not in database.columns_of(each.table):
+            raise ConfigurationError(
+                f"CLEANUP_TABLES names {each.table}:{each.column}, which does not exist"
+            )
+
+
+def delete_old(cursor: Cursor, table: CleanupTable, day: date, limit: int = AT_ONCE) -> int:
+    """Delete the rows of a table from before a day, and return their number."""
+    before = day - timedelta(table.days)
+    ids = cursor.execute(
+        f"SELECT id FROM {table.table} WHERE {table.column} < %s LIMIT {limit}",  # noqa: S608
+        [before],
+    ).values()
+    if ids:
+        marks = ", ".join(["%s"] * len(ids))
+        cursor.execute(f"DELETE FROM {table.table} WHERE id IN ({marks})", ids)  # noqa: S608
+    return len(ids)

@@ -1,0 +1,94 @@
+"""The daily report of a mess: waste by floor, feedback by meal, and open alerts."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+from apps.manageit.database import Cursor, Row
+from apps.manageit.notices import enqueue_mail
+from apps.manageit.services import services
+
+
+def create(mess: str, day: date) -> bool:
+    """Store the report of a mess for a day and enqueue its mail; return whether it was new."""
+    with services().database.get_db_cursor() as (cursor, connection):
+        report_id = cursor.insert_new(
+            "daily_reports",
+            {
+                "report_date": day, "mess_name": mess,
+                "body": json.dumps(_body(cursor, mess, day)), "created_at": services().clock.now(),
+            },
+        )  # fmt: skip
+        if report_id is None:
+            return False
+        if services().mailer is not None:
+            enqueue_mail("mail_report", {"report_id": report_id}, connection)
+    return True
+
+
+def _body(cursor: Cursor, mess: str, day: date) -> dict[str, Any]:
+    waste = cursor.execute(
+        "SELECT floor, SUM(total_waste) AS kg FROM waste_summary"
+        " WHERE mess_name = %s AND waste_date = %s GROUP BY floor ORDER BY floor",
+        [mess, day],
+    ).all()
+    feedback = cursor.execute(
+        "SELECT meal, rating, rating_count FROM feedback_summary"
+        " WHERE mess = %s AND feedback_date = %s ORDER BY meal",
+        [mess, day],
+    ).all()
+    alerts = cursor.execute(
+        "SELECT message FROM mess_alerts WHERE mess_name = %s AND open_marker = 1 ORDER BY id",
+        [mess],
+    ).values()
+    return {
+        "waste": {row["floor"]: float(row["kg"]) for row in waste},
+        "feedback": {
+            row["meal"]: {"average": round(float(row["rating"]), 2), "count": row["rating_count"]}
+            for row in feedback
+        },
+        "alerts": alerts,
+    }
+
+
+def of_day(day: date, mess: str | None = None) -> list[Row]:
+    """Return the reports of a day, of one mess or of all, each with its ``body`` as values."""
+    wanted = "SELECT * FROM daily_reports WHERE report_date = %s"
+    values: list[Any] = [day]
+    if mess is not None:
+        wanted, values = f"{wanted} AND mess_name = %s", [day, mess]
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        rows = cursor.execute(f"{wanted} ORDER BY mess_name", values).all()
+    return [{**row, "body": json.loads(row["body"])} for row in rows]
+
+
+def find(report_id: int) -> Row | None:
+    """Return a report."""
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        row = cursor.execute("SELECT * FROM daily_reports WHERE id = %s", [report_id]).one()
+    return None if row is None else {**row, "body": json.loads(row["body"])}
+
+
+def as_text(report: Row) -> str:
+    """Return a report as the text of a mail."""
+    body = report["body"]
+    lines = [f"{report['mess_name']}: report of {report['report_date']:%d %B %Y}", "", "Waste"]
+    lines += [f"  {floor}: {kg:g} Kg" for floor, kg in body["waste"].items()] or ["  none recorded"]
+    lines += ["", "Feedback"]
+    lines += [
+        f"  {meal}: {each['average']:.2f} ({each['count']} ratings)"
+        for meal, each in body["feedback"].items()
+    ] or ["  none"]
+    lines += ["", "Open alerts", *(f"  {text}" for text in body["alerts"] or ["none"])]
+    return "\n".join(lines)
+
+
+def mark_sent(report_id: int) -> None:
+    """Note that a report was mailed."""
+    with services().database.get_db_cursor() as (cursor, _connection):
+        cursor.execute(
+            "UPDATE daily_reports SET sent_at = %s WHERE id = %s",
+            [services().clock.now(), report_id],
+        )

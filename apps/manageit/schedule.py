@@ -1,0 +1,98 @@
+"""The schedule: which jobs the application has, and when they run."""
+
+from __future__ import annotations
+
+import logging
+from datetime import time
+
+from flask import Flask
+
+from apps.logs import log_run_id
+from apps.manageit import jobs
+from apps.manageit.services import services
+from apps.manageit.settings import Meal, Settings
+from duly import CatchUp, Clock, JobDefaults, Scheduler, Trigger, Watch, cron, every
+from duly.integrations.flask import init_app
+from duly.notify import Notice
+
+log = logging.getLogger(__name__)
+
+CLEANUP, ALERTS = "cleanup_old_menu", "generate_high_low_alerts"
+
+
+def start_scheduler(app: Flask, clock: Clock | None = None) -> Scheduler:
+    """Create the scheduler of an application, with all jobs, and let it start where it serves.
+
+    Args:
+        app: the application, whose database is ready.
+        clock: the source of time; default: the machine's.
+
+    Raises:
+        DatabaseUnavailable: this process serves, and the database does not respond.
+    """
+    with app.app_context():
+        settings = services().settings
+    log.info("Initialising the scheduler.")
+    scheduler = Scheduler(
+        settings.url.render_as_string(hide_password=False),
+        name="manageit",
+        timezone=settings.scheduler_timezone,
+        queues={"default": 4, "mail": 2},
+        defaults=JobDefaults(
+            overlap="skip", catch_up=CatchUp("latest"), keep=settings.history_retention_days,
+            watch=Watch(failing_after=3),
+        ),
+        grace=settings.shutdown_grace_seconds,
+        start="required",
+        clock=clock,
+    )  # fmt: skip
+    scheduler.around(log_run_id)
+    scheduler.include(jobs.jobs)
+    scheduler.include(jobs.mails)
+    _declare(scheduler, settings)
+
+    def note_failing_job(notice: Notice) -> None:
+        with app.app_context():
+            jobs.note_failing_job(notice)
+
+    scheduler.notify(note_failing_job, on=["job.failing"])
+    init_app(app, scheduler, start=None if settings.scheduler_enabled else False)
+    return scheduler
+
+
+def meal_job(meal: Meal) -> str:
+    """Return the id of the job that tells the admins of a meal's feedback."""
+    return f"notify_{meal.lower()}_admin"
+
+
+def daily(at: time, settings: Settings) -> Trigger:
+    """Return the trigger for a time of each day, in the zone of the messes."""
+    return cron(f"{at.minute} {at.hour} * * *", tz=settings.scheduler_timezone)
+
+
+def _declare(scheduler: Scheduler, settings: Settings) -> None:
+    hour = 3600
+    planned = [
+        (CLEANUP, jobs.cleanup_old_menu, daily(settings.cleanup_time, settings), 6 * hour),
+        (
+            "send_daily_report",
+            jobs.send_daily_report,
+            daily(settings.report_time, settings),
+            6 * hour,
+        ),
+        ("prune_history", jobs.prune_history, daily(time(3), settings), hour),
+    ]
+    for job_id, task, trigger, grace in planned:
+        scheduler.job(trigger, id=job_id, misfire_grace=grace)(task)
+        log.info("Scheduled %s: %s.", job_id, trigger.describe())
+    interval = every(minutes=settings.alert_interval_minutes)
+    scheduler.job(interval, id=ALERTS, misfire_grace=600, at_start=True)(
+        jobs.generate_high_low_alerts
+    )
+    log.info("Scheduled %s: %s.", ALERTS, interval.describe())
+    for meal, at in settings.meal_notify_times.items():
+        trigger = daily(at, settings)
+        scheduler.job(trigger, id=meal_job(meal), args={"meal": meal}, misfire_grace=hour)(
+            jobs.notify_admin
+        )
+        log.info("Scheduled %s: %s.", meal_job(meal), trigger.describe())
