@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from duly.triggers import all_of as all_of
     from duly.triggers import any_of as any_of
     from duly.triggers import at as at
+    from duly.triggers import before as before
     from duly.triggers import blackout as blackout
     from duly.triggers import calendar as calendar
     from duly.triggers import closed_hours as closed_hours
@@ -153,6 +154,7 @@ _HOMES = {
     "all_of": "duly.triggers",
     "any_of": "duly.triggers",
     "at": "duly.triggers",
+    "before": "duly.triggers",
     "blackout": "duly.triggers",
     "calendar": "duly.triggers",
     "closed_hours": "duly.triggers",

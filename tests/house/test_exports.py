@@ -75,6 +75,7 @@ NAMES = [
     "all_of",
     "any_of",
     "at",
+    "before",
     "blackout",
     "calendar",
     "closed_hours",

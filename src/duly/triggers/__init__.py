@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from duly.triggers.linting import lint as lint
     from duly.triggers.once import At as At
     from duly.triggers.once import at as at
+    from duly.triggers.once import before as before
     from duly.triggers.recurrence.trigger import RRule as RRule
     from duly.triggers.recurrence.trigger import rrule as rrule
     from duly.triggers.text import parse_trigger as parse_trigger
@@ -68,6 +69,7 @@ _HOMES = {
     "all_of": "duly.triggers.combine",
     "any_of": "duly.triggers.combine",
     "at": "duly.triggers.once",
+    "before": "duly.triggers.once",
     "blackout": "duly.triggers.calendars.blackouts",
     "calendar": "duly.triggers.calendar_interval",
     "closed_hours": "duly.triggers.calendars.blackouts",

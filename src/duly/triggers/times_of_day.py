@@ -30,17 +30,15 @@ def read_times(at: Any) -> tuple[int, ...]:
         values = [at]
     if not 0 < len(values) <= 1440:
         raise TriggerError("at= takes 1 to 1440 times of day, such as '08:00'")
-    return tuple(sorted({_second(value) for value in values}))
+    return tuple(sorted({read_time(value) for value in values}))
 
 
-def format_time(second: int) -> str:
-    """Return a second of the day as "08:00" or "08:00:30"."""
-    minutes, seconds = divmod(second, 60)
-    text = f"{minutes // 60:02}:{minutes % 60:02}"
-    return f"{text}:{seconds:02}" if seconds else text
+def read_time(value: Any) -> int:
+    """Return one time of day as seconds since midnight.
 
-
-def _second(value: Any) -> int:
+    Raises:
+        TriggerError: the value is not a valid time of day.
+    """
     if isinstance(value, time) and not value.microsecond and value.tzinfo is None:
         return value.hour * 3600 + value.minute * 60 + value.second
     match = _TIME.fullmatch(value) if isinstance(value, str) else None
@@ -51,3 +49,10 @@ def _second(value: Any) -> int:
     raise TriggerError(
         f"{str(value)[:40]!r} is not a valid time of day; write it as '08:00' or '08:00:30'"
     )
+
+
+def format_time(second: int) -> str:
+    """Return a second of the day as "08:00" or "08:00:30"."""
+    minutes, seconds = divmod(second, 60)
+    text = f"{minutes // 60:02}:{minutes % 60:02}"
+    return f"{text}:{seconds:02}" if seconds else text

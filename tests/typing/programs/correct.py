@@ -34,6 +34,7 @@ from duly import (
     Step,
     Watch,
     WorkerRecord,
+    before,
     cron,
     every,
     secret,
@@ -146,6 +147,8 @@ def call(session: Session, scoped: scoped_session[Session], connection: Connecti
     assert_type(add, JobRecord)
     scheduler.add("send", cron("0 9 * * *"), overlap="queue", max_running=2, session=session)
     scheduler.add_many([{"task": send, "trigger": every(hours=1)}])
+    scheduler.add(send, before(START, days=7, tz="Europe/Madrid"), args={"order": 7})
+    assert_type(before(START, days=7, at="09:00", tz="Europe/Madrid").instant, datetime)
 
 
 def query(run_id: str) -> None:

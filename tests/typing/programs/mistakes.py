@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import duly
-from duly import JobGroup, Run, Scheduler, cron, every, notify, secret, triggers
+from duly import JobGroup, Run, Scheduler, before, cron, every, notify, secret, triggers
 
 scheduler = Scheduler("sqlite:///app.db")
 Scheduler("sqlite:///app.db", heartbeat="quick")  # error
@@ -48,6 +48,10 @@ scheduler.add(send, "0 9 * * *")  # error
 scheduler.add(7, cron("0 9 * * *"))  # error
 scheduler.edit("j", overlap="skp")  # error
 scheduler.edit("j", revision="3")  # error
+before(START, days=7)  # error
+before("2026-01-01", days=7, tz="UTC")  # error
+before(START, days=7, tz="UTC", at=9)  # error
+before(START, weeks=1, tz="UTC")  # error
 
 # Groups
 jobs = JobGroup(tags=["billing"])
