@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, event, make_url, select, text
 
 from duly.errors import SchemaError, SchemaTooNew
 from duly.store import schema, tables
-from duly.store.dialects import sqlite
+from duly.store.dialects import mariadb, sqlite
 from duly.store.dialects.mariadb_ddl import INDEXES
 from duly.store.store import Store
 from tests.store.conftest import at_once, everything
@@ -267,6 +267,19 @@ def test_simultaneous_starts_create_the_tables_once(database_url: str, open_stor
     assert [row[0] for row in rows["duly_control"]] == ["database_id"]
     assert len(rows["duly_version"]) == 1
     assert len({store.database_id for store in stores}) == 1
+
+
+def test_a_migration_lock_that_is_not_released_is_reported(
+    mariadb_url: str, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start does not wait for ever; it names the connection that holds the lock."""
+    monkeypatch.setattr(mariadb, "MIGRATION_WAIT_S", 0)
+    store = open_store(mariadb_url)
+    with store.engine.begin() as holder, store.dialect.migration_lock(holder):
+        number = holder.execute(text("select connection_id()")).scalar_one()
+        with pytest.raises(SchemaError, match=f"connection {number} .* KILL {number}"):
+            store.prepare()
+    store.prepare()
 
 
 def test_the_next_holder_of_the_migration_lock_sees_the_migration(

@@ -45,6 +45,9 @@ READ_TIMEOUT_S = 20
 LOCK_TIMEOUT_S = 5
 """The longest time in seconds for which a worker waits for another transaction."""
 
+MIGRATION_WAIT_S, MIGRATION_WAITS = 5, 12
+"""Seconds for which a request for the migration lock waits, and the number of requests."""
+
 RECYCLE_S = 1800
 """Seconds after which a connection is replaced, before a server or proxy closes it as idle."""
 
@@ -183,20 +186,34 @@ class MariaDB:
         migration is committed before the lock is released, so that the next process sees it.
 
         Raises:
-            SchemaError: the server cannot take the lock.
+            SchemaError: the server cannot take the lock, or another process does not release it.
         """
-        while not (taken := conn.execute(text(f"select get_lock({_LOCK_NAME}, 5)")).scalar()):
-            if taken is None:  # 0: another process has held it for five seconds
-                raise SchemaError(
-                    "the server failed to take the lock for migrations, and nothing was changed: "
-                    "GET_LOCK returned NULL; look into the server's error log, and start again"
-                )
+        self._take_migration_lock(conn)
         try:
             yield
             conn.connection.commit()
         finally:
             if not conn.invalidated:
                 conn.execute(text(f"select release_lock({_LOCK_NAME})"))
+
+    def _take_migration_lock(self, conn: Connection) -> None:
+        request = text(f"select get_lock({_LOCK_NAME}, {MIGRATION_WAIT_S})")
+        for _round in range(MIGRATION_WAITS):
+            taken = conn.execute(request).scalar()
+            if taken:
+                return
+            if taken is None:
+                raise SchemaError(
+                    "the server failed to take the lock for migrations, and nothing was changed: "
+                    "GET_LOCK returned NULL; look into the server's error log, and start again"
+                )
+        holder = conn.execute(text(f"select is_used_lock({_LOCK_NAME})")).scalar()
+        raise SchemaError(
+            f"connection {holder} of the server has held the lock for migrations for "
+            f"{MIGRATION_WAITS * MIGRATION_WAIT_S} s, and nothing was changed here. Start again if "
+            "that migration is still at work (SHOW PROCESSLIST); if its process is gone, end its "
+            f"connection with KILL {holder}"
+        )
 
     def lock_rows(self, statement: Any, *, skip_locked: bool = False, share: bool = False) -> Any:
         """See `StoreDialect.lock_rows`."""
