@@ -104,6 +104,7 @@ class Run(Injected):
         self.reported: Progress | None = None
         self.lease_lost = False
         self.given_session: Any = None
+        self.given_connection: Any = None
         self._now = now
         self._previous_success = previous_success
         self._provided = provided
@@ -246,6 +247,25 @@ class Run(Injected):
                 f"task {self.task!r} has no session; declare the task with transactional=True"
             )
         return self.given_session
+
+    def connection(self) -> Any:
+        """Return the database driver's own connection of a transactional run.
+
+        It is the connection of `session`, in the same transaction, for functions that use no
+        SQLAlchemy: a ``sqlite3.Connection``, ``psycopg.Connection`` or
+        ``pymysql.connections.Connection`` whose ``commit()``, ``rollback()`` and ``close()`` raise
+        `TransactionError`, because the worker commits it together with the run.
+
+        Raises:
+            LifecycleError: the task is not transactional, or is a coroutine function.
+        """
+        if self.given_connection is None:
+            raise LifecycleError(
+                f"task {self.task!r} has no connection of the driver; declare a plain function "
+                "(not async def) with transactional=True. A coroutine function asks for an "
+                "AsyncSession"
+            )
+        return self.given_connection
 
     def start_over(self) -> None:
         """Drop the progress and counters of a try that was rolled back; used by the worker."""

@@ -21,7 +21,8 @@ from duly.model.text import safe_repr
 ExecutorName = Literal["auto", "process"]
 SessionFactory = Callable[[], Any]
 """Creates the session of a transactional run: a ``sessionmaker``, an ``async_sessionmaker``,
-Flask-SQLAlchemy's ``db.session``, or any function that returns a session."""
+Flask-SQLAlchemy's ``db.session``, or any function that returns a session or a connection of the
+driver."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,15 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Engine, Pool, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from duly import Scheduler
+from duly import Run, Scheduler
+from tests.support.drivers import connect, query
 
 PARALLEL = 5
 ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql+psycopg": "postgresql+asyncpg"}
@@ -51,7 +54,7 @@ def live(url: str, n: int, deadly: int | None) -> int:
     address = f"{ASYNC[driver]}:{place}" if coroutine else url
     scheduler = Scheduler(address, queues={f"q{n}": 1})
     fate = Fate(deadly)
-    declare(scheduler, fate, coroutine=coroutine)
+    declare(scheduler, fate, "coroutine" if coroutine else "driver" if n % 4 == 2 else "session")
     for name in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
         event.listen(Engine, name, fate.point)
     event.listen(Session, "after_commit", fate.point)
@@ -61,8 +64,8 @@ def live(url: str, n: int, deadly: int | None) -> int:
     return fate.passed
 
 
-def declare(scheduler: Scheduler, fate: Fate, *, coroutine: bool) -> None:
-    """Register the task in one of its two forms."""
+def declare(scheduler: Scheduler, fate: Fate, form: str) -> None:
+    """Register the task in one of its three forms."""
 
     def charge(n: int, session: Session) -> None:
         fate.point()
@@ -80,8 +83,16 @@ def declare(scheduler: Scheduler, fate: Fate, *, coroutine: bool) -> None:
             await session.execute(text("update charge set n = n where n = :n"), {"n": n})
         fate.point()
 
-    made = scheduler.task("charge", transactional=True)
-    made(charge_async) if coroutine else made(charge)
+    def charge_on_driver(n: int, run: Run) -> None:
+        fate.point()
+        query(run.connection(), f"insert into charge (n) values ({n})")
+        fate.point()
+
+    forms: dict[str, Callable[..., Any]] = {
+        "session": charge, "coroutine": charge_async, "driver": charge_on_driver,
+    }  # fmt: skip
+    transactional = (lambda: connect(scheduler.store.url)) if form == "driver" else True
+    scheduler.task("charge", transactional=transactional)(forms[form])
 
 
 def fork(url: str, n: int, deadly: int | None) -> int:

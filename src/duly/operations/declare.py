@@ -73,7 +73,8 @@ def task(
         transactional: whether the function receives a session (a parameter annotated ``Session`` or
             ``AsyncSession``), in which the worker commits its work together with its run, exactly
             once. ``True``: a session that Duly creates; or a factory of the host's: a
-            ``sessionmaker``, an ``async_sessionmaker``, Flask-SQLAlchemy's ``db.session``.
+            ``sessionmaker``, an ``async_sessionmaker``, Flask-SQLAlchemy's ``db.session``, or a
+            function that returns a connection of the driver; see `Run.connection`.
         executor: ``auto``: the function runs in a thread, or as a coroutine on the event loop;
             ``process``: a plain function runs in a process of its own, with an interpreter lock of
             its own, and a timeout or a cancellation really ends it.

@@ -17,7 +17,8 @@ from duly.store.notifier import NoticeDialect
 AUTOCOMMIT = (
     "the session is in AUTOCOMMIT: each of its statements commits by itself, so that what Duly "
     "stores there could not be rolled back with the rest; use a session whose isolation_level is "
-    "not 'AUTOCOMMIT'"
+    "not 'AUTOCOMMIT', or, on a connection of the driver, switch autocommit off or begin a "
+    "transaction first"
 )
 
 IDLE_LIMIT_S = 20.0
@@ -129,6 +130,20 @@ class StoreDialect(Protocol):
     def cut_session(self, conn: Connection) -> None:
         """Roll back another thread's transaction, and make its further statements fail."""
 
+    def driver_in_transaction(self, driver: Any) -> bool:
+        """Return whether a transaction was begun on a connection of the driver."""
+
+    def driver_cursor(self, dbapi: Any, driver: Any) -> Any:
+        """Return a cursor that returns tuples, whatever the host has set on its connection.
+
+        Args:
+            dbapi: the driver's module.
+            driver: a connection that the host has opened with it.
+        """
+
+    def driver_defaults(self, dbapi: Any, driver: Any) -> AbstractContextManager[None]:
+        """Suspend the host's settings of its connection that change the values which are read."""
+
     def server_identity(self, conn: Connection) -> str:
         """Return an identity of the server and its timeline, of at most 64 characters.
 
@@ -215,4 +230,7 @@ class StoreDialect(Protocol):
 def in_autocommit(conn: Connection) -> bool:
     """Return whether each statement on a connection commits by itself."""
     driver: Any = conn.connection.dbapi_connection
+    mode = getattr(driver, "autocommit", None)
+    if isinstance(mode, bool):  # sqlite3 since Python 3.12, which then ignores isolation_level
+        return mode
     return conn.dialect.detect_autocommit_setting(driver)

@@ -8,6 +8,7 @@ import random
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Literal, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Pool, event, inspect, make_url, select
@@ -31,6 +32,7 @@ from duly.model.identity import run_ids
 from duly.store import schema, tables
 from duly.store.dialect import IDLE_LIMIT_S
 from duly.store.dialects.by_name import backend_of, dialect_of
+from duly.store.driver_connections import DriverConnections
 from duly.store.fork_gate import ForkGate
 from duly.store.outage import Outage
 from duly.store.server_time import ServerTime
@@ -234,6 +236,11 @@ class Store:
         heartbeat_store.engine = engine
         return heartbeat_store
 
+    @cached_property
+    def drivers(self) -> DriverConnections:
+        """Connections that the host has opened with this database's driver."""
+        return DriverConnections(self.dialect, self.engine)
+
     @contextmanager
     def join(self, conn: Connection, actor: str | Actor | None) -> Iterator[Transaction]:
         """Work inside the caller's transaction; its effects exist only if the caller commits.
@@ -254,7 +261,11 @@ class Store:
             self.prepare_beside()
         else:
             self.prepare()
-        with self._translated(own=False), self.dialect.in_schema(conn):
+        with (
+            self._translated(own=False),
+            self.drivers.readable(conn),
+            self.dialect.in_schema(conn),
+        ):
             self.dialect.begin_write(conn)
             self._verify(conn)
             self.dialect.join_session(conn)
@@ -318,13 +329,28 @@ class Store:
     def _verify(self, conn: Connection) -> None:
         if conn.engine in self._verified:
             return
-        if backend_of(conn) != self.dialect.name or _known_id(conn) != self.database_id:
+        if backend_of(conn) != self.dialect.name or self._known_id(conn) != self.database_id:
+            url = conn.engine.url
+            shown = f"is bound to {url!r}" if url.database else "leads to another database"
             raise SchemaError(
-                f"session= is bound to {conn.engine.url!r}, which is not the database of this "
+                f"session= {shown}, which is not the database of this "
                 f"scheduler ({self}); changes that are committed together must be in one database. "
                 "In a test, give testing(…, database=…) the URL of the session's database"
             )
         self._verified.add(conn.engine)
+
+    def _known_id(self, conn: Connection) -> str | None:
+        """Return the identity of a caller's database, without an error that ends its transaction.
+
+        On MariaDB, where no error does, SQLAlchemy looks for the table in the database of the
+        dialect's first connection.
+        """
+        try:
+            return _database_id(conn) if inspect(conn).has_table(tables.control.name) else None
+        except DBAPIError as error:
+            if self.dialect.is_missing_table(error):
+                return None
+            raise
 
     def connect(self) -> Connection:
         """Return a connection of its own, outside of transactions; the caller closes it.
@@ -397,11 +423,6 @@ class Store:
 def _close_returned(_driver: object, entry: ConnectionPoolEntry) -> None:
     """Close a connection that is returned to a pool after `Store.dispose`."""
     entry.invalidate()
-
-
-def _known_id(conn: Connection) -> str | None:
-    """Return the identity of a caller's database, without an error that ends its transaction."""
-    return _database_id(conn) if inspect(conn).has_table(tables.control.name) else None
 
 
 def _database_id(conn: Connection) -> str | None:

@@ -42,6 +42,7 @@ def make_run(
     previous_success: datetime | None = None,
     cancelled: bool = False,
     session: Any = None,
+    connection: Any = None,
 ) -> Run:
     """Return a `Run` for a unit test of a function that takes one: ``remind(7, run=make_run())``.
 
@@ -61,6 +62,7 @@ def make_run(
         previous_success: when its job last succeeded.
         cancelled: whether the function should stop.
         session: what `Run.session` returns.
+        connection: what `Run.connection` returns.
 
     Raises:
         NaiveDatetimeError: a datetime has no time zone.
@@ -81,6 +83,7 @@ def make_run(
     )
     run = Run(facts, lambda: moment, lambda _facts: previous_success)
     run.given_session = session
+    run.given_connection = connection
     if cancelled:
         run.request_stop()
     return run

@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from duly.errors import TransactionError
+from duly.store.host.guarded_connection import GuardedConnection
 from duly.store.host.transaction import join
 from duly.store.store import Store
 from duly.store.transaction import Transaction
@@ -93,6 +94,14 @@ class SessionGuard:
         self._listen(conn, "commit", self._before_driver_commits)
         self._listen(conn, "before_cursor_execute", self._before_statement)
 
+    @property
+    def connection(self) -> GuardedConnection:
+        """The driver's connection, for functions that use no SQLAlchemy."""
+        driver = self._session.connection().connection.driver_connection
+        return GuardedConnection(
+            getattr(driver, "driver", driver), self._session, self._check_usable, self._refuse
+        )
+
     def commit(self, complete: Callable[[Transaction], None]) -> None:
         """Flush, complete the run and commit, unless the function has broken the transaction.
 
@@ -158,6 +167,15 @@ class SessionGuard:
             message = f"the transaction of a transactional run {what}; {_ADVICE}"
             self.broken = TransactionError(message)
         raise self.broken
+
+    def _check_usable(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+        if self._phase != "function":
+            raise TransactionError(
+                "run.connection() of a run that has ended: its transaction is finished, and the "
+                "connection may belong to another one"
+            )
 
     def _before_commit(self, session: Session) -> None:
         if session.in_nested_transaction():

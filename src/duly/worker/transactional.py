@@ -101,6 +101,7 @@ class TransactionalCall:
         guard = SessionGuard(session, self._store)
         try:
             guard.begin()
+            self._attempt.run.given_connection = guard.connection
             with self._time_limit(guard):
                 value = self._task.function(**arguments, **self._given(session))
                 _refuse_awaitable(value)

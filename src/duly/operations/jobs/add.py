@@ -74,8 +74,9 @@ def add(
             the job's next fire.
         revision: with ``replace``, the revision that the caller has read; if the job has changed
             or was removed since, nothing is stored.
-        session: an SQLAlchemy session or connection on the same database, whose transaction the
-            job becomes part of. An asyncio session needs ``scheduler.aio``.
+        session: an SQLAlchemy session or connection on the same database, or a connection of its
+            driver, whose transaction the job becomes part of. An asyncio session needs
+            ``scheduler.aio``.
         actor: who acts, for the audit trail.
         options: see `JobOptions`.
 

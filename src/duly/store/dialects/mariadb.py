@@ -61,6 +61,9 @@ _LIMIT, _UNLIMITED = "duly_idle_limit", "duly_unlimited"
 _LOCK_NAME = "concat('duly:', md5(database()))"
 """The name includes the database, because such locks are global to the server."""
 
+_IN_TRANSACTION = 1
+"""The bit SERVER_STATUS_IN_TRANS of the status that the server sends with each answer."""
+
 COMMAND_DENIED = 1142
 NO_SUCH_TABLE = 1146
 NO_SUCH_VARIABLE = 1193
@@ -120,7 +123,9 @@ class MariaDB:
 
     def join_session(self, conn: Connection) -> None:
         """See `StoreDialect.join_session`."""
-        if in_autocommit(conn):
+        if in_autocommit(conn) and not self.driver_in_transaction(
+            conn.connection.driver_connection
+        ):
             raise TransactionError(AUTOCOMMIT)
 
     @contextmanager
@@ -151,6 +156,28 @@ class MariaDB:
 
     def cut_session(self, conn: Connection) -> None:
         """Do nothing: an open transaction does not block others."""
+
+    def driver_in_transaction(self, driver: Any) -> bool:
+        """See `StoreDialect.driver_in_transaction`."""
+        return bool(driver.server_status & _IN_TRANSACTION)
+
+    def driver_cursor(self, dbapi: Any, driver: Any) -> Any:
+        """See `StoreDialect.driver_cursor`."""
+        return dbapi.cursors.Cursor(driver)
+
+    @contextmanager
+    def driver_defaults(self, dbapi: Any, driver: Any) -> Iterator[None]:
+        """See `StoreDialect.driver_defaults`."""
+        defaults = {
+            "decoders": dbapi.converters.decoders, "encoders": dbapi.converters.encoders,
+            "use_unicode": True,
+        }  # fmt: skip
+        given = {name: getattr(driver, name) for name in defaults}
+        vars(driver).update(defaults)
+        try:
+            yield
+        finally:
+            vars(driver).update(given)
 
     def server_identity(self, conn: Connection) -> str:
         """Return the server's own id; a replica that takes over has another one."""

@@ -6,7 +6,7 @@ import codecs
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -158,7 +158,9 @@ class PostgreSQL:
 
     def join_session(self, conn: Connection) -> None:
         """See `StoreDialect.join_session`."""
-        if in_autocommit(conn):
+        if in_autocommit(conn) and not self.driver_in_transaction(
+            conn.connection.driver_connection
+        ):
             raise TransactionError(AUTOCOMMIT)
 
     @contextmanager
@@ -188,6 +190,23 @@ class PostgreSQL:
 
     def cut_session(self, conn: Connection) -> None:
         """Do nothing: an open transaction does not block others."""
+
+    def driver_in_transaction(self, driver: Any) -> bool:
+        """See `StoreDialect.driver_in_transaction`."""
+        return bool(driver.info.transaction_status)  # 0: idle
+
+    def driver_cursor(self, dbapi: Any, driver: Any) -> Any:
+        """See `StoreDialect.driver_cursor`; a cursor copies the loaders of its connection."""
+        cursor = dbapi.Cursor(driver, row_factory=dbapi.rows.tuple_row)
+        for name in _READ_TYPES:
+            oid = dbapi.adapters.types[name].oid
+            for form in dbapi.pq.Format:
+                cursor.adapters.register_loader(oid, dbapi.adapters.get_loader(oid, form))
+        return cursor
+
+    def driver_defaults(self, dbapi: Any, driver: Any) -> AbstractContextManager[None]:
+        """Do nothing: `driver_cursor` has done it."""
+        return nullcontext()
 
     def server_identity(self, conn: Connection) -> str:
         """Return the cluster's id and its timeline, which rises when a standby takes over."""
@@ -340,6 +359,9 @@ def _encoding_of(connection: Any) -> str | None:
 def _set(scope: str, settings: Mapping[str, int | str]) -> str:
     return "; ".join(f"SET {scope} {name} = {value}" for name, value in settings.items())
 
+
+_READ_TYPES = ("bool", "int2", "int4", "int8", "float8", "text", "varchar", "uuid", "timestamptz")
+"""The types of the columns and expressions that Duly reads."""
 
 _PREPEND = (
     "select set_config('search_path', concat_ws(', ', quote_ident({}),"

@@ -132,6 +132,23 @@ class SQLite:
         driver.execute("PRAGMA query_only = ON")
         driver.rollback()
 
+    def driver_in_transaction(self, driver: Any) -> bool:
+        """See `StoreDialect.driver_in_transaction`; some connections never are outside of one."""
+        return driver.in_transaction and getattr(driver, "autocommit", None) is not False
+
+    def driver_cursor(self, dbapi: Any, driver: Any) -> Any:
+        """See `StoreDialect.driver_cursor`."""
+        return dbapi.Cursor(driver)  # driver.cursor() would take over the row factory
+
+    @contextmanager
+    def driver_defaults(self, dbapi: Any, driver: Any) -> Iterator[None]:
+        """See `StoreDialect.driver_defaults`."""
+        given, driver.text_factory = driver.text_factory, str
+        try:
+            yield
+        finally:
+            driver.text_factory = given
+
     def server_identity(self, conn: Connection) -> str:
         """Return an empty text: a file has no server."""
         return ""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import NullPool
 from sqlalchemy.orm import Session, scoped_session
 
-from duly.errors import ConfigurationError
+from duly.errors import ConfigurationError, TransactionError
 from duly.store.dialects import sqlite
 from duly.store.store import Store
 from duly.store.url import parse_async_url
@@ -42,16 +42,21 @@ class Sessions:
         """Open a session for a plain function.
 
         Args:
-            factory: ``True``: a session of Duly's own; otherwise the host's session factory.
+            factory: ``True``: a session of Duly's own; otherwise the host's function that returns
+                a session, or a connection of the database's driver.
 
         Raises:
             ConfigurationError: the factory returned something else.
+            TransactionError: it returned a connection on which a transaction is open.
         """
         session = Session(self._store.engine) if isinstance(factory, bool) else factory()
+        if self._store.drivers.accepts(session):
+            return self._over_driver(session)
         if isinstance(session, scoped_session):
             session = session()
         if not isinstance(session, Session):
-            raise _wrong(session, "an SQLAlchemy Session for a plain function")
+            wanted = f"an SQLAlchemy Session or a {self._store.drivers.kind} for a plain function"
+            raise _wrong(session, wanted)
         return session
 
     def open_async(self, factory: bool | Callable[[], Any]) -> AsyncSessionLike:
@@ -76,6 +81,15 @@ class Sessions:
         done = remove()
         if inspect.isawaitable(done):
             await done
+
+    def _over_driver(self, driver: Any) -> Session:
+        """Return a session that closes the driver's connection when it is closed."""
+        if self._store.drivers.is_in_transaction(driver):
+            raise TransactionError(
+                "a transaction is open on the connection that the function of transactional= has "
+                "returned; it must return a new one, or one that is not in use"
+            )
+        return Session(self._store.drivers.owned(driver))
 
     def _own_async(self) -> AsyncSessionLike:
         # Imported only where asyncio is used.

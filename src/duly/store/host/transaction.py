@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, scoped_session
 from duly.errors import ConfigurationError
 from duly.model.actor import Actor
 from duly.model.event import Event
+from duly.store.host.guarded_connection import GuardedConnection
 from duly.store.store import Store
 from duly.store.transaction import Transaction
 
@@ -37,7 +38,7 @@ def join(
         session: see `connection_of`.
         actor: who acts.
         committed: called with the events after the commit of a session. It is not called for a
-            bare connection, which does not report its commit.
+            bare connection, of SQLAlchemy or of the driver, which does not report its commit.
         isolated: whether the work reads what is committed now, whatever the caller has read, and
             leaves nothing behind if it raises, even if the caller commits all the same. Work of a
             single statement that reads nothing needs neither.
@@ -46,8 +47,11 @@ def join(
         SchemaError: see `Store.join`.
         TransactionError: see `Store.join`.
     """
-    conn, orm_session = connection_of(session)
-    with store.join(conn, actor) as tx, _isolated(tx) if isolated else nullcontext():
+    with (
+        connection_of(store, session) as (conn, orm_session),
+        store.join(conn, actor) as tx,
+        _isolated(tx) if isolated else nullcontext(),
+    ):
         yield tx
         events = tx.flush()
     if orm_session is not None:
@@ -68,29 +72,43 @@ def _isolated(tx: Transaction) -> Iterator[None]:
         tx.conn.exec_driver_sql(f"RELEASE SAVEPOINT {SAVEPOINT}")
 
 
-def connection_of(session: object) -> tuple[Connection, Session | None]:
-    """Return the connection of a caller's session, and the session if it is one of the ORM.
+@contextmanager
+def connection_of(store: Store, session: object) -> Iterator[tuple[Connection, Session | None]]:
+    """Provide the connection of a caller's session, and the session if it is one of the ORM.
 
     Args:
-        session: an SQLAlchemy `Session`, `scoped_session` or `Connection`.
+        store: the scheduler's database.
+        session: an SQLAlchemy `Session`, `scoped_session` or `Connection`, or a connection of the
+            database's driver.
 
     Raises:
         ConfigurationError: it is something else; an asyncio session needs ``scheduler.aio``.
     """
-    if isinstance(session, scoped_session):
+    if isinstance(session, GuardedConnection):
+        session = session.session
+    elif isinstance(session, scoped_session):
         session = session()
     if isinstance(session, Session):
-        return session.connection(), session
-    if isinstance(session, Connection):
-        return session, None
+        yield session.connection(), session
+    elif isinstance(session, Connection):
+        yield session, None
+    elif store.drivers.accepts(session):
+        with store.drivers.lent(session) as conn:
+            yield conn, None
+    else:
+        raise _unsuitable(store, session)
+
+
+def _unsuitable(store: Store, session: object) -> ConfigurationError:
     kind = f"{type(session).__module__}.{type(session).__name__}"
     if hasattr(session, "sync_session") or hasattr(session, "sync_connection"):
-        raise ConfigurationError(
+        return ConfigurationError(
             f"session= is a {kind}; use the awaitable form: await scheduler.aio.…(session=…)"
         )
-    raise ConfigurationError(
-        f"session= is a {kind}; give an SQLAlchemy Session or Connection, and to scheduler.aio "
-        "an AsyncSession or AsyncConnection"
+    return ConfigurationError(
+        f"session= is a {kind}; give an SQLAlchemy Session or Connection, or a connection of this "
+        f"database's driver ({store.drivers.kind}), and to scheduler.aio an AsyncSession or "
+        "AsyncConnection"
     )
 
 
