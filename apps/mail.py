@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +22,8 @@ from duly.errors import NotDelivered
 from duly.notify import Smtp
 
 _LIMIT_S = 10.0
+_REFUSED = (400, 413, 422)
+"""The statuses by which Resend refuses a mail; others concern the account, or the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,13 @@ class Mail:
         to: the address.
         subject: one line.
         text: the body as plain text.
-        html: the same as HTML.
+        html: the same as HTML, if there is any.
     """
 
     to: str
     subject: str
     text: str
-    html: str
+    html: str = ""
 
 
 class Mailer(Protocol):
@@ -64,7 +68,7 @@ class FolderMailer:
 
     def send(self, mail: Mail, key: str) -> None:
         """See `Mailer.send`."""
-        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        name = _digest(key)
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f"{name}.{os.getpid()}"
         unfinished.write_bytes(bytes(_message(mail, key, self.sender)))
@@ -83,48 +87,82 @@ class SmtpMailer:
 
     def send(self, mail: Mail, key: str) -> None:
         """See `Mailer.send`."""
-        self.smtp.send(_message(mail, key, self.smtp.sender))
+        message = _message(mail, key, self.smtp.sender)
+        try:
+            self.smtp.send(message)
+        except NotDelivered as error:
+            raise error from None  # the original names the recipient, and errors are logged
 
 
 @dataclass(frozen=True, slots=True)
 class ResendMailer:
-    """Sends mails through the HTTP API of Resend.
+    """Sends mails through the HTTP API of Resend, whose keys are valid for 24 hours.
 
     Attributes:
         api_key: the key of the account.
         url: the address of the API.
         sender: the address that mails come from.
+        client: keeps the connections between mails.
     """
 
-    api_key: str
+    api_key: str = field(repr=False)
     url: str
     sender: str
+    client: httpx2.Client = field(
+        default_factory=lambda: httpx2.Client(timeout=_LIMIT_S), repr=False, compare=False
+    )
 
     def send(self, mail: Mail, key: str) -> None:
         """See `Mailer.send`."""
-        headers = {"authorization": f"Bearer {self.api_key}", "idempotency-key": key}
+        headers = {"authorization": f"Bearer {self.api_key}", "idempotency-key": _digest(key)}
         body = {
-            "from": self.sender, "to": [mail.to], "subject": mail.subject,
-            "text": mail.text, "html": mail.html,
+            "from": self.sender, "to": [_address(mail.to)], "subject": _one_line(mail.subject),
+            "text": mail.text, "html": mail.html or None,
         }  # fmt: skip
         try:
-            answer = httpx2.post(self.url, json=body, headers=headers, timeout=_LIMIT_S)
+            answer = self.client.post(self.url, json=body, headers=headers)
         except httpx2.HTTPError as error:
             reason = f"Resend does not answer ({type(error).__name__})"
             raise NotDelivered(reason, away=True) from error
-        if answer.status_code >= 400:
-            final = answer.status_code < 500 and answer.status_code not in (408, 409, 429)
-            raise NotDelivered(f"Resend answered {answer.status_code}", final=final)
+        if not answer.is_success and not _was_accepted(answer):
+            status = answer.status_code
+            raise NotDelivered(f"Resend answered {status}", final=status in _REFUSED)
+
+
+def _was_accepted(answer: httpx2.Response) -> bool:
+    """Return whether Resend accepted a mail with this key before, but with another text."""
+    return answer.status_code == 409 and "invalid_idempotent_request" in answer.text
 
 
 def _message(mail: Mail, key: str, sender: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = sender
-    message["To"] = mail.to
-    message["Subject"] = " ".join(mail.subject.split())
-    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    message["Message-ID"] = f"<{digest}@{sender.rpartition('@')[2]}>"
+    message["To"] = _address(mail.to)
+    message["Subject"] = _one_line(mail.subject)
+    message["Message-ID"] = f"<{_digest(key)}@{sender.rpartition('@')[2].rstrip('>')}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
+    if mail.html:
+        message.add_alternative(mail.html, subtype="html")
     return message
+
+
+def _address(text: str) -> str:
+    """Return an address as it is.
+
+    Raises:
+        NotDelivered: it is not exactly one address, or contains a line break.
+    """
+    try:
+        return Address(addr_spec=text).addr_spec
+    except (ValueError, IndexError, HeaderParseError):
+        raise NotDelivered("the address of the recipient is not valid", final=True) from None
+
+
+def _one_line(text: str) -> str:
+    """Return text as a header may contain it: without line breaks and invisible characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

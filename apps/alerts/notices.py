@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import smtplib
 from dataclasses import dataclass
 from datetime import datetime
-from email.message import EmailMessage
-from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from apps.alerts.models import Notice, User
 from apps.alerts.settings import Settings
+from apps.mail import Mail, SmtpMailer
 from duly import Fail
-
-_TIMEOUT_S = 20
+from duly.notify import Smtp
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +50,10 @@ def send_mail(settings: Settings, recipient: str, letter: Letter) -> None:
 
     Raises:
         Fail: no mail server is configured.
-        OSError: the server does not respond.
+        NotDelivered: the server did not accept it.
     """
     if not settings.smtp_host:
         raise Fail(f"no user has the address {recipient}, and SMTP_HOST is not set")
-    message = EmailMessage()
-    message["Subject"] = " ".join(letter.title.split())
-    message["From"] = settings.smtp_sender
-    message["To"] = recipient
-    message["Message-ID"] = f"<{uuid5(NAMESPACE_URL, f'{letter.key} {recipient}')}@alerts>"
-    message.set_content(letter.body)
-    with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=_TIMEOUT_S) as server:
-        server.send_message(message)
+    server = Smtp(settings.smtp_host, settings.smtp_sender, settings.smtp_port, "none")
+    mail = Mail(recipient, letter.title, letter.body)
+    SmtpMailer(server).send(mail, f"{letter.key} {recipient}")

@@ -61,6 +61,8 @@ def init_database(app: Flask, url: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         address = address.set(database=str(file))
     app.config["SQLALCHEMY_DATABASE_URI"] = address
+    # Errors are logged, and the parameters of statements contain addresses.
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"hide_parameters": True}
     app.config["DULY_URL"] = address.render_as_string(hide_password=False)
     db.init_app(app)
     migrate.init_app(app, directory=str(Path(__file__).parent / "migrations"))

@@ -145,17 +145,9 @@ def complete(exchange: Exchange) -> None:
     webhooks.publish("exchange.completed", exchange)
 
 
-def warn_of_purge(exchange_id: int, planned_for: datetime) -> None:
-    """Tell the admins that an exchange will be deleted; it counts once the mail was sent."""
-    exchange = db.session.get_one(Exchange, exchange_id)
-    mailing.warn_of_purge(exchange_id, planned_for)
-    webhooks.publish("exchange.purge_warning", exchange)
-
-
-def purge(exchange_id: int, log: logging.Logger = log) -> None:
+def purge(exchange: Exchange, log: logging.Logger = log) -> None:
     """Delete an exchange with all that belongs to it."""
-    exchange = db.session.get_one(Exchange, exchange_id)
-    log.info("Deleting exchange %d (%s) with %s.", exchange.id, exchange.name, _sizes(exchange_id))
+    log.info("Deleting exchange %d (%s) with %s.", exchange.id, exchange.name, _sizes(exchange.id))
     webhooks.publish("exchange.purged", exchange)
     delete_exchange(exchange)
 

@@ -8,7 +8,7 @@ a process leaves behind when it dies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select
@@ -69,10 +69,12 @@ def auto_complete_exchanges(run: Run) -> dict[str, int]:
     over = [exchange.id for exchange in matched if exchanges.day_is_over(exchange, now)]
     for item in run.track(over):
         with item as exchange_id, transaction():
-            exchange = db.session.get_one(Exchange, exchange_id)
-            exchanges.complete(exchange)
-            run.log.info("Completed exchange %d (%s).", exchange_id, exchange.name)
-    return {"completed": run.counters.get("ok", 0), "failed": run.counters.get("failed", 0)}
+            exchange = _locked(exchange_id, Exchange.state == "MATCHED")
+            if exchange is not None and exchanges.day_is_over(exchange, now):
+                exchanges.complete(exchange)
+                run.log.info("Completed exchange %d (%s).", exchange_id, exchange.name)
+                run.count(completed=1)
+    return _counted(run, "completed", "failed")
 
 
 @jobs.job(cron("0 2 * * *"), id="purge_old_exchanges")
@@ -83,22 +85,30 @@ def purge_old_exchanges(run: Run) -> dict[str, int]:
     """
     settings, now = services().settings, run.scheduled_for or run.now()
     kept, notice = timedelta(settings.retention_days), timedelta(settings.purge_warning_days)
-    warned = Exchange.purge_warning_sent_at
-    for item in run.track(_completed(now - kept + notice, warned.is_(None))):
+    completed, warned = Exchange.completed_at, Exchange.purge_warning_sent_at
+    unwarned = (completed <= now - kept + notice) & warned.is_(None)
+    for item in run.track(_exchanges(unwarned)):
         with item as exchange_id, transaction():
-            exchanges.warn_of_purge(exchange_id, now)
-            run.count(warned=1)
-    for item in run.track(_completed(now - kept, warned <= now - notice)):
+            mailing.warn_of_purge(exchange_id, now)
+            run.count(to_warn=1)
+    old = (completed <= now - kept) & (warned <= now - notice)
+    for item in run.track(_exchanges(old)):
         with item as exchange_id, transaction():
-            exchanges.purge(exchange_id, run.log)
-            run.count(purged=1)
-    return _counted(run, "warned", "purged", "failed")
+            exchange = _locked(exchange_id, old)
+            if exchange is not None:
+                exchanges.purge(exchange, run.log)
+                run.count(purged=1)
+    return _counted(run, "to_warn", "purged", "failed")
 
 
-def _completed(latest: datetime, condition: ColumnElement[bool]) -> Sequence[int]:
-    """Return the exchanges that were completed by then, and for which a condition holds."""
-    found = select(Exchange.id).where(Exchange.completed_at <= latest, condition)
-    return db.session.scalars(found.order_by(Exchange.id)).all()
+def _exchanges(condition: ColumnElement[bool]) -> Sequence[int]:
+    return db.session.scalars(select(Exchange.id).where(condition).order_by(Exchange.id)).all()
+
+
+def _locked(exchange_id: int, condition: ColumnElement[bool]) -> Exchange | None:
+    """Return an exchange as it is now, locked until the commit, if a condition still holds."""
+    found = select(Exchange).where(Exchange.id == exchange_id, condition).with_for_update()
+    return db.session.scalar(found.execution_options(populate_existing=True))
 
 
 def _counted(run: Run, *names: str) -> dict[str, int]:

@@ -26,7 +26,7 @@ from duly.errors import NotDelivered
 from duly.integrations.flask import get_scheduler
 from duly.notify import Notice
 
-jobs = JobGroup(queue="mail", retry=Retry(attempts=8, wait=4, factor=2, max_wait=60), timeout=30)
+jobs = JobGroup(queue="mail", retry=Retry(attempts=30, wait=4, factor=2, max_wait=60), timeout=30)
 
 
 # ------------------------------------------------------------------------------------- enqueue
@@ -59,18 +59,27 @@ def remind(participants: Iterable[int], exchange: Exchange, days_before: int) ->
 
 
 def warn_of_purge(exchange_id: int, planned_for: datetime) -> None:
-    """Tell the admins that an exchange will be deleted."""
-    get_scheduler().enqueue(
-        mail_purge_warning, args={"exchange_id": exchange_id, "planned_for": planned_for},
-        unique_key=f"purge warning {exchange_id}", unique="until_done", session=db.session,
-    )  # fmt: skip
+    """Tell the admins that an exchange will be deleted; it counts once a mail was accepted."""
+    args = {"exchange_id": exchange_id, "planned_for": planned_for}
+    _enqueue_for_admins(mail_purge_warning, args, f"purge warning {exchange_id}")
 
 
 def tell_admins(notice: Notice) -> None:
-    """Tell the admins what has failed; see `duly.notify`."""
-    get_scheduler().enqueue(
-        mail_notice, args={"title": notice.title, "text": notice.text}, unique_key=notice.id
-    )
+    """Tell the admins what has failed, except for such mails themselves; see `duly.notify`."""
+    if any(failed.task == "mail_notice" for failed in notice.happenings):
+        return
+    with transaction():
+        args = {"title": notice.title, "text": notice.text}
+        _enqueue_for_admins(mail_notice, args, f"notice {notice.id}")
+
+
+def _enqueue_for_admins(task: Any, args: dict[str, Any], key: str) -> None:
+    """Enqueue a mail to each admin, so that an address that is refused stops no other."""
+    admins = db.session.scalars(select(Admin.id).order_by(Admin.id)).all()
+    get_scheduler().enqueue_many(
+        task, [{"admin_id": admin, **args} for admin in admins],
+        unique_keys=[f"{key} {admin}" for admin in admins], unique="until_done", session=db.session,
+    )  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------- tasks
@@ -83,7 +92,7 @@ def mail_magic_link(participant_id: int, run: Run) -> None:
         token = magic_links.create(_participant(participant_id).id, run.idempotency_key)
     person = _participant(participant_id)
     about = {"name": person.name, "exchange": person.exchange}
-    _send(run, person.email, "magic_link", **about, link=_link("auth/magic", token))
+    _send(run, person, "magic_link", **about, link=_link("auth/magic", token))
 
 
 @jobs.task()
@@ -94,7 +103,7 @@ def mail_assignment(participant_id: int, run: Run) -> None:
     if receiver is None:
         raise Discard("the match was taken back")
     link = _link("me", person.exchange_id)
-    _send(run, person.email, "assignment", **_about(person), receiver=receiver, link=link)
+    _send(run, person, "assignment", **_about(person), receiver=receiver, link=link)
 
 
 @jobs.task()
@@ -104,14 +113,17 @@ def mail_reminder(
     """Remind a participant, and note that it was sent."""
     person = _participant(participant_id)
     key = (exchange_id, days_before, due_at, participant_id)
-    if person.exchange.state != "MATCHED" or not person.reminder_enabled:
-        raise Discard("the exchange is not matched any more, or the participant wants no reminder")
+    now = services().clock.now()
+    if person.exchange.state != "MATCHED" or person.exchange.exchange_date <= now:
+        raise Discard("the exchange is not matched any more, or has taken place")
+    if not person.reminder_enabled:
+        raise Discard("the participant does not want reminders any more")
     if db.session.get(ReminderDelivery, key) is not None:
         raise Discard("this reminder was sent before")
-    days = reminders.days_until(person.exchange, services().clock.now())
+    days = reminders.days_until(person.exchange, now)
     off = _link("reminders/off", str(services().links.dumps(person.id)))
     about = {**_about(person), "receiver": receiver_of(person), "days": days, "off": off}
-    _send(run, person.email, "reminder", **about)
+    _send(run, person, "reminder", **about)
     with transaction():
         exchange = db.session.get_one(Exchange, exchange_id)
         sent = ReminderDelivery(
@@ -125,28 +137,29 @@ def mail_reminder(
 
 
 @jobs.task()
-def mail_purge_warning(exchange_id: int, planned_for: datetime, run: Run) -> int:
-    """Tell each admin that an exchange will be deleted, and note that they were told."""
+def mail_purge_warning(exchange_id: int, admin_id: int, planned_for: datetime, run: Run) -> None:
+    """Tell an admin that an exchange will be deleted, and note that somebody was told."""
     exchange = db.session.get(Exchange, exchange_id)
-    if exchange is None or exchange.purge_warning_sent_at is not None:
-        raise Discard("the exchange was deleted, or the admins were told before")
-    day = planned_for + timedelta(days=services().settings.purge_warning_days)
-    about = {"exchange": exchange, "day": day, "link": _link("admin/exchanges", exchange.id)}
-    admins = _admins()
-    for address in admins:
-        _send(run, address, "purge_warning", **about)
+    if exchange is None:
+        raise Discard("the exchange was deleted")
+    # A mail that was held up for days counts from the last daily run before it is sent.
+    late = timedelta(days=max(0, (services().clock.now() - planned_for).days))
+    warned_at = exchange.purge_warning_sent_at or planned_for + late
+    day = warned_at + timedelta(days=services().settings.purge_warning_days)
+    link = _link("admin/exchanges", exchange_id)
+    _send(run, _admin(admin_id), "purge_warning", exchange=exchange, day=day, link=link)
+    run.log.info("Warned an admin that exchange %d will be deleted.", exchange_id)
     with transaction():
-        db.session.get_one(Exchange, exchange_id).purge_warning_sent_at = planned_for
-    return len(admins)
+        exchange = db.session.get_one(Exchange, exchange_id)
+        if exchange.purge_warning_sent_at is None:
+            exchange.purge_warning_sent_at = warned_at
+            webhooks.publish("exchange.purge_warning", exchange)
 
 
 @jobs.task()
-def mail_notice(title: str, text: str, run: Run) -> int:
-    """Tell each admin what has failed."""
-    admins = _admins()
-    for address in admins:
-        _send(run, address, "notice", title=title, body=text)
-    return len(admins)
+def mail_notice(admin_id: int, title: str, text: str, run: Run) -> None:
+    """Tell an admin what has failed."""
+    _send(run, _admin(admin_id), "notice", title=title, body=text)
 
 
 # ------------------------------------------------------------------------------------- contents
@@ -180,8 +193,11 @@ def _about(person: Participant) -> dict[str, Any]:
     return {"name": person.name, "exchange": exchange, "local": local}
 
 
-def _admins() -> list[str]:
-    return list(db.session.scalars(select(Admin.email).order_by(Admin.id)))
+def _admin(admin_id: int) -> Admin:
+    admin = db.session.get(Admin, admin_id)
+    if admin is None:
+        raise Discard("the admin was deleted")
+    return admin
 
 
 def _mail(to: str, template: str, **context: Any) -> Mail:
@@ -196,8 +212,10 @@ def _link(path: str, last: object) -> str:
     return f"{services().settings.base_url}/{path}/{last}"
 
 
-def _send(run: Run, to: str, template: str, **context: Any) -> None:
+def _send(run: Run, to: Participant | Admin, template: str, **context: Any) -> None:
     """Write and send a mail, without a transaction open meanwhile.
+
+    Logs contain ids, and never addresses.
 
     Raises:
         NotDelivered: it was not accepted now; the run is tried again.
@@ -205,10 +223,12 @@ def _send(run: Run, to: str, template: str, **context: Any) -> None:
     """
     db.session.expunge_all()  # what was read stays readable
     db.session.rollback()
-    mail = _mail(to, template, **context)
+    mail = _mail(to.email, template, **context)
     try:
-        services().mailer.send(mail, f"{run.idempotency_key} {to}")
+        services().mailer.send(mail, run.idempotency_key)
     except NotDelivered as error:
+        whom = type(to).__name__.lower()
+        run.log.warning("The %s to %s %d was not sent: %s.", template, whom, to.id, error)
         if error.final:
             raise Fail(str(error)) from error
         raise

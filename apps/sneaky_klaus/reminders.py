@@ -47,7 +47,8 @@ def plan(exchange_id: int) -> int:
         The number of jobs that were added, changed or removed.
     """
     db.session.flush()
-    exchange = db.session.get(Exchange, exchange_id)
+    # The lock keeps a concurrent change from being followed by the reminders of the former state.
+    exchange = db.session.get(Exchange, exchange_id, with_for_update=True)
     wanted = [] if exchange is None or exchange.state != "MATCHED" else _jobs(exchange)
     done = get_scheduler().sync(wanted, tag=tag_of(exchange_id), session=db.session)
     return len(done.added) + len(done.changed) + len(done.removed)

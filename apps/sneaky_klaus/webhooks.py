@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import select
 
-from apps.sneaky_klaus.database import db
+from apps.sneaky_klaus.database import db, transaction
 from apps.sneaky_klaus.models import Exchange, Webhook
 from apps.sneaky_klaus.services import services
 from duly import Discard, Fail, JobGroup, Retry
@@ -66,7 +66,7 @@ def enqueue_delivery(webhook: Webhook, event_id: str, event: str, data: dict[str
     )
 
 
-@jobs.task(retry=Retry(attempts=6, wait=30, factor=3.3, max_wait=3600), timeout=20)
+@jobs.task(retry=Retry(attempts=6, wait=30, factor=3.3, max_wait=3600), timeout=10)
 def deliver_webhook(webhook_id: int, event_id: str, event: str, data: dict[str, Any]) -> int:
     """Send an event to a webhook, and return the status of the answer."""
     webhook = db.session.get(Webhook, webhook_id)
@@ -75,23 +75,31 @@ def deliver_webhook(webhook_id: int, event_id: str, event: str, data: dict[str, 
     url, secret = webhook.url, webhook.secret
     db.session.rollback()  # the receiver may be slow, so no transaction is open meanwhile
     try:
-        return _post(url, secret, {"id": event_id, "event": event, "data": data})
+        status = _post(url, secret, {"id": event_id, "event": event, "data": data})
     except NotDelivered as error:
         if error.final:
             raise Fail(str(error)) from error
         raise
+    if not 200 <= status < 300:
+        raise NotDelivered(f"the webhook answered {status}")
+    return status
 
 
 def _post(url: str, secret: str, payload: dict[str, Any]) -> int:
     body = json.dumps(payload).encode()
     signed = signed_headers(secret, payload["id"], body, services().clock.now())
-    allowed = Restrictions(services().settings.allow_private_webhooks)
-    return post(url, body, {"content-type": "application/json", **signed}, allowed)
+    return post(url, body, {"content-type": "application/json", **signed}, allowed())
+
+
+def allowed() -> Restrictions:
+    """Return where webhooks may lead."""
+    private = services().settings.allow_private_webhooks
+    return Restrictions(private, ports=None)
 
 
 def tell_of_failures(notice: Notice) -> None:
     """Tell the webhooks of failed runs; those of webhooks themselves would repeat for ever."""
-    for failed in notice.happenings:
-        if failed.task != "deliver_webhook":
-            send("job.failed", {"job": failed.job, "task": failed.task}, key=failed.run)
-    db.session.commit()
+    with transaction():
+        for failed in notice.happenings:
+            if failed.task != "deliver_webhook":
+                send("job.failed", {"job": failed.job, "task": failed.task}, key=failed.run)

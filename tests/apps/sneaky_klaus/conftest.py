@@ -15,6 +15,7 @@ from apps.sneaky_klaus.settings import Settings
 from tests.apps.sneaky_klaus.world import World, world_on
 from tests.support.browser import chromium, page
 from tests.support.session import only_one, session_folder
+from tests.support.template import prepare_template
 
 __all__ = ["chromium", "page"]
 
@@ -37,9 +38,8 @@ def migrate(url: str) -> None:
     app = create_app(Settings(database_url=url, scheduler_enabled=False))
     with app.app_context():
         upgrade()
-        app.extensions["duly"].prepare()
         db.engine.dispose()
-    app.extensions["duly"].stop()
+    prepare_template(url)
 
 
 @pytest.fixture

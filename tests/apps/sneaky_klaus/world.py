@@ -51,6 +51,7 @@ class Postbox(Mailer):
         requests: how often it was asked, by address.
         down: whether the whole service fails to respond.
         refused: addresses that are refused for good.
+        crash_after: the number of mails after whose acceptance the sender crashes.
     """
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class Postbox(Mailer):
         self.requests: list[str] = []
         self.down = False
         self.refused: set[str] = set()
+        self.crash_after = 0
         self._lock = threading.Lock()
 
     def send(self, mail: Mail, key: str) -> None:
@@ -69,6 +71,9 @@ class Postbox(Mailer):
                 raise NotDelivered("the mail server refused the recipients ([550])", final=True)
             if all(sent.key != key for sent in self.sent):
                 self.sent.append(Sent(mail, key))
+            if self.crash_after:
+                self.crash_after -= 1
+                raise ConnectionResetError("the answer was lost")
 
 
 class World:
