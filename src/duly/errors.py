@@ -385,24 +385,28 @@ class TransactionError(DulyError, RuntimeError):
 
 
 class NotDelivered(DulyError):
-    """A channel could not send a notice.
+    """A notice or a webhook could not be sent.
 
     Attributes:
         away: whether the whole service does not respond, so that other notices would fail too.
         final: whether it would be refused again, so that it is not tried again.
+        status: the HTTP status with which a webhook was answered; ``None``: it was not answered.
     """
 
-    def __init__(self, reason: str, *, away: bool = False, final: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, away: bool = False, final: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.away = away
         self.final = final
+        self.status = status
 
 
 class AddressRefused(NotDelivered):
     """The target of an outgoing request is an address that may not be contacted."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, final=True)
+    def __init__(self, reason: str, *, status: int | None = None) -> None:
+        super().__init__(reason, final=True, status=status)
 
 
 class LeaseLost(DulyError):

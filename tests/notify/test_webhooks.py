@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 
 from duly import Scheduler
-from duly.errors import AddressRefused, ConfigurationError, NotDelivered, SignatureError
-from duly.notify import outgoing, verify_signature, webhook
+from duly.errors import (
+    AddressRefused,
+    ConfigurationError,
+    NotDelivered,
+    PayloadError,
+    SignatureError,
+)
+from duly.notify import check_webhook_url, send_webhook, verify_signature, webhook
 from duly.notify.outgoing import Restrictions, check_url, is_public, post, resolve
 from duly.notify.signature import signed_headers
 from tests.notify.conftest import SECRET, Received, sample
@@ -94,7 +100,78 @@ def test_another_answer_than_success_is_a_failure(
     receiver.status = status
     with pytest.raises(NotDelivered, match=str(status)) as refused:
         hook(receiver).send(sample())
-    assert refused.value.final is final
+    assert (refused.value.final, refused.value.status) == (final, status)
+
+
+# ------------------------------------------------------------------------------ by an application
+
+
+def send(received: Received, data: Any = None, **options: Any) -> int:
+    options = {"id": "event-1", "secret": SECRET, "allow_private": True, "ports": None, **options}
+    return send_webhook(received.url, {"type": "a"} if data is None else data, **options)
+
+
+def test_an_application_sends_its_own_webhook(receiver: Received) -> None:
+    """Its JSON, signed at the given time with the given id; the status of the answer returns."""
+    receiver.status = 202
+    assert send(receiver, {"type": "exchange.matched", "exchange": 7}, signed_at=START) == 202
+    [(_path, headers, body)] = receiver.requests
+    assert verify_signature(headers, body, SECRET, now=START) == "event-1"
+    assert json.loads(body) == {"exchange": 7, "type": "exchange.matched"}
+    assert {name.lower(): value for name, value in headers.items()}["idempotency-key"] == "event-1"
+
+
+def test_the_clock_of_the_machine_signs_by_default(receiver: Received) -> None:
+    """So that a receiver accepts it now."""
+    send(receiver, secret=lambda: SECRET)
+    [(_path, headers, body)] = receiver.requests
+    assert verify_signature(headers, body, SECRET) == "event-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "final"), [(500, False), (429, False), (410, True), (302, True)]
+)
+def test_an_application_learns_the_status(receiver: Received, status: int, final: bool) -> None:
+    """And whether to try again; a redirect is refused for good."""
+    receiver.status = status
+    with pytest.raises(NotDelivered) as refused:
+        send(receiver)
+    assert (refused.value.status, refused.value.final) == (status, final)
+
+
+def test_an_application_cannot_be_sent_inside(receiver: Received) -> None:
+    """Nothing reaches a server of this machine; the form in which it is entered says so before."""
+    for host in ("127.0.0.1", "127.1", "2130706433", "0x7f.1", "localhost", "a.localhost"):
+        url = receiver.url.replace("127.0.0.1", host)
+        with pytest.raises(AddressRefused, match="is not a public address"):
+            send_webhook(url, {}, id="event-1", secret=SECRET, ports=None)
+        with pytest.raises(AddressRefused, match="is not a public address"):
+            check_webhook_url(url, ports=None)
+        check_webhook_url(url, ports=None, allow_private=True)
+    with pytest.raises(AddressRefused, match=r"port \d+ is not allowed"):
+        check_webhook_url(receiver.url)
+    check_webhook_url("https://hooks.example.com/a")
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize("id", ["", "a\nb: c", "ä", "x" * 192, 7])
+def test_an_id_is_a_header(receiver: Received, id: Any) -> None:
+    """What cannot be one is refused before anything is sent."""
+    with pytest.raises(ConfigurationError, match="id is "):
+        send(receiver, id=id)
+    assert receiver.requests == []
+
+
+def test_what_is_not_json_is_refused(receiver: Received) -> None:
+    """And so are a weak secret, and a timeout that is none."""
+    with pytest.raises(PayloadError, match="datetime is not JSON serializable"):
+        send(receiver, {"at": START})
+    with pytest.raises(ConfigurationError, match="secret of a webhook"):
+        send(receiver, secret="short")
+    for timeout in (0, -1, float("nan"), 301):
+        with pytest.raises(ConfigurationError, match="timeout is "):
+            send(receiver, timeout=timeout)
+    assert receiver.requests == []
 
 
 # ------------------------------------------------------------------------------ where to
@@ -228,9 +305,8 @@ def serve_once(talk: Any) -> tuple[socket.socket, threading.Thread]:
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: "])
-def test_an_answer_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+def test_an_answer_that_never_ends_is_left(head: bytes) -> None:
     """The time for the whole request is limited."""
-    monkeypatch.setattr(outgoing, "LIMIT_S", 0.3)
     ended = threading.Event()
 
     def drip(connection: socket.socket) -> None:
@@ -239,13 +315,51 @@ def test_an_answer_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch, head
             connection.sendall(b"x")
 
     listener, thread = serve_once(drip)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     try:
         with pytest.raises(NotDelivered, match="does not answer"):
-            post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"", {}, ANYWHERE)
+            post(url, b"", {}, ANYWHERE, limit=0.3)
     finally:
         ended.set()
         thread.join()
         listener.close()
+
+
+def test_a_handshake_that_never_ends_is_left() -> None:
+    """Although each byte of it comes in time."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"\x16\x03\x03\x40\x00")  # the head of a long record of TLS
+        while not ended.wait(0.05):
+            connection.sendall(b"x")
+
+    listener, thread = serve_once(drip)
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+    try:
+        with pytest.raises(NotDelivered, match="does not answer"):
+            post(url, b"", {}, ANYWHERE, limit=0.3)
+    finally:
+        ended.set()
+        thread.join()
+        listener.close()
+
+
+def test_a_name_server_that_does_not_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that the system takes to give up does not count."""
+    ended = threading.Event()
+
+    def wait(*_args: Any, **_options: Any) -> Any:
+        ended.wait()
+        raise OSError
+
+    monkeypatch.setattr("socket.getaddrinfo", wait)
+    try:
+        with pytest.raises(NotDelivered, match="cannot be resolved") as refused:
+            send_webhook("https://hooks.example.com/", {}, id="1", secret=SECRET, timeout=0.05)
+        assert refused.value.away
+    finally:
+        ended.set()
 
 
 def test_of_a_large_answer_only_the_beginning_is_read() -> None:

@@ -1,6 +1,7 @@
 """Notices: tell people what happens to jobs, by e-mail, webhooks, functions or apprise.
 
 ``scheduler.notify(email("ops@example.com"), on=["job.failing", "job.recovered"])`` declares a rule.
+`send_webhook` sends an application's own webhooks.
 Names are imported on first use (PEP 562), since every scheduler has notices, but few send e-mail.
 """
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from duly.notify.mail import Smtp as Smtp
     from duly.notify.mail import email as email
     from duly.notify.signature import verify_signature as verify_signature
+    from duly.notify.webhooks import check_webhook_url as check_webhook_url
+    from duly.notify.webhooks import send_webhook as send_webhook
     from duly.notify.webhooks import webhook as webhook
 
 _HOMES = {
@@ -31,8 +34,10 @@ _HOMES = {
     "QuietHours": "duly.model.notice_rule",
     "Smtp": "duly.notify.mail",
     "apprise": "duly.notify.apprise_channel",
+    "check_webhook_url": "duly.notify.webhooks",
     "email": "duly.notify.mail",
     "notify": "duly.notify.function_channel",
+    "send_webhook": "duly.notify.webhooks",
     "verify_signature": "duly.notify.signature",
     "webhook": "duly.notify.webhooks",
 }

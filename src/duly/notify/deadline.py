@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from duly.clock import SystemClock
+
 
 class Deadline:
     """Ends a conversation that takes too long, by shutting its socket down.
@@ -25,6 +27,13 @@ class Deadline:
         self._timer.daemon = True
         self._socket: Callable[[], socket.socket | None] = lambda: None
         self._passed = False
+        self._clock = SystemClock()
+        self._end_at = self._clock.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; 0 if there are none."""
+        return max(0.0, self._end_at - self._clock.monotonic())
 
     def watch(self, find: Callable[[], socket.socket | None]) -> None:
         """Shut down the socket that ``find`` returns then."""
@@ -49,4 +58,4 @@ class Deadline:
         used = self._socket()
         if used is not None:
             with suppress(OSError):
-                used.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(used, socket.SHUT_RDWR)  # that of TLS is not thread-safe

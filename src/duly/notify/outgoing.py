@@ -10,9 +10,11 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from urllib.parse import SplitResult, urlsplit
 
 from duly.errors import AddressRefused, NotDelivered
@@ -65,17 +67,27 @@ def check_url(url: str, allowed: Restrictions = PUBLIC) -> SplitResult:
         raise AddressRefused("the URL contains an account")
     if allowed.ports is not None and (port or _default_port(parts)) not in allowed.ports:
         raise AddressRefused(f"port {port} is not allowed; allowed are {sorted(allowed.ports)}")
-    try:
-        literal = ipaddress.ip_address(host)
-    except ValueError:
-        return parts
     if not allowed.allow_private:
-        _refuse_private(host, str(literal))
+        _refuse_host(host)
     return parts
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Restrictions = PUBLIC) -> int:
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    allowed: Restrictions = PUBLIC,
+    *,
+    limit: float = LIMIT_S,
+) -> int:
     """Send a POST request, and return the status of the answer.
+
+    Args:
+        url: the URL.
+        body: the body.
+        headers: the headers.
+        allowed: where the request may go.
+        limit: how many seconds it may take, from looking the host up to the end of the answer.
 
     Raises:
         AddressRefused: it may not be sent there, or the answer redirects elsewhere.
@@ -83,44 +95,65 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Restriction
     """
     parts = check_url(url, allowed)
     host, port = parts.hostname or "", parts.port or _default_port(parts)
-    address = resolve(host, port, allowed)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        with Deadline(LIMIT_S) as deadline, closing(_connect(parts, address, port)) as connection:
-            deadline.watch(lambda: connection.sock)
-            connection.request("POST", target, body, dict(headers))
-            answer = connection.getresponse()
-            answer.read(MAX_ANSWER)
-            status, location = answer.status, answer.getheader("location")
+        with Deadline(limit) as deadline:
+            address = resolve(host, port, allowed, limit=deadline.left)
+            with closing(_connect(parts, address, port, deadline)) as connection:
+                connection.request("POST", target, body, dict(headers))
+                answer = connection.getresponse()
+                answer.read(MAX_ANSWER)
+                status, location = answer.status, answer.getheader("location")
     except (OSError, http.client.HTTPException) as error:
         reason = f"{host} does not answer ({type(error).__name__})"
         raise NotDelivered(reason, away=True) from error
     if 300 <= status < 400:
         elsewhere = urlsplit(location or "").hostname or "another path"
         raise AddressRefused(
-            f"{host} redirects to {elsewhere!r} ({status}); redirects are not followed"
+            f"{host} redirects to {elsewhere!r} ({status}); redirects are not followed",
+            status=status,
         )
     return status
 
 
-def resolve(host: str, port: int, allowed: Restrictions = PUBLIC) -> str:
+def resolve(host: str, port: int, allowed: Restrictions = PUBLIC, *, limit: float = LIMIT_S) -> str:
     """Resolve a host once, and return an address that may be contacted.
 
     Raises:
         AddressRefused: one of its addresses may not be contacted.
-        NotDelivered: it cannot be resolved.
+        NotDelivered: it cannot be resolved, or not within ``limit`` seconds.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = _look_up(host, port, limit)
     except (OSError, UnicodeError) as error:
         raise NotDelivered(f"{host} cannot be resolved", away=True) from error
-    addresses = [str(info[4][0]) for info in found]
     if not addresses:
         raise NotDelivered(f"{host} has no address", away=True)
     if not allowed.allow_private:
         for address in addresses:
             _refuse_private(host, address)
     return addresses[0]
+
+
+def _look_up(host: str, port: int, limit: float) -> list[str]:
+    """Return the addresses of a host; in a thread, because the system sets no limit to it."""
+    found: SimpleQueue[list[str] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.put([str(info[4][0]) for info in infos])
+        except (OSError, UnicodeError) as error:
+            found.put(error)
+
+    threading.Thread(target=ask, name="duly-resolve", daemon=True).start()
+    try:
+        answer = found.get(timeout=limit)
+    except Empty:
+        raise TimeoutError("the name server does not answer") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def is_public(address: str) -> bool:
@@ -140,26 +173,45 @@ def is_public(address: str) -> bool:
     return value.is_global and not (value.is_multicast or value.is_reserved)
 
 
+def _refuse_host(host: str) -> None:
+    """Refuse a host that is not public, as far as that is known without a name server.
+
+    Systems also read "127.1" and "2130706433" as addresses, which ``inet_aton`` understands.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        raise AddressRefused(f"{host} is not a public address")
+    try:
+        literal = str(ipaddress.ip_address(host))
+    except ValueError:
+        try:
+            literal = socket.inet_ntoa(socket.inet_aton(host))
+        except OSError:
+            return
+    _refuse_private(host, literal)
+
+
 def _refuse_private(host: str, address: str) -> None:
     if not is_public(address):
         named = address if host == address else f"{address}, an address of {host},"
         raise AddressRefused(f"{named} is not a public address")
 
 
-def _connect(parts: SplitResult, address: str, port: int) -> http.client.HTTPConnection:
+def _connect(
+    parts: SplitResult, address: str, port: int, deadline: Deadline
+) -> http.client.HTTPConnection:
     """Return a connection to this very address, which speaks to the host of the URL."""
-    host = parts.hostname or ""
-    connection = http.client.HTTPConnection(host, port, timeout=STEP_LIMIT_S)
-    plain = socket.create_connection((address, port), STEP_LIMIT_S)
+    host, step = parts.hostname or "", min(STEP_LIMIT_S, deadline.left)
+    connection = http.client.HTTPConnection(host, port, timeout=step)
+    deadline.watch(lambda: connection.sock)
+    connection.sock = socket.create_connection((address, port), step)
     try:
         if parts.scheme == "https":
             connection.default_port = http.client.HTTPS_PORT
+            connection.sock.settimeout(min(STEP_LIMIT_S, deadline.left))  # of the whole handshake
             context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(plain, server_hostname=host)
-        else:
-            connection.sock = plain
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
     except BaseException:
-        plain.close()
+        connection.close()
         raise
     return connection
 

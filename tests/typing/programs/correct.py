@@ -39,6 +39,7 @@ from duly import (
     every,
     secret,
 )
+from duly.notify import check_webhook_url, send_webhook
 
 scheduler = Scheduler(
     "sqlite:///app.db", timezone="Europe/Madrid", defaults=JobDefaults(retry=Retry(attempts=3))
@@ -169,6 +170,9 @@ def query(run_id: str) -> None:
     assert_type(scheduler.pause(tag="a", reason="holidays"), int)
     assert_type(scheduler.next_fires("check"), list[datetime])
     scheduler.on("run.failed", show)
+    check_webhook_url("https://example.com")
+    key = secret("KEY")
+    assert_type(send_webhook("https://example.com", {}, id="1", secret=key, ports={8443}), int)
     with scheduler.running():
         pass
 

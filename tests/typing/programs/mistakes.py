@@ -26,6 +26,7 @@ async def fetch(run: Run, url: str) -> int:
 # Names of what the packages export
 duly.Schedular  # error
 notify.mail_to  # error
+notify.send_webhook("https://example.com", {}, secret="s")  # error
 triggers.crontabs  # error
 
 # Options of tasks and jobs
