@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from duly import Run
 
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s%(run)s: %(message)s"
+_FORMAT = "%(asctime)s [%(levelname)s] %(name)s%(run)s: %(message)s"
 _current: ContextVar[str] = ContextVar("run", default="")
 
 

@@ -11,7 +11,13 @@ from apps.logs import log_run_id, set_up_logging
 from apps.mail import FolderMailer, Mailer, ResendMailer, SmtpMailer
 from apps.rate_limits import RateLimiter
 from apps.sneaky_klaus import jobs, mailing, webhooks
-from apps.sneaky_klaus.database import db, init_database
+from apps.sneaky_klaus.database import (
+    NOT_MIGRATED,
+    db,
+    init_database,
+    is_migrated,
+    refuse_requests_until_migrated,
+)  # fmt: skip
 from apps.sneaky_klaus.models import RATE_LIMITS
 from apps.sneaky_klaus.services import Services
 from apps.sneaky_klaus.settings import Settings
@@ -21,28 +27,43 @@ from duly.notify import Notice, Smtp
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
-    """Return the application; its scheduler starts where it serves.
+    """Return the application; its scheduler starts where it serves, on a migrated database.
 
     Args:
-        settings: the configuration; default: that of the environment.
+        settings: the configuration; default: that of the environment, which also sets up logging.
         clock: the source of time; default: the machine's.
     """
-    settings = settings or Settings()
+    settings = settings or _settings_of_environment()
     app = Flask("apps.sneaky_klaus")
     app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
     init_database(app, settings.database_url)
+    refuse_requests_until_migrated(app)
     app.extensions["sneaky_klaus"] = _services(app, settings, clock or SystemClock())
-    init_app(
-        app, _scheduler(app, settings, clock), start=None if settings.scheduler_enabled else False
-    )
+    starts = settings.scheduler_enabled and is_migrated(app)
+    init_app(app, _scheduler(app, settings, clock), start=None if starts else False)
     return app
 
 
 def from_environment() -> Flask:
-    """Return the application that the environment configures, for a WSGI server."""
+    """Return the application that the environment configures, for a WSGI server.
+
+    Raises:
+        NotMigrated: the database does not have the tables of this version.
+    """
+    app = create_app()
+    if not is_migrated(app):
+        raise NotMigrated(NOT_MIGRATED)
+    return app
+
+
+class NotMigrated(Exception):
+    """The database does not have the tables of this version."""
+
+
+def _settings_of_environment() -> Settings:
     settings = Settings()
     set_up_logging(settings.log_level)
-    return create_app(settings)
+    return settings
 
 
 def _services(app: Flask, settings: Settings, clock: Clock) -> Services:

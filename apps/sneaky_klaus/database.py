@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flask import Flask, has_request_context, request
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask, abort, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
@@ -19,6 +21,11 @@ from apps.columns import Instant
 from duly import prepare_engine
 from duly.integrations.alembic import include_name
 
+NOT_MIGRATED = (
+    "The database does not have the tables of this version. Migrate it with "
+    "`flask --app apps.sneaky_klaus.app db upgrade`, and start the application again."
+)
+_VERSION_TABLE = "klaus_version"
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -49,7 +56,7 @@ class RequestSession(Session):
 
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": RequestSession})
-migrate = Migrate(db=db, include_name=include_name, version_table="klaus_version")
+migrate = Migrate(db=db, include_name=include_name, version_table=_VERSION_TABLE)
 
 
 def init_database(app: Flask, url: str) -> None:
@@ -68,6 +75,33 @@ def init_database(app: Flask, url: str) -> None:
     migrate.init_app(app, directory=str(Path(__file__).parent / "migrations"))
     with app.app_context():
         prepare_engine(db.engine)
+
+
+def is_migrated(app: Flask) -> bool:
+    """Return whether an application's database has the tables of the newest migration.
+
+    No connection stays open, so the process may fork afterwards.
+    """
+    scripts = ScriptDirectory(app.extensions["migrate"].directory)
+    with app.app_context():
+        engine = db.engine.execution_options(duly_read_only=True)
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE})
+            found = set(context.get_current_heads())
+        engine.dispose()
+    return found == set(scripts.get_heads())
+
+
+def refuse_requests_until_migrated(app: Flask) -> None:
+    """Answer requests with 503 and the reason, instead of an error about a missing table."""
+    migrated = False
+
+    @app.before_request
+    def check() -> None:
+        nonlocal migrated
+        migrated = migrated or is_migrated(app)
+        if not migrated:
+            abort(503, NOT_MIGRATED)
 
 
 @contextmanager
