@@ -144,12 +144,12 @@ def postgresql_url(postgres_databases: Databases) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def maria_databases() -> Iterator[MariaDatabases]:
     """Creates and drops databases on the MariaDB server named in ``DULY_TEST_MARIADB``."""
-    from tests.support.mariadb import MariaDatabases, template_statements, why_not
+    from tests.support.mariadb import DULY, MariaDatabases, why_not
 
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    template_statements()
+    DULY.statements()
     databases = MariaDatabases(os.environ.get("PYTEST_XDIST_WORKER", "main"))
     yield databases
     databases.close()

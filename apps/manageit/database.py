@@ -21,6 +21,13 @@ Row = dict[str, Any]
 
 _SCHEMA = Path(__file__).parent / "schema.sql"
 _BUSY_MS = 5_000
+_ON_SQLITE = ("INTEGER PRIMARY KEY AUTOINCREMENT", "")
+_ON_MARIADB = (
+    "BIGINT AUTO_INCREMENT PRIMARY KEY",
+    # Not left to the server's defaults: any text, compared as SQLite does.
+    " ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+)
+"""The type of an id, and the options of a table."""
 
 
 class Cursor:
@@ -160,15 +167,11 @@ class DatabaseManager:
 
     def create_tables(self) -> None:
         """Create missing tables."""
-        key = (
-            "INTEGER PRIMARY KEY AUTOINCREMENT"
-            if self.is_sqlite
-            else "BIGINT AUTO_INCREMENT PRIMARY KEY"
-        )
+        key, options = _ON_SQLITE if self.is_sqlite else _ON_MARIADB
         script = _SCHEMA.read_text().replace("{id}", key)
         with self.get_db_cursor() as (cursor, _connection):
-            for statement in filter(str.strip, script.split(";")):
-                cursor.execute(statement)
+            for statement in script.split(";"):
+                cursor.execute(f"{statement}{options}")
 
     def columns_of(self, table: str) -> set[str]:
         """Return the columns of a table; empty: there is none."""

@@ -61,9 +61,9 @@ def prepared_postgresql_url(postgres_databases: Databases) -> Iterator[str]:
 @pytest.fixture
 def prepared_mariadb_url(maria_databases: MariaDatabases) -> Iterator[str]:
     """The URL of a new database, as above."""
-    from tests.support.mariadb import template_statements
+    from tests.support.mariadb import DULY
 
-    url = maria_databases.create(template_statements())
+    url = maria_databases.create(DULY.statements())
     yield url
     maria_databases.drop(url)
 

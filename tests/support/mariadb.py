@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -53,9 +55,11 @@ class MariaDatabases:
 
     Args:
         worker: part of the names, so that the processes of one session do not collide.
+        template: the content of a prepared database.
     """
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str, template: Template | None = None) -> None:
+        self._template = template or DULY
         self._admin = _connect()
         self._prefix = f"{_session_prefix()}{worker}_"
         self._made = 0
@@ -76,7 +80,7 @@ class MariaDatabases:
 
     def lend(self) -> str:
         """Return the URL of a prepared database that no other test uses."""
-        return self._spare.pop() if self._spare else self.create(template_statements())
+        return self._spare.pop() if self._spare else self.create(self._template.statements())
 
     def take_back(self, url: str) -> None:
         """Restore a database that was lent, or drop it where that is not possible."""
@@ -87,8 +91,9 @@ class MariaDatabases:
 
     def _restore(self, name: str) -> bool:
         """Give a database the rows of the template, unless it is in use or has other tables."""
-        tables = [text for text in template_statements() if text.startswith("CREATE TABLE")]
-        rows = template_statements()[len(tables) :]
+        statements = self._template.statements()
+        tables = [text for text in statements if text.startswith("CREATE TABLE")]
+        rows = statements[len(tables) :]
         with self._admin.cursor() as cursor:
             if self._users(name):  # a thread of the test may still write
                 return False
@@ -128,20 +133,36 @@ def url_of(name: str) -> str:
     return server_url().set(database=name).render_as_string(hide_password=False)
 
 
-def template_statements() -> list[str]:
-    """Return the statements that fill a prepared database; they are read once per session."""
-    note = session_folder() / "mariadb.json"
-    with only_one("mariadb"):
-        if not note.exists():
-            _drop_what_the_dead_left()
-            databases = MariaDatabases("template")
-            url = databases.create()
-            prepare_template(url)
-            note.write_text(json.dumps(_dump(url)))
-            databases.drop(url)
-            databases.close()
-    statements: list[str] = json.loads(note.read_text())
-    return statements
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The content of a prepared database.
+
+    Attributes:
+        name: identifies it within the session.
+        prepare: creates the content in the database at a URL.
+    """
+
+    name: str
+    prepare: Callable[[str], None]
+
+    def statements(self) -> list[str]:
+        """Return the statements that create the content; they are read once per session."""
+        note = session_folder() / f"{self.name}.json"
+        with only_one(self.name):
+            if not note.exists():
+                _drop_what_the_dead_left()
+                databases = MariaDatabases(f"{self.name}_template")
+                url = databases.create()
+                self.prepare(url)
+                note.write_text(json.dumps(_dump(url)))
+                databases.drop(url)
+                databases.close()
+        statements: list[str] = json.loads(note.read_text())
+        return statements
+
+
+DULY = Template("mariadb", prepare_template)
+"""Duly's tables, with which most tests begin."""
 
 
 def end_session() -> None:
@@ -158,6 +179,8 @@ def _connect() -> pymysql.Connection[Any]:
         password=url.password or "",
         autocommit=True,
         connect_timeout=5,
+        # Tables are created and emptied in the order of their names.
+        init_command="set foreign_key_checks = 0",
     )
 
 

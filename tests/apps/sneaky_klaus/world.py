@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -13,7 +12,6 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 from sqlalchemy import select
 
-from apps.mail import Mail, Mailer
 from apps.sneaky_klaus import exchanges, participants
 from apps.sneaky_klaus.app import create_app
 from apps.sneaky_klaus.database import db, transaction
@@ -22,58 +20,13 @@ from apps.sneaky_klaus.reminders import job_id
 from apps.sneaky_klaus.settings import Settings
 from apps.sneaky_klaus.webhooks import EVENTS
 from duly import Clock, JobRecord, RunRecord, Scheduler, VirtualClock
-from duly.errors import NotDelivered
+from tests.apps.postbox import Postbox, Sent
 
 T = TypeVar("T")
 SECRET = "a secret for tests that is long enough"
 HOOK_SECRET = "a secret of a webhook"
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NEW_YORK = "America/New_York"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A mail that the postbox has accepted."""
-
-    mail: Mail
-    key: str
-
-    @property
-    def to(self) -> str:
-        return self.mail.to
-
-
-class Postbox(Mailer):
-    """Keeps mails in memory, one for each key, as Resend does.
-
-    Attributes:
-        sent: what it has accepted.
-        requests: how often it was asked, by address.
-        down: whether the whole service fails to respond.
-        refused: addresses that are refused for good.
-        crash_after: the number of mails after whose acceptance the sender crashes.
-    """
-
-    def __init__(self) -> None:
-        self.sent: list[Sent] = []
-        self.requests: list[str] = []
-        self.down = False
-        self.refused: set[str] = set()
-        self.crash_after = 0
-        self._lock = threading.Lock()
-
-    def send(self, mail: Mail, key: str) -> None:
-        with self._lock:
-            self.requests.append(mail.to)
-            if self.down:
-                raise NotDelivered("the mail server does not respond", away=True)
-            if mail.to in self.refused:
-                raise NotDelivered("the mail server refused the recipients ([550])", final=True)
-            if all(sent.key != key for sent in self.sent):
-                self.sent.append(Sent(mail, key))
-            if self.crash_after:
-                self.crash_after -= 1
-                raise ConnectionResetError("the answer was lost")
 
 
 class World:
