@@ -127,6 +127,27 @@ def test_a_commit_behind_the_driver_s_back_is_detected(ledger: Ledger, transacti
     assert "behind the session's back" in (run.error_message or "")
 
 
+CONFLICTS = {
+    "sqlite": sqlite3.OperationalError("database is locked"),
+    "postgresql": psycopg.errors.DeadlockDetected(),
+    "mysql": pymysql.OperationalError(1213, "Deadlock found"),
+}
+
+
+def test_a_conflict_that_the_driver_reports_is_repeated_at_once(ledger: Ledger) -> None:
+    """A deadlock is recognised without SQLAlchemy as well."""
+    conflict = [CONFLICTS[ledger.scheduler.store.dialect.name]]
+
+    @ledger.scheduler.task(transactional=True)
+    def work(run: Run) -> None:
+        query(run.connection(), INSERT)
+        if conflict:
+            raise conflict.pop()
+
+    run = ledger.run("work")
+    assert (run.state, run.attempt, ledger.effects()) == ("succeeded", 1, [1])
+
+
 def test_the_connection_takes_no_settings_and_ends_with_the_run(ledger: Ledger) -> None:
     """Duly reads from it too, and it may belong to another transaction afterwards."""
     kept: list[Any] = []

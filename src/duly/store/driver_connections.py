@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import LRUCache
 
 from duly.store.dialect import StoreDialect
@@ -51,6 +52,13 @@ class DriverConnections:
         """Work on a driver's connection without ending its transaction or closing it."""
         with self._engine(DriverConnection(driver, self._cursor, lent=True)).connect() as conn:
             yield conn
+
+    def as_raised(self, error: BaseException) -> BaseException:
+        """Return an error of the driver as SQLAlchemy would raise it, and others unchanged."""
+        if not isinstance(error, self._dbapi.Error):
+            return error
+        raised: BaseException = DBAPIError.instance(None, None, error, self._dbapi.Error)
+        return raised
 
     @contextmanager
     def readable(self, conn: Connection) -> Iterator[None]:

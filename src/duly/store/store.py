@@ -274,7 +274,10 @@ class Store:
     def is_conflict(self, error: BaseException) -> bool:
         """Return whether an error means that a transaction conflicted and may be run again."""
         causes = (error, error.__cause__)
-        return any(cause is not None and self.dialect.is_transient(cause) for cause in causes)
+        return any(
+            cause is not None and self.dialect.is_transient(self.drivers.as_raised(cause))
+            for cause in causes
+        )
 
     @property
     def connections_in_use(self) -> int:
