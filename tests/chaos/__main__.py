@@ -29,7 +29,7 @@ def main() -> int:
                 continue
             plan = Plan(
                 database, options.seconds, options.seed, options.workers, options.rate,
-                options.calls, options.keep,
+                options.calls, options.load, options.keep,
             )  # fmt: skip
             figures = run(plan, _print)
             _print("\n".join(figures.lines()))
@@ -55,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=8, help="number of worker processes (8)")
     parser.add_argument("--rate", type=float, default=2.3, help="faults per second (2.3)")
     parser.add_argument("--calls", type=float, default=4, help="calls enqueued per second (4)")
+    parser.add_argument("--load", default="", help="module of an application's jobs (none)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
     options = parser.parse_args()
     if options.seed is None:

@@ -24,11 +24,12 @@ from tests.chaos.disturbances import Disturbances
 from tests.chaos.fault_injector import FaultInjector, Targets
 from tests.chaos.figures import Figures
 from tests.chaos.journal import read, steady
+from tests.chaos.load import load_named
 from tests.chaos.outage_probe import OutageProbe
 from tests.chaos.proxy import Proxy
 from tests.chaos.records import Records
 from tests.chaos.supervisor import FAKETIME, Fake, Slot, Supervisor
-from tests.chaos.tasks import TAG, TASKS, Tasks
+from tests.chaos.tasks import TASKS, Tasks
 from tests.support.session import session_folder
 from tests.support.waiting import wait_until
 
@@ -52,6 +53,7 @@ class Plan:
         workers: the number of worker processes.
         rate: the mean number of faults per second.
         calls: the number of calls enqueued per second.
+        load: the module of an application's load; empty: none; see `tests.chaos.load`.
         keep: whether to keep the folder with all logs.
         faked: the number of workers on a server whose clock libfaketime steps, where it is
             installed; it makes them slow.
@@ -63,6 +65,7 @@ class Plan:
     workers: int = 8
     rate: float = 2.3
     calls: float = 4
+    load: str = ""
     keep: bool = False
     faked: int = 2
 
@@ -100,6 +103,9 @@ def run(plan: Plan, report: Callable[[str], None] = lambda _text: None) -> Figur
         scheduler.prepare()
         with scheduler.store.engine.begin() as conn:  # with Duly's column types
             audit_log.install(conn)
+        load = load_named(plan.load)
+        load.prepare(database.url())
+        load.declare(scheduler, database.url())
         for slot in targets.slots:
             targets.supervisor.start(slot)
         faults = FaultInjector(targets, plan.seed, plan.rate)
@@ -115,6 +121,7 @@ def run(plan: Plan, report: Callable[[str], None] = lambda _text: None) -> Figur
         drain(engine, scheduler, faults, targets)
         drained_in = steady() - healed
         records = _read_records(engine, targets, faults, caller)
+        records.found_by_load = list(load.check(database.url()))
         if plan.keep:
             records.write(folder / "records.txt")
     return Figures(
@@ -129,7 +136,7 @@ def run(plan: Plan, report: Callable[[str], None] = lambda _text: None) -> Figur
 
 
 def warm_up(engine: Engine) -> None:
-    """Wait until every task has succeeded once.
+    """Wait until every task of the experiment and every job of its load has succeeded once.
 
     Raises:
         TimeoutError: that takes longer than `WARM_UP`.
@@ -138,7 +145,8 @@ def warm_up(engine: Engine) -> None:
 
     def works() -> bool:
         with engine.connect() as conn:
-            return set(conn.execute(done).scalars()) == TASKS
+            wanted = TASKS | set(conn.execute(select(tables.job.c.task)).scalars())
+            return wanted <= set(conn.execute(done).scalars())
 
     wait_until(works, timeout=WARM_UP, what="a success of every task before the first fault")
 
@@ -180,7 +188,8 @@ def drain(engine: Engine, scheduler: Scheduler, faults: FaultInjector, targets: 
     expect(database_answers, "the database answers")
     expect(all_beat, "all workers beat again")
     expect(nothing_is_overdue, "every job's next fire is in the future")
-    scheduler.pause(tag=TAG)
+    for record in scheduler.jobs(limit=1000):
+        scheduler.pause(record.id)
     expect(all_runs_ended, "every run has ended")
 
 
@@ -228,7 +237,7 @@ def _targets(
     if proxy is not None:
         stack.callback(proxy.close)
         routes = [proxy.route() for _ in range(plan.workers)]
-    supervisor = Supervisor(journals)
+    supervisor = Supervisor(journals, plan.load)
     stack.callback(supervisor.close)
     slots = []
     for number in range(plan.workers):

@@ -1,4 +1,4 @@
-"""The eleven invariants, each checked against the records."""
+"""The twelve invariants, each checked against the records."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from duly.model.run import LIVE, MOVES, TERMINAL
 from tests.chaos.records import Records, grouped
+from tests.chaos.tasks import TASKS
 
 SECOND = timedelta(seconds=1)
 ONE_AT_A_TIME = ("alone-1", "alone-2", "queue-1")
@@ -89,7 +90,8 @@ def effects_within_attempts(records: Records) -> Iterator[str]:
         if count > 1:
             yield f"run {run_id} was executed {count} times under token {token}"
     for run in records.runs:
-        if run.state == "succeeded" and run.task != "book" and not done[run.id]:
+        has_effect = run.task in TASKS - {"book"}
+        if run.state == "succeeded" and has_effect and not done[run.id]:
             yield f"run {run.id} succeeded without its effect"
 
 
@@ -180,15 +182,24 @@ def outcomes_are_counted(records: Records) -> Iterator[str]:
             yield f"{key}: counted {records.outcomes.get(key, 0)}, ended {ended[key]}"
 
 
+def the_load_is_whole(records: Records) -> Iterator[str]:
+    """(12) What the load checks of its own work holds."""
+    yield from records.found_by_load
+
+
 INVARIANTS: tuple[Callable[[Records], Iterator[str]], ...] = (
     one_decision_each, only_the_holder_completes, runs_end_once, bookings_match_runs,
     effects_within_attempts, limits_hold, everything_ends, acknowledged_writes_survive,
-    cursors_advance, history_equals_log, outcomes_are_counted,
+    cursors_advance, history_equals_log, outcomes_are_counted, the_load_is_whole,
 )  # fmt: skip
 
 
 def accepted_claims(records: Records) -> Iterator[tuple[Any, int]]:
-    """Return each accepted completion with the token under which its function ran."""
+    """Return each accepted completion with the token under which its function ran.
+
+    The functions of a load do not tell theirs; the one that their run held is taken for it.
+    """
+    own = {run.id for run in records.runs if run.task in TASKS}
     tokens = {
         (row.run_id, row.attempt): int(row.error_message.removeprefix("token="))
         for row in records.attempts
@@ -197,7 +208,10 @@ def accepted_claims(records: Records) -> Iterator[tuple[Any, int]]:
     for row in records.run_changes:
         if row.old_state != "running" or row.crashes != row.old_crashes:
             continue
-        if row.state == "succeeded":
+        if row.run_id not in own:
+            if row.state == "succeeded":
+                yield row, row.old_token
+        elif row.state == "succeeded":
             yield row, json.loads(row.result or "{}").get("token", -1)
         elif row.attempt == row.old_attempt and (row.run_id, row.old_attempt) in tokens:
             yield row, tokens[row.run_id, row.old_attempt]
@@ -214,7 +228,7 @@ def _decided(records: Records) -> dict[str, tuple[set[Any], list[Any]]]:
     """Return, by job, the nominal times without a decision and those with several."""
     found = {}
     ranges = grouped(records.ranges, "job_id")
-    scheduled = [run for run in records.runs if run.scheduled_for is not None]
+    scheduled = [run for run in records.runs if run.scheduled_for is not None and run.task in TASKS]
     for job_id, runs in grouped(scheduled, "job_id").items():
         times = [run.scheduled_for for run in runs]
         for row in ranges.get(job_id, ()):

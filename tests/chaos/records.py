@@ -41,6 +41,7 @@ class Records:
         outages: the start and end of each outage of the database.
         disturbances: for each slot, the disturbances of its worker and of its route.
         failures: see `Tally`.
+        found_by_load: the violations that the load has found.
         wall_clock_offset: the wall clock minus the steady clock, in seconds.
     """
 
@@ -61,6 +62,7 @@ class Records:
     outages: Sequence[tuple[float, float]] = ()
     disturbances: Sequence[Sequence[Disturbances]] = ()
     failures: Sequence[str] = ()
+    found_by_load: Sequence[str] = ()
     wall_clock_offset: float = 0.0
 
     def changes_by_run(self) -> dict[str, list[Any]]:

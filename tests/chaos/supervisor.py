@@ -70,13 +70,15 @@ class Supervisor:
 
     Args:
         folder: the folder for their journals and logs.
+        load: the module of the load; see `tests.chaos.load`.
 
     Attributes:
         interruptions: every kill and stop so far.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, load: str) -> None:
         self.folder = folder
+        self._load = load
         self.interruptions: list[Interruption] = []
         self._processes: dict[bool, subprocess.Popen[str]] = {}
 
@@ -84,7 +86,7 @@ class Supervisor:
         """Start a worker in a slot."""
         order = {
             "url": slot.url, "folder": str(self.folder), "clock": str(slot.clock),
-            "stepped": slot.fakes == "stepped",
+            "stepped": slot.fakes == "stepped", "load": self._load,
         }  # fmt: skip
         faked = slot.fakes == "libfaketime"
         if faked not in self._processes:

@@ -18,7 +18,6 @@ from tests.chaos.journal import Journal
 
 RETRY = Retry(attempts=50, wait=0.3, factor=1.5, max_wait=3)
 EACH = CatchUp("all", limit=10_000)
-TAG = "chaos"
 TASKS = {"step", "awaited", "call", "book"}
 
 
@@ -66,7 +65,7 @@ class Tasks:
             ("book-1", book, {"overlap": "allow", "max_running": 1000, "catch_up": EACH}),
             ("book-2", book, {"overlap": "allow", "max_running": 1000}),
         ):
-            declare: Callable[[Any], Any] = scheduler.job(second, id=name, tags=[TAG], **options)
+            declare: Callable[[Any], Any] = scheduler.job(second, id=name, **options)
             declare(task)
 
     def step(self, run: Run) -> dict[str, int]:

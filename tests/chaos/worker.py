@@ -23,6 +23,7 @@ from typing import Any
 from duly import Clock, Event, Scheduler, SystemClock
 from tests.chaos.clock import SteppedClock
 from tests.chaos.journal import Journal
+from tests.chaos.load import Load, load_named
 from tests.chaos.tasks import Tasks, show_tokens
 
 PARENT_DIED = 1  # PR_SET_PDEATHSIG
@@ -43,9 +44,11 @@ def main() -> None:
         importlib.import_module(name)
     pids = []
     for line in sys.stdin:
+        request = json.loads(line)
+        load_named(request["load"])
         pid = os.fork()
         if pid == 0:
-            become_worker(json.loads(line))
+            become_worker(request)
         pids.append(pid)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
@@ -68,7 +71,8 @@ def become_worker(request: dict[str, Any]) -> None:
     os.environ["FAKETIME_TIMESTAMP_FILE"] = str(clock)
     journal = Journal(folder / f"{os.getpid()}.journal")
     try:
-        serve(request["url"], journal, SteppedClock(clock) if request["stepped"] else SystemClock())
+        used = SteppedClock(clock) if request["stepped"] else SystemClock()
+        serve(request["url"], journal, used, load_named(request["load"]))
     except BaseException:  # noqa: BLE001 - any failure of the harness is reported
         traceback.print_exc()
         journal.note("broken", detail=traceback.format_exc()[-2000:])
@@ -76,7 +80,7 @@ def become_worker(request: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def serve(url: str, journal: Journal, clock: Clock) -> None:
+def serve(url: str, journal: Journal, clock: Clock, load: Load) -> None:
     """Run a scheduler until SIGTERM."""
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
@@ -84,6 +88,7 @@ def serve(url: str, journal: Journal, clock: Clock) -> None:
     scheduler = Scheduler(url, heartbeat="fast", grace=GRACE, clock=clock)
     show_tokens()
     Tasks(scheduler, url, journal)
+    load.declare(scheduler, url)
 
     def note(event: Event) -> None:
         journal.note("commit", event.run_id or "", detail=event.kind)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos import plain_sql
 from tests.chaos.databases import DATABASES
 from tests.chaos.experiment import Plan, reason_to_skip, run
 from tests.chaos.fault_injector import KILL
@@ -22,7 +23,8 @@ def test_every_invariant_holds_while_everything_breaks(database: str) -> None:
     reason = reason_to_skip(database)
     if reason:
         pytest.skip(reason)
-    figures = run(Plan(database, seconds=10, seed=SEEDS[database], workers=4, rate=3, faked=0))
+    seed, load = SEEDS[database], plain_sql.__name__
+    figures = run(Plan(database, seconds=10, seed=seed, workers=4, rate=3, load=load, faked=0))
     assert not figures.broken, "\n".join(figures.lines())
     assert figures.faults[KILL] > 0
     assert figures.records.runs
