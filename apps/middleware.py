@@ -9,18 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 64 * 1024
-_TOO_BIG = f"The body is larger than {MAX_BODY} bytes."
-
-SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "cross-origin-opener-policy": "same-origin",
-}
+from apps.web.policy import MAX_BODY, SECURITY_HEADERS, TOO_BIG
 
 
 class SecurityHeaders:
@@ -68,10 +57,10 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY:
-                raise HTTPException(413, _TOO_BIG)
+                raise HTTPException(413, TOO_BIG)
             return message
 
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdecimal() and int(announced) > MAX_BODY:
-            return await self._refuse(_TOO_BIG)(scope, receive, send)
+            return await self._refuse(TOO_BIG)(scope, receive, send)
         return await self._app(scope, limited, send)

@@ -19,6 +19,7 @@ from apps.sneaky_klaus.database import (
     refuse_requests_until_migrated,
 )  # fmt: skip
 from apps.sneaky_klaus.models import RATE_LIMITS
+from apps.sneaky_klaus.pages.site import init_site
 from apps.sneaky_klaus.services import Services
 from apps.sneaky_klaus.settings import Settings
 from duly import Clock, Scheduler, SystemClock
@@ -34,11 +35,12 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         clock: the source of time; default: the machine's.
     """
     settings = settings or _settings_of_environment()
-    app = Flask("apps.sneaky_klaus")
+    app = Flask("apps.sneaky_klaus", static_folder=None)
     app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
     init_database(app, settings.database_url)
     refuse_requests_until_migrated(app)
     app.extensions["sneaky_klaus"] = _services(app, settings, clock or SystemClock())
+    init_site(app)
     starts = settings.scheduler_enabled and is_migrated(app)
     init_app(app, _scheduler(app, settings, clock), start=None if starts else False)
     return app

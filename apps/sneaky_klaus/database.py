@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from flask import Flask, abort, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
-from sqlalchemy import JSON, MetaData, make_url
+from sqlalchemy import JSON, Connection, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase, registry
 
 from apps.columns import Instant
@@ -113,3 +113,8 @@ def transaction() -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+
+
+def reading() -> AbstractContextManager[Connection]:
+    """Return a connection that takes no lock, beside the transaction of ``db.session``."""
+    return db.engine.execution_options(duly_read_only=True).connect()

@@ -74,7 +74,9 @@ class Participant(Base):
     withdrawn_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
-    exchange: Mapped[Exchange] = relationship(back_populates="participants")
+    exchange: Mapped[Exchange] = relationship(
+        back_populates="participants", lazy="joined", innerjoin=True
+    )
 
     __table_args__ = (
         Index(

@@ -17,30 +17,36 @@ def register(exchange: Exchange, name: str, email: str, gift_ideas: str = "") ->
     Both look the same to the visitor, so that nobody learns who takes part.
 
     Raises:
-        NotPossible: the registration is closed, and the address is unknown.
+        NotPossible: the registration is closed.
     """
+    if exchange.state != "REGISTRATION_OPEN":
+        raise NotPossible("The registration for this exchange is closed.")
     address = email.strip().lower()
-    person = db.session.scalar(
-        select(Participant)
-        .filter_by(exchange_id=exchange.id, email=address)
-        .where(Participant.withdrawn_at.is_(None))
-    )
+    person = _find(exchange, address)
     if person is None:
-        person = _add(exchange, name, address, gift_ideas)
+        person = Participant(
+            exchange_id=exchange.id, name=name, email=address, gift_ideas=gift_ideas,
+            created_at=services().clock.now(),
+        )  # fmt: skip
+        db.session.add(person)
+        db.session.flush()
     mailing.send_magic_link(person.id)
     return person
 
 
-def _add(exchange: Exchange, name: str, email: str, gift_ideas: str) -> Participant:
-    if exchange.state != "REGISTRATION_OPEN":
-        raise NotPossible("The registration for this exchange is closed.")
-    person = Participant(
-        exchange_id=exchange.id, name=name, email=email, gift_ideas=gift_ideas,
-        created_at=services().clock.now(),
-    )  # fmt: skip
-    db.session.add(person)
-    db.session.flush()
-    return person
+def send_link(exchange: Exchange, email: str) -> None:
+    """Send the participant with this address, if there is one, a link to sign in."""
+    person = _find(exchange, email.strip().lower())
+    if person is not None:
+        mailing.send_magic_link(person.id)
+
+
+def _find(exchange: Exchange, address: str) -> Participant | None:
+    return db.session.scalar(
+        select(Participant)
+        .filter_by(exchange_id=exchange.id, email=address)
+        .where(Participant.withdrawn_at.is_(None))
+    )
 
 
 def withdraw(person: Participant) -> None:

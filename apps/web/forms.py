@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import Response
 
-CSRF_FIELD = "csrf"
+from apps.web.policy import CSRF_FIELD, LOOPBACK
+
 CSRF_HEADER = "x-csrf-token"
-FOREIGN = "This form has expired or came from another site. Go back, reload the page and try again."
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 async def sent_token(request: Request) -> str:
@@ -40,7 +39,7 @@ def set_session_cookie(
         value,
         max_age=int(lifetime.total_seconds()),
         path=request.scope.get("root_path") or "/",
-        secure=request.url.hostname not in _LOOPBACK,
+        secure=request.url.hostname not in LOOPBACK,
         httponly=True,
         samesite="lax",
     )

@@ -25,3 +25,8 @@ def local(moment: datetime, zone: str) -> str:
     there = moment.astimezone(ZoneInfo(zone))
     seconds = f":{there:%S}" if there.second else ""
     return f"{there.day} {there:%b %Y, %H:%M}{seconds}"
+
+
+def with_day(moment: datetime, zone: str) -> str:
+    """Return a moment in the local time of a zone, with the day of the week."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%A}, {local(moment, zone)}"

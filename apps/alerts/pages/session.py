@@ -16,7 +16,8 @@ from apps.alerts.api.access import ServicesDep, user_of
 from apps.alerts.models import User
 from apps.alerts.services import Services
 from apps.alerts.tokens import SESSION
-from apps.web.forms import FOREIGN, is_same_origin, sent_token, set_session_cookie
+from apps.web.forms import is_same_origin, sent_token, set_session_cookie
+from apps.web.policy import FOREIGN
 
 COOKIE = "alerts_session"
 

@@ -14,7 +14,8 @@ from apps.expireeye.api.access import ServicesDep
 from apps.expireeye.models import SignIn, User
 from apps.expireeye.services import Services
 from apps.expireeye.tokens import SESSION
-from apps.web.forms import FOREIGN, is_same_origin, sent_token, set_session_cookie
+from apps.web.forms import is_same_origin, sent_token, set_session_cookie
+from apps.web.policy import FOREIGN
 
 COOKIE = "expireeye_session"
 
