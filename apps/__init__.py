@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -26,6 +27,7 @@ class Demo:
         running: returns a context manager that starts it, adds sample data and stops it.
         accounts: the accounts for signing in: address, password and role.
         hints: suggestions of what to try.
+        mails: the folder into which it writes its mails, for the mail catcher.
     """
 
     name: str
@@ -36,6 +38,18 @@ class Demo:
     running: Callable[[], AbstractAsyncContextManager[None]]
     accounts: Sequence[tuple[str, str, str]] = ()
     hints: Sequence[str] = ()
+    mails: Path | None = None
+
+
+def listening() -> tuple[str, int]:
+    """Return the host and the port of `apps.demo`, which ``HOST`` and ``PORT`` set."""
+    return os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+
+
+def demo_address() -> str:
+    """Return the address of `apps.demo`."""
+    host, port = listening()
+    return f"http://{host}:{port}"
 
 
 def kept_secret(file: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,25 +19,28 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from apps import Demo
+from apps import Demo, demo_address, listening
 from apps.alerts.demo import demo as alerts
 from apps.expireeye.demo import demo as expireeye
+from apps.mail_catcher.app import mail_catcher
+from apps.sneaky_klaus.demo import demo as sneaky_klaus
 from duly.web import local_key, web_app
 
 APPLICATIONS: Sequence[Callable[[Path], Demo]] = (
     expireeye,
     alerts,
+    sneaky_klaus,
 )  # fmt: skip - one line for each application
 FOLDER = Path("var") / "demo"
 
 
 def main() -> None:
     """Serve until interrupted."""
-    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    host, port = listening()
     logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
     FOLDER.mkdir(parents=True, exist_ok=True)
     demos, key = [build(FOLDER) for build in APPLICATIONS], secrets.token_urlsafe(24)
-    app = assemble(demos, key, lambda: _say(welcome(demos, key, f"http://{host}:{port}")))
+    app = assemble(demos, key, lambda: _say(welcome(demos, key, demo_address())))
     uvicorn.run(
         app, host=host, port=port, log_level="warning", ws_max_size=16384, ws_ping_interval=30,
         timeout_graceful_shutdown=3,
@@ -82,6 +84,11 @@ def assemble(
         Route("/demo.css", style),
         Route("/duly", first_dashboard),
         *(Mount(f"/duly/{demo.name}", web_app(demo.scheduler, access=access)) for demo in demos),
+        *(
+            Mount(f"/mails/{demo.name}", mail_catcher(demo.mails, demo.title))
+            for demo in demos
+            if demo.mails
+        ),
         *(Mount(f"/{demo.name}", demo.app) for demo in demos),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
@@ -94,6 +101,7 @@ def welcome(demos: Sequence[Demo], key: str, address: str) -> str:
         lines += [f"  {demo.title:<12} {address}/{demo.name}/    {demo.about}"]
         lines += [f"    {email}  {password}  ({role})" for email, password, role in demo.accounts]
         lines += [f"    - {hint}" for hint in demo.hints]
+        lines += [f"    Its mails: {address}/mails/{demo.name}/"] if demo.mails else []
         lines += [f"    Its jobs in Duly's dashboard: {address}/duly/{demo.name}/?key={key}", ""]
     return "\n".join([*lines, "  Press Ctrl-C to stop.", ""])
 
@@ -109,9 +117,10 @@ def _card(demo: Demo, key: str | None) -> str:
         for email, password, role in demo.accounts
     )
     hints = "".join(f"<li>{escape(hint)}" for hint in demo.hints)
+    mails = f'<a href="/mails/{demo.name}/">Its mails</a> ' if demo.mails else ""
     return (
         f"<section><h2>{escape(demo.title)}</h2><p>{escape(demo.about)}</p>"
-        f'<p class="go"><a class="main" href="/{demo.name}/">Open {escape(demo.title)}</a> '
+        f'<p class="go"><a class="main" href="/{demo.name}/">Open {escape(demo.title)}</a> {mails}'
         f'<a href="/duly/{demo.name}/{f"?key={key}" if key else ""}">Its jobs in Duly</a></p>'
         f"<h3>Accounts</h3><table>{accounts}</table><h3>What to try</h3><ul>{hints}</ul></section>"
     )

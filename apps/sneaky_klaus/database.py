@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask, abort, has_request_context, request
+from flask import Flask, Response, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
@@ -93,15 +93,19 @@ def is_migrated(app: Flask) -> bool:
 
 
 def refuse_requests_until_migrated(app: Flask) -> None:
-    """Answer requests with 503 and the reason, instead of an error about a missing table."""
-    migrated = False
+    """Answer requests with 503 and the reason, instead of an error about a missing table.
 
-    @app.before_request
-    def check() -> None:
+    It does so before Flask looks for a session, which is in that database, too.
+    """
+    serve, migrated = app.wsgi_app, False
+
+    def serve_if_migrated(environ: dict[str, Any], start_response: Any) -> Any:
         nonlocal migrated
         migrated = migrated or is_migrated(app)
-        if not migrated:
-            abort(503, NOT_MIGRATED)
+        answer = serve if migrated else Response(NOT_MIGRATED, 503, mimetype="text/plain")
+        return answer(environ, start_response)
+
+    app.wsgi_app = serve_if_migrated  # type: ignore[method-assign]
 
 
 @contextmanager

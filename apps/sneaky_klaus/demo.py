@@ -1,0 +1,70 @@
+"""Sneaky Klaus with sample data, for `apps.demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from a2wsgi import WSGIMiddleware
+from flask_migrate import upgrade
+from pydantic import SecretStr
+
+from apps import Demo, demo_address, kept_secret
+from apps.sneaky_klaus.app import create_app
+from apps.sneaky_klaus.seed import ADMIN, seed
+from apps.sneaky_klaus.settings import Settings
+from duly import Scheduler
+
+NAME = "sneaky_klaus"
+
+
+def demo(folder: Path) -> Demo:
+    """Return the application with sample data and its database in ``folder``."""
+    mails = folder / "sneaky_klaus_mails"
+    settings = Settings(
+        database_url=f"sqlite:///{folder / 'sneaky_klaus.db'}",
+        secret_key=SecretStr(kept_secret(folder / "sneaky_klaus.key")),
+        base_url=f"{demo_address()}/{NAME}",
+        mail="file",
+        mail_folder=str(mails),
+        scheduler_enabled=False,  # which starts below, before the first request
+    )
+    app = create_app(settings)
+    wsgi: Any = app
+    asgi: Any = WSGIMiddleware(wsgi)
+    scheduler: Scheduler = app.extensions["duly"]
+
+    def start() -> None:
+        with app.app_context():
+            upgrade()
+            scheduler.start()
+            seed()
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        await asyncio.to_thread(start)
+        yield
+        await asyncio.to_thread(scheduler.stop, 1)
+
+    return Demo(
+        name=NAME,
+        title="Sneaky Klaus",
+        about="Gift exchanges with secret matches; reminds people by mail, in the exchange's zone.",
+        app=asgi,
+        scheduler=scheduler,
+        running=running,
+        mails=mails,
+        accounts=((*ADMIN, "admin"),),
+        hints=(
+            "Open the mails and wait: within a minute everybody who takes part in the “Office "
+            "party” is reminded of it.",
+            "Sign in as the admin and open “Family dinner”: register two more people with its "
+            "link, sign in as one of them by the link in their mail, close the registration and "
+            "match: the mails say who gives to whom.",
+            "Change the reminders of an exchange and look at its jobs in Duly: each has one job "
+            "for each reminder, and they change together with it.",
+        ),
+    )
