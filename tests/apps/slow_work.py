@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
 import smtplib
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 
 import argon2
 import httpx
+import httpx2
 import jinja2
 import pytest
 from sqlalchemy import Connection, Engine, event
@@ -38,6 +40,8 @@ SLOW: tuple[tuple[Any, str], ...] = (
     (jinja2.Template, "render"),
     (httpx.Client, "send"),
     (httpx.AsyncClient, "send"),
+    (httpx2.Client, "send"),
+    (http.client.HTTPConnection, "request"),
     (urllib.request, "urlopen"),
     (smtplib.SMTP, "__init__"),
     (subprocess.Popen, "__init__"),

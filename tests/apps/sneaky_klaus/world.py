@@ -54,15 +54,18 @@ class World:
         with self.app.app_context(), transaction():
             return function(*args, **options)
 
-    def add(self, *rows: Any) -> int:
-        """Store rows, and return the id of the first."""
+    def add(self, row: Any) -> int:
+        """Store a row, and return its id."""
 
         def store() -> int:
-            db.session.add_all(rows)
+            db.session.add(row)
             db.session.flush()
-            return int(rows[0].id)
+            return int(row.id)
 
         return self.do(store)
+
+    def add_all(self, *rows: Any) -> None:
+        self.do(lambda: db.session.add_all(rows))
 
     def rows(self, model: type[T]) -> list[T]:
         """Every row of a table."""
@@ -196,6 +199,10 @@ class World:
             self.move_to(max(due, self.clock.now()))
         self.move_to(end)
 
+    def pass_for(self, **length: float) -> None:
+        """See `pass_until`."""
+        self.pass_until(self.clock.now() + timedelta(**length))
+
     def _next_due(self) -> datetime | None:
         times = [job.next_fire_at for job in self.scheduler.jobs() if job.next_fire_at]
         times += [run.due_at for run in self.scheduler.runs(state="scheduled", limit=1000)]
@@ -216,6 +223,11 @@ class World:
             for job in self.scheduler.jobs(tag=f"exchange:{exchange_id}")
             if job.next_fire_at is not None
         }
+
+    def state(self, exchange_id: int) -> str | None:
+        """The state of an exchange; `None` if it does not exist."""
+        stored = self.get(Exchange, exchange_id)
+        return None if stored is None else stored.state
 
     def job(self, id: str) -> JobRecord:
         return self.scheduler.job(id)
