@@ -354,5 +354,13 @@ def test_a_table_without_transactions_is_found(on_mariadb: Patient) -> None:
 
 def test_mariadb_without_durable_commits_is_found() -> None:
     """Commits that are not flushed are lost if the machine crashes."""
-    assert mariadb_examination.durability(1).level == "ok"
-    assert mariadb_examination.durability(2).level == "warning"
+    assert mariadb_examination.durability(1, 1).level == "ok"
+    assert mariadb_examination.durability(2, 1).level == "warning"
+    held = mariadb_examination.durability(1, 0)
+    assert (held.level, held.text.split(":")[0]) == ("warning", "sync_binlog is 0")
+
+
+def test_a_server_that_was_out_of_connections_is_found(on_mariadb: Patient) -> None:
+    """It has refused some, and a worker's heartbeat may have been among them."""
+    assert on_mariadb.found("connections").level == "ok"
+    assert mariadb_examination.connections(151, 151).level == "warning"

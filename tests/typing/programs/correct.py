@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
+import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, scoped_session
@@ -147,6 +149,8 @@ def call(session: Session, scoped: scoped_session[Session], connection: Connecti
     add = scheduler.add(send, every(minutes=5), id="j", args={"order": 7}, tags=["a"], replace=True)
     assert_type(add, JobRecord)
     scheduler.add("send", cron("0 9 * * *"), overlap="queue", max_running=2, session=session)
+    scheduler.pause("send", session=sqlite3.connect("app.db"))
+    scheduler.pause("send", session=psycopg.connect("dbname=app"))
     scheduler.add_many([{"task": send, "trigger": every(hours=1)}])
     scheduler.add(send, before(START, days=7, tz="Europe/Madrid"), args={"order": 7})
     assert_type(before(START, days=7, at="09:00", tz="Europe/Madrid").instant, datetime)

@@ -15,6 +15,10 @@ OLDEST = {True: (10, 6), False: (8, 0, 17)}
 """MariaDB, and MySQL: they have SKIP LOCKED and compare texts byte by byte."""
 
 _TABLES: BindParameter[list[str]] = bindparam("names", list(metadata.tables), expanding=True)
+_SETTINGS = text(
+    "select @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog, @@max_connections"
+)
+_PEAK = text("show global status like 'Max_used_connections'")
 _COLUMNS = text(
     "select concat(table_name, '.', column_name) as place, collation_name as collation"
     " from information_schema.columns where table_schema = database() and table_name in :names"
@@ -29,7 +33,8 @@ _ENGINES = text(
 def examine(conn: Connection, processes: int) -> list[Finding]:
     """See `StoreDialect.examine`."""
     dialect: Any = conn.dialect
-    flush = int(conn.execute(text("select @@innodb_flush_log_at_trx_commit")).scalar_one())
+    flush, log_bin, sync_binlog, most = conn.execute(_SETTINGS).one()
+    peak = int(conn.execute(_PEAK).one()[1])
     engines = list(conn.execute(_ENGINES).scalars())
     wanted = mariadb_collation(dialect.is_mariadb)
     different = [
@@ -40,7 +45,8 @@ def examine(conn: Connection, processes: int) -> list[Finding]:
         isolation(conn),
         _collations(different, wanted),
         _tables(engines),
-        durability(flush),
+        durability(flush, sync_binlog if log_bin else 1),
+        connections(peak, most),
     ]
 
 
@@ -74,13 +80,40 @@ def _tables(other: list[str]) -> Finding:
     return Finding("storage engine", "problem", f"not InnoDB: {', '.join(other)}", advice)
 
 
-def durability(flush: int) -> Finding:
-    """Report whether acknowledged commits survive a crash of the server's machine."""
-    if flush == 1:
+def durability(flush: int, sync_binlog: int) -> Finding:
+    """Report whether acknowledged commits survive a crash of the server's machine.
+
+    With a binary log, InnoDB rolls back at its recovery what is missing there.
+
+    Args:
+        flush: ``innodb_flush_log_at_trx_commit``.
+        sync_binlog: ``sync_binlog``; 1 where the server writes no binary log.
+    """
+    settings = {"innodb_flush_log_at_trx_commit": flush, "sync_binlog": sync_binlog}
+    unsafe = [f"{name} is {value}" for name, value in settings.items() if value != 1]
+    if not unsafe:
         return Finding("durability", "ok", "acknowledged commits survive a crash")
     return Finding(
         "durability",
         "warning",
-        f"innodb_flush_log_at_trx_commit is {flush}: acknowledged commits may be lost in a crash",
+        f"{' and '.join(unsafe)}: acknowledged commits may be lost in a crash",
         "set it to 1; Duly's promises hold for commits that the database keeps",
+    )
+
+
+def connections(peak: int, most: int) -> Finding:
+    """Report whether the server has ever had to refuse connections.
+
+    Args:
+        peak: the largest number of connections since the server started.
+        most: ``max_connections``.
+    """
+    if peak < most:
+        return Finding("connections", "ok", f"at most {peak} of {most} since the server started")
+    return Finding(
+        "connections",
+        "warning",
+        f"all {most} connections have been in use since the server started",
+        "raise max_connections: each process of Duly uses up to 33, and a worker that cannot "
+        "connect loses its lease",
     )
