@@ -7,9 +7,10 @@ from threading import Event
 
 import pytest
 
-from duly import Attention, Scheduler, VirtualClock, Watch, every
+from duly import Attention, Scheduler, VirtualClock, Watch, at, every
 from duly.errors import ConfigurationError
-from tests.operations.conftest import Make, with_tasks
+from duly.worker.pruning import prune
+from tests.operations.conftest import Make, after, with_tasks
 
 DAY = timedelta(days=1).total_seconds()
 
@@ -108,6 +109,83 @@ def test_a_job_is_blocked_by_a_run_that_does_not_end(make: Make, clock: VirtualC
         assert found.concerns[0].since == run.started_at
     finally:
         end.set()
+
+
+def leave_reminders(make: Make, clock: VirtualClock) -> Scheduler:
+    """Start again an hour and a minute after three reminders were due; only one may be so late."""
+    with_tasks(make()).add_many(
+        [
+            {
+                "task": "work", "trigger": at(after(600)), "id": f"reminder-{number}",
+                "args": {"n": number}, "tags": ["exchange:7"], "misfire_grace": grace,
+            }
+            for number, grace in enumerate((3600, 3600, 7200))
+        ]
+    )  # fmt: skip
+    clock.advance(600 + 3660)
+    scheduler = with_tasks(make())
+    scheduler.tick()
+    return scheduler
+
+
+def test_a_single_time_that_was_missed_stays_visible(make: Make, clock: VirtualClock) -> None:
+    """A job that fires once, and was too late when a worker came back, is shown with its reason."""
+    scheduler = leave_reminders(make, clock)
+    jobs = {job.id: job for job in scheduler.jobs(tag="exchange:7")}
+    assert {job.state for job in jobs.values()} == {"finished"}
+    missed = scheduler.runs(state="missed", tag="exchange:7")
+    assert [(run.job_id, run.reason) for run in missed] == [
+        (f"reminder-{number}", "misfire_grace is 3600 s; 3660 s late") for number in (1, 0)
+    ]
+    found = scheduler.attention().concerns
+    assert [(each.kind, each.run_id) for each in found] == [("missed", run.id) for run in missed]
+    assert (found[0].what, found[0].since, found[0].why) == (
+        "was due", after(600), missed[0].reason,
+    )  # fmt: skip
+    assert scheduler.attention(limit=1).more == ["missed"]
+
+
+def test_a_missed_time_is_made_up_for(make: Make, clock: VirtualClock) -> None:
+    """By a retry of its run, or by another run of the finished job; then it is no concern."""
+    scheduler = leave_reminders(make, clock)
+    scheduler.retry(scheduler.runs(job="reminder-0")[0].id)
+    scheduler.tick()
+    assert [run.state for run in scheduler.runs(job="reminder-0")] == ["succeeded"]
+    assert concerns(scheduler.attention()) == [("missed", "reminder-1")]
+    scheduler.run_now("reminder-1")
+    scheduler.tick()
+    runs = scheduler.runs(job="reminder-1")
+    assert [(run.state, run.cause, run.result) for run in runs] == [
+        ("succeeded", "manual", 1), ("missed", "schedule", None),
+    ]  # fmt: skip
+    assert {job.state for job in scheduler.jobs(tag="exchange:7")} == {"finished"}
+    assert concerns(scheduler.attention()) == []
+
+
+def test_a_missed_time_is_kept_as_other_history(make: Make, clock: VirtualClock) -> None:
+    """For 30 days; it is dealt with when its job is removed, or gets another time."""
+    scheduler = leave_reminders(make, clock)
+    scheduler.add("work", at(after(90 * DAY)), id="reminder-0", replace=True)
+    assert concerns(scheduler.attention()) == [("missed", "reminder-1")]
+    clock.advance(29 * DAY)
+    prune(scheduler.store)
+    assert concerns(scheduler.attention()) == [("missed", "reminder-1")]
+    scheduler.remove("reminder-1")
+    assert concerns(scheduler.attention()) == []
+    assert len(scheduler.runs(state="missed")) == 2
+    clock.advance(2 * DAY)
+    prune(scheduler.store)
+    assert scheduler.runs(state="missed") == []
+
+
+def test_a_time_of_a_job_that_goes_on_is_no_concern(make: Make, clock: VirtualClock) -> None:
+    """Its next time makes up for it."""
+    scheduler = with_tasks(make())
+    scheduler.add("work", every(hours=1), id="j", misfire_grace=60)
+    clock.advance(3600 + 120)
+    scheduler.tick()
+    assert [run.state for run in scheduler.runs(job="j")] == ["missed"]
+    assert concerns(scheduler.attention()) == []
 
 
 def test_a_switched_off_scheduler_is_one_problem(scheduler: Scheduler, clock: VirtualClock) -> None:

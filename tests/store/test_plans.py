@@ -200,6 +200,7 @@ def index_used(name: str, plan: str) -> bool:
         (lambda tx: run_counts.unfinished(tx.conn, "j", new_id()), ["duly_run_live"]),
         (lambda tx: attention.waiting(tx.conn, "default", tx.now, 9), ["duly_run_ready"]),
         (lambda tx: attention.blocked(tx.conn, tx.now, 9), []),
+        (lambda tx: attention.missed(tx.conn, 9), ["duly_run_notable", "duly_run_of_job"]),
         (lambda tx: attention.alarmed(tx.conn, 9), ["duly_job_alarmed"]),
         (lambda tx: attention.paused_since(tx.conn, tx.now, 9), ["duly_job_paused"]),
         (
@@ -215,7 +216,8 @@ def index_used(name: str, plan: str) -> bool:
         "count of failed runs", "search of a job's runs", "search of failed runs",
         "count of failing jobs", "depths of queues", "ready queues",
         "counts of days", "unfinished runs",
-        "waiting jobs", "blocked jobs", "alarmed jobs", "paused jobs", "page of unresolved jobs",
+        "waiting jobs", "blocked jobs", "missed jobs", "alarmed jobs", "paused jobs",
+        "page of unresolved jobs",
     ],
 )  # fmt: skip
 def test_the_hot_statements_use_their_indexes(

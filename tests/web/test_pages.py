@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from duly import Scheduler, cron, every
+from duly import Scheduler, at, cron, every
 from tests.web.site import API, MOUNT, Client, Site
 
 
@@ -43,6 +43,27 @@ def test_overview_shows_trouble_first(site: Site, client: Client) -> None:
     assert "dead letters 1 failed run" in shown
     assert page.index("Needs attention") < page.index("Active jobs") < page.index("Next to fire")
     assert f'href="{MOUNT}/dead-letters"' in page
+
+
+def test_a_missed_reminder_stays_on_the_overview(site: Site, client: Client) -> None:
+    """When other runs have followed, too; lists show it as missed, and Retry makes up for it."""
+    due = site.clock.now() + timedelta(hours=1)
+    site.scheduler.add("greet", at(due), id="reminder", misfire_grace=3600)
+    site.forward(2 * 3600 + 60)
+    for _ in range(30):
+        site.forward(10)
+    page = client.page("/")
+    assert "missed reminder was due 1 h ago" in text_of(page)
+    assert "finished 1 missed missed 5 min ago" in text_of(client.page("/jobs", text="reminder"))
+    assert "Health Missed" in text_of(client.page("/jobs/reminder"))
+    assert "reminder due" in text_of(client.page("/runs", state="missed", job="reminder"))
+    [retry] = re.findall(rf'action="{MOUNT}(/runs/[^"]+/retry)"', page[page.index(">reminder<") :])[
+        :1
+    ]
+    client.submit(retry)
+    site.scheduler.tick()
+    assert "was due" not in text_of(client.page("/"))
+    assert [run.state for run in site.scheduler.runs(job="reminder")] == ["succeeded"]
 
 
 def test_overview_says_when_it_does_not_show_all(site: Site, client: Client) -> None:

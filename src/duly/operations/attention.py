@@ -21,7 +21,9 @@ from duly.store import attention as rows
 from duly.store import control, examination, jobs, watched
 from duly.store.rows import JobRow, definition_of, worker_record
 
-Kind = Literal["late", "silent", "waiting", "blocked", "overrun", "unresolved", "failing", "paused"]
+Kind = Literal[
+    "late", "silent", "waiting", "blocked", "overrun", "unresolved", "failing", "missed", "paused"
+]
 LATE_AFTER = timedelta(seconds=5)
 LONG_RUN = timedelta(hours=1)
 LONG_PAUSE = timedelta(days=1)
@@ -37,12 +39,13 @@ class Concern(Record):
             because a run has not ended for an hour; ``silent``: it breaks its watch rule of when it
             starts or succeeds, for none of these reasons; ``overrun``: it breaks its watch rule of
             how long it runs; ``unresolved``: it cannot run with the deployed code; ``failing``: its
-            last run failed; ``paused``: for more than a day.
+            last run failed; ``missed``: it will not fire again, and its last time passed without a
+            run; ``paused``: for more than a day.
         job: the job with its newest run.
         what: what happened, at ``since``: "should have fired", "last succeeded".
         since: when that was; ``None``: it is not known.
         why: the reason, or what was expected instead.
-        run_id: the run that blocks the job, or that takes too long.
+        run_id: the run that blocks the job, that takes too long, or that was missed.
     """
 
     kind: Kind
@@ -207,6 +210,14 @@ class _Search:
             runs = "run" if number == 1 else f"{number:,} runs"
             yield row, _Case(f"the last {runs} failed")
 
+    def missed(self) -> _Found:
+        """Find jobs that will not fire again, and whose last time passed without a run."""
+        cases = {
+            row.job_id: _Case("was due", row.due_at, row.reason, row.run_id)
+            for row in rows.missed(self._conn, self._limit)
+        }
+        yield from self._with_rows(cases)
+
     def paused(self) -> _Found:
         """Find jobs that were paused long ago."""
         for row in rows.paused_since(self._conn, self._now - LONG_PAUSE, self._limit):
@@ -249,6 +260,7 @@ _KINDS: dict[Kind, Callable[[_Search], _Found]] = {
     "overrun": _Search.overrun,
     "unresolved": _Search.unresolved,
     "failing": _Search.failing,
+    "missed": _Search.missed,
     "paused": _Search.paused,
 }
 _SILENT: tuple[Kind, ...] = ("late", "waiting", "blocked", "silent")

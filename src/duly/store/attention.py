@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from duly.store.rows import JobRow, job_rows
 from duly.store.sql.columns import Instant
-from duly.store.tables import ALARMED, PAUSED, READY, RUNNING, job, run
+from duly.store.tables import ALARMED, NOTABLE, PAUSED, READY, RUNNING, job, run
 
 SOME = 500
-"""The number of waiting or running runs that are looked at."""
+"""The number of waiting, running or missed runs that are looked at."""
 
 BEFORE = bindparam("before", type_=Instant)
 
@@ -50,6 +50,15 @@ def blocked(conn: Connection, before: datetime, limit: int) -> Sequence[Row[Any]
     return found
 
 
+def missed(conn: Connection, limit: int) -> Sequence[Row[Any]]:
+    """Return finished jobs whose newest run was missed, so that nothing will make up for it.
+
+    Each row has ``job_id``, ``run_id``, ``due_at`` and ``reason``; the newest runs are first.
+    """
+    found: Sequence[Row[Any]] = conn.execute(_MISSED, {"most": limit}).all()
+    return found
+
+
 def _waiting() -> Select[Any]:
     ready = select(run.c.job_id, run.c.due_at).where(
         READY,
@@ -78,5 +87,21 @@ def _blocked() -> Select[Any]:
     )
 
 
+def _missed() -> Select[Any]:
+    columns = (run.c.id, run.c.job_id, run.c.job_uid, run.c.due_at, run.c.reason)
+    of_state = select(*columns).where(NOTABLE, run.c.state == "missed")
+    missed = of_state.order_by(run.c.id.desc()).limit(SOME).subquery().c
+    newer = run.alias("newer").c
+    has_newer = select(newer.id).where(newer.job_id == missed.job_id, newer.id > missed.id).exists()
+    return (
+        select(missed.job_id, missed.id.label("run_id"), missed.due_at, missed.reason)
+        .join_from(missed.id.table, job, job.c.id == missed.job_id)
+        .where(job.c.uid == missed.job_uid, job.c.state == "finished", ~has_newer)
+        .order_by(missed.id.desc())
+        .limit(bindparam("most"))
+    )
+
+
 _WAITING = _waiting()
 _BLOCKED = _blocked()
+_MISSED = _missed()
