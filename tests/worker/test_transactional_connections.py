@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from duly import Run
 from duly.errors import LifecycleError, TransactionError
 from tests.operations.test_driver_connections import UNUSUAL
+from tests.support.databases import ON_SQLITE
 from tests.support.drivers import connect, query
-from tests.worker.conftest import World
+from tests.support.waiting import wait_until
+from tests.worker.conftest import World, step
 from tests.worker.transactions import Ledger
 
 INSERT = "insert into effect (n) values (1)"
@@ -178,6 +181,34 @@ def test_an_open_transaction_is_refused(ledger: Ledger) -> None:
     run = ledger.run("work")
     assert "a transaction is open on the connection" in (run.error_message or "")
     opened[0].close()
+
+
+@ON_SQLITE
+def test_on_sqlite_the_host_s_connection_has_a_time_limit(ledger: Ledger) -> None:
+    """After 5 s it is rolled back, so that other writers can continue; it may write no more."""
+    entered, leave = threading.Event(), threading.Event()
+    url = ledger.scheduler.store.url
+
+    @ledger.scheduler.task(transactional=lambda: connect(url, check_same_thread=False))
+    def work(run: Run) -> None:
+        connection = run.connection()
+        query(connection, INSERT)
+        entered.set()
+        assert leave.wait(240)
+        with pytest.raises(TransactionError, match="only write lock"):
+            connection.cursor()
+
+    run_id = ledger.scheduler.enqueue("work")
+    step(ledger.scheduler)
+    assert entered.wait(240)
+    ledger.world.clock.advance(5)
+    ledger.scheduler.set_limit("key", 3)  # waits for the lock that is given back
+    leave.set()
+    wait_until(lambda: not ledger.scheduler.in_flight())
+    ledger.scheduler.tick()
+    run = ledger.scheduler.run(run_id)
+    assert (run.state, ledger.effects()) == ("failed", [])
+    assert "only write lock for 5 s" in (run.error_message or "")
 
 
 def test_others_have_no_connection(ledger: Ledger) -> None:
