@@ -340,6 +340,9 @@ class Run(Injected):
         is logged and counted as ``failed``; otherwise the row is counted as ``ok``. Progress is
         reported after each row. `check` is called before each row.
 
+        In a transactional function, ``with item as row, session.begin_nested(): ...`` also undoes
+        what a bad row did before its error; otherwise that is committed with the rest.
+
         Args:
             rows: any iterable.
             total: the number of rows; default: ``len(rows)`` if it has a length.

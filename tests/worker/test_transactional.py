@@ -122,6 +122,29 @@ def test_a_call_enqueued_inside_exists_if_the_commit_does(ledger: Ledger) -> Non
     assert [run.state for run in ledger.scheduler.runs(task="mail")] == ["succeeded"]
 
 
+def test_a_failing_item_leaves_the_others_done(ledger: Ledger) -> None:
+    """With a savepoint for each item of `run.track`, what a failing one did is undone.
+
+    That includes statements that the database refuses. The others are committed with the run.
+    """
+
+    @ledger.scheduler.task(transactional=True)
+    def import_all(session: Session, run: Run) -> None:
+        for item in run.track([1, 2, 3, 4]):
+            with item as n, session.begin_nested():
+                session.execute(ADD, {"n": n * 10})
+                session.execute(ADD, {"n": None if n == 2 else n})
+                if n == 3:
+                    raise ValueError("no")
+
+    run = ledger.run("import_all")
+    assert (run.state, run.counters) == ("succeeded", {"ok": 2, "failed": 2})
+    assert ledger.effects() == [1, 4, 10, 40]
+    lines = [line.message for line in ledger.scheduler.run_log(run.id)]
+    assert len(lines) == 2
+    assert lines[1].startswith("item 3 failed: no")
+
+
 def test_savepoints_are_the_functions_own(ledger: Ledger) -> None:
     """``begin_nested`` undoes a part, whether it is left by an error or by a rollback."""
 
