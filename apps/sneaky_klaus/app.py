@@ -19,12 +19,13 @@ from apps.sneaky_klaus.database import (
     refuse_requests_until_migrated,
 )  # fmt: skip
 from apps.sneaky_klaus.models import RATE_LIMITS
-from apps.sneaky_klaus.pages.site import init_site
+from apps.sneaky_klaus.pages.site import dashboard_access, init_site
 from apps.sneaky_klaus.services import Services
 from apps.sneaky_klaus.settings import Settings
 from duly import Clock, Scheduler, SystemClock
 from duly.integrations.flask import init_app
 from duly.notify import Notice, Smtp
+from duly.observe import Metrics
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
@@ -42,7 +43,11 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     app.extensions["sneaky_klaus"] = _services(app, settings, clock or SystemClock())
     init_site(app)
     starts = settings.scheduler_enabled and is_migrated(app)
-    init_app(app, _scheduler(app, settings, clock), start=None if starts else False)
+    scheduler = _scheduler(app, settings, clock)
+    init_app(
+        app, scheduler, start=None if starts else False, web="/admin/duly", access=dashboard_access
+    )
+    Metrics.of(scheduler)  # measures from the first run on
     return app
 
 

@@ -6,7 +6,8 @@ attempts, what the receiver answered, and a dead letter once all attempts have f
 
 from __future__ import annotations
 
-import json
+import base64
+import secrets
 from typing import Any
 from uuid import uuid4
 
@@ -18,9 +19,7 @@ from apps.sneaky_klaus.services import services
 from duly import Discard, Fail, JobGroup, Retry
 from duly.errors import NotDelivered
 from duly.integrations.flask import get_scheduler
-from duly.notify import Notice
-from duly.notify.outgoing import Restrictions, post
-from duly.notify.signature import signed_headers
+from duly.notify import Notice, check_webhook_url, send_webhook
 
 EVENTS = (
     "exchange.matched", "exchange.completed", "exchange.purge_warning", "exchange.purged",
@@ -75,26 +74,41 @@ def deliver_webhook(webhook_id: int, event_id: str, event: str, data: dict[str, 
     url, secret = webhook.url, webhook.secret
     db.session.rollback()  # the receiver may be slow, so no transaction is open meanwhile
     try:
-        status = _post(url, secret, {"id": event_id, "event": event, "data": data})
+        return send_webhook(
+            url, {"id": event_id, "event": event, "data": data}, id=event_id, secret=secret,
+            allow_private=services().settings.allow_private_webhooks, ports=None,
+            signed_at=services().clock.now(),
+        )  # fmt: skip
     except NotDelivered as error:
         if error.final:
             raise Fail(str(error)) from error
         raise
-    if not 200 <= status < 300:
-        raise NotDelivered(f"the webhook answered {status}")
-    return status
 
 
-def _post(url: str, secret: str, payload: dict[str, Any]) -> int:
-    body = json.dumps(payload).encode()
-    signed = signed_headers(secret, payload["id"], body, services().clock.now())
-    return post(url, body, {"content-type": "application/json", **signed}, allowed())
+def check_url(url: str) -> None:
+    """Refuse a URL to which no webhook may lead.
 
-
-def allowed() -> Restrictions:
-    """Return where webhooks may lead."""
+    Raises:
+        AddressRefused: the message says why.
+    """
     private = services().settings.allow_private_webhooks
-    return Restrictions(private, ports=None)
+    check_webhook_url(url, allow_private=private, ports=None)
+
+
+def create(url: str, events: list[str]) -> Webhook:
+    """Store a new webhook, with a secret of its own."""
+    webhook = Webhook(
+        url=url, events=events, created_at=services().clock.now(),
+        secret=f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+    )  # fmt: skip
+    db.session.add(webhook)
+    return webhook
+
+
+def send_test(webhook: Webhook) -> str:
+    """Enqueue an event that tests a webhook, and return the id of the run."""
+    data = {"text": "This webhook receives the events of Sneaky Klaus."}
+    return enqueue_delivery(webhook, uuid4().hex, "test", data)
 
 
 def tell_of_failures(notice: Notice) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -15,6 +14,7 @@ from apps.alerts.api.access import ServicesDep, address_of
 from apps.alerts.jobs import RECONCILE
 from apps.alerts.operations import word_for
 from apps.alerts.services import Services
+from apps.networks import is_inside
 from duly import DulyError
 
 router = APIRouter(tags=["health"])
@@ -61,15 +61,7 @@ async def _readiness(services: Services) -> dict[str, Any]:
 @router.get("/metrics")
 async def metrics(request: Request, services: ServicesDep) -> Response:
     """Return Duly's metrics, to allowed networks only."""
-    if not _inside(address_of(request), services.settings.metrics_networks):
+    if not is_inside(address_of(request), services.settings.metrics_networks):
         raise HTTPException(403, "This network may not read the metrics.")
     text = await run_in_threadpool(generate_latest, services.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-
-def _inside(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in ip_network(network) for network in networks)

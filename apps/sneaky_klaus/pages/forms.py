@@ -12,16 +12,20 @@ from wtforms import (
     Field,
     PasswordField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
     TimeField,
     ValidationError,
 )
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
+from wtforms.widgets import CheckboxInput
 
+from apps.sneaky_klaus import webhooks
 from apps.sneaky_klaus.models import Exchange
 from apps.sneaky_klaus.services import services
 from apps.zones import is_time_zone, local_time, time_zones, wall_clock
+from duly.errors import AddressRefused
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 200
 _EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z"
@@ -144,6 +148,27 @@ class RemindersForm(FlaskForm):
     days: list[int]
 
 
-def first_error(form: FlaskForm) -> str | None:
-    """Return the first message of a form, for pages that show one only."""
-    return next((text for texts in form.errors.values() for text in texts), None)
+class _Boxes(SelectMultipleField):
+    """Several choices, as boxes to tick."""
+
+    option_widget = CheckboxInput()
+
+
+class WebhookForm(FlaskForm):
+    """Where events are sent, and which."""
+
+    url = StringField(
+        "URL", [DataRequired("Give the URL of the receiver."), Length(max=2000)], filters=[_trim]
+    )
+    events = _Boxes(
+        "Events", [DataRequired("Choose at least one event.")],
+        choices=webhooks.EVENTS,
+    )  # fmt: skip
+    active = BooleanField("Send events", default=True)
+
+    def validate_url(self, field: Field) -> None:
+        """Refuse a URL that is not valid, or leads to a private address."""
+        try:
+            webhooks.check_url(field.data or "")
+        except AddressRefused as error:
+            raise ValidationError(str(error)) from None

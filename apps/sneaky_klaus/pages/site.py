@@ -16,11 +16,19 @@ from flask import (
 from flask_login import current_user
 
 from apps.sneaky_klaus.database import db
-from apps.sneaky_klaus.pages.accounts import accounts, init_login, sign_out
+from apps.sneaky_klaus.pages.accounts import accounts, actor_of, init_login, sign_out
 from apps.sneaky_klaus.pages.exchanges import exchanges
+from apps.sneaky_klaus.pages.health import health
+from apps.sneaky_klaus.pages.jobs import jobs
 from apps.sneaky_klaus.pages.visitors import my_exchanges, visitors
+from apps.sneaky_klaus.pages.webhooks import webhooks
 from apps.sneaky_klaus.sessions import BrowserSessions
 from apps.web.flask_pages import init_pages
+from duly.integrations.flask_login import flask_login_access
+from duly.web import Principal
+
+dashboard_access = flask_login_access(lambda user: Principal(actor_of(user), "admin"))
+"""Who may use Duly's dashboard: the admins."""
 
 
 def init_site(app: Flask) -> None:
@@ -29,7 +37,7 @@ def init_site(app: Flask) -> None:
     app.session_interface = BrowserSessions()
     init_pages(app, Path(app.root_path))
     init_login(app)
-    for blueprint in (accounts, exchanges, visitors):
+    for blueprint in (accounts, exchanges, jobs, webhooks, visitors, health):
         app.register_blueprint(blueprint)
     before_render_template.connect(_end_transaction, app)
     app.add_url_rule("/", "home", _home)
