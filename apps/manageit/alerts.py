@@ -47,11 +47,21 @@ def active_messes() -> list[str]:
         return cursor.execute("SELECT name FROM messes WHERE active = 1 ORDER BY name").values()
 
 
+def messes() -> list[str]:
+    """Return the names of the messes whose alerts are generated: also of those that were closed."""
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        return cursor.execute(
+            "SELECT name FROM messes WHERE active = 1 OR EXISTS"
+            " (SELECT id FROM mess_alerts WHERE mess_name = messes.name AND open_marker = 1)"
+            " ORDER BY name"
+        ).values()
+
+
 def generate(mess: str) -> dict[str, int]:
     """Replace the alerts of a mess by those that hold now, and return how many there are."""
     with services().database.get_db_cursor() as (cursor, _connection):
-        cursor.execute("SELECT name FROM messes WHERE name = %s FOR UPDATE", [mess]).all()
-        conditions = _conditions(cursor, mess)
+        active = lock(cursor, mess)
+        conditions = _conditions(cursor, mess) if active else []
         _replace(cursor, mess, conditions)
         cursor.execute(
             "UPDATE messes SET alerts_generated_at = %s, alerts_failed_at = NULL WHERE name = %s",
@@ -59,6 +69,16 @@ def generate(mess: str) -> dict[str, int]:
         )
     kinds = [condition.kind for condition in conditions]
     return {"high_waste": kinds.count("high_waste"), "low_feedback": kinds.count("low_feedback")}
+
+
+def lock(cursor: Cursor, mess: str) -> bool:
+    """Keep other transactions from writing what belongs to a mess; return whether it is in use.
+
+    Transactions read what others have committed before, if they read nothing earlier. Without the
+    lock, two that replace the same rows would block each other on MariaDB.
+    """
+    found = cursor.execute("SELECT active FROM messes WHERE name = %s FOR UPDATE", [mess])
+    return bool(found.value())
 
 
 def mark_stale(mess: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import MetaData, create_engine
 
 from apps.logs import set_up_logging
 from apps.mail import Mailer, SmtpMailer
-from apps.manageit import menus
+from apps.manageit import cleanup
 from apps.manageit.database import DatabaseManager
 from apps.manageit.schedule import start_scheduler
 from apps.manageit.services import Services
@@ -35,14 +35,14 @@ def create_app(
         clock: the source of time; default: the machine's.
 
     Raises:
-        ConfigurationError: ``CLEANUP_TABLES`` names a table or column that does not exist.
+        ConfigurationError: ``CLEANUP_TABLES`` names a table or column that cannot be cleaned up.
     """
     settings = settings or (Settings(app_config=config_name) if config_name else Settings())
     app = Flask("apps.manageit")
     app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
     database = DatabaseManager(settings.url, settings.db_pool_size)
     database.create_tables()
-    menus.check_cleanup_tables(database, settings.cleanup_tables)
+    cleanup.check_tables(database, settings.cleanup_tables)
     app.extensions["manageit"] = Services(
         settings, clock or SystemClock(), database, _mailer(settings),
         _limiter(database, clock or SystemClock()),

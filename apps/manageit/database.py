@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
-from sqlalchemy import URL, QueuePool
+from sqlalchemy import URL, QueuePool, event
+from sqlalchemy.exc import DisconnectionError
 
 Row = dict[str, Any]
 
 _SCHEMA = Path(__file__).parent / "schema.sql"
 _BUSY_MS = 5_000
+_CONNECT_S, _ANSWER_S = 5, 20
 _ON_SQLITE = ("INTEGER PRIMARY KEY AUTOINCREMENT", "")
 _ON_MARIADB = (
     "BIGINT AUTO_INCREMENT PRIMARY KEY",
@@ -116,6 +118,14 @@ def _read(name: str, value: Any) -> Any:
     return found.replace(tzinfo=UTC)
 
 
+def _check(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool replace a connection that the server has closed, at a restart for example."""
+    try:
+        connection.ping(reconnect=False)
+    except pymysql.MySQLError as error:
+        raise DisconnectionError(str(error)) from error
+
+
 class DatabaseManager:
     """The database of an application: connections, cursors and transactions.
 
@@ -130,14 +140,16 @@ class DatabaseManager:
         if self.is_sqlite:
             self._file = Path(url.database or "").resolve()
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._pool = QueuePool(self._open, pool_size=pool_size, max_overflow=0, pre_ping=False)
+        self._pool = QueuePool(self._open, pool_size=pool_size, max_overflow=0)
+        if not self.is_sqlite:
+            event.listen(self._pool, "checkout", _check)
 
     @contextmanager
     def get_db_cursor(self, *, write: bool = True) -> Iterator[tuple[Cursor, Any]]:
         """Provide a cursor and the driver's connection, in one transaction.
 
-        The transaction is committed at the end of the block, and rolled back after an error; either
-        way the connection returns to the pool clean.
+        The transaction is committed at the end of the block. After an error, the pool rolls it back
+        when the connection returns, or closes the connection if that is not possible.
 
         Args:
             write: whether the block writes. On SQLite, one that only reads waits for no writer.
@@ -150,9 +162,6 @@ class DatabaseManager:
             with self.cursor_of(connection) as cursor:
                 yield cursor, connection
             connection.commit()
-        except BaseException:
-            connection.rollback()
-            raise
         finally:
             pooled.close()
 
@@ -192,7 +201,10 @@ class DatabaseManager:
 
     def connect(self) -> Any:
         """Open a connection outside of the pool, for Duly's transactional runs."""
-        return self._open()
+        connection = self._open()
+        if self.is_sqlite:
+            connection.isolation_level = "IMMEDIATE"  # Duly refuses one in autocommit
+        return connection
 
     def _open(self) -> Any:
         if self.is_sqlite:
@@ -206,5 +218,6 @@ class DatabaseManager:
             host=self.url.host or "127.0.0.1", port=self.url.port or 3306,
             user=self.url.username, password=str(self.url.password or ""),
             database=self.url.database, charset="utf8mb4", autocommit=False,
+            connect_timeout=_CONNECT_S, read_timeout=_ANSWER_S, write_timeout=_ANSWER_S,
             init_command="SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'",
         )  # fmt: skip

@@ -22,6 +22,7 @@ def give(student_id: int, mess: str, meal: Meal, rating: int, comment: str = "")
     """
     day, now = today(), services().clock.now()
     with services().database.get_db_cursor() as (cursor, connection):
+        alerts.lock(cursor, mess)
         given = cursor.insert_new(
             "feedback",
             {
@@ -33,7 +34,7 @@ def give(student_id: int, mess: str, meal: Meal, rating: int, comment: str = "")
             raise AlreadyGiven(f"You have rated {meal.lower()} today already.")
         key = [mess, meal, day]
         summary = cursor.execute(
-            "SELECT AVG(rating * 1.0) AS rating, COUNT(*) AS rating_count FROM feedback"
+            "SELECT AVG(rating * 1.000) AS rating, COUNT(*) AS rating_count FROM feedback"
             " WHERE mess = %s AND meal = %s AND feedback_date = %s",
             key,
         ).one()

@@ -1,42 +1,61 @@
 """The jobs of the application: section 3 of the specification.
 
-Their functions take plain arguments, run in the application's context, and use one transaction for
-each mess or message. Duly records every run, and repeats what failed.
+Their functions take plain arguments and run in the application's context. Those that delete are one
+transaction with the end of their run; the others use one transaction for each mess or message, and
+can be repeated. Duly records every run, and repeats what failed.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
-from apps.manageit import alerts, menus, notices, reports
+from apps.manageit import alerts, cleanup, mailing, notices, reports
 from apps.manageit.notices import Message
 from apps.manageit.services import services, today
+from apps.manageit.settings import CleanupTable
 from duly import Discard, Fail, JobGroup, Retry, Run
 from duly.errors import NotDelivered
+from duly.integrations.flask import get_scheduler
 from duly.notify import Notice
 
-jobs = JobGroup(retry=Retry(attempts=3, wait=2, factor=3))
+jobs = JobGroup(retry=Retry(attempts=4, wait=2, factor=3))
 mails = JobGroup(queue="mail", retry=Retry(attempts=4, wait=60, factor=5, max_wait=900), timeout=60)
 
-_RESOLVED_KEPT, _READ_KEPT = timedelta(days=90), timedelta(days=180)
+
+def connect() -> Any:
+    """Open the connection of a transactional run, which Duly commits with the run and closes."""
+    return services().database.connect()
 
 
-@jobs.task()
+@jobs.task(transactional=connect)
 def cleanup_old_menu(run: Run) -> dict[str, Any]:
-    """Delete menus of past days, in one transaction unless there are more than a thousand rows."""
-    cutoff, tables = today(), (*menus.OLD, *services().settings.cleanup_tables)
-    run.log.info("Deleting menus from before %s.", cutoff)
-    deleted = dict.fromkeys((table.table for table in tables), 0)
-    more = True
-    while more:
-        run.check()
-        with services().database.get_db_cursor() as (cursor, _connection):
-            found = {each.table: menus.delete_old(cursor, each, cutoff) for each in tables}
-        deleted = {table: deleted[table] + found[table] for table in deleted}
-        more = menus.AT_ONCE in found.values()
-    run.log.info("Deleted menus from before %s: %s.", cutoff, deleted)
-    return {"cutoff": cutoff.isoformat(), **deleted}
+    """Delete menus of past days, in one transaction with the end of the run."""
+    run.log.info("Deleting menus from before %s.", today())
+    deleted = _delete_old(run, (*cleanup.OLD_MENUS, *services().settings.cleanup_tables))
+    return {"cutoff": today().isoformat(), **deleted}
+
+
+@jobs.task(transactional=connect)
+def prune_history(run: Run) -> dict[str, int]:
+    """Delete what people no longer look at, in one transaction with the end of the run."""
+    return _delete_old(run, cleanup.OLD_HISTORY)
+
+
+def _delete_old(run: Run, tables: Sequence[CleanupTable]) -> dict[str, int]:
+    """Delete old rows; if there are very many, a further run deletes the rest.
+
+    Returns:
+        The number of deleted rows, by table.
+    """
+    connection, day = run.connection(), today()
+    with services().database.cursor_of(connection) as cursor:
+        deleted = {each.table: cleanup.delete_old(cursor, each, day) for each in tables}
+    if cleanup.AT_ONCE in deleted.values():
+        get_scheduler().enqueue(run.task, session=connection)
+    run.log.info("Deleted rows from before %s: %s.", day, deleted)
+    return deleted
 
 
 @jobs.task()
@@ -45,9 +64,10 @@ def generate_high_low_alerts(run: Run) -> dict[str, dict[str, int]]:
     if run.cause == "start" and _is_recent(run):
         raise Discard("the alerts were generated less than an interval ago")
     counts: dict[str, dict[str, int]] = {}
-    for item in run.track(alerts.active_messes()):
+    for item in run.track(alerts.messes()):
         with item as mess:
             counts[mess] = _generate(mess, run)
+    _repeat_for_failed(run)
     return counts
 
 
@@ -77,12 +97,13 @@ def generate_alerts_of(mess: str, run: Run) -> dict[str, int]:
 def notify_admin(meal: str, run: Run) -> dict[str, Any]:
     """Tell the admins of critical feedback of a meal; one message stops no other."""
     run.log.info("Looking for critical feedback of %s.", meal)
-    messages = notices.critical_feedback(meal)
+    messages = notices.critical_feedback(meal, _day(run))
     if not messages:
         run.log.info("There is no critical feedback of %s.", meal)
     for item in run.track(messages):
         with item as message:
             notices.send_notification(message)
+    _repeat_for_failed(run)
     sent, failed = run.counters.get("ok", 0), run.counters.get("failed", 0)
     run.log.info("Stored %d notices of %s; %d failed.", sent, meal, failed)
     return {"meal": meal, "created": len(messages), "sent": sent, "failed": failed}
@@ -91,83 +112,57 @@ def notify_admin(meal: str, run: Run) -> dict[str, Any]:
 @jobs.task()
 def send_daily_report(run: Run) -> dict[str, int]:
     """Store and mail the report of each mess, once for each day."""
-    planned = (run.scheduled_for or run.now()).astimezone(services().settings.zone).date()
     for item in run.track(alerts.active_messes()):
         with item as mess:
-            run.count(created=int(reports.create(mess, planned)))
+            run.count(created=int(reports.create(mess, _day(run))))
+    _repeat_for_failed(run)
     return {name: run.counters.get(name, 0) for name in ("created", "failed")}
 
 
-@jobs.task()
-def prune_history(run: Run) -> dict[str, int]:
-    """Delete resolved alerts and read notices that are old; Duly deletes its runs itself."""
-    now = services().clock.now()
-    with services().database.get_db_cursor() as (cursor, _connection):
-        resolved = cursor.execute(
-            "DELETE FROM mess_alerts WHERE resolved_at < %s", [now - _RESOLVED_KEPT]
-        ).count
-        read = cursor.execute(
-            "DELETE FROM notifications WHERE read_at < %s", [now - _READ_KEPT]
-        ).count
-    run.log.info("Deleted %d resolved alerts and %d read notices.", resolved, read)
-    return {"mess_alerts": resolved, "notifications": read}
+def _day(run: Run) -> date:
+    """Return the date for which a run was planned, however late it is."""
+    return (run.scheduled_for or run.now()).astimezone(services().settings.zone).date()
+
+
+def _repeat_for_failed(run: Run) -> None:
+    """Fail if an item has failed, unless others succeeded and this is the last attempt.
+
+    Raises:
+        ItemsFailed: the run is to be repeated, or has failed.
+    """
+    ok, failed = run.counters.get("ok", 0), run.counters.get("failed", 0)
+    if failed and not (ok and _is_last(run)):
+        raise ItemsFailed(f"{failed} of {ok + failed} items failed; the log of the run names them")
+
+
+class ItemsFailed(Exception):
+    """Some of the messes or messages of a run have failed."""
 
 
 # --------------------------------------------------------------------------------------- mails
 
 
 @mails.task()
-def mail_notice(notice_id: int, run: Run) -> int:
-    """Mail a stored notice to every admin."""
-    notice = notices.find(notice_id)
-    if notice is None or notice["email_status"] == "sent":
-        raise Discard("the notice was deleted, or mailed before")
+def send_mail(mail_id: int, run: Run) -> None:
+    """Send a stored mail."""
+    mail, mailer = mailing.find(mail_id), services().mailer
+    if mail is None or mail["status"] == "sent":
+        raise Discard("the mail was deleted, or sent before")
+    if mailer is None:
+        raise Discard("no mail server is configured")
     try:
-        sent = _send(notice["message"], run)
-    except Exception:
-        notices.set_email_status(notice_id, "failed" if _is_last(run) else "pending")
+        mailer.send(mailing.content(mail), run.idempotency_key)
+    except Exception as error:
+        final = isinstance(error, NotDelivered) and error.final
+        mailing.note(mail, "failed" if final or _is_last(run) else "pending")
+        if final:
+            raise Fail(str(error)) from error
         raise
-    notices.set_email_status(notice_id, "sent")
-    return sent
-
-
-@mails.task()
-def mail_report(report_id: int, run: Run) -> int:
-    """Mail a stored report to the admins and to the officials of its mess."""
-    report = reports.find(report_id)
-    if report is None or report["sent_at"] is not None:
-        raise Discard("the report was deleted, or mailed before")
-    sent = _send(reports.as_text(report), run, mess=report["mess_name"])
-    reports.mark_sent(report_id)
-    return sent
+    mailing.note(mail, "sent")
 
 
 def _is_last(run: Run) -> bool:
     return run.attempt >= run.max_attempts
-
-
-def _send(text: str, run: Run, mess: str | None = None) -> int:
-    """Send a text to every admin, and to the officials of a mess if one is given.
-
-    Raises:
-        NotDelivered: the mail server does not take it now.
-        Fail: it never will.
-    """
-    mailer = services().mailer
-    if mailer is None:
-        raise Discard("no mail server is configured")
-    with services().database.get_db_cursor(write=False) as (cursor, _connection):
-        to = notices.addresses(cursor, "admin")
-        if mess is not None:
-            to += notices.addresses(cursor, "mess_official", mess)
-    for address in to:
-        try:
-            mailer.send(notices.mail_of(address, text), f"{run.idempotency_key} {address}")
-        except NotDelivered as error:
-            if error.final:
-                raise Fail(str(error)) from error
-            raise
-    return len(to)
 
 
 def note_failing_job(notice: Notice) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
-from apps.manageit.database import Cursor, DatabaseManager, Row
+from apps.manageit.database import Row
 from apps.manageit.services import services, today
-from apps.manageit.settings import CleanupTable, Meal
-from duly.errors import ConfigurationError
+from apps.manageit.settings import Meal
 
 AT_ONCE = 1_000
 
@@ -90,38 +89,3 @@ def non_veg_entries(mess: str) -> list[Row]:
             " WHERE m.mess_name = %s AND m.menu_date >= %s ORDER BY m.menu_date, i.id",
             [mess, today()],
         ).all()
-
-
-# ------------------------------------------------------------------------------------ clean-up
-
-OLD: tuple[CleanupTable, ...] = (
-    CleanupTable("temporary_menu", "menu_date", 0),
-    CleanupTable("non_veg_menu_main", "menu_date", 0),
-)
-"""The tables that are always cleaned up; children follow by cascade."""
-
-
-def check_cleanup_tables(database: DatabaseManager, tables: Sequence[CleanupTable]) -> None:
-    """Refuse tables and columns that do not exist.
-
-    Raises:
-        ConfigurationError: one does not; the message names it.
-    """
-    for each in tables:
-        if each.column not in database.columns_of(each.table):
-            raise ConfigurationError(
-                f"CLEANUP_TABLES names {each.table}:{each.column}, which does not exist"
-            )
-
-
-def delete_old(cursor: Cursor, table: CleanupTable, day: date, limit: int = AT_ONCE) -> int:
-    """Delete the rows of a table from before a day, and return their number."""
-    before = day - timedelta(table.days)
-    ids = cursor.execute(
-        f"SELECT id FROM {table.table} WHERE {table.column} < %s LIMIT {limit}",  # noqa: S608
-        [before],
-    ).values()
-    if ids:
-        marks = ", ".join(["%s"] * len(ids))
-        cursor.execute(f"DELETE FROM {table.table} WHERE id IN ({marks})", ids)  # noqa: S608
-    return len(ids)

@@ -6,25 +6,27 @@ import json
 from datetime import date
 from typing import Any
 
+from apps.manageit import mailing
 from apps.manageit.database import Cursor, Row
-from apps.manageit.notices import enqueue_mail
 from apps.manageit.services import services
 
 
 def create(mess: str, day: date) -> bool:
-    """Store the report of a mess for a day and enqueue its mail; return whether it was new."""
+    """Store the report of a mess for a day and enqueue its mails; return whether it was new."""
     with services().database.get_db_cursor() as (cursor, connection):
+        report = {"report_date": day, "mess_name": mess, "body": _body(cursor, mess, day)}
+        stored = {**report, "body": json.dumps(report["body"])}
         report_id = cursor.insert_new(
-            "daily_reports",
-            {
-                "report_date": day, "mess_name": mess,
-                "body": json.dumps(_body(cursor, mess, day)), "created_at": services().clock.now(),
-            },
-        )  # fmt: skip
+            "daily_reports", {**stored, "created_at": services().clock.now()}
+        )
         if report_id is None:
             return False
         if services().mailer is not None:
-            enqueue_mail("mail_report", {"report_id": report_id}, connection)
+            officials = mailing.addresses(cursor, "mess_official", mess)
+            to = [*mailing.addresses(cursor, "admin"), *officials]
+            mailing.enqueue(
+                cursor, connection, "daily_reports", report_id, to=to, text=as_text(report)
+            )
     return True
 
 
@@ -64,13 +66,6 @@ def of_day(day: date, mess: str | None = None) -> list[Row]:
     return [{**row, "body": json.loads(row["body"])} for row in rows]
 
 
-def find(report_id: int) -> Row | None:
-    """Return a report."""
-    with services().database.get_db_cursor(write=False) as (cursor, _connection):
-        row = cursor.execute("SELECT * FROM daily_reports WHERE id = %s", [report_id]).one()
-    return None if row is None else {**row, "body": json.loads(row["body"])}
-
-
 def as_text(report: Row) -> str:
     """Return a report as the text of a mail."""
     body = report["body"]
@@ -83,12 +78,3 @@ def as_text(report: Row) -> str:
     ] or ["  none"]
     lines += ["", "Open alerts", *(f"  {text}" for text in body["alerts"] or ["none"])]
     return "\n".join(lines)
-
-
-def mark_sent(report_id: int) -> None:
-    """Note that a report was mailed."""
-    with services().database.get_db_cursor() as (cursor, _connection):
-        cursor.execute(
-            "UPDATE daily_reports SET sent_at = %s WHERE id = %s",
-            [services().clock.now(), report_id],
-        )

@@ -11,8 +11,8 @@ from apps.logs import log_run_id
 from apps.manageit import jobs
 from apps.manageit.services import services
 from apps.manageit.settings import Meal, Settings
-from duly import CatchUp, Clock, JobDefaults, Scheduler, Trigger, Watch, cron, every
-from duly.integrations.flask import init_app
+from duly import CatchUp, Clock, JobDefaults, JobRecord, Scheduler, Trigger, Watch, cron, every
+from duly.integrations.flask import get_scheduler, init_app
 from duly.notify import Notice
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,18 @@ def start_scheduler(app: Flask, clock: Clock | None = None) -> Scheduler:
             jobs.note_failing_job(notice)
 
     scheduler.notify(note_failing_job, on=["job.failing"])
-    init_app(app, scheduler, start=None if settings.scheduler_enabled else False)
+    init_app(app, scheduler, start=None if settings.starts_scheduler else False)
     return scheduler
 
 
 def meal_job(meal: Meal) -> str:
     """Return the id of the job that tells the admins of a meal's feedback."""
     return f"notify_{meal.lower()}_admin"
+
+
+def set_meal_time(meal: Meal, at: time, actor: str) -> JobRecord:
+    """Change when the admins are told of a meal's feedback; that wins over the configuration."""
+    return get_scheduler().edit(meal_job(meal), trigger=daily(at, services().settings), actor=actor)
 
 
 def daily(at: time, settings: Settings) -> Trigger:

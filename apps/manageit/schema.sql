@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS feedback_summary (
     mess VARCHAR(40) NOT NULL,
     meal VARCHAR(10) NOT NULL,
     feedback_date DATE NOT NULL,
-    rating DECIMAL(6, 4) NOT NULL,
+    rating DECIMAL(9, 6) NOT NULL,
     rating_count INTEGER NOT NULL,
     UNIQUE (mess, meal, feedback_date),
     FOREIGN KEY (mess) REFERENCES messes (name)
@@ -119,6 +119,15 @@ CREATE TABLE IF NOT EXISTS daily_reports (
     created_at DATETIME(6) NOT NULL,
     sent_at DATETIME(6),
     UNIQUE (report_date, mess_name)
+);
+CREATE TABLE IF NOT EXISTS mails (
+    id {id},
+    about VARCHAR(20) NOT NULL,
+    about_id BIGINT NOT NULL,
+    address VARCHAR(190) NOT NULL,
+    body TEXT NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    status VARCHAR(10) NOT NULL DEFAULT 'pending'
 );
 CREATE TABLE IF NOT EXISTS rate_limits (
     id VARCHAR(64) PRIMARY KEY,

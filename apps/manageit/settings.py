@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
+    def starts_scheduler(self) -> bool:
+        """Whether the scheduler starts in a process that serves."""
+        return self.scheduler_enabled and self.app_config != "testing"
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone of all times and dates of the messes."""
         return ZoneInfo(self.scheduler_timezone)

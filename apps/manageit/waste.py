@@ -14,6 +14,7 @@ def record(mess: str, floor: str, kg: Decimal, day: date, meal: str = "") -> Non
     """Store the waste of a floor on a day, in place of what was stored for it."""
     key = [mess, floor, day, meal]
     with services().database.get_db_cursor() as (cursor, connection):
+        alerts.lock(cursor, mess)
         cursor.execute(
             "DELETE FROM waste_summary"
             " WHERE mess_name = %s AND floor = %s AND waste_date = %s AND meal = %s",
