@@ -9,6 +9,7 @@ import sys
 
 from flask_migrate import upgrade
 from pydantic import ValidationError
+from sqlalchemy import select
 
 from apps.passwords import hash_password
 from apps.sneaky_klaus.app import create_app
@@ -37,8 +38,8 @@ def main() -> None:
         parser.exit(2, f"cannot start: {error}\n")
     _migrate(settings)
     if options.add_admin:
-        _add_admin(settings, options.add_admin, getpass.getpass())
-        parser.exit(0, "done\n")
+        added = _add_admin(settings, options.add_admin.strip().lower(), getpass.getpass())
+        parser.exit(not added, "done\n" if added else "there is an admin with this address\n")
     _serve(settings, f"{options.host}:{options.port}", options.workers)
 
 
@@ -47,10 +48,14 @@ def _migrate(settings: Settings) -> None:
         upgrade()
 
 
-def _add_admin(settings: Settings, email: str, password: str) -> None:
+def _add_admin(settings: Settings, email: str, password: str) -> bool:
+    """Return whether there was none with this address."""
     hashed = hash_password(password)
     with create_app(settings).app_context(), transaction():
-        db.session.add(Admin(email=email.strip().lower(), password_hash=hashed))
+        if db.session.scalar(select(Admin).filter_by(email=email)) is not None:
+            return False
+        db.session.add(Admin(email=email, password_hash=hashed))
+    return True
 
 
 def _serve(settings: Settings, address: str, workers: int) -> None:

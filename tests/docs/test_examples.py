@@ -20,6 +20,7 @@ PUBLIC = {
     *("duly", "duly.errors", "duly.forecast", "duly.log_format", "duly.notify", "duly.observe"),
     *("duly.testing", "duly.web"),
     *("duly.integrations.fastapi", "duly.integrations.flask", "duly.integrations.starlette"),
+    *("duly.integrations.alembic", "duly.integrations.flask_login"),
 }
 
 

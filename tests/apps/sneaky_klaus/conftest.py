@@ -12,8 +12,10 @@ from flask_migrate import upgrade
 from apps.sneaky_klaus.app import create_app
 from apps.sneaky_klaus.database import db
 from apps.sneaky_klaus.settings import Settings
+from tests.apps.sneaky_klaus.site import Site
 from tests.apps.sneaky_klaus.world import World, world_on
 from tests.support.browser import chromium, page
+from tests.support.processes import Children
 from tests.support.session import only_one, session_folder
 from tests.support.template import prepare_template
 
@@ -47,3 +49,11 @@ def world(migrated_url: str) -> Iterator[World]:
     """The application, on the morning of 1 November 2026 in New York."""
     with world_on(migrated_url) as world:
         yield world
+
+
+@pytest.fixture
+def site(migrated_url: str, tmp_path: Path, children: Children) -> Iterator[Site]:
+    """A migrated database, for real processes."""
+    site = Site(migrated_url, tmp_path, children)
+    yield site
+    site.close()

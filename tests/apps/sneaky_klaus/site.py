@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from duly import Scheduler
+from apps.mail_catcher.mails import CaughtMail, newest
+from duly import RunRecord, Scheduler
 from tests.apps.sneaky_klaus.world import SECRET
 from tests.support.processes import Child, Children, Server
 from tests.support.waiting import wait_until
@@ -23,6 +24,7 @@ class Site:
         self.folder = folder
         self.scheduler = Scheduler(url)
         self._children = children
+        self._mails = folder / "mail"
 
     def serve(self, *options: str, **env: Any) -> Server:
         """Start the application as its README says, and wait until it answers."""
@@ -38,7 +40,7 @@ class Site:
 
     def _env(self, env: dict[str, Any]) -> dict[str, str]:
         usual = {
-            "DATABASE_URL": self.url, "SECRET_KEY": SECRET, "MAIL_FOLDER": self.folder / "mail",
+            "DATABASE_URL": self.url, "SECRET_KEY": SECRET, "MAIL_FOLDER": self._mails,
             "HOME": self.folder,
         }  # fmt: skip
         given = {**usual, **{name.upper(): value for name, value in env.items()}}
@@ -52,6 +54,23 @@ class Site:
             return pids if len(pids) == count else set()
 
         return wait_until(look, what=f"{count} workers")
+
+    def runs(self, task: str, **filters: Any) -> list[RunRecord]:
+        """The runs of a task or of the job of this name, newest first."""
+        return self.scheduler.runs(task=task, limit=1000, **filters)
+
+    def ended(self, task: str) -> list[RunRecord]:
+        """Those of them that have ended."""
+        return [run for run in self.runs(task) if run.is_terminal]
+
+    def wait_for_end(self, run_id: str) -> RunRecord:
+        """Wait until a run has ended, and return it."""
+        wait_until(lambda: self.scheduler.run(run_id).is_terminal, what="the end of the run")
+        return self.scheduler.run(run_id)
+
+    def mails(self, subject: str) -> list[CaughtMail]:
+        """The mails whose subject contains a text."""
+        return [mail for mail in newest(self._mails) if subject in mail.subject]
 
     def close(self) -> None:
         self.scheduler.stop()

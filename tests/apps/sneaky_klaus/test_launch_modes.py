@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,13 +48,6 @@ def report(capsys: pytest.CaptureFixture[str]) -> Report:
             sys.stdout.write(f"\n  {line}")
 
     return write
-
-
-@pytest.fixture
-def site(migrated_url: str, tmp_path: Path, children: Children) -> Iterator[Site]:
-    site = Site(migrated_url, tmp_path, children)
-    yield site
-    site.close()
 
 
 @pytest.mark.parametrize(
