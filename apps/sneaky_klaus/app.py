@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 from itsdangerous import URLSafeSerializer
 
-from apps.logs import log_run_id, set_up_logging
+from apps.logs import log_run_id, log_start_and_end, set_up_logging
 from apps.mail import FolderMailer, Mailer, ResendMailer, SmtpMailer
 from apps.rate_limits import RateLimiter
 from apps.sneaky_klaus import jobs, mailing, webhooks
@@ -105,6 +105,7 @@ def _scheduler(app: Flask, settings: Settings, clock: Clock | None) -> Scheduler
         clock=clock,
     )
     scheduler.around(log_run_id)
+    scheduler.around(log_start_and_end)
     for group in (jobs.jobs, mailing.jobs, webhooks.jobs):
         scheduler.include(group)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 
 import click
+import pytest
 from flask import Flask
 from flask.cli import ScriptInfo
 
@@ -37,6 +39,19 @@ def test_commands_use_the_scheduler_of_the_application(prepared_sqlite_url: str)
     assert run(app, "run", "--once")[0] == 0
     code, text = run(app, "doctor", "other:scheduler")
     assert (code, "flask has chosen the application" in text) == (2, True)
+    scheduler.store.dispose()
+
+
+def test_the_application_logs_no_requests_of_a_command(
+    prepared_sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A command calls the API in its own process, which concerns nobody."""
+    caplog.set_level(logging.INFO)
+    logging.getLogger("httpx2").setLevel(logging.NOTSET)
+    app, scheduler = Flask("shop"), Scheduler(prepared_sqlite_url)
+    init_app(app, scheduler)
+    assert run(app, "jobs", "list")[0] == 0
+    assert not [record for record in caplog.records if record.name == "httpx2"]
     scheduler.store.dispose()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
@@ -74,6 +75,8 @@ class Client:
             scheduler: the scheduler.
             user: who acts, for the audit trail.
         """
+        # An application that logs to the terminal would show requests that nobody has sent.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         principal = Principal(user, "admin")
         app = web_app(scheduler, access=lambda _request: principal)
         # A bearer token exempts from the checks that protect cookies; `access` ignores this one.

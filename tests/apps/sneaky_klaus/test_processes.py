@@ -106,6 +106,17 @@ def test_18_of_two_processes_one_runs_each_due_job(site: Site) -> None:
     assert site.workers(2) == workers
 
 
+def test_each_run_logs_its_start_and_its_end(site: Site) -> None:
+    """A line is the time, the level in brackets, the logger, the job and its run, the message."""
+    server = site.serve()
+    line = (
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \[INFO\] apps\.logs "
+        r"\[reconcile_reminders [0-9a-f-]{36}\]: "
+    )
+    server.wait_for(line + r"Started, attempt 1\.$")
+    server.wait_for(line + r"Ended: .*\.$")
+
+
 def test_22_a_killed_run_is_closed_as_interrupted_at_the_next_start(
     site: Site, silent_mail_server: dict[str, Any]
 ) -> None:
