@@ -75,7 +75,7 @@ class Client:
             scheduler: the scheduler.
             user: who acts, for the audit trail.
         """
-        # An application that logs to the terminal would show requests that nobody has sent.
+        # An application that logs to the terminal would otherwise show each call as a request.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         principal = Principal(user, "admin")
         app = web_app(scheduler, access=lambda _request: principal)

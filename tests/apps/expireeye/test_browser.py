@@ -205,6 +205,11 @@ def test_the_demo_serves_every_application(page: Page, children: Children) -> No
     page.get_by_role("button", name="Sign in").click()
     triggered = page.locator(".alert[data-look=triggered]", has_text="High cost per visit")
     expect(triggered).to_contain_text("seconds ago", timeout=PATIENCE)
+    page.goto(address)
+    page.get_by_role("link", name="Its mails").click()
+    page.get_by_role("link", name="Office party is tomorrow").first.click(timeout=PATIENCE)
+    page.locator(".text a").first.click()
+    expect(page).to_have_title(re.compile("Sneaky Klaus"))
 
 
 def _make_operator(children: Children, url: str) -> None:
