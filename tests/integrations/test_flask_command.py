@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -52,6 +53,19 @@ def test_the_application_logs_no_requests_of_a_command(
     init_app(app, scheduler)
     assert run(app, "jobs", "list")[0] == 0
     assert not [record for record in caplog.records if record.name == "httpx2"]
+    scheduler.store.dispose()
+
+
+def test_missing_tables_name_the_command_of_flask(sqlite_url: str) -> None:
+    """``duly db upgrade`` would not know the application."""
+    app = Flask("shop")
+    scheduler = Scheduler(sqlite_url)
+    init_app(app, scheduler)
+    assert run(app, "db", "upgrade")[0] == 0
+    scheduler.store.dispose()
+    Path(sqlite_url.removeprefix("sqlite:///")).write_bytes(b"")
+    code, text = run(app, "jobs", "list")
+    assert (code, "`flask duly db upgrade`" in " ".join(text.split())) == (1, True), text
     scheduler.store.dispose()
 
 

@@ -113,9 +113,10 @@ def require_tables(scheduler: Scheduler) -> None:
         if not path.exists():
             raise SchemaError(f"there is no SQLite file {path}")
     if not scheduler.store.is_current():
+        command = "flask duly" if SCHEDULER in click.get_current_context().meta else "duly"
         raise SchemaError(
             f"Duly's tables in {scheduler.store} do not exist, or are of another version; run "
-            "`duly db upgrade` first"
+            f"`{command} db upgrade` first"
         )
 
 
