@@ -39,7 +39,6 @@ def send_reminders(exchange_id: int, days_before: int, run: Run) -> dict[str, in
     The mails are tasks, which exist when this run has succeeded: one that is refused or repeated
     stops no other.
     """
-    run.log.info("Reminding of exchange %d, %d days before it.", exchange_id, days_before)
     exchange = db.session.get(Exchange, exchange_id)
     if exchange is None or exchange.state != "MATCHED":
         run.log.warning("Exchange %d is not matched; nobody is reminded.", exchange_id)
@@ -56,9 +55,8 @@ def send_reminders(exchange_id: int, days_before: int, run: Run) -> dict[str, in
     ))  # fmt: skip
     missing = [each for each in wanted if each not in sent]
     mailing.remind(missing, exchange, days_before)
-    result = {"enqueued": len(missing), "skipped": len(wanted) - len(missing)}
-    run.log.info("Reminders of exchange %d: %s.", exchange_id, result)
-    return result
+    run.count(enqueued=len(missing), skipped=len(wanted) - len(missing))
+    return _counted(run, "enqueued", "skipped")
 
 
 @jobs.job(cron("0 0 * * *"), id="auto_complete_exchanges")
@@ -139,15 +137,13 @@ def cleanup_expired_rate_limits(run: Run) -> dict[str, int]:
 
 def _delete(run: Run, key: Any, condition: ColumnElement[bool]) -> dict[str, int]:
     """Delete rows, a thousand in a transaction so that writers need not wait."""
-    deleted = 0
     while ids := db.session.scalars(select(key).where(condition).limit(_AT_ONCE)).all():
         db.session.rollback()  # the list was read without the intention to write
         with transaction():
             db.session.execute(delete(key.table).where(key.in_(ids), condition))
-        deleted += len(ids)
+        run.count(deleted=len(ids))
         run.check()
-    run.log.info("Deleted %d rows.", deleted)
-    return {"deleted": deleted}
+    return _counted(run, "deleted")
 
 
 @jobs.job(cron("15 * * * *"), id="reconcile_reminders", at_start=True)

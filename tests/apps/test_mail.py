@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import pytest
 from apps.mail import FolderMailer, Mail, Mailer, ResendMailer, SmtpMailer
 from duly.errors import NotDelivered
 from duly.notify import Smtp
+from tests.apps.resend import Resend
 from tests.notify.conftest import MailServer, mail_server
 
 __all__ = ["mail_server"]
@@ -31,66 +29,13 @@ def smtp(server: MailServer) -> SmtpMailer:
     return SmtpMailer(Smtp("127.0.0.1", "klaus@example.com", server.port, "none"))
 
 
-class Resend:
-    """The part of Resend's API that sends mails, with its idempotency keys.
-
-    The statuses are those of https://resend.com/docs/dashboard/emails/idempotency-keys.
-    """
-
-    def __init__(self) -> None:
-        self.accepted: list[dict[str, Any]] = []
-        self.keys: dict[str, dict[str, Any]] = {}
-        self.connections = 0
-        self.headers: dict[str, str] = {}
-        self.status = 0
-        self.url = ""
-
-    def answer(self, headers: dict[str, str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        self.headers = headers
-        if self.status:
-            return self.status, {"name": "an_error"}
-        key = headers["idempotency-key"]
-        known = self.keys.setdefault(key, body)
-        if known is body:
-            self.accepted.append(body)
-        elif known != body:
-            return 409, {"statusCode": 409, "name": "invalid_idempotent_request"}
-        return 200, {"id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}
-
-
 @pytest.fixture
 def resend() -> Iterator[Resend]:
     """A local server that answers as Resend does."""
     api = Resend()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def setup(self) -> None:
-            super().setup()
-            api.connections += 1
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, content = api.answer(headers, body)
-            sent = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
-
-        def log_message(self, *_args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        api.url = f"http://127.0.0.1:{server.server_port}/emails"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield api
-        server.shutdown()
-        thread.join()
+    api.start()
+    yield api
+    api.stop()
 
 
 @pytest.fixture

@@ -475,6 +475,20 @@ def test_20_a_failing_notice_is_not_told_by_another_notice(
     assert [run.state for run in world.runs("mail_notice")] == ["failed"]
 
 
+def test_20_each_job_logs_its_start_and_its_end(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what it has counted; a failure is logged with its traceback by Duly."""
+    world.matched("2026-12-01T18:00", days=(7,))
+    with caplog.at_level(logging.INFO, "apps.logs"):
+        world.move_to("2026-11-24T23:00Z")
+        world.move_to("2026-12-03T00:00Z")
+    for line in (
+        "Started, attempt 1.", "Ended: enqueued 3, skipped 0.", "Ended: completed 1, ok 1.",
+    ):  # fmt: skip
+        assert line in caplog.messages
+
+
 def test_20_errors_of_the_database_name_no_address(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -37,17 +36,6 @@ NOT_SERVING: Mapping[str, Sequence[str]] = {
     "pytest": ("-m", "pytest", "test_app.py", "-p", "no:cacheprovider"),
 }
 Report = Callable[[str], None]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    """Writes a line into the output of the tests."""
-
-    def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-
-    return write
 
 
 @pytest.mark.parametrize(
