@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
 
 from apps.expireeye.jobs import CHECK
+from apps.outcomes import STATES, outcome_of
 from duly import RunRecord, Scheduler
 from duly.model.run import RunState
 
-Outcome = Literal["ok", "partial", "error", "missed", "skipped", "interrupted"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-
-_STATES: dict[str, tuple[RunState, ...]] = {
-    "ok": ("succeeded",),
-    "partial": ("succeeded",),
-    "error": ("failed",),
-    "missed": ("missed",),
-    "skipped": ("skipped",),
-    "interrupted": ("cancelled", "discarded", "ready"),
-}
-_SAME = {"failed": "error", "cancelled": "interrupted", "discarded": "interrupted"}
 _EXECUTED: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 _PAGE = 200
 _RANGES = 100
@@ -67,19 +55,6 @@ class Entry:
         )
 
 
-def outcome_of(run: RunRecord) -> str:
-    """Return one of `OUTCOMES`, or ``running`` or ``waiting`` for an unfinished run.
-
-    A run that succeeded although items failed is ``partial``. A run that was given back at
-    shutdown, or whose process died, is ``interrupted`` until it starts again.
-    """
-    if run.state == "succeeded":
-        return "partial" if run.counters.get("failed") else "ok"
-    if run.state in ("ready", "scheduled"):
-        return "interrupted" if run.crashes or run.started_at else "waiting"
-    return _SAME.get(run.state, run.state)
-
-
 async def history(scheduler: Scheduler, *, limit: int, outcome: str | None = None) -> list[Entry]:
     """Return the newest entries, at most ``limit``, optionally only those with one outcome."""
     found = await _runs(scheduler, limit, outcome)
@@ -105,7 +80,7 @@ async def _runs(scheduler: Scheduler, limit: int, outcome: str | None) -> list[E
     found: list[Entry] = []
     after: str | None = None
     while len(found) < limit:
-        states = None if outcome is None else _STATES[outcome]
+        states = None if outcome is None else STATES[outcome]
         page = await scheduler.aio.runs(job=CHECK, state=states, limit=_PAGE, after=after)
         entries = map(Entry.of, page)
         found += [entry for entry in entries if outcome in (None, entry.outcome)]

@@ -24,7 +24,7 @@ from apps.web.policy import CSRF_FIELD, FOREIGN, MAX_BODY, SECURITY_HEADERS
 from duly import errors
 
 _FOLDER = Path(__file__).parent
-_EXCEPTIONS: dict[type[errors.DulyError], type[HTTPException]] = {
+EXCEPTIONS: dict[type[errors.DulyError], type[HTTPException]] = {
     errors.NotFound: NotFound,
     errors.Conflict: Conflict,
     errors.DatabaseUnavailable: ServiceUnavailable,
@@ -52,8 +52,8 @@ def init_pages(app: Flask, folder: Path) -> None:
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _show_error)
     app.register_error_handler(CSRFError, lambda _: _show_error(Forbidden(FOREIGN)))
-    for kind in _EXCEPTIONS:
-        app.register_error_handler(kind, _show_error_of_duly)
+    for kind in EXCEPTIONS:
+        app.register_error_handler(kind, lambda error: _show_error(exception_for(error)))
 
 
 def _share_templates(app: Flask) -> None:
@@ -91,6 +91,7 @@ def _show_error(error: HTTPException) -> Any:
     return response
 
 
-def _show_error_of_duly(error: errors.DulyError) -> Any:
-    kind = next(found for known, found in _EXCEPTIONS.items() if isinstance(error, known))
-    return _show_error(kind(str(error)))
+def exception_for(error: errors.DulyError) -> HTTPException:
+    """Return the exception of HTTP for an error of one of the classes in `EXCEPTIONS`."""
+    kind = next(found for known, found in EXCEPTIONS.items() if isinstance(error, known))
+    return kind(str(error))

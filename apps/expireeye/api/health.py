@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,6 +10,7 @@ from apps.expireeye.api.access import ServicesDep, address_of
 from apps.expireeye.expiry import oldest_overdue
 from apps.expireeye.health import readiness
 from apps.expireeye.problems import Problem
+from apps.networks import is_inside
 
 router = APIRouter(tags=["health"])
 
@@ -38,18 +37,10 @@ async def ready(services: ServicesDep) -> JSONResponse:
 @router.get("/metrics")
 async def metrics(request: Request, services: ServicesDep) -> Response:
     """Return the Prometheus metrics, to allowed networks only."""
-    if not _inside(address_of(request), services.settings.metrics_networks):
+    if not is_inside(address_of(request), services.settings.metrics_networks):
         raise Problem(403, "forbidden", "This network may not read the metrics.")
     now = services.clock.now()
     async with services.database.session() as session:
         oldest = await oldest_overdue(session, now)
     services.metrics.lag.set((now - oldest).total_seconds() if oldest else 0)
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def _inside(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in ip_network(network) for network in networks)

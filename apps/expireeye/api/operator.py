@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse
 from apps.expireeye.api.access import Operator, ServicesDep
 from apps.expireeye.api.schemas import FrequencyChange, show_entry, show_job
 from apps.expireeye.frequency import NAMED, frequency
-from apps.expireeye.history import Outcome, history, last_executed, outcome_of
+from apps.expireeye.history import history, last_executed
 from apps.expireeye.jobs import CHECK
 from apps.expireeye.models import User
 from apps.expireeye.problems import Problem
 from apps.expireeye.services import Services
+from apps.outcomes import Outcome, outcome_of
 from duly import JobRecord, RunRecord
 from duly.errors import OverlapError
 

@@ -10,11 +10,12 @@ from fastapi.responses import Response
 from apps.expireeye.api.operator import actor, change_frequency, run_check
 from apps.expireeye.frequency import NAMED, name_of
 from apps.expireeye.health import readiness
-from apps.expireeye.history import OUTCOMES, history, last_executed
+from apps.expireeye.history import history, last_executed
 from apps.expireeye.jobs import CHECK
 from apps.expireeye.models import User
 from apps.expireeye.pages.browser import Browser, Sender, Visitor
 from apps.expireeye.problems import Problem
+from apps.outcomes import OUTCOMES
 
 router = APIRouter(prefix="/operator", include_in_schema=False)
 

@@ -18,8 +18,8 @@ from apps.expireeye.api import operator
 from apps.expireeye.expiry import expire_batch
 from apps.expireeye.follower import Follower
 from apps.expireeye.frequency import frequency
-from apps.expireeye.history import outcome_of
 from apps.expireeye.jobs import CHECK
+from apps.outcomes import outcome_of
 from duly import VirtualClock
 from tests.apps.expireeye.world import World, world_on
 from tests.support.waiting import wait_until
