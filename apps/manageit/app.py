@@ -11,6 +11,8 @@ from apps.logs import set_up_logging
 from apps.mail import Mailer, SmtpMailer
 from apps.manageit import cleanup
 from apps.manageit.database import DatabaseManager
+from apps.manageit.pages.accounts import duly_access
+from apps.manageit.pages.site import init_site
 from apps.manageit.schedule import start_scheduler
 from apps.manageit.services import Services
 from apps.manageit.settings import ConfigName, Settings
@@ -38,7 +40,7 @@ def create_app(
         ConfigurationError: ``CLEANUP_TABLES`` names a table or column that cannot be cleaned up.
     """
     settings = settings or (Settings(app_config=config_name) if config_name else Settings())
-    app = Flask("apps.manageit")
+    app = Flask("apps.manageit", static_folder=None)
     app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
     database = DatabaseManager(settings.url, settings.db_pool_size)
     database.create_tables()
@@ -47,7 +49,8 @@ def create_app(
         settings, clock or SystemClock(), database, _mailer(settings),
         _limiter(database, clock or SystemClock()),
     )  # fmt: skip
-    app.extensions["scheduler"] = start_scheduler(app, clock)
+    init_site(app)
+    app.extensions["scheduler"] = start_scheduler(app, clock, access=duly_access)
     log.info("The application is ready; its configuration is %s.", settings.app_config)
     return app
 

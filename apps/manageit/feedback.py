@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from apps.manageit import alerts
 from apps.manageit.database import Row
@@ -46,6 +46,16 @@ def give(student_id: int, mess: str, meal: Meal, rating: int, comment: str = "")
             {"mess": mess, "meal": meal, "feedback_date": day, **(summary or {})},
         )
         alerts.generate_soon(mess, connection)
+
+
+def given_by(student_id: int, day: date) -> dict[str, int]:
+    """Return how a student has rated the meals of a day."""
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        rows = cursor.execute(
+            "SELECT meal, rating FROM feedback WHERE student_id = %s AND feedback_date = %s",
+            [student_id, day],
+        ).all()
+    return {row["meal"]: row["rating"] for row in rows}
 
 
 def recent(mess: str, days: int = 14) -> list[Row]:

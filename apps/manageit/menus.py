@@ -45,10 +45,14 @@ def menu_of(mess: str, day: date) -> list[Row]:
 MEALS: tuple[Meal, ...] = ("Breakfast", "Lunch", "Snacks", "Dinner")
 
 
-def add_dated(mess: str, day: date, meal: Meal, item: str, category: str = "") -> int:
-    """Store an item that replaces the regular menu of a meal on one day."""
+def add_dated(mess: str, day: date, meal: Meal, item: str, category: str = "") -> int | None:
+    """Store an item that replaces the regular menu of a meal on one day.
+
+    Returns:
+        Its id; ``None``: it is on that menu already.
+    """
     with services().database.get_db_cursor() as (cursor, _connection):
-        return cursor.insert(
+        return cursor.insert_new(
             "temporary_menu",
             {
                 "created_at": services().clock.now(), "menu_date": day, "mess_name": mess,
@@ -58,11 +62,15 @@ def add_dated(mess: str, day: date, meal: Meal, item: str, category: str = "") -
 
 
 def add_non_veg(mess: str, day: date, meal: Meal, items: Mapping[str, Any]) -> int:
-    """Store non-vegetarian extras of a meal on one day, each with its price."""
+    """Add non-vegetarian extras to a meal of one day, each with its price."""
+    key = {"menu_date": day, "mess_name": mess, "meal": meal}
     with services().database.get_db_cursor() as (cursor, _connection):
-        main = cursor.insert(
-            "non_veg_menu_main", {"menu_date": day, "mess_name": mess, "meal": meal}
-        )
+        cursor.insert_new("non_veg_menu_main", key)
+        main: int = cursor.execute(
+            "SELECT id FROM non_veg_menu_main"
+            " WHERE menu_date = %s AND mess_name = %s AND meal = %s FOR UPDATE",
+            [*key.values()],
+        ).value()
         for name, price in items.items():
             cursor.insert(
                 "non_veg_menu_items", {"main_id": main, "item_name": name, "price": price}
@@ -84,8 +92,28 @@ def non_veg_entries(mess: str) -> list[Row]:
     """Return the non-vegetarian extras of a mess, from today on."""
     with services().database.get_db_cursor(write=False) as (cursor, _connection):
         return cursor.execute(
-            "SELECT m.id, m.menu_date, m.meal, i.item_name, i.price FROM non_veg_menu_main m"
+            "SELECT i.id, m.menu_date, m.meal, i.item_name, i.price FROM non_veg_menu_main m"
             " JOIN non_veg_menu_items i ON i.main_id = m.id"
             " WHERE m.mess_name = %s AND m.menu_date >= %s ORDER BY m.menu_date, i.id",
             [mess, today()],
         ).all()
+
+
+def remove_dated(mess: str, entry: int) -> bool:
+    """Remove a dated item of a mess; return whether there was one."""
+    with services().database.get_db_cursor() as (cursor, _connection):
+        wanted = "DELETE FROM temporary_menu WHERE id = %s AND mess_name = %s"
+        return cursor.execute(wanted, [entry, mess]).count > 0
+
+
+def remove_non_veg(mess: str, item: int) -> bool:
+    """Remove a non-vegetarian extra of a mess; return whether there was one."""
+    with services().database.get_db_cursor() as (cursor, _connection):
+        return (
+            cursor.execute(
+                "DELETE FROM non_veg_menu_items WHERE id = %s AND main_id IN"
+                " (SELECT id FROM non_veg_menu_main WHERE mess_name = %s)",
+                [item, mess],
+            ).count
+            > 0
+        )

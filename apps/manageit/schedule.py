@@ -14,18 +14,21 @@ from apps.manageit.settings import Meal, Settings
 from duly import CatchUp, Clock, JobDefaults, JobRecord, Scheduler, Trigger, Watch, cron, every
 from duly.integrations.flask import get_scheduler, init_app
 from duly.notify import Notice
+from duly.observe import Metrics
+from duly.web.access import Access
 
 log = logging.getLogger(__name__)
 
 CLEANUP, ALERTS = "cleanup_old_menu", "generate_high_low_alerts"
 
 
-def start_scheduler(app: Flask, clock: Clock | None = None) -> Scheduler:
+def start_scheduler(app: Flask, clock: Clock | None = None, *, access: Access) -> Scheduler:
     """Create the scheduler of an application, with all jobs, and let it start where it serves.
 
     Args:
         app: the application, whose database is ready.
         clock: the source of time; default: the machine's.
+        access: returns who may see Duly's dashboard.
 
     Raises:
         DatabaseUnavailable: this process serves, and the database does not respond.
@@ -56,7 +59,9 @@ def start_scheduler(app: Flask, clock: Clock | None = None) -> Scheduler:
             jobs.note_failing_job(notice)
 
     scheduler.notify(note_failing_job, on=["job.failing"])
-    init_app(app, scheduler, start=None if settings.starts_scheduler else False)
+    start = None if settings.starts_scheduler else False
+    init_app(app, scheduler, web="/admin/duly", access=access, start=start)
+    Metrics.of(scheduler)  # measures from now on
     return scheduler
 
 

@@ -106,7 +106,7 @@ class World:
         """Let a new student rate a meal of today."""
         self.do(feedback.give, self.student(), mess, meal, rating, comment)
 
-    def dated(self, day: date, item: str = "Idli", *, mess: str = "mess1") -> int:
+    def dated(self, day: date, item: str = "Idli", *, mess: str = "mess1") -> int | None:
         """A dated item instead of a lunch of the regular menu."""
         return self.do(menus.add_dated, mess, day, "Lunch", item)
 
