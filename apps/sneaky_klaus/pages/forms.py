@@ -69,7 +69,7 @@ class ExchangeForm(FlaskForm):
     description = TextAreaField("Description", [Length(max=4000)], filters=[_trim])
     date = DateField("Date", [InputRequired("Choose a date.")])
     time = TimeField("Time", [InputRequired("Choose a time.")])
-    timezone = SelectField("Time zone", choices=time_zones, validate_choice=False)
+    timezone = SelectField("Time zone", choices=time_zones, default="UTC", validate_choice=False)
 
     @classmethod
     def of(cls, exchange: Exchange) -> ExchangeForm:
