@@ -6,14 +6,14 @@ change together or not at all.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apps.sneaky_klaus.database import db
 from apps.sneaky_klaus.models import Exchange
 from apps.sneaky_klaus.services import services
-from apps.zones import local_time, wall_clock
+from duly import before
 from duly.integrations.flask import get_scheduler
 from duly.triggers import At
 
@@ -32,9 +32,8 @@ def job_id(exchange_id: int, days_before: int) -> str:
 
 
 def planned(exchange: Exchange, days_before: int) -> At:
-    """Return when a reminder is due: at the exchange's local time, so many days earlier."""
-    local = local_time(exchange.exchange_date, exchange.timezone)
-    return At(wall_clock(local - timedelta(days_before), exchange.timezone))
+    """Return when a reminder is due: at the exchange's local time, this many days earlier."""
+    return before(exchange.exchange_date, days=days_before, tz=exchange.timezone)
 
 
 def plan(exchange_id: int) -> int:
