@@ -23,6 +23,7 @@ from apps import Demo, demo_address, listening
 from apps.alerts.demo import demo as alerts
 from apps.expireeye.demo import demo as expireeye
 from apps.mail_catcher.app import mail_catcher
+from apps.manageit.demo import demo as manageit
 from apps.sneaky_klaus.demo import demo as sneaky_klaus
 from duly.web import local_key, web_app
 
@@ -30,6 +31,7 @@ APPLICATIONS: Sequence[Callable[[Path], Demo]] = (
     expireeye,
     alerts,
     sneaky_klaus,
+    manageit,
 )  # fmt: skip - one line for each application
 FOLDER = Path("var") / "demo"
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from flask_migrate import upgrade
 from pydantic import SecretStr
 
@@ -16,7 +11,7 @@ from apps import Demo, demo_address, kept_secret
 from apps.sneaky_klaus.app import create_app
 from apps.sneaky_klaus.seed import ADMIN, seed
 from apps.sneaky_klaus.settings import Settings
-from duly import Scheduler
+from apps.web.flask_demo import as_asgi, running
 
 NAME = "sneaky_klaus"
 
@@ -33,29 +28,13 @@ def demo(folder: Path) -> Demo:
         scheduler_enabled=False,  # which starts below, before the first request
     )
     app = create_app(settings)
-    wsgi: Any = app
-    asgi: Any = WSGIMiddleware(wsgi)
-    scheduler: Scheduler = app.extensions["duly"]
-
-    def start() -> None:
-        with app.app_context():
-            upgrade()
-            scheduler.start()
-            seed()
-
-    @contextlib.asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        await asyncio.to_thread(start)
-        yield
-        await asyncio.to_thread(scheduler.stop, 1)
-
     return Demo(
         name=NAME,
         title="Sneaky Klaus",
         about="Gift exchanges with secret matches; reminds people by mail, in the exchange's zone.",
-        app=asgi,
-        scheduler=scheduler,
-        running=running,
+        app=as_asgi(app),
+        scheduler=app.extensions["duly"],
+        running=running(app, prepare=upgrade, seed=seed),
         mails=mails,
         accounts=((*ADMIN, "admin"),),
         hints=(

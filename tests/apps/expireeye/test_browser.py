@@ -210,6 +210,13 @@ def test_the_demo_serves_every_application(page: Page, children: Children) -> No
     page.get_by_role("link", name="Office party is tomorrow").first.click(timeout=PATIENCE)
     page.locator(".text a").first.click()
     expect(page).to_have_title(re.compile("Sneaky Klaus"))
+    email, password = demo.wait_for(r"^ +(\S+@\S+)  (\S+)  \(official of mess1\)$").groups()
+    page.goto(address)
+    page.get_by_role("link", name="Open ManageIt").click()
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".alert", has_text="High waste")).to_be_visible(timeout=PATIENCE)
 
 
 def _make_operator(children: Children, url: str) -> None:
