@@ -11,18 +11,18 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, request, session
+from flask import Flask, Request, Response, session
 from flask.json.tag import TaggedJSONSerializer
-from flask.sessions import SessionInterface, SessionMixin
+from flask.sessions import SessionMixin
 from sqlalchemy import Connection, delete, insert, select, update
 from werkzeug.datastructures import CallbackDict
 
 from apps.sneaky_klaus.database import db, reading
 from apps.sneaky_klaus.models import BrowserSession
 from apps.sneaky_klaus.services import services
-from apps.web.policy import CSRF_FIELD, LOOPBACK
+from apps.web.flask_cookies import CookieOfMount
+from apps.web.policy import CSRF_FIELD
 
 LIFETIME = timedelta(hours=12)
 _serializer = TaggedJSONSerializer()
@@ -76,7 +76,7 @@ def renew_session() -> None:
     cast(Visit, session).renew()
 
 
-class BrowserSessions(SessionInterface):
+class BrowserSessions(CookieOfMount):
     """Loads and stores the sessions; see `flask.sessions.SessionInterface`."""
 
     def open_session(self, app: Flask, request: Request) -> Visit:
@@ -102,9 +102,9 @@ class BrowserSessions(SessionInterface):
         elif not (session.new and session.accessed):
             return
         response.set_cookie(
-            self.get_cookie_name(app), session.id, max_age=LIFETIME, httponly=True, samesite="Lax",
-            path=request.root_path or "/",
-            secure=urlsplit(f"//{request.host}").hostname not in LOOPBACK,
+            self.get_cookie_name(app), session.id, max_age=LIFETIME, httponly=True,
+            path=self.get_cookie_path(app), secure=self.get_cookie_secure(app),
+            samesite=self.get_cookie_samesite(app),
         )  # fmt: skip
 
 

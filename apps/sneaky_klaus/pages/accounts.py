@@ -1,36 +1,28 @@
-"""The pages of the admin's account, and how Flask-Login knows who is signed in."""
+"""The pages of the admin's account."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from flask import (
-    Blueprint,
-    Flask,
-    abort,
-    has_request_context,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask import Blueprint, abort, redirect, render_template, url_for
+from flask_login import UserMixin, login_user, logout_user
 from sqlalchemy import func, select, text
-from werkzeug.exceptions import TooManyRequests, Unauthorized
 
-from apps.passwords import DUMMY_HASH, hash_password, verify_password
-from apps.rate_limits import Limit, RateLimited, address_key
+from apps.passwords import hash_password
 from apps.sneaky_klaus.database import db, reading, transaction
 from apps.sneaky_klaus.models import Admin
-from apps.sneaky_klaus.pages.forms import MAX_PASSWORD, SetUpForm
+from apps.sneaky_klaus.pages.forms import SetUpForm
 from apps.sneaky_klaus.services import services
 from apps.sneaky_klaus.sessions import renew_session
+from apps.web.flask_sign_in import (
+    answer_sign_in,
+    authenticate,
+    is_signed_in,
+    to_page_asked_for,
+)
 
 accounts = Blueprint("accounts", __name__, url_prefix="/admin")
-
-FAILED_LOGINS = Limit("failed logins", 10, timedelta(minutes=15))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,34 +36,6 @@ class SignedIn(UserMixin):
 def actor_of(user: SignedIn) -> str:
     """Return an admin's name for the audit trail: an id, not an e-mail address."""
     return f"admin {user.id}"
-
-
-def init_login(app: Flask) -> None:
-    """Connect Flask-Login, whose user is the template variable ``user``."""
-    login = LoginManager(app)
-    login.session_protection = None  # the session is stored here, and has a new id at each sign-in
-    login.user_loader(_find)
-    login.unauthorized_handler(_ask_to_sign_in)
-    app.context_processor(lambda: {"user": current_user if _is_signed_in() else None})
-
-
-def limit(kind: Limit, key: str) -> Any:
-    """Count an attempt, and return it.
-
-    Raises:
-        TooManyRequests: the limit has been reached.
-    """
-    try:
-        return services().limiter.take(kind, key)
-    except RateLimited as limited:
-        raise TooManyRequests(
-            "Too many attempts; try again later.", retry_after=limited.retry_after
-        ) from None
-
-
-def sender() -> str:
-    """Return the key of the client for `limit`."""
-    return address_key(request.remote_addr or "")
 
 
 @accounts.route("/setup", methods=["GET", "POST"])
@@ -108,7 +72,7 @@ def login() -> Any:
     """Show the form to sign in."""
     if not _has_admin():
         return redirect(url_for("accounts.set_up"), 303)
-    if _is_signed_in():
+    if is_signed_in():
         return redirect(url_for("exchanges.index"), 303)
     return render_template("login.html", email="", error=None)
 
@@ -116,13 +80,7 @@ def login() -> Any:
 @accounts.post("/login")
 def sign_in() -> Any:
     """Sign an admin in, or show the form with its error."""
-    email, password = request.form.get("email", ""), request.form.get("password", "")
-    try:
-        return _signed_in(_authenticate(email, password))
-    except (Unauthorized, TooManyRequests) as error:
-        page = render_template("login.html", email=email, error=error.description)
-        waiting = dict(error.get_headers()).get("Retry-After")
-        return page, error.code, {"Retry-After": waiting} if waiting else {}
+    return answer_sign_in("login.html", _authenticate)
 
 
 def sign_out() -> Any:
@@ -132,53 +90,31 @@ def sign_out() -> Any:
     return redirect(url_for("home"), 303)
 
 
-def _authenticate(email: str, password: str) -> SignedIn:
-    """Return the admin with this address and password.
-
-    An attempt counts from before it is tried, and one that succeeds is given back.
-    """
-    attempt = limit(FAILED_LOGINS, sender())
-    wanted = select(Admin.id, Admin.email, Admin.password_hash).where(
-        Admin.email == email.strip().lower()
-    )
-    with reading() as connection:
-        admin = connection.execute(wanted).one_or_none()
-    stored = admin.password_hash if admin else DUMMY_HASH
-    right = verify_password(password[: MAX_PASSWORD + 1], stored)
-    if admin is None or not right:
-        raise Unauthorized("Address or password is wrong.")
-    services().limiter.give_back(attempt)
-    return SignedIn(admin.id, admin.email)
-
-
-def _signed_in(user: SignedIn) -> Any:
-    """Sign an admin in, and go to the page that was asked for."""
-    renew_session()
-    login_user(user)
-    asked = request.args.get("next", "")
-    inside = asked.startswith("/") and not asked.startswith(("//", "/\\"))
-    return redirect(asked if inside else url_for("exchanges.index"), 303)
-
-
-def _find(id: str) -> SignedIn | None:
+def find(id: str) -> SignedIn | None:
+    """Return the admin whom a session names."""
     wanted = select(Admin.id, Admin.email).where(Admin.id == int(id))
     with reading() as connection:
         row = connection.execute(wanted).one_or_none()
     return SignedIn(row.id, row.email) if row else None
 
 
-def _is_signed_in() -> bool:
-    return has_request_context() and current_user.is_authenticated
+def _authenticate(email: str, password: str) -> Any:
+    wanted = select(Admin.id, Admin.email, Admin.password_hash).where(
+        Admin.email == email.strip().lower()
+    )
+    with reading() as connection:
+        found = connection.execute(wanted).one_or_none()
+    row = authenticate(services().limiter, password, found, lambda row: row.password_hash)
+    return _signed_in(SignedIn(row.id, row.email))
+
+
+def _signed_in(user: SignedIn) -> Any:
+    """Sign an admin in, and go to the page that was asked for."""
+    renew_session()
+    login_user(user)
+    return to_page_asked_for("exchanges.index")
 
 
 def _has_admin() -> bool:
     with reading() as connection:
         return bool(connection.scalar(select(func.count()).select_from(Admin)))
-
-
-def _ask_to_sign_in() -> Any:
-    """Send a reader to the form; refuse everything else."""
-    if request.method != "GET" or request.path.startswith("/admin/api/"):
-        abort(401, "Sign in first.")
-    asked = f"{request.root_path}{request.full_path.rstrip('?')}"
-    return redirect(url_for("accounts.login", next=asked), 303)

@@ -24,10 +24,11 @@ from wtforms.widgets import CheckboxInput
 from apps.sneaky_klaus import webhooks
 from apps.sneaky_klaus.models import Exchange
 from apps.sneaky_klaus.services import services
+from apps.web.flask_sign_in import MAX_PASSWORD
 from apps.zones import is_time_zone, local_time, time_zones, wall_clock
 from duly.errors import AddressRefused
 
-MIN_PASSWORD, MAX_PASSWORD = 8, 200
+MIN_PASSWORD = 8
 _EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z"
 
 

@@ -16,7 +16,7 @@ from flask import (
 from flask_login import current_user
 
 from apps.sneaky_klaus.database import db
-from apps.sneaky_klaus.pages.accounts import accounts, actor_of, init_login, sign_out
+from apps.sneaky_klaus.pages.accounts import accounts, actor_of, find, sign_out
 from apps.sneaky_klaus.pages.exchanges import exchanges
 from apps.sneaky_klaus.pages.health import health
 from apps.sneaky_klaus.pages.jobs import jobs
@@ -24,6 +24,7 @@ from apps.sneaky_klaus.pages.visitors import my_exchanges, visitors
 from apps.sneaky_klaus.pages.webhooks import webhooks
 from apps.sneaky_klaus.sessions import BrowserSessions
 from apps.web.flask_pages import init_pages
+from apps.web.flask_sign_in import init_login
 from duly.integrations.flask_login import flask_login_access
 from duly.web import Principal
 
@@ -36,7 +37,7 @@ def init_site(app: Flask) -> None:
     app.config["SESSION_COOKIE_NAME"] = "klaus_session"
     app.session_interface = BrowserSessions()
     init_pages(app, Path(app.root_path))
-    init_login(app)
+    init_login(app, find, "accounts.login")
     for blueprint in (accounts, exchanges, jobs, webhooks, visitors, health):
         app.register_blueprint(blueprint)
     before_render_template.connect(_end_transaction, app)

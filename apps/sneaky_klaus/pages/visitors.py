@@ -19,10 +19,10 @@ from apps.sneaky_klaus.database import db, transaction
 from apps.sneaky_klaus.exchanges import NotPossible
 from apps.sneaky_klaus.mailing import receiver_of
 from apps.sneaky_klaus.models import Exchange, Participant
-from apps.sneaky_klaus.pages.accounts import limit, sender
 from apps.sneaky_klaus.pages.forms import LinkForm, ProfileForm, RegistrationForm
 from apps.sneaky_klaus.services import services
 from apps.sneaky_klaus.sessions import renew_session
+from apps.web.flask_sign_in import limit, sender
 
 visitors = Blueprint("visitors", __name__)
 
@@ -176,8 +176,8 @@ def _sign_out(exchange_id: int) -> None:
 
 def _count_mail(slug: str, email: str) -> None:
     """Limit how many mails a client, and an address, may be sent."""
-    limit(REGISTRATIONS, sender())
-    limit(LINKS, f"{slug} {email.lower()}")
+    limit(services().limiter, REGISTRATIONS, sender())
+    limit(services().limiter, LINKS, f"{slug} {email.lower()}")
 
 
 def _mail_is_sent(slug: str) -> Any:
