@@ -87,7 +87,7 @@ def edit(exchange_id: int) -> Any:
 def delete(exchange_id: int) -> Any:
     """Ask whether an exchange is to be deleted, and delete it."""
     exchange = _find(exchange_id)
-    if request.method == "GET":
+    if request.method != "POST":
         people = len(service.active_participants(exchange))
         return _page("exchange_delete.html", exchange=exchange, people=people)
     with transaction():

@@ -46,7 +46,7 @@ def index_as_json() -> Any:
 @jobs.route("/jobs/<job_id>/run", methods=["GET", "POST"])
 def run(job_id: str) -> Any:
     """Ask whether a job is to run now, and run it."""
-    if request.method == "GET":
+    if request.method != "POST":
         job = get_scheduler().job(job_id)
         return render_template("job_run.html", job=job, labels=Labels())
     try:

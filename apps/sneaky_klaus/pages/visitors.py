@@ -72,7 +72,7 @@ def sent(slug: str) -> Any:
 @visitors.route("/auth/magic/<token>", methods=["GET", "POST"])
 def magic(token: str) -> Any:
     """Show a button, because mail scanners open links, too; it signs the participant in."""
-    if request.method == "GET":
+    if request.method != "POST":
         found = magic_links.find(token)
         if found is None or not magic_links.is_valid(found):
             abort(410, _USED)

@@ -96,6 +96,8 @@ def test_23_a_manual_run_needs_an_admin_a_form_and_a_job_that_does_not_run(world
     assert Browser(world).get(path).location.startswith("/admin/login")
     assert Browser(world).get("/admin/api/jobs").status_code == 401
     assert browser.client.post(path).status_code == 403
+    assert browser.client.head(path).status_code == 200
+    assert world.runs("purge_old_exchanges") == []
     assert browser.get("/admin/jobs/no_such_job/run").status_code == 404
     assert browser.post("/admin/jobs/no_such_job/run").status_code == 404
     assert browser.post("/admin/jobs/runs/nonsense/repeat").status_code == 404

@@ -156,6 +156,7 @@ def test_an_exchange_is_deleted_after_a_question(world: World) -> None:
     browser = admin_of(world)
     exchange = world.matched("2026-12-24 18:00")
     assert "Its 3 participants" in browser.read(f"/admin/exchanges/{exchange}/delete")
+    assert browser.client.head(f"/admin/exchanges/{exchange}/delete").status_code == 200
     assert world.get(Exchange, exchange)
     assert browser.post(f"/admin/exchanges/{exchange}/delete").location == "/admin/exchanges"
     assert world.get(Exchange, exchange) is None
@@ -322,12 +323,13 @@ def test_mails_to_one_address_and_from_one_client_are_limited(world: World) -> N
 
 
 def test_opening_a_link_does_not_use_it_and_it_signs_in_once(world: World) -> None:
-    """A scanner that opens the link leaves it valid; the button signs in once, within an hour."""
+    """A scanner's GET or HEAD leaves the link valid; the button signs in once, within an hour."""
     exchange = open_exchange(world)
     Browser(world).post(f"/exchange/{exchange.slug}/register", name="Ana", email="ana@example.com")
     link = link_in(world, "ana@example.com")
     for _ in range(2):
         assert "Hello Ana" in Browser(world).read(link)
+        assert Browser(world).client.head(link).status_code == 200
     browser = Browser(world)
     assert browser.post(link).location == f"/me/{exchange.id}"
     assert 'value="Ana"' in browser.read(f"/me/{exchange.id}")
