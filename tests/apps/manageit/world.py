@@ -127,6 +127,11 @@ class World:
         """Do everything that is due now, and what follows from it now."""
         self.scheduler.tick()
 
+    def use_clock(self, clock: Clock) -> None:
+        """Let the application have the clock that `duly.testing` has given its scheduler."""
+        self.clock = clock
+        self.app.extensions["manageit"] = replace(self.app.extensions["manageit"], clock=clock)
+
     def set_clock(self, moment: datetime | str) -> None:
         """Let time pass while nothing runs, as if the application were down."""
         self.clock.set(instant(moment))

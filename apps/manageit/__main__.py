@@ -1,0 +1,78 @@
+"""``python -m apps.manageit``: serve the application, or add an account."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+
+from pydantic import ValidationError
+
+from apps.manageit import accounts
+from apps.manageit.app import create_app
+from apps.manageit.seed import seed
+from apps.manageit.settings import Settings
+
+_THREADS = "4"
+_EXTRA_SECONDS = 2
+"""How much longer than the scheduler's grace period gunicorn waits for a worker that stops."""
+
+
+def main() -> None:
+    """Read the command line; settings come from the environment."""
+    parser = argparse.ArgumentParser(prog="python -m apps.manageit", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--workers", type=int, default=1, help="number of processes on one database"
+    )
+    parser.add_argument("--seed", action="store_true", help="add sample data before serving")
+    parser.add_argument("--add-user", metavar="EMAIL", help="add an account, and exit")
+    parser.add_argument(
+        "--role", choices=("student", "mess_official", "admin"), default="student",
+        help="the role of the account (student)",
+    )  # fmt: skip
+    parser.add_argument("--mess", help="the mess of an official")
+    options = parser.parse_args()
+    if options.add_user and (options.role == "mess_official") != (options.mess is not None):
+        parser.error("--mess is required for a mess_official, and only for one")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        parser.exit(2, f"cannot start: {error}\n")
+    if options.add_user:
+        _add_user(settings, options)
+        parser.exit(0, "done\n")
+    if options.seed:
+        app = create_app(settings=settings)
+        app.extensions["scheduler"].prepare()
+        with app.app_context():
+            seed()
+    _serve(settings, f"{options.host}:{options.port}", options.workers)
+
+
+def _add_user(settings: Settings, options: argparse.Namespace) -> None:
+    email = options.add_user
+    name, password = email.partition("@")[0].capitalize(), getpass.getpass()
+    with create_app(settings=settings).app_context():
+        accounts.add(name, email, password, options.role, options.mess)
+
+
+def _serve(settings: Settings, address: str, workers: int) -> None:
+    """Become gunicorn."""
+    # All workers must sign with the same key.
+    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    patience = round(settings.shutdown_grace_seconds) + _EXTRA_SECONDS
+    os.execv(  # noqa: S606 - there is no shell to need
+        sys.executable,
+        [
+            sys.executable, "-m", "gunicorn", "--bind", address, "--workers", str(workers),
+            "--threads", _THREADS, "--no-control-socket", "--graceful-timeout", str(patience),
+            "apps.manageit.app:from_environment()",
+        ],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
