@@ -42,6 +42,7 @@
     ├── TransactionError        a session that cannot commit with its run        (also RuntimeError)
     ├── NotDelivered            a channel could not send a notice
     │   └── AddressRefused      its target is an address that may not be contacted
+    ├── ExecutorUnavailable     the system behind an executor cannot be reached
     ├── LeaseLost               this worker no longer owns the run
     ├── RunFailed               a run failed without an exception of its function
     └── SignatureError          a webhook's signature is not valid               (also ValueError)
@@ -407,6 +408,10 @@ class AddressRefused(NotDelivered):
 
     def __init__(self, reason: str, *, status: int | None = None) -> None:
         super().__init__(reason, final=True, status=status)
+
+
+class ExecutorUnavailable(DulyError):
+    """The other system to which an executor hands runs cannot be reached, such as a broker."""
 
 
 class LeaseLost(DulyError):

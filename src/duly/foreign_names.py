@@ -31,7 +31,6 @@ OPTIONS: Mapping[str, str] = {
     "jobstores": "give the database's URL to Scheduler(…)",
     "data_store": "give the database's URL to Scheduler(…)",
     "event_broker": "leave it out: the database is all that is needed",
-    "executors": "write queues={'default': 10}",
     "max_workers": "write queues={'default': 10}",
     "job_defaults": "write defaults=JobDefaults(…)",
     "job_executor": "write executor= where the task is declared",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Listener = Callable[[Any], object]
 """A function called with an `Event` after its transaction has committed; its errors are logged."""
@@ -41,6 +41,77 @@ class Observer(Protocol):
 
         Args:
             seconds: how long it took.
+        """
+
+
+class HandOff(NamedTuple):
+    """A run that is handed to an executor outside of this process.
+
+    Attributes:
+        run_id: the run.
+        token: the run's token at the hand-off. The run starts only while it has this token, so a
+            message that is late or doubled starts nothing.
+        timeout: the seconds after which the run will be stopped, if it has a timeout.
+    """
+
+    run_id: str
+    token: int
+    timeout: float | None
+
+
+class RemoteSite(Protocol):
+    """What a `RemoteExecutor` calls in the processes that execute what was handed over."""
+
+    @property
+    def name(self) -> str:
+        """The scheduler's name."""
+
+    def execute(self, run_id: str, token: int, *, alone: bool = False) -> bool:
+        """Execute a run that was handed over, and return when its function has ended.
+
+        Args:
+            run_id: the run, as in its `HandOff`.
+            token: its token, as in its `HandOff`.
+            alone: whether this process executes one run at a time, on its main thread, and may be
+                killed to end a function.
+
+        Returns:
+            Whether it was executed; if not, nothing has happened, and there is nothing to do.
+        """
+
+    def leave(self) -> None:
+        """Sign this process off, because it will execute nothing more."""
+
+
+class RemoteExecutor(Protocol):
+    """Hands runs to the workers of another system, which call `RemoteSite.execute`.
+
+    Attributes:
+        queues: the queues whose runs are all handed over.
+        window: the number of runs of each queue that are handed over and have not started.
+        resend: seconds after which a run that has not started is handed over again.
+    """
+
+    @property
+    def queues(self) -> Collection[str]:
+        """See above."""
+
+    @property
+    def window(self) -> int:
+        """See above."""
+
+    @property
+    def resend(self) -> float:
+        """See above."""
+
+    def connect(self, site: RemoteSite) -> None:
+        """Receive the scheduler's side; called once, when the scheduler is created."""
+
+    def send(self, hand_offs: Sequence[HandOff]) -> None:
+        """Send a message for each run.
+
+        Raises:
+            ExecutorUnavailable: the other system cannot be reached.
         """
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MethodType
-from typing import Any, Literal
+from typing import Any
 
 from duly.errors import ConfigurationError, DuplicateTask, UnknownOption, UnknownTask, did_you_mean
 from duly.model.checks import choice
@@ -18,7 +18,9 @@ from duly.model.session_parameters import check_sessions
 from duly.model.signature import Signature
 from duly.model.text import safe_repr
 
-ExecutorName = Literal["auto", "process"]
+LOCAL = ("auto", "process")
+"""The executors of every scheduler, in the worker's own process and in its child processes."""
+
 SessionFactory = Callable[[], Any]
 """Creates the session of a transactional run: a ``sessionmaker``, an ``async_sessionmaker``,
 Flask-SQLAlchemy's ``db.session``, or any function that returns a session or a connection of the
@@ -35,7 +37,8 @@ class Task:
         is_async: whether it is a coroutine function.
         transactional: whether the worker commits what the function does together with its run:
             ``True``, with a session that Duly creates; or a factory of sessions.
-        executor: where it runs: ``auto`` (a thread, a coroutine on the event loop) or ``process``.
+        executor: where it runs: ``auto`` (a thread, a coroutine on the event loop), ``process``, or
+            the name of one of ``Scheduler(executors=…)``.
         registry: where it was registered: the tasks of a scheduler, or of a group.
     """
 
@@ -45,7 +48,7 @@ class Task:
     options: Mapping[str, Any]
     is_async: bool
     transactional: bool | SessionFactory = field(default=False, compare=False)
-    executor: ExecutorName = "auto"
+    executor: str = "auto"
     registry: Registry | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -74,9 +77,15 @@ AnyTask = str | Callable[..., Any]
 
 
 class Registry:
-    """The tasks of one scheduler."""
+    """The tasks of one scheduler.
 
-    def __init__(self) -> None:
+    Args:
+        executors: the names of the scheduler's own executors; ``None``: any name is accepted,
+            because the tasks belong to a group, and the scheduler that includes it will check.
+    """
+
+    def __init__(self, executors: Collection[str] | None = ()) -> None:
+        self._executors = executors
         self._tasks: dict[str, Task] = {}
         self._executions: dict[str, object] = {}
         self._lock = threading.Lock()
@@ -88,7 +97,7 @@ class Registry:
         name: str | None = None,
         options: Mapping[str, Any],
         transactional: bool | SessionFactory = False,
-        executor: ExecutorName = "auto",
+        executor: str = "auto",
     ) -> Task:
         """Register a function as a task.
 
@@ -105,8 +114,8 @@ class Registry:
                 run again, replaces its functions.
             UnknownOption: there is no task option of this name.
             ConfigurationError: ``function`` is not a function or is a generator, a parameter cannot
-                be stored, a session parameter does not fit ``transactional``, or the executor is
-                ``process`` and another process cannot import the function.
+                be stored, a session parameter does not fit ``transactional``, the scheduler has no
+                such executor, or it is ``process`` and another process cannot import the function.
         """
         given: Any = function
         if isinstance(given, Registered):  # a task, of whichever scheduler
@@ -124,7 +133,6 @@ class Registry:
             asks_for_run=bool(signature.injected),
             transactional=transactional,
         )
-        choice("auto", "process")("executor", executor)
         task = Task(
             name, function, signature, dict(options), is_async, transactional, executor, self
         )
@@ -137,8 +145,11 @@ class Registry:
 
         Raises:
             DuplicateTask: the name belongs to another function.
+            ConfigurationError: the scheduler has no such executor.
         """
         name, function = task.name, task.function
+        if self._executors is not None:
+            choice(*LOCAL, *self._executors)("executor", task.executor)
         with self._lock:
             known = self._tasks.get(name)
             if known is not None and not replaces(function, known.function, self._executions[name]):
@@ -212,6 +223,11 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """Return all task names, sorted."""
         return tuple(sorted(self._tasks))
+
+    def executed_by(self, executors: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of the tasks of these executors, sorted."""
+        chosen = frozenset(executors)
+        return tuple(name for name in self.names() if self._tasks[name].executor in chosen)
 
     def __contains__(self, name: str) -> bool:
         return name in self._tasks

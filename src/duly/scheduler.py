@@ -13,6 +13,7 @@ from duly import operations as op
 from duly.clock import Clock, SystemClock
 from duly.errors import ConfigurationError
 from duly.foreign_names import CALLS
+from duly.hooks import RemoteExecutor
 from duly.misuse import explains_arguments, explains_names, misuse
 from duly.model.policy import JobOptions
 from duly.model.release import check_version
@@ -179,6 +180,8 @@ class Scheduler(DirectEnqueue):
         secrets: a function that returns the value of a secret by its name, or ``None`` if there is
             none; it is called where a run is executed whose arguments contain `secret`. Default:
             the environment variable of that name.
+        executors: executors that hand runs to another system, by the name that a task gives as
+            ``executor=``: ``{"celery": CeleryExecutor(app)}``; see `duly.integrations.celery`.
 
     Attributes:
         aio: the calls that may wait for the database, or for runs, as awaitables: ``await
@@ -211,6 +214,7 @@ class Scheduler(DirectEnqueue):
         schema: str | None = None,
         resources: OpenResources | None = None,
         secrets: Resolve | None = None,
+        executors: Mapping[str, RemoteExecutor] | None = None,
     ) -> None:
         if start not in ("retry", "required"):
             raise ConfigurationError(f"start={start!r}; it must be 'retry' or 'required'")
@@ -229,9 +233,11 @@ class Scheduler(DirectEnqueue):
             schema=schema,
             resources=resources,
             secrets=secrets,
+            executors={} if executors is None else executors,
         )
         super().__init__(self._new_core(url, settings, clock or SystemClock()))
         self.aio = Aio(self._core)
+        op.hand_off.connect(self._core)
 
     def _new_core(self, url: str | Literal[Later.LATER], settings: Settings, clock: Clock) -> Core:
         """Create the core; the simulation overrides this to use a simulated database."""

@@ -21,6 +21,7 @@ PUBLIC = {
     *("duly.testing", "duly.web"),
     *("duly.integrations.fastapi", "duly.integrations.flask", "duly.integrations.starlette"),
     *("duly.integrations.alembic", "duly.integrations.flask_login"),
+    "duly.integrations.celery",
 }
 
 

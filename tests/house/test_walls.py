@@ -30,6 +30,8 @@ OUTSIDE: dict[str, set[str]] = {
         "click",
         "a2wsgi",
         "sqlalchemy",
+        "celery",
+        "kombu",
     },
     "testing": {"sqlalchemy"},
     "pytest_plugin": {"pytest"},

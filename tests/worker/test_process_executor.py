@@ -334,6 +334,6 @@ def test_an_unknown_executor_is_refused(world: World) -> None:
     """The error lists the executors."""
     scheduler = world.scheduler()
     with pytest.raises(ConfigurationError, match="'auto', 'process'"):
-        scheduler.task(executor="celery")(tasks.add)  # type: ignore[arg-type]
+        scheduler.task(executor="celery")(tasks.add)
     with pytest.raises(ConfigurationError, match="executor="):
         scheduler.job(every(seconds=1), executor="process")(scheduler.task()(tasks.talk))

@@ -48,6 +48,11 @@ class Invocation:
         self.around = around
         self.span: RunSpan | None = None
 
+    @property
+    def has_outlived_run(self) -> bool:
+        """Whether its result is ignored."""
+        return False
+
     def surroundings(self) -> Surroundings:
         """Return a context manager that makes the run the current one and enters ``around``."""
         return Surroundings(self)

@@ -15,6 +15,7 @@ KINDS = frozenset(
             for name in (
                 "started", "succeeded", "failed", "retried", "snoozed", "missed", "skipped",
                 "cancelled", "discarded", "late", "overrun", "revived", "given_back",
+                "handed_off",
                 "cancel_requested", "requested", "rescheduled",
             )
         ),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
 from duly.errors import ConfigurationError, TriggerError
+from duly.hooks import RemoteExecutor
 from duly.model.checks import SECONDS, label
 from duly.model.job import MAX_ID
 from duly.model.policy import JobOptions
@@ -49,6 +50,9 @@ class Settings:
         secrets: returns the value of a secret by its name; ``None``: the environment does.
         sole_worker: whether this is the only worker of a test's database. It has no heartbeat,
             rescues nothing, deletes nothing, and compares its declarations with no others.
+        executors: hand runs to other systems, by name.
+        lent: whether this process belongs to another system, which gives it runs. It claims none
+            by itself.
     """
 
     name: str
@@ -67,6 +71,30 @@ class Settings:
     resources: OpenResources | None = None
     schema: str | None = None
     secrets: Resolve | None = None
+    executors: Mapping[str, RemoteExecutor] = field(default_factory=dict)
+    lent: bool = False
+
+    @property
+    def own_queues(self) -> dict[str, int]:
+        """The queues from which this process claims runs that it executes itself."""
+        if self.lent:
+            return {}
+        if self.sole_worker:
+            return dict(self.queues)
+        others = {queue for executor in self.executors.values() for queue in executor.queues}
+        return {queue: slots for queue, slots in self.queues.items() if queue not in others}
+
+    @property
+    def served_queues(self) -> dict[str, int]:
+        """The queues of which no run waits because of this process: with those handed over."""
+        if self.lent or self.sole_worker:
+            return self.own_queues
+        handed = {
+            queue: executor.window
+            for executor in self.executors.values()
+            for queue in executor.queues
+        }
+        return self.own_queues | handed
 
     @property
     def release(self) -> Release:
@@ -100,6 +128,7 @@ class Settings:
             )
         check_zone(self.timezone)
         check_queues(self.queues)
+        check_executors(self.executors)
 
 
 def check_zone(zone: object) -> str:
@@ -138,6 +167,33 @@ def check_queues(queues: Mapping[str, int]) -> dict[str, int]:
     if not queues:
         raise ConfigurationError("queues={} would execute nothing; give {'default': 10}")
     return dict(queues)
+
+
+def check_executors(executors: Mapping[str, RemoteExecutor]) -> None:
+    """Check the executors of ``Scheduler(executors=…)``.
+
+    Raises:
+        ConfigurationError: they are not names and executors, or two of them share a queue.
+    """
+    given: object = executors
+    if not isinstance(given, Mapping) or not all(
+        _is_name(name) and hasattr(executor, "send") for name, executor in given.items()
+    ):
+        raise ConfigurationError(
+            f"executors={executors!r} is not valid; give each executor a name, as in "
+            "executors={'celery': CeleryExecutor(app)}. For threads, write queues={'default': 10}"
+        )
+    for name in executors:
+        if name in ("auto", "process"):
+            raise ConfigurationError(
+                f"executors={{{name!r}: …}}: Duly has an executor of that name"
+            )
+    queues = [queue for executor in executors.values() for queue in executor.queues]
+    for queue in queues:
+        if not _is_name(queue) or queues.count(queue) > 1:
+            raise ConfigurationError(
+                f"executors=…: the queue {queue!r} is not valid, or belongs to two executors"
+            )
 
 
 def _is_name(value: object) -> bool:

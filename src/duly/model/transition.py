@@ -115,7 +115,7 @@ class Transition:
         if self.revives and run.state in TERMINAL:
             return self._start_over(run, now)
         if self.postpones and run.state == "ready":
-            return {"state": self.to, "due_at": self.due_at}
+            return {"state": self.to, "due_at": self.due_at, "occupied": False}
         raise StateError(f"run {run.id} is {run.state}; {self.event} does not apply to it")
 
     def retakes_key(self, run: RunSnapshot) -> bool:
@@ -174,9 +174,13 @@ class Transition:
     def _end_without_running(self, run: RunSnapshot, now: datetime) -> dict[str, Any]:
         """Return the columns of a run that is not running; a failed one keeps ``finished_at``."""
         keep_until = run.policy.keep_until(self.to, now)
-        values = {"state": self.to, "reason": self.reason, "keep_until": keep_until}
+        values: dict[str, Any] = {
+            "state": self.to, "reason": self.reason, "keep_until": keep_until
+        }  # fmt: skip
         if run.state in LIVE:
             values |= {"finished_at": now, "unique_key": None}
+        if run.state == "ready":  # it may have been handed off
+            values["occupied"] = False
         return values
 
     def _start_over(self, run: RunSnapshot, now: datetime) -> dict[str, Any]:
@@ -228,6 +232,18 @@ def give_back(reason: str, *, unstarted: bool = False) -> Transition:
     return Transition(
         "ready", "run.given_back", reason, uncounted=True, keeps_error=True, unstarted=unstarted
     )
+
+
+def hand_off(executor: str) -> Transition:
+    """Leave a run that was just claimed to another executor, which will start it.
+
+    It stays ready, and keeps the place that the claim has taken in the limits.
+
+    Args:
+        executor: the executor's name.
+    """
+    reason = f"handed to the executor {executor!r}"
+    return replace(give_back(reason, unstarted=True), event="run.handed_off").withdrawn()
 
 
 def give_back_executing(reason: str) -> Transition:

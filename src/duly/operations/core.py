@@ -96,7 +96,7 @@ class Core:
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.registry = Registry()
+        self.registry = Registry(settings.executors)
         self.listeners = Listeners()
         self.declared: dict[str, Definition] = {}
         self.process_jobs: dict[str, ProcessJob] = {}
@@ -316,7 +316,8 @@ class Core:
     def _new_notifier(self) -> Notifier:
         if self.environment is not None:
             return Notifier(self.store.engine, None, None)
-        listening = None if self.settings.pooler else self.store.engine
+        quiet = self.settings.pooler or self.settings.lent
+        listening = None if quiet else self.store.engine
         if self.settings.listen_url is not None and self.has_database:
             listening = self.store.dialect.create_engine(parse_url(self.settings.listen_url))
         return Notifier(self.store.engine, listening, self.store.dialect.notices)

@@ -44,7 +44,7 @@ from duly.operations.jobs.pause import (
 )
 from duly.operations.process_jobs import declare_process_job, refuse_options
 from duly.operations.task_function import TaskFunction
-from duly.registry import ExecutorName, Registry, SessionFactory, Task
+from duly.registry import Registry, SessionFactory, Task
 from duly.store import declarations, history, jobs
 from duly.store.rows import JobRow, definition_of, event_record, options_problem, overridden
 from duly.store.tables import UNRESOLVED
@@ -63,7 +63,7 @@ def task(
     name: str | None = None,
     *,
     transactional: bool | SessionFactory = False,
-    executor: ExecutorName = "auto",
+    executor: str = "auto",
     **options: Unpack[TaskOptionFields],
 ) -> TaskDecorator:
     """Register the decorated function so that it can be enqueued and scheduled.
@@ -77,7 +77,8 @@ def task(
             function that returns a connection of the driver; see `Run.connection`.
         executor: ``auto``: the function runs in a thread, or as a coroutine on the event loop;
             ``process``: a plain function runs in a process of its own, with an interpreter lock of
-            its own, and a timeout or a cancellation really ends it.
+            its own, and a timeout or a cancellation really ends it; or the name of one of
+            ``Scheduler(executors=…)``.
         options: ``queue``, ``priority``, ``retry``, ``timeout``, ``on_crash``, ``expires``,
             ``keep``, ``concurrency_key``, ``ping``: see `JobOptions`.
 
@@ -120,7 +121,7 @@ def job(
     paused: bool | str = False,
     scope: Scope = "shared",
     transactional: bool | SessionFactory = False,
-    executor: ExecutorName = "auto",
+    executor: str = "auto",
     **options: Unpack[JobOptionFields],
 ) -> TaskDecorator: ...
 def job(
@@ -135,7 +136,7 @@ def job(
     paused: bool | str = False,
     scope: Scope = "shared",
     transactional: bool | SessionFactory = False,
-    executor: ExecutorName = "auto",
+    executor: str = "auto",
     **options: Unpack[JobOptionFields],
 ) -> JobRecord | TaskDecorator:
     """Declare a job: ``@scheduler.job(cron("0 9 * * 1-5"))``. Or look one up by its id.
@@ -238,7 +239,7 @@ def _decorated(
     core: Core,
     function: Callable[..., Any],
     transactional: bool | SessionFactory,
-    executor: ExecutorName,
+    executor: str,
 ) -> TaskFunction[..., ..., Any]:
     """Return a function as a task of this scheduler, registered now if it is not one yet."""
     if not isinstance(function, TaskFunction):

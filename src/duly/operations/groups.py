@@ -23,7 +23,7 @@ from duly.operations.core import Core
 from duly.operations.decorators import TaskDecorator
 from duly.operations.enqueue import AwaitableEnqueue, DirectEnqueue
 from duly.operations.task_function import TaskFunction
-from duly.registry import ExecutorName, Registry, SessionFactory
+from duly.registry import Registry, SessionFactory
 from duly.triggers import Trigger
 from duly.triggers.dependency import Outcome
 
@@ -56,7 +56,7 @@ class JobGroup:
         JobOptions().with_overrides(options, "for a JobGroup")
         self._tags = check_tags(tags)
         self._options: Mapping[str, Any] = options
-        self._registry = Registry()
+        self._registry = Registry(executors=None)
         self._declarations: list[Declaration] = []
         self._cores: weakref.WeakSet[Core] = weakref.WeakSet()
 
@@ -65,7 +65,7 @@ class JobGroup:
         name: str | None = None,
         *,
         transactional: bool | SessionFactory = False,
-        executor: ExecutorName = "auto",
+        executor: str = "auto",
         **options: Unpack[TaskOptionFields],
     ) -> TaskDecorator:
         """Declare the decorated function as a task of this group; see `Scheduler.task`.
@@ -111,7 +111,7 @@ class JobGroup:
         paused: bool | str = False,
         scope: Scope = "shared",
         transactional: bool | SessionFactory = False,
-        executor: ExecutorName = "auto",
+        executor: str = "auto",
         **options: Unpack[JobOptionFields],
     ) -> TaskDecorator:
         """Declare a job of this group: ``@jobs.job(cron("0 9 * * 1-5"))``; see `Scheduler.job`.

@@ -48,6 +48,7 @@ def find(core: Core, conn: Connection) -> list[Finding]:
         found += _not_fired(conn, workers, now, absent)
         found += _not_served(core, conn, workers, now, absent)
     found += _event_loop(core)
+    found += _executors(core)
     found += _no_tasks(core)
     found += _failing_process_jobs(workers)
     found += _rivals(examination.rival_declarations(conn, {worker.app for worker in workers}))
@@ -193,6 +194,18 @@ def _event_loop(core: Core) -> Iterator[Finding]:
             "keep it running, and move what blocks it to a thread; or stop the scheduler, so that "
             "other processes execute these runs",
         )
+
+
+def _executors(core: Core) -> Iterator[Finding]:
+    for hand_off in core.worker.hand_offs:
+        if hand_off.trouble is not None:
+            yield Finding(
+                "executors",
+                "problem",
+                f"the executor {hand_off.name!r} cannot be reached ({hand_off.trouble}), so that "
+                "its runs wait",
+                "they are handed over as soon as it can be reached; look at its broker",
+            )
 
 
 def _no_tasks(core: Core) -> Iterator[Finding]:

@@ -284,6 +284,17 @@ claimer = Table(
     Column("worker_id", Id, primary_key=True),
 )
 
+hand_off = Table(
+    "duly_hand_off",
+    metadata,
+    Column("run_id", Id, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("executor", String(64), nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("sends", Integer, nullable=False),
+    Column("send_at", Instant, nullable=False),
+)
+
 event = Table(
     "duly_event",
     metadata,

@@ -18,7 +18,7 @@ from duly.store import tables
 from duly.store.dialect import StoreDialect
 from duly.store.sql.bulk_insert import insert_rows
 
-ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back"})
+ROUTINE = frozenset({"run.started", "run.succeeded", "run.given_back", "run.handed_off"})
 """Kinds of events that are announced but not stored, because the run's row implies them.
 
 Without a listener they are not even created, because every run has some of them.

@@ -244,6 +244,7 @@ def claim_values() -> dict[str, Any]:
         "worker_id": bindparam("worker", type_=Id),
         "started_at": bindparam("now", type_=Instant),
         "cancel_requested": False,
+        "occupied": False,
         "unique_key": case((run.c.unique_scope == "until_done", run.c.unique_key), else_=null()),
     }
 

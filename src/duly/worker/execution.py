@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from duly.context import Provided, Run, RunFacts
 from duly.executors.base import CallResult, Executors, stored_arguments
 from duly.executors.event_loop import EventLoopExecutor
 from duly.executors.failure import CallError
+from duly.executors.foreground import ForegroundExecutor, MainThreadExecutor
 from duly.executors.log_capture import log_capture
 from duly.executors.process.executor import ProcessExecutor
 from duly.executors.thread import ThreadExecutor
@@ -88,6 +90,36 @@ class Execution:
         self.in_flight.add(claims, reservation)
         for queue in {claim.queue for claim in claims}:
             self._start_next(queue)
+
+    def use_foreground(self, sign_off: Callable[[], None] | None) -> None:
+        """Execute plain functions on the threads that call `execute`.
+
+        Args:
+            sign_off: the calls come from the main thread of a process that executes nothing else;
+                this is called before it is killed to end a function.
+        """
+        coroutines = self.executors.coroutines
+        if sign_off is None:
+            self.executors.functions = ForegroundExecutor(coroutines)
+        else:
+            self.executors.functions = MainThreadExecutor(coroutines, sign_off)
+
+    def admit(self, claim: Claim) -> Attempt:
+        """Begin an attempt of a run that another system has chosen to execute here."""
+        attempt = self._new_attempt(claim)
+        self.in_flight.admit(attempt)
+        return attempt
+
+    def execute(self, attempt: Attempt) -> None:
+        """Call the function of an admitted run, and return when it has ended."""
+        ended = threading.Event()
+
+        def done(attempt: Attempt, result: CallResult) -> None:
+            self._finish(attempt, result)
+            ended.set()
+
+        if self._submit(attempt, done):
+            ended.wait()
 
     def attempt_apart(
         self, claim: Claim, last_success: Callable[[RunFacts], datetime | None]
@@ -267,13 +299,19 @@ class Execution:
 
     def _start_next(self, queue: str) -> None:
         while attempt := self.in_flight.begin_next(queue, self._new_attempt):
-            if self.observer is not None:
-                self.observer.attempt_started(attempt.claim, self._now())
-            try:
-                self._bind(attempt)
-                attempt.executor.submit(attempt, self._done)
-            except Exception as error:  # noqa: BLE001 - no slot may be lost, whatever happens
-                self._finish(attempt, CallResult(error=CallError.of(error)))
+            self._submit(attempt, self._done)
+
+    def _submit(self, attempt: Attempt, done: Callable[[Attempt, CallResult], None]) -> bool:
+        """Start a call; return whether that was possible: only then will ``done`` be called."""
+        if self.observer is not None:
+            self.observer.attempt_started(attempt.claim, self._now())
+        try:
+            self._bind(attempt)
+            attempt.executor.submit(attempt, done)
+        except Exception as error:  # noqa: BLE001 - no slot may be lost, whatever happens
+            self._finish(attempt, CallResult(error=CallError.of(error)))
+            return False
+        return True
 
     def _new_attempt(self, claim: Claim) -> Attempt:
         run = Run(claim, self._now, self._last_success, self.provided)

@@ -59,6 +59,7 @@ class InFlight:
 
     def __init__(self, queues: Mapping[str, int], clock: Clock) -> None:
         self._slots = {queue: QueueSlots(size) for queue, size in queues.items()}
+        self._admitted: set[Claim] = set()
         self._clock = clock
         self._attempts: dict[Claim, Attempt | None] = {}
         self._quarantined: Claim | None = None
@@ -99,6 +100,16 @@ class InFlight:
                 slots.reserved += count
                 reserved[queue] = reserved.get(queue, 0) + count
             return count
+
+    def admit(self, attempt: Attempt) -> None:
+        """Begin an attempt that another system has chosen to execute here: it needs no slot."""
+        with self._lock:
+            self._attempts[attempt.claim] = attempt
+            self._admitted.add(attempt.claim)
+            if attempt.claim.quarantined:
+                self._quarantined = attempt.claim
+            attempt.begin()
+            self.empty.clear()
 
     def reserve_all(self, reserved: dict[str, int]) -> dict[str, Capacity]:
         """Reserve all capacity, and return it by queue."""
@@ -143,8 +154,12 @@ class InFlight:
     def end(self, attempt: Attempt, seconds: float) -> None:
         """Remove an attempt whose function has ended, and free its slot."""
         with self._lock:
-            del self._attempts[attempt.claim]
-            self._slots[attempt.claim.queue].release(seconds)
+            claim = attempt.claim
+            del self._attempts[claim]
+            if claim in self._admitted:
+                self._admitted.remove(claim)
+            else:
+                self._slots[claim.queue].release(seconds)
             if not self._attempts:
                 self.empty.set()
 

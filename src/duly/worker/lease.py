@@ -270,7 +270,7 @@ class WorkerLease:
                 "id": worker_id, "app": settings.name, "host": own_host(), "pid": os.getpid(),
                 "process": own_process(), "version": VERSION,
                 "app_version": settings.version or None, "fires": settings.fires,
-                "tzdb": tzdb_version(), "queues": payload.encode(dict(settings.queues)),
+                "tzdb": tzdb_version(), "queues": payload.encode(settings.served_queues),
                 "started_at": tx.now, "beat_at": tx.now, "server": server,
                 "lease_until": tx.now + timedelta(seconds=self.heartbeat.lease),
                 "draining": self.drain_requested, "drain_requested": self.drain_requested,

@@ -9,22 +9,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from duly.errors import LifecycleError
 from duly.hooks import AroundRun, Observer
 from duly.model.settings import Settings
-from duly.registry import Registry
+from duly.registry import LOCAL, Registry
+from duly.store import hand_offs
 from duly.store.agenda import Agenda
 from duly.store.notifier import Notifier
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claims.claim import Claim, HeldClaim
+from duly.worker.claims.claim import Claim, HeldClaim, record_started
 from duly.worker.claims.claimer import Claimed
 from duly.worker.claims.claims import Claims
 from duly.worker.claims.on_insert import OnInsertClaimer
 from duly.worker.execution import Execution
 from duly.worker.firing import Firing
+from duly.worker.hand_offs import hand_offs_of
 from duly.worker.in_flight import Reservation
 from duly.worker.lease import WorkerLease
 from duly.worker.loop import Loop, State
@@ -72,6 +75,7 @@ class Worker:
         lease: its row in the database and its heartbeat.
         execution: its attempts.
         process_jobs: the jobs that it executes apart from all others.
+        hand_offs: hand runs to other systems.
         loop: the thread that steps it.
         shutdown: stops it.
         last_tick: when the last step succeeded, on the steady clock.
@@ -95,14 +99,17 @@ class Worker:
         self._settings = settings
         self._notifier = notifier
         self._duties = duties
-        self.execution = Execution(store, registry, settings.queues, self._attempt_ended)
+        queues = settings.own_queues
+        self.execution = Execution(store, registry, queues, self._attempt_ended)
         if settings.secrets is not None:
             self.execution.provided.secrets = settings.secrets
         self._resources = Resources(
             settings.resources, self.execution.provided, lambda: self.execution.executors.coroutines
         )
         self.lease = WorkerLease(store, settings, self.execution.lose_lease)
-        self._claims = Claims(store, registry, settings.queues)
+        local = registry.names if settings.sole_worker else partial(registry.executed_by, LOCAL)
+        self._claims = Claims(store, local, queues)
+        self.hand_offs = hand_offs_of(store, registry, settings, self._claiming_id)
         self._firing = Firing(store)
         self._slot_waits = SlotWaits(store)
         self._maintenance = Maintenance(
@@ -280,6 +287,56 @@ class Worker:
             self.wake()  # the loop must learn of their deadlines
         return started
 
+    def execute_in_foreground(self, *, alone: bool) -> None:
+        """Execute plain functions on the threads that call `execute_handed_off`.
+
+        Args:
+            alone: whether it is called on the main thread of a process that executes nothing else.
+        """
+        self.execution.use_foreground(self.lease.leave if alone else None)
+
+    def execute_handed_off(self, run_id: str, token: int) -> bool:
+        """Execute a run that was handed to this process, and return when its function has ended.
+
+        Args:
+            run_id: the run, as the message names it.
+            token: its token, as the message names it.
+
+        Returns:
+            Whether it was executed: not if the message is late or doubled.
+        """
+        worker_id = self._claiming_id()
+        if not worker_id:
+            return False
+        with self.pending_start() as pending:
+            claim = self._store.run(partial(self._take, worker_id, run_id, token, pending))
+            if claim is None:
+                return False
+            with self.lease.holding(worker_id) as alive:
+                if not alive:  # the run is given back, or rescued
+                    return False
+                attempt = self.execution.admit(claim)
+        if claim.policy.timeout is not None:
+            self.wake()  # the loop must learn of the deadline
+        self.execution.execute(attempt)
+        return True
+
+    def _take(
+        self, worker_id: str, run_id: str, token: int, pending: set[HeldClaim], tx: Transaction
+    ) -> Claim | None:
+        busy = bool(self.execution.in_flight)
+        row = hand_offs.start(tx, worker_id, run_id, token, any_busy=busy)
+        if row is None:
+            return None
+        claim = Claim.of(row)
+        pending.add((claim.id, claim.claim_id))
+        record_started(tx, [claim])
+        return claim
+
+    def _claiming_id(self) -> str:
+        """Return this worker's id, or an empty string while it must not claim."""
+        return "" if self.lease.draining or self.lease.leaving else self.lease.worker_id
+
     def start(self) -> None:
         """Start the loop on a thread of its own, unless it is running."""
         if not self.loop.threaded:
@@ -303,6 +360,8 @@ class Worker:
                 self.execution.stop()
             return
         thread = self.loop.stop()
+        for hand_off in self.hand_offs:
+            hand_off.stop()
         try:
             self.shutdown.run(grace, thread)
         finally:
@@ -339,7 +398,18 @@ class Worker:
         self.idle_tick = None if wake.at_once or self.busy else began
         self.last_tick = self._store.clock.monotonic()
         self._note_drained(worker_id)
+        self._hand_off()
         return wake
+
+    def _hand_off(self) -> None:
+        """Hand runs to other systems, on threads of their own where this worker has any."""
+        for hand_off in self.hand_offs:
+            if self.loop.threaded:
+                hand_off.start()
+                hand_off.wake()
+            else:
+                while hand_off.step():
+                    pass
 
     def _step(self) -> Wake:
         """Take a step of the loop; process jobs begin with the first one, even if it fails."""
@@ -395,15 +465,20 @@ class Worker:
         while completions and self.lease.worker_id == worker_id:
             if completions.flush(worker_id):
                 self._claims.ready.forget_marks()
+            if self._settings.lent:
+                self._notifier.send()  # others resolve what depends on it
 
     def _ask_agenda(self) -> Agenda:
-        """Query the database for what there is to do."""
+        """Query the database for what there is to do; where this process is lent, nothing."""
+        if self._settings.lent:
+            self.process_jobs.switch(stopped=True)
+            return _NOTHING
         with self._store.read() as conn:
             agenda = self._claims.agenda.read(conn, self._store.time.now())
         stopped = agenda.stopped or self.lease.draining
         self.process_jobs.switch(stopped=stopped)
         if stopped:
-            return Agenda(None, None, None, waiting=False, feeding=False, stopped=True, ready=())
+            return _NOTHING
         return agenda if self._settings.fires else replace(agenda, next_fire=None)
 
     def _fire_foreseen(self, worker_id: str) -> None:
@@ -506,6 +581,9 @@ class Worker:
             self.execution.executors.wait(jobs.empty, max(0.0, min(left, WAIT_SLICE)))
             self._beat_if_due()
             jobs.enforce_deadlines()
+
+
+_NOTHING = Agenda(None, None, None, waiting=False, feeding=False, stopped=True, ready=())
 
 
 class _Fired(NamedTuple):

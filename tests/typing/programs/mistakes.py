@@ -34,7 +34,7 @@ scheduler.task(retri=3)  # error
 scheduler.task(retry="3")  # error
 scheduler.task(on_crash="again")  # error
 scheduler.task(overlap="skip")  # error
-scheduler.task(executor="fork")  # error
+scheduler.task(executor=3)  # error
 scheduler.job(every(hours=1), overlap="skp")  # error
 scheduler.job(every(hours=1), catch_up="newest")  # error
 scheduler.job(every(hours=1), misfire_grac=30)  # error

@@ -113,6 +113,7 @@ _PAUSED = exists(
 )
 _WAITING: Select[Any] = select(run.c.id, run.c.queue, run.c.due_at, run.c.concurrency_key).where(
     QUARANTINED,
+    run.c.occupied.is_(False),
     run.c.queue.in_(bindparam("queues", expanding=True)),
     run.c.task.in_(bindparam("tasks", expanding=True)),
     run.c.due_at <= bindparam("now", type_=Instant),

@@ -106,12 +106,16 @@ ORDER = (run.c.id, run.c.priority, run.c.due_at)
 def _claimable(
     known: ColumnElement[bool] | None = None,
 ) -> tuple[ColumnElement[bool] | TextClause, ...]:
-    """Return the conditions that a run is ready, due, not expired, and of a task known here."""
+    """Return the conditions of a run that may be claimed.
+
+    It is ready, due, not expired, of a task known here, and not handed to another executor.
+    """
     listed = run.c.task.in_(bindparam("tasks", expanding=True))
     return (
         READY,
         _in_queue(),
         run.c.quarantined.is_(False),
+        run.c.occupied.is_(False),
         run.c.due_at <= _now(),
         run.c.expires_at.is_(None) | (run.c.expires_at > _now()),
         listed if known is None else known,

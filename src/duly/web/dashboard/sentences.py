@@ -27,6 +27,7 @@ SENTENCES: Mapping[str, str] = {
     "run.overrun": "{subject} takes longer than it should",
     "run.revived": "{actor} put {run} of {subject} back into its queue",
     "run.given_back": "{run} of {subject} was given back by its worker",
+    "run.handed_off": "{run} of {subject} was handed to another executor",
     "run.cancel_requested": "{actor} asked {run} of {subject} to stop",
     "run.requested": "{actor} started {run} of {subject}",
     "run.rescheduled": "{actor} rescheduled {run} of {subject} to {due_at}",

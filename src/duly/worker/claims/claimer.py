@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from duly.store.claims.query import claim_order
 from duly.store.dialect import Choice
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claims.claim import Claim, record_started
+from duly.worker.claims.claim import Claim
 from duly.worker.claims.low_water import LowWater
 
 SHORTEST_PAUSE = 0.02
@@ -80,10 +80,17 @@ class Claimer:
     Args:
         store: the database.
         agenda: asked inside each transaction, so that a pause is obeyed from its commit on.
+        on_claim: called in each transaction with the claimed runs.
     """
 
-    def __init__(self, store: Store, agenda: AgendaQuery) -> None:
+    def __init__(
+        self,
+        store: Store,
+        agenda: AgendaQuery,
+        on_claim: Callable[[Transaction, Sequence[Claim]], None],
+    ) -> None:
         self._store = store
+        self._on_claim = on_claim
         self._agenda = agenda
         self._last_keys: dict[str, str] = {}
         self._low_water = LowWater(store.clock)
@@ -126,7 +133,7 @@ class Claimer:
             else:
                 capacity = request.capacity[queue]
                 rows = self._claim_up_to(tx, request.parameters(tx, queue), capacity)
-                _take(tx, claimed, rows, capacity)
+                self._take(tx, claimed, rows, capacity)
         return claimed, limited
 
     def _open_agenda(self, tx: Transaction, worker_id: str) -> Agenda | None:
@@ -191,12 +198,13 @@ class Claimer:
         if found.can_prefetch and capacity.prefetch:
             prefetch = {**parameters, "limit": capacity.prefetch}
             rows += tx.dialect.claim(tx.conn, prefetch, Choice.PREFETCH)
-        _take(tx, claimed, rows, capacity)
+        self._take(tx, claimed, rows, capacity)
         return claimed
 
-
-def _take(tx: Transaction, claimed: Claimed, rows: Sequence[Row[Any]], capacity: Capacity) -> None:
-    claims = [Claim.of(row) for row in rows]
-    record_started(tx, claims)
-    claimed.claims += claims
-    claimed.more |= len(rows) >= capacity.free + capacity.prefetch
+    def _take(
+        self, tx: Transaction, claimed: Claimed, rows: Sequence[Row[Any]], capacity: Capacity
+    ) -> None:
+        claims = [Claim.of(row) for row in rows]
+        self._on_claim(tx, claims)
+        claimed.claims += claims
+        claimed.more |= len(rows) >= capacity.free + capacity.prefetch

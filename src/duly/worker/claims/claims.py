@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from duly.registry import Registry
 from duly.store.agenda import AgendaQuery
 from duly.store.store import Store
 from duly.store.transaction import Transaction
+from duly.worker.claims.claim import Claim, record_started
 from duly.worker.claims.claimer import Capacity, Claimed, Claimer
 from duly.worker.claims.on_insert import OnInsertClaimer
 from duly.worker.claims.quarantine import Quarantine
@@ -18,20 +18,29 @@ class Claims:
 
     Args:
         store: the database.
-        registry: the tasks that the worker knows; runs of others are left for other workers.
+        tasks: returns the tasks that the worker executes; runs of others are left for other
+            workers.
         queues: the queues that the worker executes.
+        on_claim: called in the transaction of each claim of stored runs; default: records that
+            they have started.
 
     Attributes:
         agenda: the query that finds out what there is to do.
         ready: claims runs that are stored as ready.
     """
 
-    def __init__(self, store: Store, registry: Registry, queues: Iterable[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tasks: Callable[[], Sequence[str]],
+        queues: Iterable[str],
+        on_claim: Callable[[Transaction, Sequence[Claim]], None] = record_started,
+    ) -> None:
         names = list(queues)
-        self._registry = registry
-        self._quarantine = Quarantine(store, names)
+        self._tasks = tasks
+        self._quarantine = Quarantine(store, names, on_claim)
         self.agenda = AgendaQuery(names)
-        self.ready = Claimer(store, self.agenda)
+        self.ready = Claimer(store, self.agenda, on_claim)
 
     @property
     def need_idle_worker(self) -> bool:
@@ -51,7 +60,7 @@ class Claims:
         Returns:
             ``None`` if the worker's row or its lease is gone, so that it must not claim.
         """
-        tasks = self._registry.names()
+        tasks = self._tasks()
         quarantined = self._quarantine.claim(worker_id, tasks, idle=idle)
         if quarantined is not None:
             return Claimed(quarantined)
@@ -74,4 +83,4 @@ class Claims:
         free = () if self.need_idle_worker else self.agenda.free(tx, worker_id)
         if not free:
             return None
-        return OnInsertClaimer(tx, worker_id, free, reserve, frozenset(self._registry.names()))
+        return OnInsertClaimer(tx, worker_id, free, reserve, frozenset(self._tasks()))

@@ -6,7 +6,7 @@ did not cause it. A run that crashes once more while it executes alone is the ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from duly.store import workers
 from duly.store.claims.quarantine import claim_quarantined, look
 from duly.store.store import Store
 from duly.store.transaction import Transaction
-from duly.worker.claims.claim import Claim, record_started
+from duly.worker.claims.claim import Claim
 
 LOOK_EVERY = 1.0
 TRIES = 10
@@ -43,10 +43,17 @@ class Quarantine:
     Args:
         store: the database.
         queues: the queues that this worker executes.
+        on_claim: called in the transaction of each claim.
     """
 
-    def __init__(self, store: Store, queues: Sequence[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queues: Sequence[str],
+        on_claim: Callable[[Transaction, Sequence[Claim]], None],
+    ) -> None:
         self._store = store
+        self._on_claim = on_claim
         self._queues = list(queues)
         self._next_look = 0.0
         self._startable: Sequence[Row[Any]] = ()
@@ -97,7 +104,7 @@ class Quarantine:
         if row is None:
             return None
         started = Claim.of(row)
-        record_started(tx, [started])
+        self._on_claim(tx, [started])
         return started
 
     def _should_become_idle(self, worker_id: str, steady: float) -> bool:

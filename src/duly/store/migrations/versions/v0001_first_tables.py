@@ -611,3 +611,13 @@ def upgrade() -> None:
         sa.Column("worker_id", Id, nullable=False),
         sa.PrimaryKeyConstraint("worker_id"),
     )
+    op.create_table(
+        "duly_hand_off",
+        sa.Column("run_id", Id, nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("executor", sa.String(length=64), nullable=False),
+        sa.Column("queue", sa.String(length=64), nullable=False),
+        sa.Column("sends", sa.Integer(), nullable=False),
+        sa.Column("send_at", Instant, nullable=False),
+        sa.PrimaryKeyConstraint("run_id"),
+    )
