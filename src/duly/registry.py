@@ -40,6 +40,8 @@ class Task:
         executor: where it runs: ``auto`` (a thread, a coroutine on the event loop), ``process``, or
             the name of one of ``Scheduler(executors=…)``.
         registry: where it was registered: the tasks of a scheduler, or of a group.
+        offered: whether a scheduler registers it when it is first used there, because no
+            application declares it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Task:
     transactional: bool | SessionFactory = field(default=False, compare=False)
     executor: str = "auto"
     registry: Registry | None = field(default=None, compare=False, repr=False)
+    offered: bool = False
 
     @property
     def doc(self) -> str:
@@ -192,6 +195,8 @@ class Registry:
         if owned is not None:
             if self.owns(owned):
                 return self.get(owned.name)
+            if owned.offered:
+                return self.adopt(owned)
             function = owned.function
         for task in list(self._tasks.values()):
             if task.function is function or _is_same_method(task.function, function):

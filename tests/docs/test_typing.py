@@ -20,6 +20,7 @@ def test_the_examples_pass_a_strict_type_checker(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary"),
             *("--follow-imports=silent", "--explicit-package-bases"),
+            "--disable-error-code=import-untyped",  # Celery has no types
             f"--cache-dir={ROOT / '.mypy_cache' / 'examples'}",
             *map(str, sorted(tmp_path.rglob("*.py"))),
         ],

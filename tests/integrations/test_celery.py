@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from duly import Scheduler
+from duly import Scheduler, every
+from duly.errors import ConfigurationError
+from duly.integrations.celery import celery_task
 from duly.model.run import RunRecord
 from tests.chaos.proxy import Proxy
 from tests.support.brokers import Broker, why_not
@@ -23,8 +25,16 @@ SHOP = "tests.integrations.hosts.celery_shop"
 class Shop:
     """The application of `celery_shop` in this process, and the Celery workers beside it."""
 
-    def __init__(self, url: str, broker: Broker, folder: Path, children: Children) -> None:
+    def __init__(
+        self,
+        url: str,
+        broker: Broker,
+        folder: Path,
+        children: Children,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         self.env = {**broker.env, "DULY_URL": url, "DULY_FOLDER": str(folder)}
+        self._monkeypatch = monkeypatch
         self.broker = broker
         self.folder = folder
         self._children = children
@@ -34,10 +44,17 @@ class Shop:
     def scheduler(self) -> Scheduler:
         """The application's scheduler, loaded when it is first used."""
         if self._scheduler is None:
-            os.environ.update(self.env)
+            for name, value in self.env.items():
+                self._monkeypatch.setenv(name, value)
             module: Any = reload(import_module(SHOP))
             self._scheduler = module.scheduler
         return self._scheduler
+
+    @property
+    def app(self) -> Any:
+        """The Celery application, loaded together with the scheduler."""
+        assert self.scheduler
+        return import_module(SHOP).celery_app
 
     def worker(self, pool: str = "prefork", concurrency: int = 2) -> Child:
         """Start a Celery worker and wait until it is ready."""
@@ -77,7 +94,7 @@ class Shop:
         """Stop the scheduler."""
         if self._scheduler is not None:
             self._scheduler.stop(grace=0)
-            import_module(SHOP).celery_app.close()
+            self.app.close()
 
 
 def open_shop(
@@ -89,8 +106,8 @@ def open_shop(
         pytest.skip(reason)
     broker = Broker(kind)
     for name, value in {**broker.env, "DULY_URL": url, "DULY_FOLDER": str(folder)}.items():
-        monkeypatch.setenv(name, value)
-    shop = Shop(url, broker, folder, children)
+        monkeypatch.setenv(name, value)  # import_module needs them
+    shop = Shop(url, broker, folder, children, monkeypatch)
     try:
         yield shop
     finally:
@@ -226,7 +243,46 @@ def test_runs_wait_while_the_broker_is_away(
 def test_an_eager_application_executes_runs_in_this_process(on_rabbitmq: Shop) -> None:
     """``task_always_eager`` in an application's tests needs no broker and no Celery worker."""
     scheduler = on_rabbitmq.scheduler
-    import_module(SHOP).celery_app.conf.task_always_eager = True
+    on_rabbitmq.app.conf.task_always_eager = True
     with scheduler.running():
         record = on_rabbitmq.ended(scheduler.enqueue("render", video=1))
         assert record.result == {"video": 1, "pid": os.getpid()}
+
+
+def test_a_celery_task_is_followed_to_its_end(on_redis: Shop) -> None:
+    """With a result backend a run has the progress, the result and the error of its task."""
+    shop = on_redis
+    shop.env["BACKEND"] = shop.broker.url
+    scheduler, queue = shop.scheduler, shop.broker.queue
+    rebuild = celery_task("shop.rebuild", app=shop.app, queue=queue)
+    shop.worker()
+    with scheduler.running():
+        scheduler.add(rebuild, every(hours=1), id="rebuild", args={"pages": 3})
+        run_id = scheduler.run_now("rebuild").id
+        wait_until(lambda: scheduler.run(run_id).progress, timeout=30, what="progress")
+        (shop.folder / "go on").touch()
+        record = shop.ended(run_id)
+        assert (record.state, record.result) == ("succeeded", {"pages": 3})
+        failing = shop.ended(scheduler.enqueue(rebuild, pages=1, fails=True))
+        assert failing.error_message == "ValueError: no pages"
+        assert "raise ValueError" in str(scheduler.attempts(failing.id)[0].traceback)
+
+
+def test_a_celery_task_without_a_result_backend_is_recorded_as_sent(on_rabbitmq: Shop) -> None:
+    """Nobody could tell how it ends."""
+    shop = on_rabbitmq
+    scheduler, app, queue = shop.scheduler, shop.app, shop.broker.queue
+    rebuild = celery_task("shop.unknown", app=app, queue=queue)
+    assert celery_task("shop.unknown", app=app, queue=queue) is rebuild
+    with scheduler.running():
+        run_id = scheduler.enqueue(rebuild, pages=1)
+        record = shop.ended(run_id)
+        assert (record.state, record.result) == ("succeeded", {"sent": f"{run_id}.1"})
+        assert record.task == f"celery:shop.unknown@{queue}"
+        assert shop.broker.depth() == 1
+
+
+def test_only_celery_tasks_are_taken_for_some() -> None:
+    """A function that is not a Celery task is refused where it is given."""
+    with pytest.raises(ConfigurationError, match="is not a Celery task"):
+        celery_task(test_only_celery_tasks_are_taken_for_some)

@@ -77,7 +77,7 @@ def test_the_end_of_a_run_frees_its_key_and_starts_its_time_in_history(
     for state in states & LIVE:
         values = change.columns(snapshot(state), NOON)  # type: ignore[arg-type]
         if change.postpones:
-            assert values.keys() == {"state", "due_at"}
+            assert values.keys() == {"state", "due_at", "occupied"}
             continue
         ends = change.to not in LIVE
         assert values["finished_at"] == (NOON if ends else None)

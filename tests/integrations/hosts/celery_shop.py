@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 
@@ -21,9 +22,10 @@ from duly.integrations.celery import CeleryExecutor
 
 log = logging.getLogger("shop")
 queue = os.environ["BROKER_QUEUE"]
-celery_app = Celery("shop", broker=os.environ["BROKER"])
+celery_app = Celery("shop", broker=os.environ["BROKER"], backend=os.environ.get("BACKEND"))
 celery_app.conf.update(
     broker_transport_options={"global_keyprefix": f"{queue}-", "visibility_timeout": 3600},
+    result_backend_transport_options={"global_keyprefix": f"{queue}-"},
     worker_enable_remote_control=False,
     broker_connection_timeout=2,
     worker_prefetch_multiplier=1,
@@ -84,6 +86,19 @@ def wait(run: Run) -> None:
 def note(number: int) -> None:
     """Leave one mark for each execution."""
     (FOLDER / f"note-{number}-{time.monotonic_ns()}").touch()
+
+
+@celery_app.task(bind=True, name="shop.rebuild", shared=False)
+def rebuild(self: Any, pages: int, *, fails: bool = False) -> dict[str, int]:
+    """A task of Celery's own, which knows nothing of Duly."""
+    self.update_state(state="PROGRESS", meta={"current": 1, "total": pages})
+    (FOLDER / "rebuilding").touch()
+    deadline = time.monotonic() + 30
+    while not (FOLDER / "go on").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if fails:
+        raise ValueError("no pages")
+    return {"pages": pages}
 
 
 if __name__ == "__main__":

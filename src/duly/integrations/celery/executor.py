@@ -1,4 +1,4 @@
-"""Celery: Duly decides, and Celery's workers execute.
+"""Celery as an executor: Duly decides, and Celery's workers execute.
 
 ::
 
