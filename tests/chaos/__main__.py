@@ -22,6 +22,8 @@ def main() -> int:
         open_session()
     broken = False
     try:
+        if options.celery:
+            return int(_celery(options))
         for database in options.database or list(DATABASES):
             reason = reason_to_skip(database)
             if reason:
@@ -43,6 +45,22 @@ def main() -> int:
     return int(broken)
 
 
+def _celery(options: argparse.Namespace) -> bool:
+    """Run the experiment with Celery on each broker; return whether anything was violated."""
+    from tests.chaos.celery_experiment import CeleryPlan, reason_to_skip_celery, run_celery
+
+    broken = False
+    for broker in options.broker or ["redis", "rabbitmq"]:
+        reason = reason_to_skip_celery(broker)
+        if reason:
+            _print(f"celery on {broker}: skipped, {reason}")
+            continue
+        figures = run_celery(CeleryPlan(broker, options.runs, seed=options.seed), _print)
+        _print("\n".join(figures.lines()))
+        broken |= bool(figures.broken)
+    return broken
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make chaos", description="Break everything, and check what must hold."
@@ -56,6 +74,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2.3, help="faults per second (2.3)")
     parser.add_argument("--calls", type=float, default=4, help="calls enqueued per second (4)")
     parser.add_argument("--load", default="", help="module of an application's jobs (none)")
+    parser.add_argument("--celery", action="store_true", help="run the experiment with Celery")
+    parser.add_argument("--broker", action="append", help="with --celery; default: each")
+    parser.add_argument("--runs", type=int, default=2_000, help="with --celery (2,000)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
     options = parser.parse_args()
     if options.seed is None:

@@ -53,7 +53,7 @@ class Shop:
     @property
     def app(self) -> Any:
         """The Celery application, loaded together with the scheduler."""
-        assert self.scheduler
+        _ = self.scheduler
         return import_module(SHOP).celery_app
 
     def worker(self, pool: str = "prefork", concurrency: int = 2) -> Child:
