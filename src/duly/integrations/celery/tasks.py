@@ -25,6 +25,9 @@ from duly.registry import Registered, Registry
 FIRST_POLL, LONGEST_POLL = 0.1, 5.0
 """Seconds between two looks at the result backend; each is half as long again as the last."""
 
+POSITIONAL = "*"
+"""The argument whose value is the list of positional arguments of the Celery task."""
+
 _tasks = Registry(executors=None)
 
 
@@ -54,7 +57,8 @@ def celery_task(
 ) -> CeleryTask:
     """Return a Celery task as a task of Duly, to be scheduled and enqueued like any other.
 
-    Each run sends one message, with the run's ``args`` as the task's keyword arguments. If the
+    Each run sends one message, with the run's ``args`` as the task's keyword arguments; those that
+    it takes by position only are a list under ``*``: ``args={"*": [1, 2]}``. If the
     application has a result backend, the run is followed to its end: it has the task's result or
     error, its progress as far as the task reports ``current`` and ``total``, and a timeout or a
     cancellation revokes it. Without one the run has succeeded when the message was sent.
@@ -85,8 +89,8 @@ def _made(name: str, app: Celery, queue: str | None) -> CeleryTask:
     async def execute(run: Run, **arguments: Any) -> Any:
         return await _Call(app, send, run).execute(arguments)
 
-    execute.__doc__ = f"Celery task {name}"
     own_name = f"celery:{name}" if queue is None else f"celery:{name}@{queue}"
+    execute.__doc__, execute.__name__ = f"Celery task {name}", own_name
     registered = _tasks.register(execute, name=own_name, options={})
     return CeleryTask(replace(registered, offered=True), send)
 
@@ -99,10 +103,12 @@ def _send(
     task_id: str | None = None,
 ) -> Any:
     options = {} if queue is None else {"queue": queue}
+    named = {key: value for key, value in arguments.items() if key != POSITIONAL}
+    positional = arguments.get(POSITIONAL, ())
     known = app.tasks.get(name)
     if known is not None:  # which knows its options, and may be called eagerly
-        return known.apply_async(kwargs=dict(arguments), task_id=task_id, **options)
-    return app.send_task(name, kwargs=dict(arguments), task_id=task_id, **options)
+        return known.apply_async(positional, named, task_id=task_id, **options)
+    return app.send_task(name, positional, named, task_id=task_id, **options)
 
 
 class _Call:
@@ -122,7 +128,7 @@ class _Call:
         """Send the message unless the call is under way, and follow it."""
         result: Any = await asyncio.to_thread(self._under_way)
         if result is None:
-            own_id = self._id(self._run.attempt)
+            own_id = self._call_id(self._run.attempt)
             result = await asyncio.to_thread(self._send, arguments, own_id)
         if not self._tracked:
             return {"sent": result.id}
@@ -132,13 +138,13 @@ class _Call:
             await asyncio.to_thread(result.revoke, terminate=True)
             raise
 
-    def _id(self, attempt: int) -> str:
+    def _call_id(self, attempt: int) -> str:
         return f"{self._run.id}.{attempt}"
 
     def _under_way(self) -> AsyncResult[Any] | None:
         if not self._tracked or self._run.attempt == 1:
             return None
-        former: AsyncResult[Any] = self._app.AsyncResult(self._id(self._run.attempt - 1))
+        former: AsyncResult[Any] = self._app.AsyncResult(self._call_id(self._run.attempt - 1))
         return None if former.state in (PENDING, FAILURE, REVOKED) else former
 
     async def _follow(self, result: Any) -> Any:
