@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from sqlalchemy import Engine, create_engine, text
 
-from duly import Scheduler
+from duly import Retry, Scheduler
 from duly.hooks import HandOff
 from duly.model.policy import CRASH_LIMIT
 from tests.chaos.proxy import Proxy, Route
@@ -124,7 +125,7 @@ class _Experiment:
         self._env = {**broker.env, "DULY_URL": url}
         self._figures = CeleryFigures(plan)
         self._scheduler = Scheduler(url, heartbeat="fast")
-        self._scheduler.task(name="work")(_work)
+        self._scheduler.task(name="work", retry=Retry(attempts=3, wait=0))(_work)
         self._engine: Engine = create_engine(url)
         self._sender = Celery(broker=broker.url)
         prefix = {"global_keyprefix": f"{broker.queue}-"}
@@ -254,7 +255,7 @@ class _Experiment:
     # ------------------------------------------------------------------------------ runs
 
     def _enqueue(self, numbers: Iterator[int], limit: int) -> None:
-        calls = [{"number": number} for number, _ in zip(numbers, range(limit), strict=False)]
+        calls = [{"number": number} for number in islice(numbers, limit)]
         if calls:
             self._scheduler.enqueue_many("work", calls)
 
@@ -289,7 +290,7 @@ class _Experiment:
         effective = {(row.run_id, row.attempt) for row in effects}
         for row in runs:
             self._figures.states[row.state] += 1
-            executed = (row.id, row.attempt) in effective
+            executed = (str(row.id), row.attempt) in effective
             found = _violations(row, sorted(attempts.get(row.id, [])), executed=executed)
             broken += [f"run {row.id} {what}" for what in found]
 

@@ -17,7 +17,7 @@ from duly.worker.lease import Registration, WorkerLease
 from duly.worker.wakeup import Wakeup
 from duly.worker.worker import Worker
 
-CLAIM_STATEMENT = "duly.worker.claims.claimer._take"
+CLAIM_STATEMENT = "duly.worker.claims.claimer.Claimer._take"
 """Writes a claim; tests replace it by a failure."""
 
 RESULT_STATEMENT = "duly.worker.completion._write"
