@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from typing import Literal
 
 from apps.manageit.schedule import meal_job, set_meal_time
 from apps.manageit.services import services
@@ -12,6 +13,7 @@ from duly import JobRecord, RunRecord
 from duly.errors import JobNotFound, StateError
 from duly.integrations.flask import get_scheduler
 
+Action = Literal["run", "pause", "resume"]
 _PAGE = 200
 
 
@@ -32,36 +34,21 @@ def next_run_time(job: JobRecord) -> datetime | None:
     return job.next_fire_at if job.state == "active" else None
 
 
-def run_job(job_id: str, actor: str) -> RunRecord:
-    """Run a job now.
+def act(job_id: str, action: Action, actor: str) -> RunRecord | None:
+    """Run a job now, pause it or resume it; return the run, if there is one.
 
     Raises:
         JobNotFound: there is no such job.
         OverlapError: a run of it is executing, or waits to be executed.
+        StateError: it is paused already, or not paused.
     """
-    return get_scheduler().run_now(job_id, actor=actor)
-
-
-def pause_job(job_id: str, actor: str) -> None:
-    """Pause a job.
-
-    Raises:
-        JobNotFound: there is no such job.
-        StateError: it is paused already.
-    """
-    if not get_scheduler().pause(job_id, actor=actor):
-        raise StateError(f"{job_id} is already paused.")
-
-
-def resume_job(job_id: str, actor: str) -> None:
-    """Resume a paused job.
-
-    Raises:
-        JobNotFound: there is no such job.
-        StateError: it is not paused.
-    """
-    if not get_scheduler().resume(job_id, actor=actor):
-        raise StateError(f"{job_id} is not paused.")
+    scheduler = get_scheduler()
+    if action == "run":
+        return scheduler.run_now(job_id, actor=actor)
+    change = scheduler.pause if action == "pause" else scheduler.resume
+    if not change(job_id, actor=actor):
+        raise StateError(f"{job_id} is {'already' if action == 'pause' else 'not'} paused.")
+    return None
 
 
 def meal_times() -> dict[str, time]:

@@ -75,15 +75,6 @@ def dated_menu() -> Any:
     return redirect(url_for("mess.dated_menu"), 303)
 
 
-@mess.post("/menu/temporary/<int:entry>/remove")
-def remove_dated(entry: int) -> Any:
-    """Remove an item that replaces the regular menu."""
-    if not menus.remove_dated(own_mess(), entry):
-        abort(404, "This entry has been removed already.")
-    flash("The entry was removed.")
-    return redirect(url_for("mess.dated_menu"), 303)
-
-
 @mess.route("/menu/non-veg", methods=["GET", "POST"])
 def non_veg_menu() -> Any:
     """Show and add non-vegetarian extras."""
@@ -96,13 +87,14 @@ def non_veg_menu() -> Any:
     return redirect(url_for("mess.non_veg_menu"), 303)
 
 
-@mess.post("/menu/non-veg/<int:item>/remove")
-def remove_non_veg(item: int) -> Any:
-    """Remove a non-vegetarian extra."""
-    if not menus.remove_non_veg(own_mess(), item):
+@mess.post("/menu/<any(temporary, 'non-veg'):kind>/<int:entry>/remove")
+def remove(kind: str, entry: int) -> Any:
+    """Remove an item of one day, or a non-vegetarian extra."""
+    dated = kind == "temporary"
+    if not (menus.remove_dated if dated else menus.remove_non_veg)(own_mess(), entry):
         abort(404, "This entry has been removed already.")
     flash("The entry was removed.")
-    return redirect(url_for("mess.non_veg_menu"), 303)
+    return redirect(url_for("mess.dated_menu" if dated else "mess.non_veg_menu"), 303)
 
 
 @mess.route("/waste", methods=["GET", "POST"])

@@ -8,6 +8,7 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from flask_login import current_user
 
 from apps.manageit import operations
+from apps.manageit.operations import Action
 from apps.manageit.pages.accounts import admit
 from apps.manageit.pages.formatting import iso
 from apps.manageit.pages.forms import MealTimeForm, first_error
@@ -25,6 +26,11 @@ for blueprint in (scheduler, scheduler_api):
     blueprint.before_request(admit("admin"))
 
 SHOWN, MOST = 30, 500
+_DONE: dict[Action, str] = {
+    "run": "The job runs now.",
+    "pause": "The job was paused.",
+    "resume": "The job was resumed.",
+}
 
 
 # --------------------------------------------------------------------------------------- page
@@ -36,22 +42,15 @@ def overview() -> Any:
     return _overview()
 
 
-@scheduler.post("/jobs/<job_id>/run")
-def run_job(job_id: str) -> Any:
-    """Run a job now."""
-    return _act(operations.run_job, job_id, "The job runs now.")
-
-
-@scheduler.post("/jobs/<job_id>/pause")
-def pause_job(job_id: str) -> Any:
-    """Pause a job."""
-    return _act(operations.pause_job, job_id, "The job was paused.")
-
-
-@scheduler.post("/jobs/<job_id>/resume")
-def resume_job(job_id: str) -> Any:
-    """Resume a paused job."""
-    return _act(operations.resume_job, job_id, "The job was resumed.")
+@scheduler.post("/jobs/<job_id>/<any(run, pause, resume):action>")
+def act(job_id: str, action: Action) -> Any:
+    """Run, pause or resume a job, and return to the page; if it is refused, say why."""
+    try:
+        operations.act(job_id, action, current_user.name)
+    except Conflict as error:
+        return _overview(409, str(error))
+    flash(_DONE[action])
+    return redirect(url_for("scheduler.overview"), 303)
 
 
 @scheduler.post("/jobs/<job_id>/time")
@@ -62,16 +61,6 @@ def move_job(job_id: str) -> Any:
         return _overview(422, first_error(form))
     operations.move_meal_job(job_id, form.time.data, current_user.name)
     flash(f"The job now runs at {form.time.data:%H:%M}.")
-    return redirect(url_for("scheduler.overview"), 303)
-
-
-def _act(operation: Any, job_id: str, done: str) -> Any:
-    """Do something with a job, and return to the page; if it is refused, say why."""
-    try:
-        operation(job_id, current_user.name)
-    except Conflict as error:
-        return _overview(409, str(error))
-    flash(done)
     return redirect(url_for("scheduler.overview"), 303)
 
 
@@ -106,23 +95,12 @@ def status_as_json() -> Any:
     )
 
 
-@scheduler_api.post("/jobs/<job_id>/run")
-def run_job_as_json(job_id: str) -> Any:
-    """Run a job now."""
-    return jsonify(run_id=operations.run_job(job_id, current_user.name).id), 202
-
-
-@scheduler_api.post("/jobs/<job_id>/pause")
-def pause_job_as_json(job_id: str) -> Any:
-    """Pause a job."""
-    operations.pause_job(job_id, current_user.name)
-    return jsonify(_show_job(get_scheduler().job(job_id)))
-
-
-@scheduler_api.post("/jobs/<job_id>/resume")
-def resume_job_as_json(job_id: str) -> Any:
-    """Resume a paused job."""
-    operations.resume_job(job_id, current_user.name)
+@scheduler_api.post("/jobs/<job_id>/<any(run, pause, resume):action>")
+def act_as_json(job_id: str, action: Action) -> Any:
+    """Run, pause or resume a job."""
+    run = operations.act(job_id, action, current_user.name)
+    if run is not None:
+        return jsonify(run_id=run.id), 202
     return jsonify(_show_job(get_scheduler().job(job_id)))
 
 
