@@ -40,13 +40,14 @@ class Visit(CallbackDict[str, Any], SessionMixin):
         id: the value of the cookie.
         stored_id: the value under which there is a row; ``None``: there is no row.
         expires_at: when that row expires.
+        has_form: whether the token of forms was read during this request.
     """
 
     def __init__(
         self, id: str = "", data: dict[str, Any] | None = None, expires_at: datetime | None = None
     ) -> None:
         super().__init__({**(data or {}), CSRF_FIELD: ""}, _note_change)
-        self.new, self.modified, self.accessed = not id, False, False
+        self.new, self.modified, self.has_form = not id, False, False
         self.expires_at = expires_at
         self.stored_id = id if expires_at else None
         self._use(id or _new_id())
@@ -57,8 +58,8 @@ class Visit(CallbackDict[str, Any], SessionMixin):
         self.modified = True
 
     def __getitem__(self, key: str) -> Any:
-        """Return a value; reading the token of forms requires a cookie."""
-        self.accessed = True
+        """Return a value; a page with the token of forms requires a cookie."""
+        self.has_form |= key == CSRF_FIELD
         return super().__getitem__(key)
 
     @property
@@ -99,7 +100,7 @@ class BrowserSessions(CookieOfMount):
             db.session.rollback()
             with db.engine.begin() as connection:
                 _write(connection, session)
-        elif not (session.new and session.accessed):
+        elif not (session.new and session.has_form):
             return
         response.set_cookie(
             self.get_cookie_name(app), session.id, max_age=LIFETIME, httponly=True,

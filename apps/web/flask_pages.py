@@ -18,6 +18,7 @@ from flask import (
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import Conflict, Forbidden, HTTPException, NotFound, ServiceUnavailable
+from werkzeug.routing import IntegerConverter, Map
 
 from apps.web import times
 from apps.web.policy import CSRF_FIELD, FOREIGN, MAX_BODY, SECURITY_HEADERS
@@ -42,6 +43,7 @@ def init_pages(app: Flask, folder: Path) -> None:
         app: an application that was created with ``static_folder=None``.
         folder: contains its folders ``templates`` and ``static``.
     """
+    app.url_map.converters["int"] = _RowId
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY, WTF_CSRF_FIELD_NAME=CSRF_FIELD, WTF_CSRF_TIME_LIMIT=None
     )
@@ -54,6 +56,13 @@ def init_pages(app: Flask, folder: Path) -> None:
     app.register_error_handler(CSRFError, lambda _: _show_error(Forbidden(FOREIGN)))
     for kind in EXCEPTIONS:
         app.register_error_handler(kind, lambda error: _show_error(exception_for(error)))
+
+
+class _RowId(IntegerConverter):
+    """A whole number in a path; one that no database stores as an id leads to no page."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=2**31 - 1)
 
 
 def _share_templates(app: Flask) -> None:

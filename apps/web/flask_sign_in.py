@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -104,13 +105,14 @@ def answer_sign_in(template: str, sign_in: Callable[[str, str], Any]) -> Any:
 def to_page_asked_for(otherwise: str) -> Any:
     """Redirect to the page that led to the form, or to the endpoint ``otherwise``."""
     asked = request.args.get("next", "")
-    inside = asked.startswith("/") and not asked.startswith(("//", "/\\"))
+    # Browsers read a backslash as a slash, and skip control characters.
+    inside = re.fullmatch(r"/(?![/\\])[^\x00-\x1f]*", asked)
     return redirect(asked if inside else url_for(otherwise), 303)
 
 
 def _ask_to_sign_in(sign_in: str) -> Any:
     """Send a reader to the form; refuse everything else."""
-    if request.method != "GET" or "/api/" in request.path:
+    if request.method not in ("GET", "HEAD") or "/api/" in request.path:
         abort(401, "Sign in first.")
     asked = f"{request.root_path}{request.full_path.rstrip('?')}"
     return redirect(url_for(sign_in, next=asked), 303)

@@ -17,12 +17,14 @@ from tests.apps.sneaky_klaus.world import World
 def test_the_first_visitor_sets_up_the_admin_and_no_other_does(world: World) -> None:
     """The first run asks for the admin's account; afterwards the page does not exist."""
     browser = Browser(world)
-    assert browser.get("/admin/exchanges").location == "/admin/login?next=/admin/exchanges"
+    for method in ("GET", "HEAD"):
+        response = browser.client.open("/admin/exchanges", method=method)
+        assert response.location == "/admin/login?next=/admin/exchanges"
     assert browser.get("/admin/login").location == "/admin/setup"
     short = browser.post("/admin/setup", email="no address", password="short")
     assert short.status_code == 422
     assert "This is not a valid e-mail address." in short.text
-    assert "Use at least 8 characters." in short.text
+    assert "Use 8 to 200 characters." in short.text
     made = browser.post("/admin/setup", email=ADMIN.upper(), password=PASSWORD)
     assert (made.status_code, made.location) == (303, "/admin/exchanges")
     [admin] = world.rows(Admin)
@@ -43,6 +45,8 @@ def test_a_sign_in_leads_to_the_page_that_was_asked_for(world: World) -> None:
         "/admin/exchanges/new": "/admin/exchanges/new",
         "//evil.example.com": "/admin/exchanges",
         "/\\evil.example.com": "/admin/exchanges",
+        "/%09/evil.example.com": "/admin/exchanges",
+        "/%0a/evil.example.com": "/admin/exchanges",
         "https://evil.example.com": "/admin/exchanges",
     }.items():
         fields = {"email": ADMIN, "password": PASSWORD}
@@ -127,6 +131,13 @@ def test_the_cookie_is_kept_from_scripts_and_from_plain_connections(
     assert "; SameSite=Lax" in cookie
     assert "; Path=/klaus" in cookie
     assert ("; Secure" in cookie) is secure
+
+
+def test_what_has_no_form_sets_no_cookie(world: World) -> None:
+    """Monitors and caches get no cookie; the page of a form does."""
+    for path in ("/health", "/metrics", "/shared/style.css", "/admin/exchanges"):
+        assert "set-cookie" not in Browser(world).get(path).headers
+    assert "set-cookie" in Browser(world).get("/admin/setup").headers
 
 
 def test_reading_pages_takes_no_lock_and_stores_nothing(world: World) -> None:
