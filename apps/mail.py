@@ -147,16 +147,24 @@ def _message(mail: Mail, key: str, sender: str) -> EmailMessage:
     return message
 
 
+def is_address(text: str) -> bool:
+    """Return whether mails can be sent to an address: exactly one, whose local part is ASCII."""
+    try:
+        Address(addr_spec=text)
+    except (ValueError, IndexError, HeaderParseError):
+        return False
+    return True
+
+
 def _address(text: str) -> str:
     """Return an address as it is.
 
     Raises:
         NotDelivered: it is not exactly one address, or contains a line break.
     """
-    try:
-        return Address(addr_spec=text).addr_spec
-    except (ValueError, IndexError, HeaderParseError):
-        raise NotDelivered("the address of the recipient is not valid", final=True) from None
+    if not is_address(text):
+        raise NotDelivered("the address of the recipient is not valid", final=True)
+    return Address(addr_spec=text).addr_spec
 
 
 def _one_line(text: str) -> str:

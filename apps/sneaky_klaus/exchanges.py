@@ -28,8 +28,6 @@ from apps.sneaky_klaus.models import (
 )  # fmt: skip
 from apps.sneaky_klaus.services import services
 
-log = logging.getLogger(__name__)
-
 Move = Literal["open", "close", "unmatch", "complete"]
 _MOVES: dict[Move, tuple[tuple[State, ...], State]] = {
     "open": (("DRAFT", "REGISTRATION_CLOSED"), "REGISTRATION_OPEN"),
@@ -83,7 +81,7 @@ def move(exchange: Exchange, wanted: Move) -> None:
     """
     states, to = _MOVES[wanted]
     if exchange.state not in states:
-        raise NotPossible(f"This exchange is {words(exchange.state)}, so it cannot {wanted} now.")
+        raise NotPossible(f"This is not possible: the state is “{_words(exchange.state)}”.")
     if wanted == "complete":
         complete(exchange)
         return
@@ -91,11 +89,6 @@ def move(exchange: Exchange, wanted: Move) -> None:
     if wanted == "unmatch":
         db.session.execute(delete(Match).where(Match.exchange_id == exchange.id))
     _changed(exchange)
-
-
-def words(state: State) -> str:
-    """Return a state as people read it."""
-    return state.lower().replace("_", " ")
 
 
 def match(exchange: Exchange) -> None:
@@ -106,7 +99,7 @@ def match(exchange: Exchange) -> None:
     """
     if exchange.state not in ("REGISTRATION_CLOSED", "MATCHED"):
         raise NotPossible(
-            f"This exchange is {words(exchange.state)}; close the registration first."
+            f"Only a closed registration can be matched; the state is “{_words(exchange.state)}”."
         )
     people = [person.id for person in active_participants(exchange)]
     excluded = db.session.execute(
@@ -145,7 +138,7 @@ def complete(exchange: Exchange) -> None:
     webhooks.publish("exchange.completed", exchange)
 
 
-def purge(exchange: Exchange, log: logging.Logger = log) -> None:
+def purge(exchange: Exchange, log: logging.Logger) -> None:
     """Delete an exchange with all that belongs to it."""
     log.info("Deleting exchange %d (%s) with %s.", exchange.id, exchange.name, _sizes(exchange.id))
     webhooks.publish("exchange.purged", exchange)
@@ -167,6 +160,11 @@ def _sizes(exchange_id: int) -> dict[str, int]:
         sizes[model.__tablename__] = db.session.scalar(found) or 0
     tokens = select(func.count()).where(MagicToken.participant_id.in_(people))
     return {**sizes, "magic_token": db.session.scalar(tokens) or 0}
+
+
+def _words(state: State) -> str:
+    """Return a state as people read it."""
+    return state.lower().replace("_", " ")
 
 
 def _changed(exchange: Exchange) -> None:

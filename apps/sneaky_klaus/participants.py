@@ -55,6 +55,8 @@ def withdraw(person: Participant) -> None:
     Raises:
         NotPossible: the registration has ended.
     """
+    # The lock keeps a concurrent matching from including somebody who withdraws.
+    db.session.refresh(person.exchange, with_for_update=True)
     if person.exchange.state != "REGISTRATION_OPEN":
         raise NotPossible("The registration has ended, so you can no longer withdraw.")
     person.withdrawn_at = services().clock.now()

@@ -175,7 +175,7 @@ def _show(exchange_id: int, fault: str | None = None) -> Any:
 
 
 def _page(template: str, status: int = 200, **context: Any) -> Any:
-    page = render_template(template, now=services().clock.now(), words=service.words, **context)
+    page = render_template(template, now=services().clock.now(), **context)
     return page, status
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from unicodedata import category
 
 from flask_wtf import FlaskForm
 from wtforms import (
@@ -18,9 +20,10 @@ from wtforms import (
     TimeField,
     ValidationError,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, Regexp
+from wtforms.validators import DataRequired, InputRequired, Length
 from wtforms.widgets import CheckboxInput
 
+from apps.mail import is_address
 from apps.sneaky_klaus import webhooks
 from apps.sneaky_klaus.models import Exchange
 from apps.sneaky_klaus.services import services
@@ -29,20 +32,33 @@ from apps.zones import is_time_zone, local_time, time_zones, wall_clock
 from duly.errors import AddressRefused
 
 MIN_PASSWORD = 8
-_EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z"
+_EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"
 
 
 def _trim(value: str | None) -> str | None:
-    return value.strip() if value else value
+    """Return text without white space around it, and without control characters in it."""
+    if value is None:
+        return None
+    return "".join(each for each in value if each in "\n\t" or category(each) != "Cc").strip()
+
+
+def _one_line(value: str | None) -> str | None:
+    return value and " ".join(value.split())
 
 
 def _text(label: str, longest: int, message: str) -> StringField:
-    return StringField(label, [DataRequired(message), Length(max=longest)], filters=[_trim])
+    checks = [DataRequired(message), Length(max=longest)]
+    return StringField(label, checks, filters=[_one_line, _trim])
 
 
-def _email(label: str = "E-mail") -> EmailField:
-    known = Regexp(_EMAIL, message="This is not a valid e-mail address.")
-    return EmailField(label, [Length(max=254), known], filters=[_trim])
+def _email() -> EmailField:
+    return EmailField("E-mail", [Length(max=254), _check_address], filters=[_trim])
+
+
+def _check_address(_form: FlaskForm, field: Field) -> None:
+    """Refuse what is not an address of the Internet to which mails can be sent."""
+    if not (re.fullmatch(_EMAIL, field.data or "") and is_address(field.data)):
+        raise ValidationError("This is not a valid e-mail address.")
 
 
 def _name() -> StringField:
@@ -59,7 +75,7 @@ class SetUpForm(FlaskForm):
     email = _email()
     password = PasswordField(
         "Password",
-        [Length(MIN_PASSWORD, MAX_PASSWORD, message=f"Use at least {MIN_PASSWORD} characters.")],
+        [Length(MIN_PASSWORD, MAX_PASSWORD, f"Use {MIN_PASSWORD} to {MAX_PASSWORD} characters.")],
     )
 
 

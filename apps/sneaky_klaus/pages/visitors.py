@@ -156,7 +156,9 @@ _NONE = "This exchange does not exist."
 
 
 def _find(slug: str) -> Exchange:
-    found = db.session.scalar(select(Exchange).filter_by(slug=slug))
+    """Return an exchange, locked for the request if somebody may join it."""
+    wanted = select(Exchange).filter_by(slug=slug)
+    found = db.session.scalar(wanted.with_for_update() if request.method == "POST" else wanted)
     return found or abort(404, _NONE)
 
 

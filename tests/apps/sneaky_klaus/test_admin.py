@@ -136,7 +136,8 @@ def test_the_cookie_is_kept_from_scripts_and_from_plain_connections(
 def test_what_has_no_form_sets_no_cookie(world: World) -> None:
     """Monitors and caches get no cookie; the page of a form does."""
     for path in ("/health", "/metrics", "/shared/style.css", "/admin/exchanges"):
-        assert "set-cookie" not in Browser(world).get(path).headers
+        with Browser(world).get(path) as response:
+            assert "set-cookie" not in response.headers
     assert "set-cookie" in Browser(world).get("/admin/setup").headers
 
 

@@ -103,6 +103,8 @@ def test_unknown_exchanges_are_not_found(world: World) -> None:
     for path in ("/edit", "/delete", "/reminders", "/match", "/exclusions"):
         assert browser.post(f"/admin/exchanges/7{path}").status_code == 404
     assert browser.post("/admin/exchanges/7/state", move="open").status_code == 404
+    for path in ("/admin/exchanges/", "/me/"):
+        assert browser.get(f"{path}{10**30}").status_code == 404
 
 
 def test_only_admins_see_and_change_exchanges(world: World) -> None:
@@ -123,7 +125,7 @@ def test_an_illegal_transition_is_a_conflict(world: World) -> None:
     for path, fields in (("state", {"move": "close"}), ("match", {})):
         refused = browser.post(f"/admin/exchanges/{exchange}/{path}", fields)
         assert refused.status_code == 409
-        assert "This exchange is draft" in refused.text
+        assert "the state is “draft”" in refused.text
     assert browser.post(f"/admin/exchanges/{exchange}/state", move="explode").status_code == 422
     assert browser.post(f"/admin/exchanges/{exchange}/state", move="open").status_code == 303
     browser.post(f"/admin/exchanges/{exchange}/state", move="close")
@@ -306,6 +308,27 @@ def test_a_registration_that_is_not_valid_is_refused(world: World) -> None:
     assert 'id="email-wrong"' in refused.text
     assert world.rows(Participant) == []
     assert Browser(world).get("/exchange/none/register").status_code == 404
+
+
+@pytest.mark.parametrize("email", ["é@example.com", "a@b.com\nc", "a b@example.com", "a@[::1]"])
+def test_an_address_to_which_no_mail_can_be_sent_is_refused(world: World, email: str) -> None:
+    """Nobody registers, and is matched, whom no mail reaches."""
+    exchange = open_exchange(world)
+    path = f"/exchange/{exchange.slug}/register"
+    refused = Browser(world).post(path, name="Ana", email=email)
+    assert refused.status_code == 422
+    assert "This is not a valid e-mail address." in refused.text
+    assert world.rows(Participant) == []
+
+
+def test_names_are_one_line_and_texts_have_no_control_characters(world: World) -> None:
+    """Names stand in subjects and in log lines, and PostgreSQL stores no NUL."""
+    exchange = open_exchange(world)
+    texts = {"name": "Ana\r\nB\x1b\x00.", "gift_ideas": "Tea\x00\r\nor jam"}
+    path = f"/exchange/{exchange.slug}/register"
+    Browser(world).post(path, texts, email="ana@example.com")
+    [ana] = world.rows(Participant)
+    assert (ana.name, ana.gift_ideas) == ("Ana B.", "Tea\nor jam")
 
 
 def test_mails_to_one_address_and_from_one_client_are_limited(world: World) -> None:
