@@ -62,7 +62,30 @@ def load_scheduler(app: str | None, app_dir: str = ".") -> Scheduler:
     if context is not None and SCHEDULER in context.meta:
         chosen: Scheduler = context.meta[SCHEDULER]
         return chosen
-    name, _, path = (app or "").partition(":")
+    name, path, folder = _located(app or "", app_dir)
+    with without_requests():
+        return _find(name, path, folder)
+
+
+def load_object(app: str, app_dir: str = ".") -> Any:
+    """Import a module and return one of its attributes.
+
+    Args:
+        app: ``module:attribute``, where the attribute may be a dotted path.
+        app_dir: see `load_scheduler`.
+
+    Raises:
+        click.BadParameter: there is no such module or attribute.
+        SystemExit: the application's own code failed; its traceback is printed.
+    """
+    name, path, folder = _located(app, app_dir)
+    with without_requests():
+        return _attribute(_import(name, folder), name, path)
+
+
+def _located(app: str, app_dir: str) -> tuple[str, str, str]:
+    """Return the module, the attribute and the folder, from which modules can now be imported."""
+    name, _, path = app.partition(":")
     if not name or not path:
         _refuse(f"{app!r} has no attribute; write MODULE:ATTRIBUTE, such as myapp.jobs:scheduler")
     if name.endswith(".py"):
@@ -71,22 +94,13 @@ def load_scheduler(app: str | None, app_dir: str = ".") -> Scheduler:
     folder = str(Path(app_dir).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    with without_requests():
-        return _find(name, path, folder)
+    return name, path, folder
 
 
 def _find(name: str, path: str, folder: str) -> Scheduler:
     app = f"{name}:{path}"
     module = _import(name, folder)
-    value: Any = module
-    for part in path.split("."):
-        if not hasattr(value, part):
-            known = [key for key in vars(module) if not key.startswith("_")]
-            near = difflib.get_close_matches(path, known, n=1)
-            closest = f"; did you mean {name}:{near[0]}?" if near else ""
-            hint = closest or _hint(module, name) or did_you_mean(path, known)
-            _refuse(f"module {name!r} has no attribute {path!r}{hint}")
-        value = getattr(value, part)
+    value = _attribute(module, name, path)
     scheduler = _scheduler_of(value)
     if scheduler is None and callable(value) and not _is_application(value):
         value = _call(value, app)
@@ -98,6 +112,19 @@ def _find(name: str, path: str, folder: str) -> Scheduler:
         kind = type(value).__name__
         _refuse(f"{app!r} is not a Scheduler but of type {kind}{_hint(module, name)}")
     return scheduler
+
+
+def _attribute(module: ModuleType, name: str, path: str) -> Any:
+    value: Any = module
+    for part in path.split("."):
+        if not hasattr(value, part):
+            known = [key for key in vars(module) if not key.startswith("_")]
+            near = difflib.get_close_matches(path, known, n=1)
+            closest = f"; did you mean {name}:{near[0]}?" if near else ""
+            hint = closest or _hint(module, name) or did_you_mean(path, known)
+            _refuse(f"module {name!r} has no attribute {path!r}{hint}")
+        value = getattr(value, part)
+    return value
 
 
 def _scheduler_of(value: Any) -> Scheduler | None:

@@ -34,6 +34,7 @@ COMMANDS = {
         ("next", "triggers", "Print the next fires of a trigger."),
         ("completion", "completion", "Print the completion script of a shell."),
         ("explain", "triggers", "Explain a trigger and point out its surprises."),
+        ("import", "importing", "Import the schedules of other systems."),
         ("demo", "demo", "Serve a sample application with its dashboard."),
         ("simulate", "simulate", "Show which jobs would fire in a period, and how often."),
     )

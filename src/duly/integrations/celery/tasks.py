@@ -28,8 +28,6 @@ FIRST_POLL, LONGEST_POLL = 0.1, 5.0
 POSITIONAL = "*"
 """The argument whose value is the list of positional arguments of the Celery task."""
 
-_tasks = Registry(executors=None)
-
 
 class CeleryTaskFailed(Exception):
     """A Celery task has failed; the message has the type of its error."""
@@ -91,7 +89,7 @@ def _made(name: str, app: Celery, queue: str | None) -> CeleryTask:
 
     own_name = f"celery:{name}" if queue is None else f"celery:{name}@{queue}"
     execute.__doc__, execute.__name__ = f"Celery task {name}", own_name
-    registered = _tasks.register(execute, name=own_name, options={})
+    registered = Registry().register(execute, name=own_name, options={})
     return CeleryTask(replace(registered, offered=True), send)
 
 
