@@ -37,8 +37,8 @@ def publish(event: str, exchange: Exchange, **details: Any) -> None:
     send(event, {"exchange_id": exchange.id, "name": exchange.name, **details})
 
 
-def send(event: str, data: dict[str, Any], *, key: str | None = None) -> list[str]:
-    """Enqueue an event for each webhook that wants it, and return the ids of the runs.
+def send(event: str, data: dict[str, Any], *, key: str | None = None) -> None:
+    """Enqueue an event for each webhook that wants it.
 
     Args:
         event: its name.
@@ -47,16 +47,13 @@ def send(event: str, data: dict[str, Any], *, key: str | None = None) -> list[st
     """
     event_id = key or uuid4().hex
     webhooks = db.session.scalars(select(Webhook).where(Webhook.active)).all()
-    return [
-        enqueue_delivery(webhook, event_id, event, data)
-        for webhook in webhooks
-        if event in webhook.events
-    ]
+    for webhook in webhooks:
+        if event in webhook.events:
+            _enqueue_delivery(webhook, event_id, event, data)
 
 
-def enqueue_delivery(webhook: Webhook, event_id: str, event: str, data: dict[str, Any]) -> str:
-    """Enqueue an event for one webhook, and return the id of the run."""
-    return get_scheduler().enqueue(
+def _enqueue_delivery(webhook: Webhook, event_id: str, event: str, data: dict[str, Any]) -> None:
+    get_scheduler().enqueue(
         deliver_webhook,
         args={"webhook_id": webhook.id, "event_id": event_id, "event": event, "data": data},
         unique_key=f"webhook {webhook.id} {event_id}",
@@ -105,10 +102,10 @@ def create(url: str, events: list[str]) -> Webhook:
     return webhook
 
 
-def send_test(webhook: Webhook) -> str:
-    """Enqueue an event that tests a webhook, and return the id of the run."""
+def send_test(webhook: Webhook) -> None:
+    """Enqueue an event that tests a webhook."""
     data = {"text": "This webhook receives the events of Sneaky Klaus."}
-    return enqueue_delivery(webhook, uuid4().hex, "test", data)
+    _enqueue_delivery(webhook, uuid4().hex, "test", data)
 
 
 def tell_of_failures(notice: Notice) -> None:

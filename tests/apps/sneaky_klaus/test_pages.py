@@ -198,6 +198,15 @@ def test_04_05_the_reminders_page_shows_the_local_time_of_the_exchange(
         ]
 
 
+def test_a_completed_exchange_promises_no_reminders(world: World) -> None:
+    """What was not sent before an exchange was completed is not shown as yet to come."""
+    exchange = world.matched("2026-12-24 18:00")
+    world.move(exchange, "complete")
+    shown = planned(admin_of(world).read(f"/admin/exchanges/{exchange}"))
+    assert len(shown) == 3
+    assert all(row.endswith("Not sent") for row in shown)
+
+
 def test_06_other_days_replace_the_reminders_of_this_exchange_only(world: World) -> None:
     """The page stores other days, and plans for them; those of another exchange stay."""
     browser = admin_of(world)
