@@ -49,7 +49,8 @@ def critical_feedback(meal: str, day: date) -> list[Message]:
 
 
 def _about(mess: str, meal: str, day: date, found: list[Row]) -> Message:
-    comments = [row["comment"].strip() for row in found if row["comment"].strip()]
+    # In one line each, so that no comment looks like another notice.
+    comments = [text for row in found if (text := " ".join(row["comment"].split()))]
     ratings = "1 critical rating" if len(found) == 1 else f"{len(found)} critical ratings"
     lines = [f"{mess}, {meal} of {day:%d %B %Y}: {ratings}."]
     lines += [f"“{comment[:_EXCERPT_LENGTH]}”" for comment in comments[:_EXCERPTS]]

@@ -30,10 +30,23 @@ def prefers_page() -> bool:
 
 def json_fields() -> MultiDict[str, str]:
     """Return the fields of a JSON object, for a form; refuse every other body."""
-    body = request.get_json()
+    try:
+        body = request.get_json()
+    except RecursionError:
+        abort(422, "The body is nested too deeply.")
     if not isinstance(body, dict):
         abort(422, "The body is not a JSON object.")
-    return MultiDict({name: str(value) for name, value in body.items() if value is not None})
+    return MultiDict({
+        name: _field(name, value) for name, value in body.items() if value is not None
+    })  # fmt: skip
+
+
+def _field(name: str, value: Any) -> str:
+    """Return a value as a form has it; refuse lists, objects, and half of a surrogate pair."""
+    text = str(value)
+    if isinstance(value, (list, dict)) or text.encode(errors="ignore").decode() != text:
+        abort(422, f"The value of {name!r} is neither a text nor a number.")
+    return text
 
 
 def _problem(error: HTTPException) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -11,6 +11,7 @@ from flask_login import current_user
 from apps.manageit import alerts, notices
 from apps.manageit import reports as stored
 from apps.manageit.pages.accounts import admit, own_mess
+from apps.manageit.pages.forms import read_date
 from apps.manageit.services import today
 from apps.web.flask_api import prefers_page
 
@@ -48,10 +49,7 @@ def mark_read(notice_id: int) -> Any:
 @reports.get("/<day>")
 def report(day: str) -> Any:
     """Show the reports of a day: of all messes to admins, of their own to officials."""
-    try:
-        asked = date.fromisoformat(day)
-    except ValueError:
-        abort(404, f"{day!r} is not a date; write it as 2026-06-15.")
+    asked = read_date(day, 404)
     found = stored.of_day(asked, None if current_user.role == "admin" else own_mess())
     page = render_template(
         "report.html", reports=found, day=asked, today=today(), step=timedelta(1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from flask import abort
 from flask_wtf import FlaskForm
@@ -28,14 +30,15 @@ from apps.manageit.services import today
 _MAX = Decimal("99999.99")
 
 
-def read_date(text: str | None, otherwise: date) -> date:
-    """Return the date of a query; refuse one that cannot be read."""
-    if not text:
-        return otherwise
+def read_date(text: str, status: int = 422) -> date:
+    """Return the date of a path or a query; refuse one that has no day before or after it."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
-        abort(422, f"{text!r} is not a date; write it as 2026-06-15.")
+        found = None
+    if found is None or found in (date.min, date.max):
+        abort(status, f"{text!r} is not a date; write it as 2026-06-15.")
+    return found
 
 
 def first_error(form: FlaskForm) -> str:
@@ -56,8 +59,23 @@ def _text(label: str, longest: int, message: str) -> StringField:
     return StringField(label, [DataRequired(message), Length(max=longest)], filters=[_trim])
 
 
+class _Amount(DecimalField):
+    """An amount with the two decimals that the database stores."""
+
+    data: Decimal | None
+
+    def process_formdata(self, valuelist: Sequence[Any]) -> None:
+        """Round the value; refuse one that is not finite."""
+        super().process_formdata(valuelist)
+        try:
+            self.data = self.data and self.data.quantize(Decimal("0.01"))
+        except InvalidOperation:
+            self.data = None
+            raise ValueError(self.gettext("Not a valid decimal value.")) from None
+
+
 def _kilograms() -> DecimalField:
-    return DecimalField(
+    return _Amount(
         "Waste in Kg",
         [
             InputRequired("Enter the waste in kilograms."),
@@ -67,7 +85,7 @@ def _kilograms() -> DecimalField:
 
 
 def _price() -> DecimalField:
-    return DecimalField(
+    return _Amount(
         "Price in ₹",
         [InputRequired("Enter a price."), NumberRange(0, _MAX, "A price is 0 or more.")],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
@@ -46,7 +46,7 @@ def give_feedback() -> Any:
 @student_api.get("/menu")
 def menu_as_json() -> Any:
     """Return the menu of a day."""
-    mess, day = _asked_mess(), read_date(request.args.get("date"), today())
+    mess, day = _asked_mess(), _asked_day()
     return jsonify(mess=mess, date=day.isoformat(), meals=menus.menu_of(mess, day))
 
 
@@ -76,6 +76,12 @@ def _asked_mess() -> str:
     return asked
 
 
+def _asked_day() -> date:
+    """Return the day that a query names; default: today."""
+    asked = request.args.get("date")
+    return read_date(asked) if asked else today()
+
+
 def _usual_mess() -> str:
     """Return the student's own mess, or the first."""
     known = _messes() or abort(404, "There is no mess yet.")
@@ -88,7 +94,7 @@ def _messes() -> dict[str, str]:
 
 
 def _menu(mess: str, form: FeedbackForm, status: int = 200, fault: str | None = None) -> Any:
-    day = read_date(request.args.get("date"), today())
+    day = _asked_day()
     page = render_template(
         "menu.html", mess=mess, messes=_messes(), day=day, today=today(), step=timedelta(1),
         meals=menus.menu_of(mess, day), given=feedback.given_by(current_user.id, day),

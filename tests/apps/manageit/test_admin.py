@@ -64,7 +64,7 @@ def test_reports_of_a_day_are_for_admins_and_for_officials_of_the_mess(site: Wor
     assert "33 Kg" not in of_official
     assert official_of(site).get(f"{report}?mess=mess2").status_code == 403
     assert student_of(site).get(report).status_code == 403
-    for day in (TODAY - timedelta(1), "2026-02-30", "today"):
+    for day in (TODAY - timedelta(1), "2026-02-30", "today", "0001-01-01"):
         assert admin_of(site).get(f"/admin/reports/{day}").status_code == 404
 
 

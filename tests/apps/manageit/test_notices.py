@@ -61,7 +61,7 @@ def test_15_a_run_that_is_too_late_is_missed(world: World) -> None:
 
 def test_15_three_comments_are_quoted_briefly_and_nobody_is_named(world: World) -> None:
     for number in range(5):
-        world.feedback(1, f"{number} {'very ' * 50}bad")
+        world.feedback(1, f"{number} {'very ' * 10}\nmess2, {'very ' * 40}bad")
     world.move_to(LUNCH)
     [text] = texts(world)
     first, *quoted = text.split("\n")

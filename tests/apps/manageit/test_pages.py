@@ -109,7 +109,8 @@ def test_students_see_the_menu_of_a_day(site: World) -> None:
     assert "Dal" not in page
     assert "Festival thali" not in student.read(f"/student/menu?date={TOMORROW}")
     assert "Dal" in student.read(f"/student/menu?date={TODAY + timedelta(7)}")
-    assert student.get("/student/menu?date=yesterday").status_code == 422
+    for wrong in ("yesterday", "2026-02-30", "0001-01-01", "9999-12-31"):
+        assert student.get(f"/student/menu?date={wrong}").status_code == 422
     assert student.get("/student/menu?mess=mess9").status_code == 422
 
 
@@ -138,6 +139,21 @@ def test_programs_give_feedback_in_json(site: World) -> None:
     assert wrong.status_code == 422
     assert wrong.get_json(force=True)["detail"] == "Choose a rating from 1 to 5."
     assert student.get("/api/student/menu").get_json()["mess"] == "mess1"
+
+
+def test_a_body_that_cannot_be_a_form_is_refused(site: World) -> None:
+    """Neither what cannot be stored nor what no field can hold is an error of the server."""
+    student = student_of(site)
+    body = {"mess": "mess1", "meal": "Lunch", "rating": 4}
+    for comment in (["good"], {"good": True}, "\ud800"):
+        refused = student.call("POST", "/api/student/feedback", {**body, "comment": comment})
+        assert refused.status_code == 422, comment
+    deep = student.client.post(
+        "/api/student/feedback", data="[" * 30_000, content_type="application/json",
+        headers={"x-csrf-token": student.token()},
+    )  # fmt: skip
+    assert deep.status_code == 422
+    assert site.rows("feedback") == []
 
 
 # ---------------------------------------------------------------------------------- officials
@@ -235,10 +251,11 @@ def test_officials_record_waste(world: World) -> None:
     fields = {"floor": "first", "waste_date": str(TODAY), "total_waste": "12.5", "meal": ""}
     for wrong in (
         {"total_waste": "-1"}, {"total_waste": "a lot"}, {"total_waste": "NaN"},
+        {"total_waste": "sNaN"}, {"total_waste": "1e999999"}, {"total_waste": "100000"},
         {"waste_date": str(TOMORROW)}, {"waste_date": "today"}, {"floor": " "},
     ):  # fmt: skip
         assert official.post("/mess/waste", {**fields, **wrong}).status_code == 422, wrong
-    for kg in ("12.5", "13.25"):
+    for kg in ("1e-999999999", "13.254"):
         assert official.post("/mess/waste", fields, total_waste=kg).status_code == 303
     (row,) = world.rows("waste_summary")
     assert (row["mess_name"], float(row["total_waste"])) == ("mess1", 13.25)
