@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -65,6 +66,7 @@ class HandOffs:
         self._worker_id = worker_id
         self._resend = timedelta(seconds=executor.resend)
         self._next_look = self._next_try = 0.0
+        self._waiting = Counter[str]()
         self._wake = threading.Event()
         self._halt = threading.Event()
         self._thread: threading.Thread | None = None
@@ -101,6 +103,7 @@ class HandOffs:
         if steady >= self._next_look:
             self._next_look = steady + POLL
             messages += self._store.run(self._look)
+            self._count()
         more = self._claim(worker_id, messages)
         self._send(messages)
         return more and self.trouble is None
@@ -111,11 +114,9 @@ class HandOffs:
 
     def _claim(self, worker_id: str, messages: list[HandOff]) -> bool:
         """Claim runs and hand them off; return whether there may be more."""
-        with self._store.read() as conn:
-            waiting = hand_offs.waiting(conn, self._name)
         more = False
         for queues, claims in self._claims.items():
-            free = {queue: self._executor.window - waiting.get(queue, 0) for queue in queues}
+            free = {queue: self._room(queue) for queue in queues}
             wanted = {
                 queue: Capacity(min(room, BATCH), 0) for queue, room in free.items() if room > 0
             }
@@ -124,8 +125,19 @@ class HandOffs:
             claimed = claims.claim(worker_id, wanted, idle=True)
             if claimed is not None:
                 messages += [_message(claim) for claim in claimed.claims]
+                self._waiting.update(claim.queue for claim in claimed.claims)
                 more |= claimed.more
         return more
+
+    def _room(self, queue: str) -> int:
+        """Return how many runs of a queue may be handed off; count them only if it seems full."""
+        if self._waiting[queue] >= self._executor.window:
+            self._count()
+        return self._executor.window - self._waiting[queue]
+
+    def _count(self) -> None:
+        with self._store.read() as conn:
+            self._waiting = Counter(hand_offs.waiting(conn, self._name))
 
     def _send(self, messages: Sequence[HandOff]) -> None:
         if not messages:
