@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos import plain_sql
-from tests.chaos.celery_experiment import CeleryPlan, reason_to_skip_celery, run_celery
 from tests.chaos.databases import DATABASES
 from tests.chaos.experiment import Plan, reason_to_skip, run
 from tests.chaos.fault_injector import KILL
@@ -29,17 +28,3 @@ def test_every_invariant_holds_while_everything_breaks(database: str) -> None:
     assert not figures.broken, "\n".join(figures.lines())
     assert figures.faults[KILL] > 0
     assert figures.records.runs
-
-
-@pytest.mark.processes
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
-def test_celery_loses_and_doubles_nothing_while_everything_breaks(broker: str) -> None:
-    """Each fault between Duly and Celery happens once, and every run ends once (engine rule 30)."""
-    reason = reason_to_skip_celery(broker)
-    if reason:
-        pytest.skip(reason)
-    figures = run_celery(CeleryPlan(broker, runs=60, each=1, seed=3))
-    assert not figures.broken, "\n".join(figures.lines())
-    assert figures.faults.total() == 6
-    assert figures.states.total() == 60
