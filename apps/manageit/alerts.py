@@ -7,10 +7,11 @@ as stale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from apps.manageit import messes
 from apps.manageit.database import Cursor, Row
 from apps.manageit.services import services, today
 from duly.integrations.flask import get_scheduler
@@ -41,26 +42,10 @@ class Condition:
         return f"⚠ Low feedback: Avg {self.value} for {self.subject}"
 
 
-def active_messes() -> list[str]:
-    """Return the names of the messes that are in use."""
-    with services().database.get_db_cursor(write=False) as (cursor, _connection):
-        return cursor.execute("SELECT name FROM messes WHERE active = 1 ORDER BY name").values()
-
-
-def messes() -> list[str]:
-    """Return the names of the messes whose alerts are generated: also of those that were closed."""
-    with services().database.get_db_cursor(write=False) as (cursor, _connection):
-        return cursor.execute(
-            "SELECT name FROM messes WHERE active = 1 OR EXISTS"
-            " (SELECT id FROM mess_alerts WHERE mess_name = messes.name AND open_marker = 1)"
-            " ORDER BY name"
-        ).values()
-
-
 def generate(mess: str) -> dict[str, int]:
     """Replace the alerts of a mess by those that hold now, and return how many there are."""
     with services().database.get_db_cursor() as (cursor, _connection):
-        active = lock(cursor, mess)
+        active = messes.lock(cursor, mess)
         conditions = _conditions(cursor, mess) if active else []
         _replace(cursor, mess, conditions)
         cursor.execute(
@@ -69,16 +54,6 @@ def generate(mess: str) -> dict[str, int]:
         )
     kinds = [condition.kind for condition in conditions]
     return {"high_waste": kinds.count("high_waste"), "low_feedback": kinds.count("low_feedback")}
-
-
-def lock(cursor: Cursor, mess: str) -> bool:
-    """Keep other transactions from writing what belongs to a mess; return whether it is in use.
-
-    Transactions read what others have committed before, if they read nothing earlier. Without the
-    lock, two that replace the same rows would block each other on MariaDB.
-    """
-    found = cursor.execute("SELECT active FROM messes WHERE name = %s FOR UPDATE", [mess])
-    return bool(found.value())
 
 
 def mark_stale(mess: str) -> None:
@@ -160,9 +135,6 @@ def _replace(cursor: Cursor, mess: str, conditions: list[Condition]) -> None:
         )
 
 
-# --------------------------------------------------------------------------------------- pages
-
-
 @dataclass(frozen=True, slots=True)
 class Board:
     """The alerts of a mess as its officials see them.
@@ -201,16 +173,6 @@ def is_stale(mess: Row) -> bool:
         minutes=services().settings.alert_interval_minutes
     )
     return mess["alerts_failed_at"] is not None or generated < oldest
-
-
-def history(mess: str, since: date) -> list[Row]:
-    """Return the resolved alerts of a mess, newest first."""
-    with services().database.get_db_cursor(write=False) as (cursor, _connection):
-        return cursor.execute(
-            "SELECT * FROM mess_alerts WHERE mess_name = %s AND resolved_at >= %s"
-            " ORDER BY resolved_at DESC LIMIT 100",
-            [mess, since],
-        ).all()
 
 
 def acknowledge(alert_id: int, mess: str, user_id: int) -> Literal["done", "absent", "resolved"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from flask import Flask
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import MetaData, NullPool, create_engine
 
 from apps.logs import set_up_logging
 from apps.mail import Mailer, SmtpMailer
@@ -63,7 +63,8 @@ def from_environment() -> Flask:
 
 
 def _limiter(database: DatabaseManager, clock: Clock) -> RateLimiter:
-    engine = create_engine(database.url)
+    # Attempts are rare, and no connection is left open for the next one.
+    engine = create_engine(database.url, poolclass=NullPool)
     return RateLimiter(engine, rate_limit_table(MetaData()), clock)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from apps.manageit import alerts
+from apps.manageit import alerts, messes
 from apps.manageit.database import Row
 from apps.manageit.services import services, today
 from apps.manageit.settings import Meal
@@ -22,7 +22,7 @@ def give(student_id: int, mess: str, meal: Meal, rating: int, comment: str = "")
     """
     day, now = today(), services().clock.now()
     with services().database.get_db_cursor() as (cursor, connection):
-        alerts.lock(cursor, mess)
+        messes.lock(cursor, mess)
         given = cursor.insert_new(
             "feedback",
             {

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from apps.manageit import alerts, cleanup, mailing, notices, reports
+from apps.manageit import alerts, cleanup, mailing, messes, notices, reports
 from apps.manageit.notices import Message
 from apps.manageit.services import services, today
 from apps.manageit.settings import CleanupTable
@@ -64,7 +64,7 @@ def generate_high_low_alerts(run: Run) -> dict[str, dict[str, int]]:
     if run.cause == "start" and _is_recent(run):
         raise Discard("the alerts were generated less than an interval ago")
     counts: dict[str, dict[str, int]] = {}
-    for item in run.track(alerts.messes()):
+    for item in run.track(messes.with_alerts()):
         with item as mess:
             counts[mess] = _generate(mess, run)
     _repeat_for_failed(run)
@@ -112,9 +112,9 @@ def notify_admin(meal: str, run: Run) -> dict[str, Any]:
 @jobs.task()
 def send_daily_report(run: Run) -> dict[str, int]:
     """Store and mail the report of each mess, once for each day."""
-    for item in run.track(alerts.active_messes()):
+    for item in run.track(messes.active()):
         with item as mess:
-            run.count(created=int(reports.create(mess, _day(run))))
+            run.count(created=int(reports.create(mess["name"], _day(run))))
     _repeat_for_failed(run)
     return {name: run.counters.get(name, 0) for name in ("created", "failed")}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from apps.manageit.database import Row
 from apps.manageit.services import services, today
-from apps.manageit.settings import Meal
+from apps.manageit.settings import MEAL_TIMES, Meal
 
-AT_ONCE = 1_000
+MEALS = tuple(MEAL_TIMES)
 
 
 def menu_of(mess: str, day: date) -> list[Row]:
@@ -40,9 +40,6 @@ def menu_of(mess: str, day: date) -> list[Row]:
             "non_veg": [row for row in extras if row["meal"] == meal],
         })  # fmt: skip
     return meals
-
-
-MEALS: tuple[Meal, ...] = ("Breakfast", "Lunch", "Snacks", "Dinner")
 
 
 def add_dated(mess: str, day: date, meal: Meal, item: str, category: str = "") -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import time
+from typing import Any
 
 from flask import Flask
 
@@ -81,28 +82,22 @@ def daily(at: time, settings: Settings) -> Trigger:
 
 
 def _declare(scheduler: Scheduler, settings: Settings) -> None:
-    hour = 3600
-    planned = [
-        (CLEANUP, jobs.cleanup_old_menu, daily(settings.cleanup_time, settings), 6 * hour),
-        (
-            "send_daily_report",
-            jobs.send_daily_report,
-            daily(settings.report_time, settings),
-            6 * hour,
-        ),
-        ("prune_history", jobs.prune_history, daily(time(3), settings), hour),
-    ]
-    for job_id, task, trigger, grace in planned:
-        scheduler.job(trigger, id=job_id, misfire_grace=grace)(task)
+    """Declare the jobs of section 3 of the specification, in its order."""
+
+    def declare(job_id: str, task: Any, trigger: Trigger, **options: Any) -> None:
+        scheduler.job(trigger, id=job_id, **options)(task)
         log.info("Scheduled %s: %s.", job_id, trigger.describe())
+
+    hour = 3600
+    midnight, night = daily(settings.cleanup_time, settings), daily(time(3), settings)
     interval = every(minutes=settings.alert_interval_minutes)
-    scheduler.job(interval, id=ALERTS, misfire_grace=600, at_start=True)(
-        jobs.generate_high_low_alerts
-    )
-    log.info("Scheduled %s: %s.", ALERTS, interval.describe())
+    evening = daily(settings.report_time, settings)
+    declare(CLEANUP, jobs.cleanup_old_menu, midnight, misfire_grace=6 * hour)
+    declare(ALERTS, jobs.generate_high_low_alerts, interval, misfire_grace=600, at_start=True)
     for meal, at in settings.meal_notify_times.items():
-        trigger = daily(at, settings)
-        scheduler.job(trigger, id=meal_job(meal), args={"meal": meal}, misfire_grace=hour)(
-            jobs.notify_admin
-        )
-        log.info("Scheduled %s: %s.", meal_job(meal), trigger.describe())
+        declare(
+            meal_job(meal), jobs.notify_admin, daily(at, settings), misfire_grace=hour,
+            args={"meal": meal},
+        )  # fmt: skip
+    declare("send_daily_report", jobs.send_daily_report, evening, misfire_grace=6 * hour)
+    declare("prune_history", jobs.prune_history, night, misfire_grace=hour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from apps.manageit import alerts
+from apps.manageit import alerts, messes
 from apps.manageit.database import Row
 from apps.manageit.services import services, today
 
@@ -14,7 +14,7 @@ def record(mess: str, floor: str, kg: Decimal, day: date, meal: str = "") -> Non
     """Store the waste of a floor on a day, in place of what was stored for it."""
     key = [mess, floor, day, meal]
     with services().database.get_db_cursor() as (cursor, connection):
-        alerts.lock(cursor, mess)
+        messes.lock(cursor, mess)
         cursor.execute(
             "DELETE FROM waste_summary"
             " WHERE mess_name = %s AND floor = %s AND waste_date = %s AND meal = %s",

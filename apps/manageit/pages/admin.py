@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask_login import current_user
 
-from apps.manageit import alerts, notices
+from apps.manageit import alerts, messes, notices
 from apps.manageit import reports as stored
 from apps.manageit.pages.accounts import admit, own_mess
 from apps.manageit.pages.forms import read_date
@@ -24,7 +24,7 @@ reports.before_request(admit("admin", "mess_official"))
 @admin.get("/dashboard")
 def dashboard() -> Any:
     """Show all messes with their open alerts, and the unread notices."""
-    boards = [board for name in alerts.active_messes() if (board := alerts.board(name))]
+    boards = [board for row in messes.active() if (board := alerts.board(row["name"]))]
     unread = notices.recent(unread=True)
     return render_template("admin.html", boards=boards, notices=unread[:5], unread=len(unread))
 
