@@ -92,7 +92,7 @@ def mail_magic_link(participant_id: int, run: Run) -> None:
         token = magic_links.create(_participant(participant_id).id, run.idempotency_key)
     person = _participant(participant_id)
     about = {"name": person.name, "exchange": person.exchange}
-    _send(run, person, "magic_link", **about, link=_link("auth/magic", token))
+    _send(run, person, "magic_link", **about, link=link_to("auth/magic", token))
 
 
 @jobs.task()
@@ -102,7 +102,7 @@ def mail_assignment(participant_id: int, run: Run) -> None:
     receiver = receiver_of(person)
     if receiver is None:
         raise Discard("the match was taken back")
-    link = _link("me", person.exchange_id)
+    link = link_to("me", person.exchange_id)
     _send(run, person, "assignment", **_about(person), receiver=receiver, link=link)
 
 
@@ -121,7 +121,7 @@ def mail_reminder(
     if db.session.get(ReminderDelivery, key) is not None:
         raise Discard("this reminder was sent before")
     days = reminders.days_until(person.exchange, now)
-    off = _link("reminders/off", str(services().links.dumps(person.id)))
+    off = link_to("reminders/off", str(services().links.dumps(person.id)))
     about = {**_about(person), "receiver": receiver_of(person), "days": days, "off": off}
     _send(run, person, "reminder", **about)
     with transaction():
@@ -146,7 +146,7 @@ def mail_purge_warning(exchange_id: int, admin_id: int, planned_for: datetime, r
     late = timedelta(days=max(0, (services().clock.now() - planned_for).days))
     warned_at = exchange.purge_warning_sent_at or planned_for + late
     day = warned_at + timedelta(days=services().settings.purge_warning_days)
-    link = _link("admin/exchanges", exchange_id)
+    link = link_to("admin/exchanges", exchange_id)
     _send(run, _admin(admin_id), "purge_warning", exchange=exchange, day=day, link=link)
     run.log.info("Warned an admin that exchange %d will be deleted.", exchange_id)
     with transaction():
@@ -208,7 +208,8 @@ def _mail(to: str, template: str, **context: Any) -> Mail:
     return Mail(to, subject.strip(), body.strip() + "\n", html)
 
 
-def _link(path: str, last: object) -> str:
+def link_to(path: str, last: object) -> str:
+    """Return an address of this application as people outside of it reach it."""
     return f"{services().settings.base_url}/{path}/{last}"
 
 

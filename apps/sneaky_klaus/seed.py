@@ -27,7 +27,7 @@ def seed() -> None:
     with transaction():
         if db.session.scalar(select(Admin).filter_by(email=ADMIN[0])) is None:
             db.session.add(Admin(email=ADMIN[0], password_hash=password_hash))
-            _create_others(now)
+            _create_others(now.replace(second=0, microsecond=0))
         _remind_soon(now)
 
 

@@ -12,6 +12,7 @@ from apps.sneaky_klaus import exchanges as service
 from apps.sneaky_klaus import participants
 from apps.sneaky_klaus.database import db, transaction
 from apps.sneaky_klaus.exchanges import NotPossible
+from apps.sneaky_klaus.mailing import link_to
 from apps.sneaky_klaus.models import Exchange, Exclusion, Participant
 from apps.sneaky_klaus.pages.forms import ExchangeForm, RemindersForm
 from apps.sneaky_klaus.pages.reminders import planned_reminders
@@ -171,6 +172,7 @@ def _show(exchange_id: int, fault: str | None = None) -> Any:
         "exchange.html", 409 if fault else 200, exchange=exchange, fault=fault, names=names,
         excluded=excluded, moves=service.possible_moves(exchange),
         active=service.active_participants(exchange), reminders=planned_reminders(exchange),
+        invitation=link_to(f"exchange/{exchange.slug}", "register"),
     )  # fmt: skip
 
 

@@ -185,3 +185,12 @@ def test_links_respect_the_path_under_which_the_application_is_mounted(world: Wo
 def _cookie(browser: Browser) -> str:
     cookie = browser.client.get_cookie("klaus_session")
     return cookie.value if cookie else ""
+
+
+def test_an_invitation_has_the_address_that_mails_have(world: World) -> None:
+    """It does not depend on the name under which the admin reaches the application."""
+    exchange = world.exchange("2026-12-24T18:00")
+    admin = admin_of(world)
+    admin.post(f"/admin/exchanges/{exchange}/state", move="open")
+    page = admin.read(f"/admin/exchanges/{exchange}")
+    assert 'value="https://klaus.example.com/exchange/' in page
