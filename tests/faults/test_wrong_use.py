@@ -71,7 +71,7 @@ def uses(**cases: tuple[Use, str]) -> Any:
     ),
     engine_for_a_session=(
         lambda s, f: f.enqueue(order=7, session=create_async_engine("sqlite+aiosqlite://")),
-        "AsyncEngine; give an SQLAlchemy Session or Connection, .*, and to scheduler.aio an AsyncSess",
+        "AsyncEngine; give an SQLAlchemy Session or .*, and to scheduler.aio an AsyncSess",
     ),
     session_maker_for_a_session=(
         lambda s, f: f.enqueue(order=7, session=async_sessionmaker()), "maker; give an SQLAlchemy"
