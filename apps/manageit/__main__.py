@@ -9,7 +9,7 @@ import sys
 
 from pydantic import ValidationError
 
-from apps.manageit import accounts
+from apps.manageit import accounts, messes
 from apps.manageit.app import create_app
 from apps.manageit.seed import seed
 from apps.manageit.settings import Settings
@@ -42,8 +42,8 @@ def main() -> None:
     except ValidationError as error:
         parser.exit(2, f"cannot start: {error}\n")
     if options.add_user:
-        _add_user(settings, options)
-        parser.exit(0, "done\n")
+        problem = _add_user(settings, options)
+        parser.exit(2 if problem else 0, f"{problem or 'done'}\n")
     if options.seed:
         app = create_app(settings=settings)
         app.extensions["scheduler"].prepare()
@@ -52,11 +52,18 @@ def main() -> None:
     _serve(settings, f"{options.host}:{options.port}", options.workers)
 
 
-def _add_user(settings: Settings, options: argparse.Namespace) -> None:
+def _add_user(settings: Settings, options: argparse.Namespace) -> str | None:
+    """Add an account; return why that is not possible, if so."""
     email = options.add_user
-    name, password = email.partition("@")[0].capitalize(), getpass.getpass()
     with create_app(settings=settings).app_context():
+        known = [mess["name"] for mess in messes.active()]
+        if options.mess is not None and options.mess not in known:
+            return f"there is no mess {options.mess!r}; there are: {', '.join(known) or 'none'}"
+        if accounts.find_by_email(email) is not None:
+            return f"{email} has an account already"
+        name, password = email.partition("@")[0].capitalize(), getpass.getpass()
         accounts.add(name, email, password, options.role, options.mess)
+    return None
 
 
 def _serve(settings: Settings, address: str, workers: int) -> None:

@@ -66,6 +66,14 @@ def of_day(day: date, mess: str | None = None) -> list[Row]:
     return [{**row, "body": json.loads(row["body"])} for row in rows]
 
 
+def latest_day(mess: str) -> date | None:
+    """Return the day of the newest report of a mess; ``None``: there is none."""
+    wanted = "SELECT MAX(report_date) AS newest_date FROM daily_reports WHERE mess_name = %s"
+    with services().database.get_db_cursor(write=False) as (cursor, _connection):
+        found: date | None = cursor.execute(wanted, [mess]).value()
+    return found
+
+
 def as_text(report: Row) -> str:
     """Return a report as the text of a mail."""
     body = report["body"]

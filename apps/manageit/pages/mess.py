@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
 
-from apps.manageit import alerts, menus, waste
+from apps.manageit import alerts, menus, reports, waste
 from apps.manageit.alerts import Board
 from apps.manageit.pages import figures
 from apps.manageit.pages.accounts import admit, own_mess
@@ -27,7 +27,7 @@ def dashboard() -> Any:
     """Show the alerts of the mess, and what they are calculated from."""
     return render_template(
         "dashboard.html", board=_board(), waste=figures.waste(own_mess()),
-        feedback=figures.feedback(own_mess()),
+        feedback=figures.feedback(own_mess()), reported=reports.latest_day(own_mess()),
     )  # fmt: skip
 
 

@@ -54,8 +54,10 @@ def test_reports_of_a_day_are_for_admins_and_for_officials_of_the_mess(site: Wor
     """404 without a report, and for what is not a date."""
     site.waste("12.5")
     site.waste("33", mess="mess2")
+    assert "/admin/reports/" not in official_of(site).read("/mess/dashboard")
     site.run_now("send_daily_report")
     report = f"/admin/reports/{TODAY}"
+    assert f'href="{report}"' in official_of(site).read("/mess/dashboard")
     of_admin = admin_of(site).read(report)
     assert "12.5 Kg" in of_admin
     assert "33 Kg" in of_admin
