@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable
-from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from apps.setting_values import checked_database, checked_key, networks_of
 from duly import CatchUp, Heartbeat, Retry, frequency
 from duly.errors import TriggerError
 
@@ -87,10 +83,7 @@ class Settings(BaseSettings):
     @field_validator("metrics_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, Iterable):
-            raise ValueError("give networks, separated by commas")
-        return tuple(str(ip_network(str(part).strip())) for part in parts)
+        return networks_of(value)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -109,21 +102,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
-        try:
-            backend = make_url(value).get_backend_name()
-        except ArgumentError:
-            raise ValueError("not a valid database URL") from None
-        if backend not in ("sqlite", "postgresql"):
-            raise ValueError(f"{backend} is not supported; use sqlite or postgresql")
-        return value
+        return checked_database(value, "sqlite", "postgresql")
 
     @model_validator(mode="after")
     def _secret(self) -> Self:
-        secret = self.jwt_secret.get_secret_value()
-        if secret and len(secret) < 32:
-            raise ValueError("JWT_SECRET must have at least 32 characters")
-        if not secret and self.environment == "production":
-            raise ValueError("JWT_SECRET is required when ENVIRONMENT is production")
-        if not secret:
-            object.__setattr__(self, "jwt_secret", SecretStr(secrets.token_urlsafe(32)))
+        key = checked_key("JWT_SECRET", self.jwt_secret, required=self.environment == "production")
+        object.__setattr__(self, "jwt_secret", key)
         return self

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import os
-import sys
 
 from pydantic import ValidationError
 
+from apps.gunicorn_server import become_gunicorn
 from apps.manageit import accounts, messes
 from apps.manageit.app import create_app
 from apps.manageit.seed import seed
 from apps.manageit.settings import Settings
-
-_THREADS = "4"
-_EXTRA_SECONDS = 2
-"""How much longer than the scheduler's grace period gunicorn waits for a worker that stops."""
 
 
 def main() -> None:
@@ -49,7 +44,13 @@ def main() -> None:
         app.extensions["scheduler"].prepare()
         with app.app_context():
             seed()
-    _serve(settings, f"{options.host}:{options.port}", options.workers)
+    become_gunicorn(
+        "apps.manageit.app:from_environment()",
+        f"{options.host}:{options.port}",
+        options.workers,
+        patience=settings.shutdown_grace_seconds + 2,
+        secret_key=settings.secret_key,
+    )
 
 
 def _add_user(settings: Settings, options: argparse.Namespace) -> str | None:
@@ -64,21 +65,6 @@ def _add_user(settings: Settings, options: argparse.Namespace) -> str | None:
         name, password = email.partition("@")[0].capitalize(), getpass.getpass()
         accounts.add(name, email, password, options.role, options.mess)
     return None
-
-
-def _serve(settings: Settings, address: str, workers: int) -> None:
-    """Become gunicorn."""
-    # All workers must sign with the same key.
-    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
-    patience = round(settings.shutdown_grace_seconds) + _EXTRA_SECONDS
-    os.execv(  # noqa: S606 - there is no shell to need
-        sys.executable,
-        [
-            sys.executable, "-m", "gunicorn", "--bind", address, "--workers", str(workers),
-            "--threads", _THREADS, "--no-control-socket", "--graceful-timeout", str(patience),
-            "apps.manageit.app:from_environment()",
-        ],
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

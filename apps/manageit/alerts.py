@@ -126,7 +126,7 @@ def _replace(cursor: Cursor, mess: str, conditions: list[Condition]) -> None:
         else:
             changes = ", ".join(f"{name} = %s" for name in current)
             cursor.execute(
-                f"UPDATE mess_alerts SET {changes} WHERE id = %s",  # noqa: S608
+                f"UPDATE mess_alerts SET {changes} WHERE id = %s",  # noqa: S608 - names of code
                 [*current.values(), known],
             )
     for gone in stored.values():

@@ -51,6 +51,7 @@ def delete_old(cursor: Cursor, table: CleanupTable, today: date) -> int:
         Their number. If it is `AT_ONCE`, there may be more.
     """
     before = _limit(table, today)
+    # The names were compared with the schema at the start.
     ids = cursor.execute(
         f"SELECT id FROM {table.table} WHERE {table.column} < %s LIMIT {AT_ONCE}",  # noqa: S608
         [before],

@@ -63,7 +63,8 @@ def note(mail: Row, status: Status) -> None:
     """Note what became of a mail, and bring what it is about up to date."""
     about, about_id = mail["about"], mail["about_id"]
     with services().database.get_db_cursor() as (cursor, _connection):
-        cursor.execute(f"SELECT id FROM {about} WHERE id = %s FOR UPDATE", [about_id]).all()  # noqa: S608
+        lock = f"SELECT id FROM {about} WHERE id = %s FOR UPDATE"  # noqa: S608 - names of code
+        cursor.execute(lock, [about_id]).all()
         cursor.execute("UPDATE mails SET status = %s WHERE id = %s", [status, mail["id"]])
         found = cursor.execute(
             "SELECT status FROM mails WHERE about = %s AND about_id = %s", [about, about_id]

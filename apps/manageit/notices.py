@@ -97,11 +97,11 @@ def send_notification(message: Message) -> bool:
 
 def recent(*, unread: bool = False, limit: int = 100) -> list[Row]:
     """Return notices, newest first."""
-    condition = " AND read_at IS NULL" if unread else ""
     with services().database.get_db_cursor(write=False) as (cursor, _connection):
         return cursor.execute(
-            "SELECT * FROM notifications WHERE audience = 'admin'"  # noqa: S608
-            f"{condition} ORDER BY id DESC LIMIT {limit}"
+            "SELECT * FROM notifications WHERE audience = 'admin' AND (%s = 0 OR read_at IS NULL)"
+            " ORDER BY id DESC LIMIT %s",
+            [int(unread), limit],
         ).all()
 
 

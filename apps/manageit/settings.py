@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import time
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
+from apps.setting_values import checked_database, checked_key, networks_of
 from apps.zones import is_time_zone
 
 Meal = Literal["Breakfast", "Lunch", "Snacks", "Dinner"]
@@ -138,8 +137,8 @@ class Settings(BaseSettings):
 
     @field_validator("metrics_networks", mode="before")
     @classmethod
-    def _networks(cls, value: Any) -> Any:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    def _networks(cls, value: object) -> object:
+        return networks_of(value)
 
     @field_validator("scheduler_timezone")
     @classmethod
@@ -151,21 +150,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
-        try:
-            backend = make_url(value).get_backend_name()
-        except ArgumentError:
-            raise ValueError("not a valid database URL") from None
-        if backend not in ("sqlite", "mysql", "mariadb"):
-            raise ValueError(f"{backend} is not supported; use sqlite or mysql+pymysql")
-        return value
+        return checked_database(value, "sqlite", "mysql", "mariadb")
 
     @model_validator(mode="after")
     def _secret(self) -> Self:
-        secret = self.secret_key.get_secret_value()
-        if secret and len(secret) < 32:
-            raise ValueError("SECRET_KEY must have at least 32 characters")
-        if not secret and self.app_config == "production":
-            raise ValueError("SECRET_KEY is required when APP_CONFIG is production")
-        if not secret:
-            object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(32)))
+        key = checked_key("SECRET_KEY", self.secret_key, required=self.app_config == "production")
+        object.__setattr__(self, "secret_key", key)
         return self

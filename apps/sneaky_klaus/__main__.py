@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import os
-import sys
 
 from flask_migrate import upgrade
 from pydantic import ValidationError
 from sqlalchemy import select
 
+from apps.gunicorn_server import become_gunicorn
 from apps.passwords import hash_password
 from apps.sneaky_klaus.app import create_app
 from apps.sneaky_klaus.database import db, transaction
 from apps.sneaky_klaus.models import Admin
 from apps.sneaky_klaus.settings import Settings
-
-_THREADS = "4"
-_EXTRA_SECONDS = 10
-"""How much longer than the scheduler's grace period gunicorn waits for a worker that stops."""
 
 
 def main() -> None:
@@ -40,7 +35,13 @@ def main() -> None:
     if options.add_admin:
         added = _add_admin(settings, options.add_admin.strip().lower(), getpass.getpass())
         parser.exit(not added, "done\n" if added else "there is an admin with this address\n")
-    _serve(settings, f"{options.host}:{options.port}", options.workers)
+    become_gunicorn(
+        "apps.sneaky_klaus.app:from_environment()",
+        f"{options.host}:{options.port}",
+        options.workers,
+        patience=settings.shutdown_grace_seconds + 10,
+        secret_key=settings.secret_key,
+    )
 
 
 def _migrate(settings: Settings) -> None:
@@ -56,21 +57,6 @@ def _add_admin(settings: Settings, email: str, password: str) -> bool:
             return False
         db.session.add(Admin(email=email, password_hash=hashed))
     return True
-
-
-def _serve(settings: Settings, address: str, workers: int) -> None:
-    """Become gunicorn."""
-    # All workers must sign with the same key.
-    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
-    patience = round(settings.shutdown_grace_seconds) + _EXTRA_SECONDS
-    os.execv(  # noqa: S606 - there is no shell to need
-        sys.executable,
-        [
-            sys.executable, "-m", "gunicorn", "--bind", address, "--workers", str(workers),
-            "--threads", _THREADS, "--no-control-socket", "--graceful-timeout", str(patience),
-            "apps.sneaky_klaus.app:from_environment()",
-        ],
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ def refuse_requests_until_migrated(app: Flask) -> None:
         answer = serve if migrated else Response(NOT_MIGRATED, 503, mimetype="text/plain")
         return answer(environ, start_response)
 
+    # Flask documents this assignment as the way to add WSGI middleware.
     app.wsgi_app = serve_if_migrated  # type: ignore[method-assign]
 
 

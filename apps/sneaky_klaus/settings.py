@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from apps.setting_values import checked_database, checked_key, networks_of, parts_of
 from duly import CatchUp, JobDefaults
 
 Day = Annotated[int, Field(ge=1, le=365)]
@@ -76,10 +74,15 @@ class Settings(BaseSettings):
             keep=self.job_history_days,
         )
 
-    @field_validator("default_reminder_days", "metrics_networks", mode="before")
+    @field_validator("default_reminder_days", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return parts_of(value)
+
+    @field_validator("metrics_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return networks_of(value)
 
     @field_validator("base_url")
     @classmethod
@@ -91,25 +94,14 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
-        try:
-            backend = make_url(value).get_backend_name()
-        except ArgumentError:
-            raise ValueError("not a valid database URL") from None
-        if backend not in ("sqlite", "postgresql"):
-            raise ValueError(f"{backend} is not supported; use sqlite or postgresql")
-        return value
+        return checked_database(value, "sqlite", "postgresql")
 
     @model_validator(mode="after")
     def _secrets(self) -> Self:
-        secret = self.secret_key.get_secret_value()
-        if secret and len(secret) < 32:
-            raise ValueError("SECRET_KEY must have at least 32 characters")
-        if not secret and self.environment == "production":
-            raise ValueError("SECRET_KEY is required when ENVIRONMENT is production")
         if self.mail == "resend" and not self.resend_api_key.get_secret_value():
             raise ValueError("RESEND_API_KEY is required when MAIL is resend")
         if self.purge_warning_days >= self.retention_days:
             raise ValueError("PURGE_WARNING_DAYS must be less than RETENTION_DAYS")
-        if not secret:
-            object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(32)))
+        key = checked_key("SECRET_KEY", self.secret_key, required=self.environment == "production")
+        object.__setattr__(self, "secret_key", key)
         return self

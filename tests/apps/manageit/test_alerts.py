@@ -10,7 +10,8 @@ import pytest
 
 from apps.manageit import alerts
 from duly import VirtualClock
-from tests.apps.manageit.world import START, TODAY, World, app_on, instant, world_on
+from tests.apps.manageit.world import START, TODAY, World, app_on, world_on
+from tests.apps.passing_time import instant
 
 DAY = timedelta(days=1)
 JOB = "generate_high_low_alerts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from apps.manageit.database import DatabaseManager, Row
 from apps.manageit.services import Services
 from apps.manageit.settings import Meal, Settings
 from duly import Clock, JobRecord, RunRecord, Scheduler, VirtualClock
+from tests.apps.passing_time import Time, instant
 from tests.apps.postbox import Postbox, Sent
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ START = datetime(2026, 6, 15, 6, tzinfo=UTC)
 TODAY = date(2026, 6, 15)
 
 
-class World:
+class World(Time):
     """The application, its clock, and the mails that it has sent.
 
     Attributes:
@@ -123,40 +124,10 @@ class World:
         today: date = self.clock.now().astimezone(zone).date()
         return today
 
-    def run_due(self) -> None:
-        """Do everything that is due now, and what follows from it now."""
-        self.scheduler.tick()
-
     def use_clock(self, clock: Clock) -> None:
         """Let the application have the clock that `duly.testing` has given its scheduler."""
         self.clock = clock
         self.app.extensions["manageit"] = replace(self.app.extensions["manageit"], clock=clock)
-
-    def set_clock(self, moment: datetime | str) -> None:
-        """Let time pass while nothing runs, as if the application were down."""
-        self.clock.set(instant(moment))
-
-    def move_to(self, moment: datetime | str) -> None:
-        """Let it become a moment, and do what is due then."""
-        self.set_clock(moment)
-        self.run_due()
-
-    def forward(self, **length: float) -> None:
-        """Let time pass, and do what is due then."""
-        self.move_to(self.clock.now() + timedelta(**length))
-
-    def pass_until(self, moment: datetime | str) -> None:
-        """Let time pass, and do on the way whatever is due, at its time."""
-        end = instant(moment)
-        self.run_due()
-        while (due := self._next_due()) is not None and due <= end:
-            self.move_to(max(due, self.clock.now()))
-        self.move_to(end)
-
-    def _next_due(self) -> datetime | None:
-        times = [job.next_fire_at for job in self.scheduler.jobs() if job.next_fire_at]
-        times += [run.due_at for run in self.scheduler.runs(state="scheduled", limit=1000)]
-        return min(times, default=None)
 
     # ---------------------------------------------------------------------------- answers
 
@@ -200,12 +171,6 @@ class World:
         self.run_due()
         sent, self.post.sent = self.post.sent, []
         return sent
-
-
-def instant(moment: datetime | str) -> datetime:
-    """An aware datetime in UTC."""
-    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return read.astimezone(UTC)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from apps.sneaky_klaus.models import (
     ReminderDelivery,
 )  # fmt: skip
 from duly import Scheduler, VirtualClock, cron, every
-from tests.apps.sneaky_klaus.world import START, World, app_on, instant
+from tests.apps.passing_time import instant
+from tests.apps.sneaky_klaus.world import START, World, app_on
 from tests.support.waiting import wait_until
 
 FIXED = {

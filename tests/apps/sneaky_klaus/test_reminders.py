@@ -11,7 +11,8 @@ from apps.sneaky_klaus import exchanges
 from apps.sneaky_klaus.models import Exchange, ReminderDelivery
 from duly import VirtualClock
 from duly.triggers import At
-from tests.apps.sneaky_klaus.world import World, app_on, found, instant, world_on
+from tests.apps.passing_time import instant
+from tests.apps.sneaky_klaus.world import World, app_on, found, world_on
 from tests.support.waiting import wait_until
 
 PARTY = "2026-12-01T18:00"

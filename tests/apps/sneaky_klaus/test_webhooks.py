@@ -14,7 +14,8 @@ from apps.sneaky_klaus.database import db
 from apps.sneaky_klaus.models import Webhook
 from duly.errors import SignatureError
 from duly.notify import verify_signature
-from tests.apps.sneaky_klaus.world import HOOK_SECRET, World, found, instant, world_on
+from tests.apps.passing_time import instant
+from tests.apps.sneaky_klaus.world import HOOK_SECRET, World, found, world_on
 from tests.notify.conftest import Received, receiver
 
 __all__ = ["receiver"]

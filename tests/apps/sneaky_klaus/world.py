@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from flask import Flask
 from sqlalchemy import select
@@ -20,6 +19,7 @@ from apps.sneaky_klaus.reminders import job_id
 from apps.sneaky_klaus.settings import Settings
 from apps.sneaky_klaus.webhooks import EVENTS
 from duly import Clock, JobRecord, RunRecord, Scheduler, VirtualClock
+from tests.apps.passing_time import Time, instant
 from tests.apps.postbox import Postbox, Sent
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NEW_YORK = "America/New_York"
 
 
-class World:
+class World(Time):
     """The application, its clock, and the mails that it has sent.
 
     Attributes:
@@ -172,42 +172,6 @@ class World:
         )
         return self.add(row)
 
-    # ------------------------------------------------------------------------------- time
-
-    def run_due(self) -> None:
-        """Do everything that is due now, and what follows from it now."""
-        self.scheduler.tick()
-
-    def set_clock(self, moment: datetime | str) -> None:
-        """Let time pass while nothing runs, as if the application were down."""
-        self.clock.set(instant(moment))
-
-    def move_to(self, moment: datetime | str) -> None:
-        """Let it become a moment, and do what is due then."""
-        self.set_clock(moment)
-        self.run_due()
-
-    def forward(self, **length: float) -> None:
-        """Let time pass, and do what is due then."""
-        self.move_to(self.clock.now() + timedelta(**length))
-
-    def pass_until(self, moment: datetime | str) -> None:
-        """Let time pass, and do on the way whatever is due, at its time."""
-        end = instant(moment)
-        self.run_due()
-        while (due := self._next_due()) is not None and due <= end:
-            self.move_to(max(due, self.clock.now()))
-        self.move_to(end)
-
-    def pass_for(self, **length: float) -> None:
-        """See `pass_until`."""
-        self.pass_until(self.clock.now() + timedelta(**length))
-
-    def _next_due(self) -> datetime | None:
-        times = [job.next_fire_at for job in self.scheduler.jobs() if job.next_fire_at]
-        times += [run.due_at for run in self.scheduler.runs(state="scheduled", limit=1000)]
-        return min(times, default=None)
-
     # ---------------------------------------------------------------------------- answers
 
     def mails(self) -> list[Sent]:
@@ -244,12 +208,6 @@ class World:
 def found(exchange_id: int) -> Exchange:
     """An exchange in the current session."""
     return db.session.get_one(Exchange, exchange_id)
-
-
-def instant(moment: datetime | str, timezone: str = "UTC") -> datetime:
-    """An aware datetime; text without an offset is local time in the zone."""
-    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
 
 
 @contextmanager
